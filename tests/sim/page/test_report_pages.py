@@ -262,29 +262,6 @@ def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
     assert len(page.tables["runs-1"]) == 1 + len(folders)
 
 
-def test_a_tie_has_no_winner_and_no_order_of_the_runs(leomix, tmp_path):
-    """A run whose own option changes nothing is not the first to get anywhere."""
-    methods = {"plain": {"method": "fedavg"}, "prox": {"method": "fedprox", "options": {"mu": 0.0}}}
-    for name, method in methods.items():
-        learning = {"targets": [0.1], **method}
-        sim.run(scenarios.from_dict(merged(SLOTS, {"learning": learning})), tmp_path / name)
-    folders = [tmp_path / name for name in methods]
-    pages = [
-        " ".join(Seen(report(order, tmp_path / "c.html")).sections["summary"].split())
-        for order in (folders, folders[::-1])
-    ]
-    assert pages[0] == pages[1]
-    shown = leomix("compare", *folders).out
-    compared = compare(folders)
-    for figure in ("accuracy_final", "hours_to_0.10"):
-        verdicts = {one["verdict"] for one in compared["rows"] if one["figure"] == figure}
-        assert verdicts == {"equal"}
-    assert re.fullmatch(r"10 % accuracy: fedavg and fedprox mu=0 in .* s", compared.headline)
-    assert "* best" not in shown and "behind" not in shown
-    assert compare(folders[::-1]).headline == compared.headline
-    assert "The loss stays at " in shown
-
-
 @pytest.fixture
 def sweep(leomix, runs):
     """Of twelve points: six of keys, two seeds each."""
@@ -339,27 +316,6 @@ def test_over_a_number_the_page_begins_with_the_curve_of_what_the_sweep_is_judge
     assert {"var(--hue-0)", "var(--hue-1)"} <= {one.get("stroke") for one in drawn}
     ids = [one["id"] for one in drawn if "id" in one]
     assert len(ids) == len(set(ids))
-
-
-def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep, tmp_path):
-    shutil.copytree(sweep, tmp_path / "sweep")
-    rows = pq.read_table(sweep / "sweep.parquet")
-    values = rows.to_pylist()
-    for number, row in enumerate(values):  # of each two seeds, the second is better
-        row["accuracy_final"] = 0.5 + 0.01 * (number // 2) + 0.02 * (number % 2)
-    values[0]["accuracy_final"] = 0.9
-    lucky = values[0]
-    best = values[-1]
-    assert [row["seed"] for row in values[:2]] == [row["seed"] for row in values[-2:]]
-    pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
-    page = Seen(report([tmp_path / "sweep"]))
-    first = page.tables["values-title"][1]
-    assert first[:3] == ["synchronous", str(lucky["orbit.slots.idle"]), "0.710"]
-    assert "Two seeds show no noise" in "".join(page.held("p"))
-    values[0]["accuracy_final"] = 0.55
-    pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
-    first = Seen(report([tmp_path / "sweep"])).tables["values-title"][1]
-    assert first[:3] == ["emsfl", str(best["orbit.slots.idle"]), "0.560"]
 
 
 @pytest.mark.wide
