@@ -17,9 +17,6 @@ from sim.links.session_beam import SessionBeam
 from sim.plan.link_source import LinkSource
 from statements.arrays import Floats, Ints, Mask
 
-LAST_BITS_S = 1.0
-"""Longest that the last bits of a contact are on their way: seven times geostationary."""
-
 
 @dataclass(frozen=True, eq=False)
 class PlannedContact:
