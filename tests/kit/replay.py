@@ -26,7 +26,6 @@ __getattr__ = late(
         "sim.replay.packing": "packed steps",
         "sim.replay.replay": "Replay",
         "sim.replay.scene": "scene scenes=. share_sky",
-        "sim.replay.still": "sun_below_deg",
         "sim.replay.traffic": "traffic=.",
     },
 )
