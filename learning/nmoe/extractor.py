@@ -8,9 +8,9 @@ import numpy as np
 
 from learning.clients.updates import arrived
 from learning.methods.base import Protocol
+from learning.nmoe.options import CorrelationShare
 from learning.nmoe.round_trip import RoundTrip
 from learning.nmoe.system import Networked
-from learning.nmoe.training.extractor_training import CorrelationShare
 from learning.requests.cluster import Cluster
 from learning.requests.payload import Payload
 from learning.training.recipe import LocalRounds

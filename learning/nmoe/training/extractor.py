@@ -15,8 +15,8 @@ from torch.nn import functional
 from learning.data.samples import InputSpec
 from learning.models.build import initialise
 from learning.nmoe.models import Pretext
+from learning.nmoe.options import CorrelationShare, Descent, ExtractorLoss
 from learning.nmoe.shapes import VIEWS
-from learning.nmoe.training.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.rng import stream
 from learning.settings import ModelConfig
 from learning.training.recipe import LocalRounds

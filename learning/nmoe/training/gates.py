@@ -16,9 +16,9 @@ from torch.nn import functional
 from learning.models.moe import Gate, Residency, Routing
 from learning.models.stacked import Tensors
 from learning.nmoe.models import answer, losses, mixed
+from learning.nmoe.options import Descent
 from learning.nmoe.training.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.nmoe.training.extractor import extractor_in
-from learning.nmoe.training.extractor_training import Descent
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.settings import ModelConfig
