@@ -176,13 +176,13 @@ def gradients(
 
     def found() -> Tensors:
         value = vmap(loss)(whole, *batch).sum() if together else loss(whole, *batch)
-        return _by(leaves, value if share == 1.0 else share * value)
+        return gradient_by(leaves, value if share == 1.0 else share * value)
 
     return found() if within is None else within(whole, found)
 
 
-def _by(leaves: Tensors, value: Tensor) -> dict[str, Tensor]:
-    """Return the gradient of ``value`` by the leaves.
+def gradient_by(leaves: Tensors, value: Tensor) -> dict[str, Tensor]:
+    """Return the gradient of ``value`` by the leaves that it was computed from.
 
     It is zero where the batch does not reach: an expert that no token was routed to.
     """
