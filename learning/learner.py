@@ -20,11 +20,11 @@ from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices, give_memory_back, keep_few_kernels
 from learning.losses import find_loss
 from learning.metrics import place_outside
+from learning.own.replies import Replies
 from learning.provenance import environment, gpu_name, source_digest
 from learning.requests.cluster import Cost
 from learning.settings import LearningConfig, ModelConfig
 from learning.values.lazy import Handle, Values, arguments_in, found_at, place_of
-from learning.values.replies import Replies
 from learning.values.store import Tensors
 from statements.arrays import Mask
 
