@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learning.clients.updates import arrived
+from learning.clients.updates import finite
 from learning.methods.base import Protocol
 from learning.nmoe.options import CorrelationShare
 from learning.nmoe.round_trip import RoundTrip
@@ -114,7 +114,7 @@ class ExtractorStage:
             descent=options.descent,
             share=share,
         )
-        who = yield from arrived(system.learner, trained, who)
+        who = yield from finite(system.learner, trained, who)
         if who.any():
             self.trained[me.name], self.senders[me.name] = trained, who
             self.contacts[me.name] = done.contact_id

@@ -53,7 +53,7 @@ __getattr__ = late(
         "learning.requests.peers": "outcome_of",
         "learning.requests.ring": "ring=.",
         "learning.rng": "stream",
-        "learning.settings": "Columns Lora Optimizer Pretraining Schedule Split",
+        "learning.settings": "Columns Lora Optimizer Pretraining Schedule Split Training",
         "learning.nmoe.training.answers": "local_shares pattern_row",
         "learning.values.lazy": "Handle Values arguments_in found_at",
         "learning.values.store": "FolderStore Tensors as_file packed unpacked",
