@@ -16,8 +16,7 @@ from learning.requests.facts import Aggregated, Note, UpdatesUsed, Used
 from learning.requests.peers import Answered, Infer, Journey
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
-from sim.facts.coded import coded_rows
-from sim.facts.device_rows import device_rows, joined
+from sim.facts.coded import coded_rows, device_rows, joined
 from sim.facts.learning import (
     AnswerRow,
     Assigned,

@@ -23,7 +23,7 @@ from math import inf, nextafter
 
 import numpy as np
 
-from sim.plan.contact_columns import ContactColumns
+from sim.plan.contacts import ContactColumns
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
@@ -214,7 +214,7 @@ class _Search:
 
         Those are not among the ``linked`` ones.
         """
-        latest = self._latest(one.gateway, rise_s, linked)
+        latest = self._latest(rise_s, linked)
         missing = []
         for satellite in range(self._many):
             if satellite in linked:
@@ -232,7 +232,7 @@ class _Search:
 
         That is from a time on at which they are ``missing``: they are not linked to it.
         """
-        latest = self._latest(one.gateway, one.end_s, {one.gateway})
+        latest = self._latest(one.end_s, {one.gateway})
         for satellite in missing:
             if latest.get(satellite, (-inf, -inf))[0] <= from_s:
                 continue
@@ -265,13 +265,11 @@ class _Search:
             for other in others if idle else ():
                 self._add_late(other, over.end_s, idle)
 
-    def _latest(
-        self, gateway: int, by_s: float, linked: AbstractSet[int]
-    ) -> dict[int, tuple[float, float]]:
-        """Return when messages have to set off at the latest that are at a satellite by a time.
+    def _latest(self, by_s: float, linked: AbstractSet[int]) -> dict[int, tuple[float, float]]:
+        """Return when messages have to set off at the latest that are at one of some by a time.
 
-        Behind that, when the first of their links opens. Satellites that are known to be ``linked``
-        to it at that time may wait for it.
+        Behind that, when the first of their links opens. The satellites to which they go are
+        ``linked`` at that time, and may wait for it.
         """
         latest: dict[int, tuple[float, float]] = {}
         ahead = [(-by_s, node, by_s) for node in linked]
@@ -335,7 +333,7 @@ def _of_clusters(plan: Plan, isls: IslPlan) -> dict[str, PlannedSessions]:
     contacts, server, feeder = plan.contacts, plan.server, plan.feeder
     arrival_s = _arrivals_s(contacts, isls, server, feeder)
     link_bps = isls.least_bps if feeder is None else min(isls.least_bps, feeder.rate_bps)
-    satellites = [name for name, _ in contacts.satellites]
+    satellites = list(contacts.satellites)
     found: dict[str, PlannedSessions] = {}
     for cluster in contacts.clusters:
         numbers = contacts.services(cluster.name)
@@ -364,7 +362,7 @@ def _arrivals_s(
     Links of the search take no time, as far as they are open.
     """
     number_of = {name: number for number, name in enumerate(isls.names)}
-    flying = [number_of[name] for name, _ in contacts.satellites]
+    flying = [number_of[name] for name in contacts.satellites]
     windows = _windows_of_each(isls)
     if feeder is None:
         target = number_of[server]

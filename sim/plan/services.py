@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from channel import LinkCurve
-from sim.facts.directions import Way
-from sim.links.device_links import served_bits
+from sim.links.beam import served_bits
 from sim.plan.operations import is_down
 from sim.plan.plan import Plan
 from sim.plan.volumes import served_in_order
@@ -49,9 +48,8 @@ def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
     """
     found = defaultdict[tuple[str, str], list[_Service]](list)
     for contact in served_in_order(plan):
-        links = contact.links
         span_s = contact.start_s, contact.end_s
-        for way, beam in ((Way.TO_SERVER, links.to_server), (Way.TO_CLIENT, links.to_client)):
+        for way, beam in contact.links.beams:
             if beam is None:
                 continue
             bits = served_bits(beam.curve, *span_s)
@@ -59,7 +57,6 @@ def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
             key = contact.cluster.name, "down" if is_down(plan.topology, way) else "up"
             curve = beam.curve.device(weakest)
             found[key].append(_Service(contact.contact_id, *span_s, float(bits[weakest]), curve))
-        contact.close()
     return {
         key: Services(
             np.array([one.number for one in own], np.int64),

@@ -42,8 +42,8 @@ PARTS = {
         "sim.network.chains:Chain.settle",
     ),
     "rows": (
-        "sim.network.leg_log:LegLog.add",
-        "sim.network.leg_log:LegLog.flush",
+        "sim.network.legs:LegLog.add",
+        "sim.network.legs:LegLog.flush",
         "sim.trace.recorder:Trace.add",
     ),
     "tables (sort)": ("sim.trace.recorder:Trace.tables", "sim.execution.outcome:contacts_table"),

@@ -137,8 +137,8 @@ def test_a_site_that_loses_its_satellite_goes_on_with_the_next():
     service = orbit.serve(windows)
     np.testing.assert_array_equal(service.start_s, [0, 10, np.nan, 40])
     assert (service.waited_s == 0).all()
-    for gap_s, numbers in ((0.0, [0, 0, -1, 1]), (10.0, [0, 0, -1, 0]), (None, [0, 1, -1, 2])):
-        assert session_numbers(windows, service, gap_s).tolist() == numbers
+    for joins, numbers in ((True, [0, 0, -1, 1]), (False, [0, 1, -1, 2])):
+        assert session_numbers(windows, service, joins=joins).tolist() == numbers
 
 
 def test_a_window_whose_beam_was_taken_over_is_not_served_again():
@@ -153,8 +153,8 @@ def test_without_a_limit_every_pass_counts_by_itself():
     windows = windows_of([(0, 0, 0, 100), (1, 0, 10, 20), (0, 1, 15, 40), (1, 0, 50, 70)])
     service = orbit.serve(windows, None, min_contact_s=15.0)
     # The pass from 50 s on lies within the first one, and one at 100 s would follow it at once.
-    assert session_numbers(windows, service, 0.0).tolist() == [0, -1, 0, 0]
-    assert session_numbers(windows, service, None).tolist() == [0, -1, 0, 1]
+    assert session_numbers(windows, service, joins=True).tolist() == [0, -1, 0, 0]
+    assert session_numbers(windows, service, joins=False).tolist() == [0, -1, 0, 1]
 
 
 def test_a_beam_acquires_before_the_first_bit():

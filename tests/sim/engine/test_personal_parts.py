@@ -43,19 +43,6 @@ class Loop(PlainLoop):
         self.x = self.mean({c: self.train(self.x, c, ROUNDS) for c in self.clients})
 
 
-def test_heads_stay_on_the_devices_and_the_rest_is_averaged(tmp_path):
-    said = scenario()
-    loop = Loop(said)
-    for _ in range(3):
-        loop.round()
-    rounds = compare(tmp_path, said, loop.x)
-    assert len(rounds) == 3
-    found = load_file(tmp_path / "run" / "model" / "personal.safetensors")
-    wanted = {f"{c}/{k}/{n}": t for (c, k), own in loop.own.items() for n, t in own.items()}
-    assert found.keys() == wanted.keys()
-    torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
-
-
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """The module that the page on methods writes out."""
@@ -194,35 +181,6 @@ def test_what_is_personal_is_not_sent_and_trained_as_ever():
         assert costs[0].memory_bytes - costs[1].memory_bytes == 8 * (12 * 10 + 10)
 
 
-ALL = ["*.weight", "layers", "head.bias"]
-REFUSED = (
-    (
-        ["heed"],
-        "'heed' matches no parameter that is trained, and no buffer, of 'vector-mlp'; the nearest "
-        "name is 'head'",
-    ),
-    (
-        ALL,
-        "'*.weight', 'layers', 'head.bias' matches all of 'vector-mlp', and nothing is left to "
-        "send; name a part of it, or train without a server by learning.method: local",
-    ),
-)
-
-
-def test_patterns_that_match_nothing_or_everything_are_refused():
-    for personal, why in REFUSED:
-        with pytest.raises(InputError) as told:
-            build(scenario(personal=personal))
-        assert str(told.value) == f"learning.personal: {why}"
-    of_expert = {"kind": "vector-moe", "experts": 2, "hidden": 8, "expert_hidden": 8}
-    with pytest.raises(
-        InputError, match=r"matches 'moe[.]0[.]experts[.]0[.]down[.]bias', a tensor of"
-    ):
-        build(scenario(personal=["moe"], model=of_expert))
-    with pytest.raises(InputError, match="gradient_cosine looks at gradients of one model"):
-        build(scenario(metrics=["gradient_cosine"]))
-
-
 TAKE = {
     "fedavg", "fedprox", "fedopt", "scaffold", "fedbuff", "fedasync", "fedavg-sat", "fedprox-sat",
     "fedisl", "autoflsat",
@@ -252,7 +210,62 @@ def test_a_client_without_test_samples_is_not_counted():
     assert result.summary["accuracy_worst_client"] == tested.accuracy.min()
 
 
-def test_times_are_those_of_a_run_that_trains_nothing():
-    trained, timed = (sim.run(scenario(train=train)) for train in (True, False))
-    assert trained.manifest["timing_sha256"] == timed.manifest["timing_sha256"]
-    assert timed.summary["accuracy_worst_client"] is None
+def distance(step, *, how):
+    """How far outputs are from those of the server's weights: with which gradient is said."""
+    answers = {
+        "as it is": lambda: step.answers(step.server),
+        "detached": lambda: step.answers(step.server).detach(),
+        "none": lambda: step.outputs.detach(),
+    }[how]()
+    return (step.outputs - answers).square().mean()
+
+
+class Near(learning.FedAvg):
+    """FedAvg whose devices stay near the server's answers."""
+
+    how = "as it is"
+
+    def local_loss(self, me):
+        return learning.LocalLoss(distance, how=self.how)
+
+
+class NearDetached(Near):
+    how = "detached"
+
+
+class NearNothing(Near):
+    how = "none"
+
+
+def test_what_other_weights_answer_moves_no_personal_part(tmp_path):
+    found = {}
+    for kind in (Near, NearDetached, NearNothing):
+        place = tmp_path / kind.__name__
+        sim.run(scenario(f"{__name__}:{kind.__name__}"), place)
+        parts = ("model/model.safetensors", "model/personal.safetensors")
+        found[kind] = [load_file(place / part) for part in parts]
+    torch.testing.assert_close(found[Near], found[NearDetached], atol=0, rtol=0)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(found[Near], found[NearNothing], atol=1e-3, rtol=0)
+
+
+class Failing(learning.FedAvg):
+    def local_loss(self, me):
+        return learning.LocalLoss(of_the_head)
+
+
+def of_the_head(step):
+    return step.weights["head.weight"].sum()
+
+
+def test_a_hook_that_fails_is_named_with_its_line():
+    with pytest.raises(InputError) as told:
+        sim.run(scenario(f"{__name__}:Failing"))
+    line = of_the_head.__code__.co_firstlineno + 1
+    said = f"KeyError: 'head.weight', test_personal_parts.py:{line}"
+    assert str(told.value) == f"learning.method: local_loss of Failing fails: {said}"
+
+
+def test_overrides_are_no_run_folder():
+    with pytest.raises(InputError, match=r"^out: is the run folder; .*run\(load\(scenario, {"):
+        sim.run("paper-slots", {"stop.cycles": 1})
