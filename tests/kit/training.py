@@ -22,7 +22,7 @@ __getattr__ = late(
         "learning.nmoe.models": "PersonalExpert Pretext answer losses make_extractor mixed",
         "learning.models.peft": "adapted factorise write_adapter",
         "learning.text.shared_prefix": "SharedPrefix grouped",
-        "learning.models.small": "VectorMLP VectorMoE",
+        "learning.models.small": "VectorMoE",
         "learning.models.stacked": "with_tensors",
         "learning.policies.model_splitting": "home_clusters",
         "learning.training.aggregation": "add_changes aggregation=. sample_weights",
@@ -42,7 +42,7 @@ __getattr__ = late(
         "learning.training.sgd": "rows_of_round sgd=.",
         "learning.training.fitting": "fit",
         "learning.training.start": ("build_task gate_loss loss_of_origin origin_loss start_model"),
-        "learning.training.state": "Offer Parameter State flatten map_tensors moved_in_state",
+        "learning.training.state": "Offer Parameter State flatten moved_in_state",
         "learning.training.task": "Task use_one_thread",
     },
 )
