@@ -11,7 +11,7 @@ from sim.errors import violated
 from sim.facts.row import single
 from sim.facts.transfers import OUTCOMES, Outcome, TransferRow
 from sim.links.sharing import everywhere
-from sim.network.leg_log import HopRows, MovedRows
+from sim.network.legs import HopRows, MovedRows
 from statements.arrays import Floats, Ints, Mask
 
 BYTES = "bytes conserved"

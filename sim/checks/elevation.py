@@ -15,7 +15,7 @@ from orbit.utc import Start
 from orbit.windows import groups
 from sim.checks.timing import Contacts
 from sim.errors import violated
-from sim.network.leg_log import MovedRows
+from sim.network.legs import MovedRows
 from sim.plan.plan import Sky
 from statements.arrays import Floats, Ints, Mask
 

@@ -22,8 +22,7 @@ from sim.facts.transfers import (
     TransferStarted,
 )
 from sim.network.books import Account
-from sim.network.leg_log import HopRows, LegRows
-from sim.network.legs import ChainEnded, Moved
+from sim.network.legs import ChainEnded, HopRows, LegRows, Moved
 from sim.plan.plan import Plan
 
 if TYPE_CHECKING:

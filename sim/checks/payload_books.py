@@ -12,7 +12,7 @@ from sim.errors import violated
 from sim.facts.row import single
 from sim.facts.transfers import TransferRow
 from sim.network.books import Account, PayloadKey, Sums, books_by_payload, check_balance
-from sim.network.leg_log import HopRows, MovedRows
+from sim.network.legs import HopRows, MovedRows
 
 AGREE = "books, payloads and transfers agree"
 

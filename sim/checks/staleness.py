@@ -14,8 +14,7 @@ from sim.errors import violated
 from sim.facts.directions import Way
 from sim.facts.learning import ModelAggregated
 from sim.links.sharing import everywhere
-from sim.network.leg_log import MovedRows
-from sim.network.legs import ChainEnded
+from sim.network.legs import ChainEnded, MovedRows
 from statements.arrays import Ints, Mask
 
 STALENESS_COUNTED = "staleness counted from the version downloaded"

@@ -14,9 +14,9 @@ from sim.facts.directions import Way
 from sim.facts.row import single
 from sim.facts.transfers import TransferRow
 from sim.links.sharing import everywhere
-from sim.network.leg_log import HopRows, MovedRows, TrainedRows
-from sim.network.legs import Dropped
-from sim.plan.contacts import LAST_BITS_S, PlannedContact
+from sim.network.legs import Dropped, HopRows, MovedRows, TrainedRows
+from sim.plan.contacts import PlannedContact
+from sim.plan.passes import LAST_BITS_S
 from sim.plan.plan import Plan
 from statements.arrays import Floats, Ints, Mask
 

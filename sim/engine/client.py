@@ -28,10 +28,9 @@ from sim.devices.energy import PeerUse, Use, energy_of
 from sim.engine.forecaster import Forecaster
 from sim.mesh.links import AccessLink, MeshLink
 from sim.mesh.messages import Mesh
-from sim.network.endpoint import Endpoint, Shared
+from sim.network.chains import ServiceLink
+from sim.network.endpoint import Endpoint, Rules, Shared
 from sim.network.legs import ChainEnded, Trained
-from sim.network.rules import Rules
-from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, everybody
 from sim.plan.sessions import PlannedSessions

@@ -14,9 +14,8 @@ from sim.mesh.messages import Mesh
 from sim.network.books import Books
 from sim.network.edges import Edges
 from sim.network.endpoint import Shared
-from sim.network.leg_log import LegLog
-from sim.network.link_queue import LinkQueue
-from sim.network.message_facts import MessageFacts
+from sim.network.legs import LegLog
+from sim.network.link_queue import LinkQueue, MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.peers import Peers, Queues
 from sim.network.relay import Relay

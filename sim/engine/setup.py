@@ -13,21 +13,20 @@ from learning.methods.base import (
     Method,
     MethodType,
     find_method,
-    try_hooks,
 )
 from learning.methods.base import World as KnownWorld
-from learning.methods.making import Made, made, own_part
+from learning.methods.making import Made, made, own_part, try_hooks
 from learning.methods.options import read_options
 from learning.requests.cluster import Quorum
 from sim.devices.battery import Power
 from sim.devices.compute import Compute, Computing
 from sim.devices.energy import Transmitter
-from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import learner_of
 from sim.errors import as_input
 from sim.links.sidelinks import Sidelinks
-from sim.network.rules import Rules
+from sim.network.endpoint import Rules
 from sim.plan.plan import Plan
+from sim.world.key_rules import refuse_for_method
 from sim.world.world import World
 from statements import Statement
 from statements.arrays import Floats

@@ -25,7 +25,7 @@ from sim.facts.faults import NoContactsLeft
 from sim.facts.observer import Followers, Observer
 from sim.facts.stream import Facts
 from sim.mesh.check import check_of
-from sim.network.leg_log import LegLog
+from sim.network.legs import LegLog
 from sim.trace.recorder import Trace
 from sim.trace.tables import Tables
 

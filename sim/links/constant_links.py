@@ -9,8 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from channel import Link, LinkCurve, Signal, received_signal, signal_rate_bps
-from sim.links.beam import Beam, Radio, Radios
-from sim.links.device_links import DeviceLinks
+from sim.links.beam import Beam, DeviceLinks, Radio, Radios
 from statements.arrays import Floats, Ints
 
 PAPER_ALTITUDE_M = 600e3

@@ -13,8 +13,7 @@ import numpy as np
 
 from channel import CLEAR_PATH, Line, Link, LinkCurve, Path, weakest_lines
 from channel.link_curve import CurveTable
-from sim.links.beam import Beam
-from sim.links.device_links import DeviceLinks, RangeGrid, served_bits
+from sim.links.beam import Beam, DeviceLinks, RangeGrid, served_bits
 from sim.links.grid import Grid, SeenPoints, cut_grid
 from sim.links.pass_geometry import Pass, PassGeometry
 from sim.links.rate_points import LinkView, LossyGrid, RatePoints, rate_points

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from sim.links.device_links import DeviceLinks, PassFigures
+from sim.links.beam import DeviceLinks, PassFigures
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import Pass
 from statements.arrays import Floats, Ints

@@ -22,8 +22,7 @@ from sim.facts.transfers import Outcome
 from sim.mesh.contacts import Contacts, Route
 from sim.network.books import PayloadKey
 from sim.network.endpoint import Shared
-from sim.network.leg_log import OVER_LINK, SERVER_NAME
-from sim.network.legs import Hopped
+from sim.network.legs import OVER_LINK, SERVER_NAME, Hopped
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from statements.arrays import Floats, Ints, Mask

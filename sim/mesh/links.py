@@ -17,9 +17,8 @@ from learning.requests.reasons import Reason
 from sim.facts.directions import Way
 from sim.mesh.hops import MeshMessage
 from sim.mesh.messages import Mesh
-from sim.network.chains import Chain
+from sim.network.chains import Chain, ServiceLink
 from sim.network.endpoint import Endpoint
-from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, check_names, everybody, way_of
 from sim.network.transfer import Transfer

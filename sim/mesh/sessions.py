@@ -23,7 +23,7 @@ from math import inf, nextafter
 
 import numpy as np
 
-from sim.plan.contact_columns import ContactColumns
+from sim.plan.contacts import ContactColumns
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
@@ -335,7 +335,7 @@ def _of_clusters(plan: Plan, isls: IslPlan) -> dict[str, PlannedSessions]:
     contacts, server, feeder = plan.contacts, plan.server, plan.feeder
     arrival_s = _arrivals_s(contacts, isls, server, feeder)
     link_bps = isls.least_bps if feeder is None else min(isls.least_bps, feeder.rate_bps)
-    satellites = [name for name, _ in contacts.satellites]
+    satellites = list(contacts.satellites)
     found: dict[str, PlannedSessions] = {}
     for cluster in contacts.clusters:
         numbers = contacts.services(cluster.name)
@@ -364,7 +364,7 @@ def _arrivals_s(
     Links of the search take no time, as far as they are open.
     """
     number_of = {name: number for number, name in enumerate(isls.names)}
-    flying = [number_of[name] for name, _ in contacts.satellites]
+    flying = [number_of[name] for name in contacts.satellites]
     windows = _windows_of_each(isls)
     if feeder is None:
         target = number_of[server]

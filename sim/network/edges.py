@@ -13,7 +13,7 @@ import numpy as np
 from sim.facts.coded import Coded
 from sim.facts.stream import Facts
 from sim.facts.transfers import Connected, Disconnected
-from sim.plan.contact_columns import ContactColumns
+from sim.plan.contacts import ContactColumns
 
 
 class Edges:
@@ -28,7 +28,6 @@ class Edges:
         """Tell of what has happened by a time, and was not told of yet."""
         contacts = self._contacts
         clusters = [cluster.name for cluster in contacts.clusters]
-        satellites = [name for name, _ in contacts.satellites]
         told_s = self._told_s
         self._told_s = by_s
         for kind, time_s in ((Connected, contacts.start_s), (Disconnected, contacts.end_s)):
@@ -40,6 +39,6 @@ class Edges:
                         time_s=time_s[new],
                         cluster=Coded(contacts.cluster[new], clusters),
                         contact_id=new,
-                        satellite=Coded(contacts.satellite[new], satellites),
+                        satellite=Coded(contacts.satellite[new], contacts.satellites),
                     )
                 )

@@ -6,18 +6,38 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Cost
+from learning.requests.cluster import WAITS_FOR_ALL, Cluster, Cost, Quorum
 from sim.clock import Clock
+from sim.devices.compute import Computing
 from sim.devices.devices import Devices
+from sim.devices.energy import Transmitter
+from sim.devices.faults import Faults
 from sim.facts.faults import MemoryLacks
 from sim.facts.stream import Facts
-from sim.network.books import Books
-from sim.network.ledger import Ledger
-from sim.network.leg_log import LegLog
+from sim.network.books import Books, Ledger
+from sim.network.legs import LegLog
 from sim.network.link_faults import LinkFaults
-from sim.network.rules import Rules
+from sim.network.steps import CutTransfers
+from sim.plan.sessions import PlannedSessions
 from sim.world.topology import Topology
 from statements.arrays import Floats, Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """What holds for one client: its sessions, how its devices compute and send, what fails.
+
+    ``closing`` says whom a chain with uploads waits for,
+    ``cut_transfers`` what becomes of a transfer that a contact cuts off, ``faults`` what goes wrong
+    on the link (None: nothing).
+    """
+
+    sessions: PlannedSessions
+    computing: Computing
+    transmitter: Transmitter
+    closing: Quorum = WAITS_FOR_ALL
+    cut_transfers: CutTransfers = "resume"
+    faults: Faults | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from learning.requests.peers import Compute, Node
 from sim.clock import Clock
 from sim.devices.devices import Devices
 from sim.errors import SimulationError
-from sim.network.service_link import ServiceLink
+from sim.network.chains import ServiceLink
 from statements.arrays import Floats, Mask
 
 

@@ -23,8 +23,7 @@ from sim.clock import Clock
 from sim.devices.energy import PeerUse
 from sim.errors import SimulationError
 from sim.links.sidelinks import Sidelinks
-from sim.network.link_queue import LinkQueue
-from sim.network.message_facts import MessageFacts
+from sim.network.link_queue import LinkQueue, MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.relay import Relay
 from sim.plan.plan import Plan

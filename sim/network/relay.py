@@ -15,7 +15,7 @@ from learning.requests.peers import SERVER, Arrival, Node, Send
 from learning.requests.reasons import Reason
 from sim.clock import Clock, Process
 from sim.facts.directions import Way
-from sim.network.service_link import ServiceLink
+from sim.network.chains import ServiceLink
 from sim.network.sessions import ClusterSessions
 
 Relaying = Literal["none", "contact", "store"]

@@ -14,8 +14,7 @@ from sim.devices.faults import Presence
 from sim.errors import SimulationError
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Trained
-from sim.network.outcomes import Ending
-from sim.network.steps import everybody
+from sim.network.steps import Ending, everybody
 from sim.plan.contacts import PlannedSession
 from statements.arrays import Floats, Ints, Mask
 

@@ -17,16 +17,14 @@ from sim.errors import DURATIONS, violated
 from sim.facts.directions import Way
 from sim.facts.faults import PacketsResent
 from sim.facts.transfers import Outcome, SubChannelBusy, in_tables
-from sim.links.session_beam import SessionBeam, Transmission
+from sim.links.session_beam import SessionBeam, Transmission, Turns, beam_free_s, turn_s
 from sim.links.sharing import everywhere
+from sim.network.books import LedgerEntry
 from sim.network.endpoint import Endpoint
-from sim.network.ledger import LedgerEntry
 from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
-from sim.network.outcomes import CutTransfers, Ending, outcomes_of
 from sim.network.parts import Part, PartOfSeveral, first_heard, parts_at_once
-from sim.network.steps import everybody, way_of
-from sim.network.turns import Turns, beam_free_s, turn_s
+from sim.network.steps import CutTransfers, Ending, everybody, outcomes_of, way_of
 from sim.plan.contacts import PlannedSession
 from statements.arrays import Floats, Ints, Mask
 

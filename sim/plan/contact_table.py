@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from sim.facts.directions import Way
 from sim.facts.plan import ContactRow, FeederWindowRow, IslWindowRow
-from sim.links.device_links import PassFigures
+from sim.links.beam import PassFigures
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
@@ -41,17 +41,9 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     capacity = np.where(part, figures.least_in_service_bytes, figures.least_bytes)
     shift_hz = figures.doppler_hz
     residual_hz = figures.residual_doppler_hz
-    flying = contacts.satellite
-    known_ids = [norad_id or 0 for _, norad_id in contacts.satellites]
-    if plan.topology.in_orbit:
-        assert contacts.flying is not None  # who flies is a client
-        flying = contacts.flying
-        sky = {} if plan.sky is None else plan.sky.satellites
-        known_ids = [sky[name].norad_id if sky else 0 for name in contacts.fleet]
-    norad_ids = np.array(known_ids, np.int64)[flying]
+    flyers, grounded = contacts.flyers, contacts.grounded
+    norad_ids = contacts.norad_ids[flyers.which]
     range_km = contacts.min_slant_range_km
-    satellite = contacts.satellite
-    server = coded_text(satellite, [name for name, _ in contacts.satellites])
     client = coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters])
     to_server = plan.topology.direction(Way.TO_SERVER)
     nobody = np.ones(len(contacts), bool)
@@ -61,11 +53,15 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     }
     rows = ContactRow(
         contact_id=array(np.arange(len(contacts))),
-        satellite=coded_text(flying, contacts.fleet) if plan.topology.in_orbit else server,
+        satellite=coded_text(flyers.which, flyers.names),
         norad_id=array(norad_ids, norad_ids == 0),
         cluster=client,
         capacity_direction=coded_text(np.zeros(len(contacts), np.int64), [to_server]),
-        station=server if plan.topology.in_orbit else pa.nulls(len(contacts), TEXT),
+        station=(
+            coded_text(grounded.which, grounded.names)
+            if plan.topology.in_orbit
+            else pa.nulls(len(contacts), TEXT)
+        ),
         rise_utc=array(utc(plan.start, contacts.rise_s)),
         culminate_utc=array(utc(plan.start, contacts.culminate_s)),
         set_utc=array(utc(plan.start, contacts.set_s)),

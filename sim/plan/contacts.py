@@ -1,21 +1,21 @@
-"""A planned contact and a planned session, with their links."""
+"""Planned contacts, with their links, as columns with an object of each on demand; and sessions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 
 from learning.requests.cluster import Cluster
+from orbit.windows import groups
 from sim.facts.directions import Way
-from sim.links.device_links import DeviceLinks, served_bits
+from sim.links.beam import DeviceLinks, served_bits
 from sim.links.session_beam import SessionBeam
-from statements.arrays import Floats, Ints
-
-LAST_BITS_S = 1.0
-"""Longest that the last bits of a contact are on their way: seven times geostationary."""
+from sim.plan.link_source import LinkSource
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,6 @@ class PlannedContact:
     contact_id: int
     session: int
     satellite: str
-    norad_id: int | None
     cluster: Cluster
     rise_s: float
     culminate_s: float
@@ -154,3 +153,151 @@ class PlannedSession:
         self.__dict__.pop("to_client", None)
         for contact in self.contacts:
             contact.close()
+
+
+class ContactEnd(NamedTuple):
+    """One end of all contacts: names, and which of them each contact has (N,)."""
+
+    names: Sequence[str]
+    which: Ints
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ContactColumns:
+    """Contacts by number: arrays (N,), and what ``contacts[number]`` makes of each.
+
+    ``satellite`` and ``cluster`` are indices in ``satellites``, which are the servers, and
+    ``clusters``; the other columns are as in ``PlannedContact``, but for ``setup_s``: how long a
+    beam or dish was made ready before ``start_s``, nan where it is not known. A contact is
+    made when it is first asked for, and kept: of a constellation most are not served, and nobody
+    asks for them. Where satellites or planes are clients, ``flying`` are indices in the ``fleet``,
+    whose names contacts have as ``member``. ``norad_ids`` are those of all who fly, 0 for none.
+    ``link_source`` makes the links of each.
+    """
+
+    satellites: Sequence[str]
+    clusters: Sequence[Cluster]
+    satellite: Ints
+    cluster: Ints
+    session: Ints
+    rise_s: Floats
+    culminate_s: Floats
+    set_s: Floats
+    max_elevation_deg: Floats
+    min_slant_range_km: Floats
+    served: Mask
+    start_s: Floats
+    end_s: Floats
+    wait_from_s: Floats
+    setup_s: Floats
+    cut_by_stop: Mask
+    link_source: LinkSource
+    norad_ids: Ints
+    fleet: Sequence[str] = ()
+    flying: Ints | None = None
+    _made: dict[int, PlannedContact] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        """The number of contacts."""
+        return len(self.rise_s)
+
+    def __getitem__(self, number: int) -> PlannedContact:
+        """Return a contact, the same one each time."""
+        made = self._made.get(number)
+        if made is not None:
+            return made
+        number = range(len(self))[number]
+        if number not in self._made:
+            self._made[number] = PlannedContact(
+                contact_id=number,
+                session=int(self.session[number]),
+                satellite=self.satellite_of(number),
+                cluster=self.clusters[self.cluster[number]],
+                rise_s=float(self.rise_s[number]),
+                culminate_s=float(self.culminate_s[number]),
+                set_s=float(self.set_s[number]),
+                max_elevation_deg=float(self.max_elevation_deg[number]),
+                min_slant_range_km=float(self.min_slant_range_km[number]),
+                served=bool(self.served[number]),
+                start_s=float(self.start_s[number]),
+                end_s=float(self.end_s[number]),
+                make=partial(self.link_source.links, number),
+                wait_from_s=float(self.wait_from_s[number]),
+                cut_by_stop=bool(self.cut_by_stop[number]),
+                member="" if self.flying is None else self.fleet[self.flying[number]],
+            )
+        return self._made[number]
+
+    def satellite_of(self, number: int) -> str:
+        """Return the name of the satellite of a contact, without making it."""
+        return self.satellites[self.satellite[number]]
+
+    @property
+    def flyers(self) -> ContactEnd:
+        """Who flies: the servers of clients on the ground, or the clients."""
+        if self.flying is None:
+            return ContactEnd(self.satellites, self.satellite)
+        return ContactEnd(self.fleet, self.flying)
+
+    @property
+    def grounded(self) -> ContactEnd:
+        """What is flown over, clients or stations; or the satellite that serves the others."""
+        if self.flying is None:
+            return ContactEnd([cluster.name for cluster in self.clusters], self.cluster)
+        return ContactEnd(self.satellites, self.satellite)
+
+    def ends(self, numbers: Ints) -> list[tuple[str, str]]:
+        """Return who flies in contacts, and what is flown over, by name."""
+        names = (
+            [end.names[number] for number in end.which[numbers].tolist()]
+            for end in (self.flyers, self.grounded)
+        )
+        return list(zip(*names, strict=True))
+
+    def __iter__(self) -> Iterator[PlannedContact]:
+        """All contacts in order."""
+        return (self[number] for number in range(len(self)))
+
+    @property
+    def cut_short(self) -> Mask:
+        """Where another cluster takes the beam over before the set."""
+        return self.served & (self.end_s < self.set_s)
+
+    @property
+    def turned_away(self) -> Mask:
+        """Where a cluster's next service begins as this one ends: it turns to another server."""
+        order = np.lexsort((self.start_s, self.cluster))
+        first = order[:-1]
+        following = order[1:]
+        same = self.cluster[first] == self.cluster[following]
+        turned_away = np.zeros(len(order), bool)
+        turned_away[first] = same & (self.end_s[first] == self.start_s[following])
+        return turned_away
+
+    def numbers(self, cluster: str) -> Ints:
+        """Return the numbers of the contacts of a cluster."""
+        return self._numbers.get(cluster, np.empty(0, np.int64))
+
+    @cached_property
+    def _numbers(self) -> dict[str, Ints]:
+        names = [cluster.name for cluster in self.clusters]
+        return dict(zip(names, groups(self.cluster, len(names)), strict=True))
+
+    def services(self, cluster: str) -> Ints:
+        """Return the numbers of a cluster's contacts that are served, by the begin of service."""
+        numbers = self.numbers(cluster)
+        numbers = numbers[self.served[numbers]]
+        return numbers[np.argsort(self.start_s[numbers], kind="stable")]
+
+    @cached_property
+    def session_end_s(self) -> Floats:
+        """When the session of each contact is over (N,); nan for one that is not served."""
+        over_s = np.full(len(self), np.nan)
+        served = np.flatnonzero(self.served)
+        numbers = self.session[served]
+        apart = int(numbers.max(initial=0)) + 1
+        session = np.unique(self.cluster[served] * apart + numbers, return_inverse=True)[1]
+        last_s = np.full(len(served), -np.inf)
+        np.maximum.at(last_s, session, self.end_s[served])
+        over_s[served] = last_s[session]
+        return over_s

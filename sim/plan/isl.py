@@ -16,7 +16,7 @@ from channel.link_curve import MOST_POINTS, bit_preserving
 from learning.requests.peers import LinkWindow, NextLink, Node
 from scenarios.link import Isl
 from sim.links.sidelinks import Opening
-from sim.plan.joined import joined_parts
+from sim.plan.isl_pairs import joined_parts
 from statements import Statement
 from statements.arrays import Floats, Ints, Mask
 

@@ -13,9 +13,21 @@ import orbit
 from orbit.windows import groups
 from scenarios.link import Isl
 from sim.errors import InputError, as_input
-from sim.plan.joined import joined_parts
 from statements import Code, Statement
 from statements.arrays import Floats, Ints, Mask
+
+
+def joined_parts(nodes: int, a: Ints, b: Ints) -> Ints:
+    """Return a number from 0 on for each node (N,), the same for those that links (L,) join."""
+    # Commands that search no links start without scipy.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array((np.ones(len(a)), (a, b)), shape=(nodes, nodes))
+    _, part = connected_components(links, directed=False)
+    numbers: Ints = part
+    return numbers
+
 
 TIES = 9
 """Decimals to which orbits are compared: satellites in a regular pattern are equally near."""

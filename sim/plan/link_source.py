@@ -22,7 +22,7 @@ from learning import stream
 from learning.requests.cluster import Cluster
 from orbit import RangeFrom, Site
 from orbit.windows import groups
-from sim.links.beam import Beam, Radios
+from sim.links.beam import Beam, DeviceLinks, PassFigures, Radios, served_bits
 from sim.links.constant_links import (
     Steps,
     bare_links,
@@ -30,7 +30,6 @@ from sim.links.constant_links import (
     is_steady,
     piecewise_links,
 )
-from sim.links.device_links import DeviceLinks, PassFigures, served_bits
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.plan_links import PlanLinks
 from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve

@@ -20,7 +20,6 @@ from sim.facts.directions import Way
 from sim.facts.plan import FIGURES_OF_OPERATIONS, Operations
 from sim.facts.row import columns_of
 from sim.formatting import counted
-from sim.plan.contact_columns import ContactColumns
 from sim.plan.feeder import FeederPlan
 from sim.plan.plan import Plan
 from sim.plan.sessions import PlannedSessions
@@ -97,14 +96,14 @@ def operations(plan: Plan, carried: Carried | None = None) -> list[Operations]:
     contacts = plan.contacts
     carried = carried_in(plan) if carried is None else carried
     passes = _Traffic(plan.stop_s, _Passes.of_contacts(plan), carried)
-    flying, ground = _ends(contacts)
-    limits = [inf if limit is None else float(limit) for limit in plan.at_a_time]
+    flying = _Ends("satellite", *contacts.flyers)
+    ground = _Ends(plan.topology.grounded, *contacts.grounded)
     served = [nan] * len(flying.names)
-    ground_kind = "relay" if plan.topology.relay else "station"
-    if contacts.flying is None:
-        ground_kind, served, limits = "cluster", limits, [nan] * len(ground.names)
+    limits = [inf if limit is None else float(limit) for limit in plan.at_a_time]
+    if not plan.topology.in_orbit:
+        served, limits = limits, [nan] * len(ground.names)
     over_links = _over_links(plan)
-    rows = [*_rows(passes, replace(ground, kind=ground_kind), limits)]
+    rows = [*_rows(passes, ground, limits)]
     if plan.feeder is not None:
         feeder = plan.feeder
         own = [inf if limit is None else float(limit) for limit in feeder.passes_seen.at_a_time]
@@ -189,17 +188,6 @@ class _Ends:
     kind: str
     names: Sequence[str]
     index: Ints
-
-
-def _ends(contacts: ContactColumns) -> tuple[_Ends, _Ends]:
-    """Return who flies, and what is flown over: or the satellite that serves the others."""
-    servers = [name for name, _ in contacts.satellites]
-    if contacts.flying is not None:
-        flying = _Ends("satellite", list(contacts.fleet), contacts.flying)
-        return flying, _Ends("station", servers, contacts.satellite)
-    names = [cluster.name for cluster in contacts.clusters]
-    flying = _Ends("satellite", servers, contacts.satellite)
-    return flying, _Ends("cluster", names, contacts.cluster)
 
 
 def carried_in(plan: Plan) -> Carried:

@@ -13,7 +13,6 @@ import orbit
 from orbit.utc import to_second
 from sim.errors import InputError
 from sim.formatting import some
-from sim.plan.contacts import LAST_BITS_S
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery, other_dates
 from sim.world.fleet import (
@@ -24,6 +23,9 @@ from sim.world.world import Slots, World
 from statements import Code, Other, Remove, Statement
 from statements.arrays import Ints
 
+LAST_BITS_S = 1.0
+"""Longest that the last bits of a contact are on their way: seven times geostationary."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WorldPasses:
@@ -33,14 +35,12 @@ class WorldPasses:
     the clients of stations, or of another satellite: ``topology`` says which. In ``uncut`` the
     columns ``satellite`` and ``site`` are indices into ``servers`` and ``clients``, whichever these
     are; those that the end of the span cuts are whole. ``flying`` is the satellite of each pass
-    where satellites are clients. ``norad_ids`` are
-    those of the servers.
+    where satellites are clients.
     ``satellites`` and ``places`` (on the ground) are empty where there is no geometry. ``doubts``
     are about all of them. ``pieces`` are the rates of each pass where a contact plan tells them.
     """
 
     servers: list[str]
-    norad_ids: list[int | None]
     clients: list[str]
     start: datetime
     span_s: float
@@ -100,7 +100,6 @@ class WorldPasses:
         return replace(
             self,
             servers=self.clients,
-            norad_ids=[None] * len(self.clients),
             clients=clients,
             uncut=orbit.ContactWindows(**{name: column[order] for name, column in columns.items()}),
             flying=flying[order],
@@ -161,7 +160,6 @@ def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> WorldPasses:
     return WorldPasses(
         topology=world.topology,
         servers=[satellite.name for satellite in satellites],
-        norad_ids=[satellite.norad_id or None for satellite in satellites],
         clients=[site.name for site in sites],
         start=start,
         span_s=(end - start).total_seconds(),  # datetimes have whole microseconds
@@ -235,7 +233,6 @@ def _of_file(world: World) -> WorldPasses:
     return WorldPasses(
         topology=world.topology,
         servers=[satellite.name for satellite in satellites],
-        norad_ids=[None] * len(satellites),
         clients=names,
         start=file.start,
         span_s=span_s,
@@ -316,7 +313,6 @@ def _in_slots(world: World, slots: Slots) -> WorldPasses:
     return WorldPasses(
         topology=world.topology,
         servers=[SATELLITE],
-        norad_ids=[None],
         clients=world.sites.client_names,
         start=world.given_start or SLOTS_EPOCH,
         span_s=span_s,
@@ -360,7 +356,6 @@ def _of_relay(world: World) -> WorldPasses:
     return WorldPasses(
         topology=world.topology,
         servers=[satellite.name for satellite in satellites],
-        norad_ids=[satellite.norad_id or None for satellite in satellites],
         clients=[server.name],
         start=start,
         span_s=span_s,

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import numpy as np
+
 import orbit
 from learning.requests.cluster import Cluster
 from sim.devices.faults import Faults, faults_of
 from sim.links.beam import Radios
-from sim.plan.contact_columns import ContactColumns
+from sim.plan.contacts import ContactColumns
 from sim.plan.feeder import FeederPlan, feeder_plan
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
@@ -173,8 +175,9 @@ def _contacts(
 ) -> ContactColumns:
     """Return the windows, each with its service, as contacts of clusters."""
     windows = served.windows
+    known = served.satellites if served.places else ()
     return ContactColumns(
-        satellites=list(zip(served.servers, served.norad_ids, strict=True)),
+        satellites=served.servers,
         clusters=clusters,
         satellite=windows.satellite,
         cluster=windows.site,
@@ -190,6 +193,7 @@ def _contacts(
         wait_from_s=served.service.wait_from_s,
         setup_s=served.service.setup_s,
         link_source=links,
+        norad_ids=np.array([one.norad_id for one in known] or [0] * len(served.fleet), np.int64),
         cut_by_stop=served.whole.set_s > windows.set_s,
         fleet=served.fleet,
         flying=served.window_satellites if served.topology.in_orbit else None,

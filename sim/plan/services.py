@@ -12,7 +12,7 @@ import numpy as np
 
 from channel import LinkCurve
 from sim.facts.directions import Way
-from sim.links.device_links import served_bits
+from sim.links.beam import served_bits
 from sim.plan.operations import is_down
 from sim.plan.plan import Plan
 from sim.plan.volumes import served_in_order

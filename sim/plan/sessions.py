@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sim.facts.directions import Way
-from sim.plan.contact_columns import ContactColumns
-from sim.plan.contacts import PlannedSession
+from sim.plan.contacts import ContactColumns, PlannedSession
 from statements.arrays import Floats, Ints, Mask
 
 PART_S = 3600.0

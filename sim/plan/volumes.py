@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sim.facts.directions import Way
-from sim.links.device_links import DeviceLinks, served_bits
-from sim.plan.contact_columns import ContactColumns
+from sim.links.beam import DeviceLinks, served_bits
 from sim.plan.contacts import PlannedContact
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
@@ -121,7 +120,7 @@ def link_volumes(plan: Plan, edges: Edges = uncut) -> LinkVolumes:
             neglected.add(plan.topology.direction(Way.TO_CLIENT))
         contact.close()
     if plan.isls is not None:
-        pieces += _of_isls(plan.isls, list(_flying(plan.contacts)), edges)
+        pieces += _of_isls(plan.isls, plan.contacts.flyers.names, edges)
     if plan.feeder is not None:
         pieces += _of_feeder(plan.feeder, nodes_of(plan), edges)
     pieces.sort(key=lambda piece: (piece.start_s, piece.end_s, piece.source, piece.target))
@@ -142,7 +141,7 @@ def nodes_of(plan: Plan) -> tuple[str, ...]:
     Behind those are the gateways, if there are any.
     """
     gateways = () if plan.feeder is None else plan.feeder.stations
-    return (*_flying(plan.contacts), *_others(plan.contacts), *gateways)
+    return (*plan.contacts.flyers.names, *plan.contacts.grounded.names, *gateways)
 
 
 def session_volumes(plan: Plan) -> list[SessionVolume]:
@@ -172,27 +171,12 @@ def served_in_order(plan: Plan) -> Iterator[PlannedContact]:
         yield plan.contacts[number]
 
 
-def _flying(contacts: ContactColumns) -> list[str]:
-    """Names of the satellites that have contacts with the others."""
-    if contacts.flying is not None:
-        return list(contacts.fleet)
-    return [name for name, _ in contacts.satellites]
-
-
-def _others(contacts: ContactColumns) -> list[str]:
-    """Names of stations, of clusters on the ground, or of the satellite that serves the others."""
-    if contacts.flying is not None:
-        return [name for name, _ in contacts.satellites]
-    return [cluster.name for cluster in contacts.clusters]
-
-
-def client_and_server(contacts: ContactColumns, number: int) -> tuple[int, int]:
+def client_and_server(plan: Plan, number: int) -> tuple[int, int]:
     """Return the nodes of a contact."""
-    behind = len(_flying(contacts))
-    satellite = int(contacts.satellite[number])
-    if contacts.flying is not None:
-        return int(contacts.flying[number]), behind + satellite
-    return behind + int(contacts.cluster[number]), satellite
+    flyers, grounded = plan.contacts.flyers, plan.contacts.grounded
+    flying = int(flyers.which[number])
+    below = len(flyers.names) + int(grounded.which[number])
+    return (flying, below) if plan.topology.in_orbit else (below, flying)
 
 
 def _of_session(client: str, sessions: PlannedSessions, place: int) -> SessionVolume:
@@ -217,7 +201,7 @@ def _of_contact(
     cuts = edges(contact.start_s, contact.end_s)
     if not len(cuts):
         return
-    client, server = client_and_server(plan.contacts, contact.contact_id)
+    client, server = client_and_server(plan, contact.contact_id)
     delays_s: dict[int, list[float]] = {}
     for way, ends in ((Way.TO_SERVER, (client, server)), (Way.TO_CLIENT, (server, client))):
         beam = links.to_server if way is Way.TO_SERVER else links.to_client
@@ -281,7 +265,7 @@ def _peak(samples: Floats) -> float:
     return most
 
 
-def _of_isls(isls: IslPlan, satellites: list[str], edges: Edges) -> Iterator[Piece]:
+def _of_isls(isls: IslPlan, satellites: Sequence[str], edges: Edges) -> Iterator[Piece]:
     """Yield the pieces of links between satellites, both ways."""
     place = {name: node for node, name in enumerate(satellites)}
     node = np.array([place[name] for name in isls.names])

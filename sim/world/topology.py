@@ -66,6 +66,13 @@ class Topology:
         return "satellite" if self.in_orbit else "cluster"
 
     @property
+    def grounded(self) -> str:
+        """The kind of what satellites fly over, or of the satellite that serves the others."""
+        if not self.in_orbit:
+            return "cluster"
+        return "relay" if self.relay else "station"
+
+    @property
     def clients_key(self) -> str:
         """The key of a scenario that says who the clients are."""
         return "roles.clients" if self.in_orbit else "ground.clusters"

@@ -15,12 +15,12 @@ from learning import files, hardware, provenance
 from sim.execution import cache as shared_cache
 from sim.execution import folder, window_cache
 from sim.execution.checkpoint import EXTENSION
-from sim.network import leg_log
+from sim.network import legs
 from sim.trace import blocks, parquet, recorder, tables
 
 LIMITS: dict[str, tuple[Any, str]] = {
     "rows_in_memory": (recorder, "LIMIT"),
-    "legs_of_a_block": (leg_log, "LEGS"),
+    "legs_of_a_block": (legs, "LEGS"),
     "rows_of_a_group": (parquet, "GROUP"),
     "rows_read_at_once": (blocks, "BATCH"),
     "bytes_of_a_row": (tables, "ROW_BYTES"),

@@ -74,7 +74,7 @@ def contact(
     if delays_s is not None:
         links = replace(links, range_m=lambda when_s: np.array(delays_s) * LIGHT_M_S)
     return network.PlannedContact(
-        number, number if session is None else session, satellite or f"s{number}", None, cluster,
+        number, number if session is None else session, satellite or f"s{number}", cluster,
         start_s, start_s, end_s, 90.0, 600.0, True, start_s, end_s,
         lambda: links,
     )  # fmt: skip
@@ -117,15 +117,16 @@ class GivenLinks:
 def columns_of(contacts: Sequence[network.PlannedContact]) -> network.ContactColumns:
     """Contacts of one cluster, by number."""
     assert [c.contact_id for c in contacts] == list(range(len(contacts)))
-    satellites = list(dict.fromkeys((c.satellite, c.norad_id) for c in contacts))
+    satellites = list(dict.fromkeys(c.satellite for c in contacts))
     names = ("session", "rise_s", "culminate_s", "set_s", "max_elevation_deg",
              "min_slant_range_km", "served", "start_s", "end_s", "wait_from_s",
              "cut_by_stop")  # fmt: skip
     return network.ContactColumns(
         satellites=satellites,
         clusters=[contacts[0].cluster],
-        satellite=np.array([satellites.index((c.satellite, c.norad_id)) for c in contacts]),
+        satellite=np.array([satellites.index(c.satellite) for c in contacts]),
         cluster=np.zeros(len(contacts), np.int64),
+        norad_ids=np.zeros(len(satellites), np.int64),
         setup_s=np.full(len(contacts), np.nan),
         link_source=GivenLinks(contacts),
         **{name: np.array([getattr(c, name) for c in contacts]) for name in names},

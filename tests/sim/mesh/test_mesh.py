@@ -331,7 +331,7 @@ def test_of_how_many_hops_rows_are_made_at_once_changes_nothing(scenario, monkey
     keys = RINGS | {"learning.method": "fedbuff", "stop.rounds": 1}
     many = sim.run(scenario(keys))
     monkeypatch.setattr("sim.mesh.hops.HOPS", 1)
-    monkeypatch.setattr("sim.network.leg_log.LEGS", 1)
+    monkeypatch.setattr("sim.network.legs.LEGS", 1)
     assert sim.run(scenario(keys)).manifest["trace_sha256"] == many.manifest["trace_sha256"]
 
 

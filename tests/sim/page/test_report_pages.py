@@ -166,11 +166,10 @@ def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, page
     facts = re.sub(r"\s+", " ", pages["slots"].sections["figures"])
     headline, *lines, _ = leomix("show", runs["slots"], "--all").out.splitlines()
     assert headline in [f"{title}." for title in pages["slots"].held("title")]
-    place = next(n for n, line in enumerate(lines) if line.startswith("simulated"))
+    place = next(n for n, line in enumerate(lines) if line.startswith("method"))
     said, figures = " ".join(lines[:place]), lines[place:]
     assert "of the critical path went into" in said
-    for line in said.split(". "):
-        assert line in re.sub(r"\s+", " ", pages["slots"].sections["summary"])
+    assert said in [" ".join(text.split()) for text in pages["slots"].held("p")]
     for line in figures:
         assert " ".join(line[15:].split()) in facts
     manifest = read_manifest(runs["orbit-timing"])
@@ -178,7 +177,7 @@ def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, page
     spent = critical_path(tables, manifest["simulated_s"]).spent
     # Devices of that run train as long as there is no contact: it is training that takes longest.
     said = f"{spent.training_s / spent.total_s:.1%} of the critical path went into training"
-    assert said in pages["orbit"].sections["summary"]
+    assert any(said in text for text in pages["orbit"].held("p"))
 
 
 def test_the_scenario_on_the_page_is_that_of_the_run_and_pages_repeat(runs, pages, tmp_path):
@@ -218,8 +217,6 @@ def test_of_many_clusters_the_page_is_small_and_says_what_is_summed_up(runs, tmp
     page = Seen(report([folder], tmp_path / "page.html"))
     rows = page.tables["time-3"]
     assert len(rows) <= 510 and "1500 other clusters together" in rows[501][0]
-    assert len(page.tables["assignment-2"]) <= 510
-    assert "the first 500 of 2000 clusters" in page.text
     assert len(list(page.tree.iter())) < 25_000
 
 
@@ -243,17 +240,13 @@ def test_a_map_of_many_places_has_dots_and_no_circles():
     assert axes.get_title() == "4900 places, without their circles"
 
 
-def test_networked_experts_and_alignment_have_their_own_sections(leomix, runs, pages):
+def test_figures_of_networked_experts_and_alignment_stand_among_all_figures(leomix, runs, pages):
     page = pages["nmoe"]
-    assert [*page.sections][-3:] == ["gating", "inference", "scenario"]
+    assert [*page.sections][-2:] == ["gating", "scenario"]
     answers = pq.read_table(runs["nmoe"] / "inferences.parquet").to_pandas()
-    [heads, *rows] = page.tables["inference-1"]
-    counts = answers.groupby("cluster")["samples"].sum()
-    assert heads[:2] == ["cluster", "samples"]
-    wanted = {"all": counts.sum(), **counts}
-    assert [row[:2] for row in rows] == [[name, str(n)] for name, n in wanted.items()]
+    assert f"{answers.samples.sum()} samples: " in page.sections["figures"]
     shown = json.loads(leomix("show", runs["aligned"], "--json").out)["alignment"]
-    assert f"mean {shown['fitness_mean']:.3f}" in pages["aligned"].sections["alignment"]
+    assert f"mean {shown['fitness_mean']:.3f}" in pages["aligned"].sections["figures"]
 
 
 def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
@@ -284,16 +277,12 @@ def sweep(leomix, runs):
     return runs.made("sweep-of-twelve", make) / "sweep"
 
 
-def test_a_sweep_has_all_points_and_the_words_of_its_rows(sweep, tmp_path):
+def test_a_sweep_has_its_sections_and_the_words_of_its_rows(sweep, tmp_path):
     page = Seen(report([sweep], tmp_path / "report.html"))
-    wanted = {"numbers", "values", "rows", "time", "points", "scenario"}
+    wanted = {"numbers", "values", "rows", "time", "scenario"}
     assert wanted <= set(page.sections)
     assert "failed" not in page.sections
     rows = pq.read_table(sweep / "sweep.parquet").to_pandas()
-    [heads, *cells] = page.tables["points-1"]
-    shown = pd.DataFrame(cells, columns=heads)
-    for column in ("cycles", "learning.method"):
-        assert shown[column].tolist() == rows[column].astype(str).tolist()
     assert rows.cycles.nunique() == 1
     assert page.held("h1") == [f"Cycles: {rows.cycles[0]} at all 6 combinations"]
     assert "idle, 0 to 2, 3 values" in page.held("p")[0]
@@ -365,7 +354,7 @@ def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     values[0] |= {"status": "failed", "error": "its <disk> is full"}
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
     page = Seen(report([tmp_path / "sweep"]))
-    assert page.tables["failed-1"][1][-2:] == ["failed", "its <disk> is full"]
+    assert "failed: its <disk> is full" in page.sections["failed"]
     assert "1 of 12 points are not complete." in page.text
     into = ("-o", tmp_path / "c.html", "--figures", tmp_path / "figures")
     told = leomix("report", tmp_path / "sweep", runs["slots"], *into)
@@ -386,7 +375,7 @@ def test_a_sweep_of_one_complete_point_that_trained_has_a_page(leomix, tmp_path,
         row |= {"status": "failed", "error": "its disk is full"}
     pq.write_table(pa.Table.from_pylist(values, rows.schema), out / "sweep.parquet")
     page = Seen(report([out]))
-    assert len(page.tables["points-1"]) == 1 + len(values)
+    assert ("failed" in page.sections) == (len(values) > 1)
     assert "curves" not in page.sections
 
 

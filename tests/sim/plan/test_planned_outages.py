@@ -82,13 +82,7 @@ def walker(who, planned=(), **faults):
 def links_of(plan):
     """Ends by name, begin and end of each window of contacts, links and feeders."""
     contacts = plan.contacts
-    grounded = [name for name, _ in contacts.satellites]
-    for k in range(len(contacts)):
-        one = grounded[contacts.satellite[k]]
-        if contacts.flying is not None:
-            ends = contacts.fleet[contacts.flying[k]], one
-        else:
-            ends = one, contacts.clusters[contacts.cluster[k]].name
+    for k, ends in enumerate(contacts.ends(np.arange(len(contacts)))):
         yield "contact", ends, contacts.rise_s[k], contacts.set_s[k]
     isls = plan.isls
     for k in range(0 if isls is None else len(isls)):
