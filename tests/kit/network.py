@@ -14,7 +14,7 @@ __getattr__ = late(
         "sim.devices.battery": "Battery Power",
         "sim.devices.compute": "Compute Computing",
         "sim.devices.devices": "Devices",
-        "sim.devices.energy": "Transmitter energy=. energy_of",
+        "sim.devices.energy": "Transmitter energy=.",
         "sim.devices.faults": "Faults Presence",
         "sim.devices.intervals": "Intervals NO_INTERVALS drawn_intervals union",
         "sim.devices.outages": "Outages",
