@@ -5,10 +5,10 @@ from . import models as models
 from . import policies as policies
 from . import requests as requests
 from .architecture.costs import Architecture as Architecture
-from .clients.merging import changes as changes
-from .clients.merging import mean_change as mean_change
-from .clients.merging import merge as merge
 from .clients.updates import Update as Update
+from .clients.updates import changes as changes
+from .clients.updates import mean_change as mean_change
+from .clients.updates import merge as merge
 from .learner import Learner as Learner
 from .learner import LocalLoss as LocalLoss
 from .methods.base import GlobalModelMethod as GlobalModelMethod

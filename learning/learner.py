@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
-
-import numpy as np
 
 from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import resolved, resolved_task
@@ -21,14 +19,11 @@ from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name, source_digest
 from learning.requests.cluster import Cost
 from learning.settings import LearningConfig, ModelConfig
-from learning.training.computing import TASKS, TRAINS, TaskApply, built_task
-from learning.training.held import Held
-from learning.training.recipe import LocalRounds, TrainedPart
-from learning.values.lazy import Handle, Values
-from learning.values.place import place_of
+from learning.training.computing import TASKS, TRAINS, apply, built_task
+from learning.values.lazy import Handle, Values, place_of
 from learning.values.replies import Replies
 from learning.values.store import Tensors
-from statements.arrays import Ints, Mask
+from statements.arrays import Mask
 
 if TYPE_CHECKING:
     from learning.metrics import Score
@@ -41,11 +36,10 @@ class Learner:
     It ``measures`` where there is anything to be measured, and ``trains`` where it is what learns:
     not for a method that does its ``own_learning``, which keeps its results in ``replies``.
 
-    Server models and device states are :class:`~learning.values.lazy.Handle`; a device state
-    holds all K devices of one cluster, stacked. ``corruption`` says which updates are made not
-    finite, and ``metrics`` are names of figures that are measured beside accuracy and loss. Where
-    changes go down cut to ranks, ``cut_to_ranks`` has the model that they add up to, by server
-    model and rank.
+    Models are :class:`~learning.values.lazy.Handle`; what devices hold is a
+    :class:`~learning.clients.state.DeviceState`. ``metrics`` are names of figures that are measured
+    beside accuracy and loss. Where changes go down cut to ranks, ``cut_to_ranks`` has the model
+    that they add up to, by server model and rank.
 
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
@@ -77,8 +71,8 @@ class Learner:
         """Results by key, of which leomix's source and the configuration are part."""
         about = [source_digest(), dataclasses.asdict(self._placed())] if self.trains else []
         context = json.dumps(about, sort_keys=True)
-        apply = TaskApply(lambda: self.task)
-        values = Values(apply, context, keep=self.trains, trains=TRAINS)
+        with_task = partial(apply, lambda: self.task)
+        values = Values(with_task, context, keep=self.trains, trains=TRAINS)
         values.known = lambda: dict(self.task.initial)
         return values
 
@@ -179,7 +173,7 @@ class Learner:
     def make(
         self,
         function: str | Callable[..., Any],
-        *parents: Handle | Held,
+        *parents: Handle,
         **arguments: Any,
     ) -> Handle:
         """Return the value of a ``function`` on ``parents``: for methods with their own maths.
@@ -188,33 +182,23 @@ class Learner:
         ``function(task, *tensors, **arguments)`` with the parents' tensors by name, and returns
         tensors by name. Arguments are JSON, arrays, and frozen dataclasses of these.
         """
-        return self.values.make(place_of(function), self._handles(parents), arguments)
+        return self.values.make(place_of(function), parents, arguments)
 
-    def _handles(self, values: Sequence[Handle | Held]) -> tuple[Handle, ...]:
-        return tuple(map(self._handle, values))
-
-    def _handle(self, value: Handle | Held) -> Handle:
-        """Return a value as one handle, and a state with its bases."""
-        if not isinstance(value, Held):
-            return value
-        assembled = "learning.training.device_state:assembled"
-        return self.values.make(assembled, value.parents, {"versions": value.versions})
-
-    def force(self, handle: Handle | Held) -> Tensors:
+    def force(self, handle: Handle) -> Tensors:
         """Compute ``handle`` now. For use inside of a :class:`~learning.requests.Measure` only."""
-        return self.values.force(self._handle(handle))
+        return self.values.force(handle)
 
     def number(
         self,
         function: str | Callable[..., Any],
-        *parents: Handle | Held,
+        *parents: Handle,
         **arguments: Any,
     ) -> Any:
         """Return the JSON value that ``function`` takes out of ``parents``: for use as ``force``.
 
         Runs share it, other than a value that a method computes from forced tensors itself.
         """
-        return self.values.number(place_of(function), self._handles(parents), arguments)
+        return self.values.number(place_of(function), parents, arguments)
 
     def round_cost(
         self, trained: Sequence[int], held: Sequence[int], *, gate: bool, copies: int = 0
@@ -234,120 +218,13 @@ class Learner:
 
     def zeros(self, server: Handle, devices: int | None = None) -> Handle:
         """Return zeros like the tensors of ``server``, (K, ...) for each of so many devices."""
-        return self.make("learning.training.changes:zeros", server, devices=devices)
-
-    def load(
-        self,
-        server: Handle,
-        state: Held | None,
-        cluster: str,
-        who: Mask,
-        experts: Sequence[int],
-        adapter_epoch: Ints,
-    ) -> Held:
-        """Devices in ``who`` take ``experts`` and the gate of ``server``.
-
-        Where changes go down cut to a rank of theirs, it is the model that these add up to. Without
-        training nobody asks for what a state is made of: it is a name alone.
-        """
-        if not self.trains:
-            if state is not None:
-                return state
-            own = self.make("learning.training.device_state:load", server)
-            return Held(own, (), np.full((self.config.model.experts + 1, len(who)), -1))
-        sent = [(server, who)]
-        cut = self.cut_to_ranks.get(server)
-        if cut:
-            ranks = np.array(self.config.ranks_of(cluster) or [*cut] * len(who))[: len(who)]
-            sent = [(model, who & (ranks == rank)) for rank, model in sorted(cut.items())]
-            sent.append((server, who & ~np.isin(ranks, [*cut])))
-        parts = [*experts, self.config.model.experts]
-        how: dict[str, Any] = {"cluster": cluster, "experts": list(experts)}
-        for model, mine in sent:
-            if cut and not np.count_nonzero(mine):
-                continue
-            versions = np.full((self.config.model.experts + 1, len(who)), -1)
-            before: tuple[Handle, ...] = ()
-            if state is not None:
-                how = {**how, "versions": state.versions}
-                before = state.parents
-                versions[parts] = state.versions[parts]
-            own = self.make(
-                "learning.training.device_state:load",
-                model,
-                *before,
-                **how,
-                who=mine,
-                adapter_epoch=adapter_epoch,
-            )
-            state = Held(own, before[1:], versions).downloaded(model, mine, parts, own)
-        assert state is not None  # for the type checker: somebody loads
-        return state
-
-    def train(
-        self,
-        state: Held,
-        local: LocalRounds,
-        part: TrainedPart,
-        local_loss: LocalLoss | None = None,
-    ) -> Held:
-        """Train a ``part`` of the model; ``local_loss`` is added to the loss of every minibatch."""
-        if not np.count_nonzero(local.rounds):
-            return state
-        how: dict[str, Any] = {"local": local, "part": part}
-        how |= {"versions": state.versions, "servers": len(state.servers)}
-        memories = tuple[Handle, ...]()
-        calls = ""
-        if local_loss is not None:
-            calls = local_loss.place
-            how["local_loss"] = {"place": calls, "arguments": local_loss.arguments}
-            memories = local_loss.memories
-        parents = self._handles((*state.parents, *memories))
-        own = self.values.make("learning.training.local:train", parents, how, calls)
-        return Held(own, state.servers, state.versions)
-
-    def offer(self, state: Held, experts: Sequence[int], *, gate: bool) -> Handle:
-        """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
-        if not self.trains:
-            return state.own
-        return self.make(
-            "learning.training.device_state:offer",
-            *state.parents,
-            versions=state.versions,
-            experts=list(experts),
-            gate=gate,
-        )
-
-    def commit(
-        self,
-        state: Held,
-        cluster: str,
-        who: Mask,
-        adapter_epoch: Ints,
-        experts: Sequence[int],
-        *,
-        gate: bool,
-    ) -> Held:
-        """Devices in ``who`` add what they offered to their base and begin fresh factors."""
-        if not self.trains:
-            return state
-        own = self.make(
-            "learning.training.device_state:commit",
-            *state.parents,
-            versions=state.versions,
-            cluster=cluster,
-            who=who,
-            adapter_epoch=adapter_epoch,
-            experts=list(experts),
-            gate=gate,
-        )
-        return Held(own, state.servers, state.versions)
+        return self.make("learning.training.aggregation:zeros", server, devices=devices)
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
         return self.make("learning.training.device_state:select", new, old, who=who)
 
-    def not_finite(self, state: Handle | Held) -> list[int]:
+    def not_finite(self, state: Handle) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
         return list(self.number("learning.training.guards:not_finite", state))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from learning.own.raised import ANYTHING
 from learning.registry import Register
-from learning.values.place import OURS, place_of
+from learning.values.lazy import OURS, place_of
 
 
 class Score(TypedDict):

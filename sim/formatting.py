@@ -116,6 +116,12 @@ def data_size(size_bytes: float) -> str:
     return _in_units(size_bytes, BYTES, ".2f") or f"{size_bytes:.0f} B"
 
 
+def short_size(size_bytes: float) -> str:
+    """Show bytes in three digits, as sentences do: 12.4 TB, 655 kB."""
+    unit, size = unit_for(size_bytes, BYTES, "B")
+    return f"{three_digits(size_bytes / size)} {unit}"
+
+
 def energy(joules: float) -> str:
     """Show an energy in J, kJ, MJ or GJ."""
     return _in_units(joules, JOULES, ".2f") or f"{joules:.2f} J"

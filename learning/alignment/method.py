@@ -25,7 +25,7 @@ from learning.alignment.policy import (
     first_fitness,
 )
 from learning.clients.cluster import ClusterState
-from learning.clients.merging import changes_in, merge
+from learning.clients.updates import changes_in, merge
 from learning.losses import check_classes
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
@@ -35,9 +35,8 @@ from learning.policies import POLICIES
 from learning.policies.problem import Problem, asked, even_bounds
 from learning.registry import Register
 from learning.requests.cluster import Assign, Cluster, Cost, Forecast, Measure
-from learning.requests.facts import Note
+from learning.requests.facts import Note, Used
 from learning.requests.request import Request
-from learning.requests.used import Used
 from learning.rng import stream
 from learning.settings import LearningConfig
 from statements.arrays import Floats, Ints, Mask
@@ -224,7 +223,10 @@ class Aligned(FedAvg):
         """Return the samples that experts serve, and what they score there, (K, E) each."""
         assert devices.state is not None  # for the type checker: somebody has trained
         used = self.learner.number(
-            "learning.training.evaluation:usage", devices.state, cluster=devices.name, reach=reach
+            "learning.training.evaluation:usage",
+            devices.state.whole,
+            cluster=devices.name,
+            reach=reach,
         )
         return {"samples": used["samples"], "score": used["accuracy"]}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from learning.clients.state import DeviceState
 from learning.clients.updates import PendingUpdate, ServerModel, Update, arrived
 from learning.learner import Learner, LocalLoss
 from learning.requests.cluster import (
@@ -22,7 +23,6 @@ from learning.requests.cluster import (
 from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
 from learning.requests.request import Request
-from learning.training.held import Held
 from learning.training.recipe import MOVES, LocalRounds, TrainedPart, Turns
 from learning.values.lazy import Handle
 from statements.arrays import Floats, Ints, Mask
@@ -80,7 +80,7 @@ class ClusterState:
         self.copies = copies
         self.memory_copies = memory_copies
         self.offers_models = offers_models
-        self.state: Held | None = None
+        self.state: DeviceState | None = None
         self.holds: Mask = np.ones((k, experts), bool)
         lora = learner.config.model.lora
         self.ranks: Ints = np.array(learner.config.ranks_of(cluster.name) or [lora.rank or 0] * k)
@@ -126,7 +126,7 @@ class ClusterState:
         """The devices' models as trained, (K, ...) by stored name."""
         if self.state is None:
             raise ValueError(f"the devices of {self.name} have no model yet; load one first")
-        return self.learner.make("learning.training.device_state:models", self.state)
+        return self.learner.make("learning.training.device_state:models", self.state.whole)
 
     # -- downlink
 
@@ -217,16 +217,7 @@ class ClusterState:
     def receive_gate(self, server: ServerModel, who: Mask) -> None:
         """Devices in ``who`` take the server's gate."""
         if self.state is not None and who.any():
-            held = self.state
-            own = self.learner.make(
-                "learning.training.device_state:load_gate",
-                server.weights,
-                *held.parents,
-                versions=held.versions,
-                who=who,
-            )
-            gate_row = self.learner.config.model.experts
-            self.state = held.downloaded(server.weights, who, [gate_row], own)
+            self.state = self.state.load_gate(server.weights, who)
 
     def _take(self, server: ServerModel, who: Mask, experts: Sequence[int]) -> None:
         """Devices in ``who`` take ``experts`` and gate of ``server``.
@@ -239,8 +230,8 @@ class ClusterState:
         self.complete = (self.complete & ~lacks.any(axis=1)) | who
         if not who.any():
             return
-        self.state = self.learner.load(
-            server.weights, self.state, self.name, who, experts, self.adapter_epoch
+        self.state = DeviceState.load(
+            self.learner, server.weights, self.state, self.name, who, experts, self.adapter_epoch
         )
         self.version = np.where(who, server.version, self.version)
         self.rounds_before = np.where(who, self.rounds, self.rounds_before)
@@ -291,7 +282,7 @@ class ClusterState:
                 moved = [] if moves == "personal" else list(experts)
                 part = TrainedPart(moved, gate, mask, reach, moves)
                 local = LocalRounds(self.name, rounds, first)
-                self.state = self.learner.train(self.state, local, part, term)
+                self.state = self.state.train(local, part, term)
                 first = first + rounds
         self.rounds = self.rounds + work.rounds
         self.unsent = self.unsent + work.rounds[:, None] * trained
@@ -329,9 +320,11 @@ class ClusterState:
             fresh = fresh & who
         if self.state is None or not fresh.any():
             return
-        offered = self.learner.offer(self.state, experts, gate=gate)
+        offered = self.state.offer(experts, gate=gate)
         if self.offers_models:
-            offered = self.learner.make("learning.training.changes:models", offered, self.state)
+            offered = self.learner.make(
+                "learning.training.aggregation:models", offered, self.state.whole
+            )
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
         name = self.learner.architecture.named(experts, gate=gate)
@@ -352,9 +345,7 @@ class ClusterState:
             return
         if experts:
             self.adapter_epoch = self.adapter_epoch + who
-        self.state = self.learner.commit(
-            self.state, self.name, who, self.adapter_epoch, experts, gate=gate
-        )
+        self.state = self.state.commit(who, self.adapter_epoch, experts, gate=gate)
         parts = self._marked(experts, gate=gate)
         self.unsent = np.where(who[:, None] & parts, 0, self.unsent)
 
@@ -457,7 +448,7 @@ class ClusterState:
         """
         if self.state is None or not done.any():
             return None
-        offered = self.learner.offer(self.state, [], gate=True)
+        offered = self.state.offer([], gate=True)
         done = yield from arrived(self.learner, offered, done)
         rounds = self.rounds - self.rounds_before
         eligible = self.eligible | done

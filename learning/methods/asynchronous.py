@@ -15,8 +15,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, model_vali
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.merging import Weighted
-from learning.clients.updates import Update
+from learning.clients.updates import Update, Weighted
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.fedprox import Proximal
 from learning.methods.options import CHECKED, option

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -12,22 +11,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from learning.clients.cluster import ClusterState
-from learning.clients.merging import Moved, Weighted, changes_in, merge_all
-from learning.clients.updates import ServerModel, Update
+from learning.clients.updates import Moved, ServerModel, Update, Weighted, changes_in, merge_all
 from learning.learner import Learner, LocalLoss
 from learning.methods.options import NoOptions, read_options
 from learning.methods.surface import Needs, Traits, check_declared
-from learning.own.raised import ANYTHING
 from learning.registry import Register
-from learning.requests.cluster import WAITS_FOR_ALL, Cluster, Measure, Quorum, Work
-from learning.requests.facts import Aggregated, Share
+from learning.requests.cluster import WAITS_FOR_ALL, Cluster, Measure, Quorum
+from learning.requests.facts import Aggregated, Share, Used
 from learning.requests.payload import Payload
 from learning.requests.request import Request
-from learning.requests.used import Used
 from learning.settings import LearningConfig
 from learning.training.recipe import Turns
 from learning.values.lazy import Handle
-from learning.values.place import OURS
 from statements.arrays import Floats, Ints, Mask
 
 if TYPE_CHECKING:
@@ -348,7 +343,7 @@ class GlobalModelMethod(Method):
 
     def move(self, updates: Sequence[Weighted]) -> Used:
         """Move the server's model by its step; return the request that tells what it used."""
-        self.weights, used = _a_pair(self.server_step(updates))
+        self.weights, used = a_pair(self.server_step(updates))
         return Used(used, self.version, self.round)
 
     def server_step(self, updates: Sequence[Weighted]) -> Moved:
@@ -362,7 +357,7 @@ class GlobalModelMethod(Method):
         return merge_all(self.learner, self.weights, updates, start=self.weights)
 
 
-def _a_pair(moved: Moved) -> Moved:
+def a_pair(moved: Moved) -> Moved:
     """Return what a step of the server gives; raise ValueError where it is a model alone."""
     if not isinstance(moved, tuple) or len(moved) != 2:
         raise ValueError(
@@ -370,68 +365,6 @@ def _a_pair(moved: Moved) -> Moved:
             "(merge and mean_change return both)"
         )
     return moved
-
-
-HOOKS = ("turns", "local_loss", "server_step", "own_part")
-"""What a method that is made of another one may have of its own, as they are tried."""
-
-
-def try_hooks(method: GlobalModelMethod) -> None:
-    """Train a round on one device and take one step of the server, as a run will.
-
-    Raises :class:`ValueError` that names the hook that fails, or returns other tensors than the
-    model's. Hooks of shipped methods are known, and not tried.
-    """
-    hooks = (getattr(type(method), name) for name in HOOKS)
-    if all(hook.__module__.startswith(OURS) for hook in hooks):
-        return
-    me = method.world.clusters[0]
-    learner = method.learner
-    name = "prepare"
-    try:
-        _answered(method.prepare())
-        name = "turns"
-        devices = method.devices(me)
-        devices.load_initial(method.server, method.experts)
-        first = np.arange(me.devices) == 0
-        work = Work(first.astype(np.int64), first.astype(np.float64), np.zeros_like(first))
-        devices.turns(work.rounds)
-        name = "local_loss"
-        devices.train(work, method.experts, gate=True)
-        if devices.state is not None:
-            learner.force(devices.state)
-        name = "server_step"
-        devices.offer(method.experts, gate=True)
-        before = learner.number("learning.training.guards:shapes", method.weights)
-        update = devices.update(devices.pending)
-        moved, _ = _a_pair(method.server_step([] if update is None else [(update, 1.0)]))
-        after = learner.number("learning.training.guards:shapes", moved)
-        for tensor, shape in before.items():
-            if after.get(tensor) != shape:
-                found = f"has shape {after[tensor]}" if tensor in after else "is missing"
-                raise ValueError(f"{tensor!r} of what it returns {found}; it must have {shape}")
-        if type(method).own_part is not Method.own_part:
-            name = "own_part"
-            own = learner.number("learning.training.guards:shapes", method.own_part(me))
-            for tensor, shape in own.items():
-                if tensor not in before or shape != [me.devices, *before[tensor]]:
-                    raise ValueError(
-                        f"{tensor!r} has shape {shape}; it must be a tensor of "
-                        f"the server's model, for each of {me.devices} devices"
-                    )
-    except ANYTHING as error:  # a method of one's own may raise anything
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        text = f"learning.method: {name} of {type(method).__name__} fails: {kind}{error}"
-        raise ValueError(" ".join(text.split())) from None
-
-
-def _answered(protocol: Protocol) -> None:
-    """Drive a protocol before time begins to its end: it is answered what it wants measured."""
-    reply = None
-    with suppress(StopIteration):
-        while True:
-            request = protocol.send(reply)
-            reply = request.compute() if isinstance(request, Measure) else None
 
 
 MethodType = type[Method]

@@ -16,8 +16,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.merging import Weighted
-from learning.clients.updates import Update
+from learning.clients.updates import Update, Weighted
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import PositiveFloat
 from pydantic.dataclasses import dataclass
 
-from learning.clients.merging import Moved, Weighted, mean_change
+from learning.clients.updates import Moved, Weighted, mean_change
 from learning.methods.base import World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED, option

@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from learning.clients.merging import Weighted
-from learning.clients.updates import Update
+from learning.clients.updates import Update, Weighted
 from learning.methods.asynchronous import Asynchronous
 from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option

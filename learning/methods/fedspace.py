@@ -17,8 +17,7 @@ from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.merging import Weighted
-from learning.clients.updates import Update
+from learning.clients.updates import Update, Weighted
 from learning.methods.asynchronous import Asynchronous, AsynchronousOptions
 from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import signature
 from typing import Any, TypeVar
 
+import numpy as np
+
 from learning.hardware import is_out_of_memory
-from learning.methods.base import GlobalModelMethod, Method, MethodType, World
+from learning.methods.base import (
+    GlobalModelMethod,
+    Method,
+    MethodType,
+    Protocol,
+    World,
+    a_pair,
+)
 from learning.own.imports import OURS
 from learning.own.raised import ANYTHING, cause_of, written_at
+from learning.requests.cluster import Measure, Work
 from statements import Refused, statement_of
 
 Made = TypeVar("Made", bound=Method)
@@ -71,7 +81,7 @@ def own_part(
         raise _refused(name, fails, cause, FIRST if early else "mend it there") from None
 
 
-def _is_own(kind: type) -> bool:
+def _is_own(kind: Any) -> bool:
     return kind.__module__.partition(".")[0] not in OURS
 
 
@@ -86,3 +96,68 @@ def _is_known(error: BaseException) -> bool:
 
 def _refused(name: str, fails: str, cause: str, cure: str) -> ValueError:
     return ValueError(f"learning.method: {name!r} {fails} ({cause}); {cure}")
+
+
+# What a method of one's own has in the place of a shipped one's is tried before the run.
+
+
+HOOKS = ("turns", "local_loss", "server_step", "own_part")
+"""What a method that is made of another one may have of its own, as they are tried."""
+
+
+def try_hooks(method: GlobalModelMethod) -> None:
+    """Train a round on one device and take one step of the server, as a run will.
+
+    Raises :class:`ValueError` that names the hook that fails, or returns other tensors than the
+    model's. Hooks of shipped methods are known, and not tried.
+    """
+    hooks = (getattr(type(method), name) for name in HOOKS)
+    if all(not _is_own(hook) for hook in hooks):
+        return
+    me = method.world.clusters[0]
+    learner = method.learner
+    name = "prepare"
+    try:
+        _answered(method.prepare())
+        name = "turns"
+        devices = method.devices(me)
+        devices.load_initial(method.server, method.experts)
+        first = np.arange(me.devices) == 0
+        work = Work(first.astype(np.int64), first.astype(np.float64), np.zeros_like(first))
+        devices.turns(work.rounds)
+        name = "local_loss"
+        devices.train(work, method.experts, gate=True)
+        if devices.state is not None:
+            learner.force(devices.state.whole)
+        name = "server_step"
+        devices.offer(method.experts, gate=True)
+        before = learner.number("learning.training.guards:shapes", method.weights)
+        update = devices.update(devices.pending)
+        moved, _ = a_pair(method.server_step([] if update is None else [(update, 1.0)]))
+        after = learner.number("learning.training.guards:shapes", moved)
+        for tensor, shape in before.items():
+            if after.get(tensor) != shape:
+                found = f"has shape {after[tensor]}" if tensor in after else "is missing"
+                raise ValueError(f"{tensor!r} of what it returns {found}; it must have {shape}")
+        if type(method).own_part is not Method.own_part:
+            name = "own_part"
+            own = learner.number("learning.training.guards:shapes", method.own_part(me))
+            for tensor, shape in own.items():
+                if tensor not in before or shape != [me.devices, *before[tensor]]:
+                    raise ValueError(
+                        f"{tensor!r} has shape {shape}; it must be a tensor of "
+                        f"the server's model, for each of {me.devices} devices"
+                    )
+    except ANYTHING as error:  # a method of one's own may raise anything
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        text = f"learning.method: {name} of {type(method).__name__} fails: {kind}{error}"
+        raise ValueError(" ".join(text.split())) from None
+
+
+def _answered(protocol: Protocol) -> None:
+    """Drive a protocol before time begins to its end: it is answered what it wants measured."""
+    reply = None
+    with suppress(StopIteration):
+        while True:
+            request = protocol.send(reply)
+            reply = request.compute() if isinstance(request, Measure) else None

@@ -12,7 +12,6 @@ from learning.methods.base import GlobalModelMethod, Method, Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Forecast, NextContact
-from learning.training.held import Held
 from learning.values.lazy import Handle
 
 if TYPE_CHECKING:
@@ -50,9 +49,9 @@ class Local(Method):
             devices.train(work, self.experts, gate=True)
 
     @property
-    def states(self) -> list[Held]:
+    def states(self) -> list[Handle]:
         """The states of all clusters' devices, in order."""
-        return [side.state for side in self.sides.values() if side.state is not None]
+        return [side.state.whole for side in self.sides.values() if side.state is not None]
 
     def model(self) -> Handle:
         """Return the mean of all devices' models, by samples."""

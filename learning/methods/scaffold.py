@@ -14,7 +14,7 @@ from pydantic import PositiveFloat
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.merging import Moved, Weighted, changes, mean_change
+from learning.clients.updates import Moved, Weighted, changes, mean_change
 from learning.learner import LocalLoss
 from learning.methods.base import World
 from learning.methods.fedavg import FedAvg, FedAvgOptions

@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.merging import Weighted
+from learning.clients.updates import Weighted
 from learning.methods.agents import AGENTS
 from learning.methods.asynchronous import AsynchronousOptions
 from learning.methods.base import Protocol, World

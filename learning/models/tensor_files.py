@@ -15,6 +15,7 @@ from torch import Tensor
 from learning.architecture.dense import check_folder
 from learning.files import Fingerprint, at_once, fingerprint, open_tensors, read_object
 from learning.models.stacked import Tensors
+from learning.values.store import plain
 
 INDEX = "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -139,19 +140,11 @@ def read_places(places: Mapping[str, Place]) -> dict[str, Tensor]:
     return {name: read[key] for name, key in keys.items()}
 
 
-def apart(tensors: Tensors) -> dict[str, Tensor]:
-    """Return tensors each in memory of its own, as a file has them: equal experts are one."""
-    first: dict[int, str] = {}
-    for name, tensor in tensors.items():
-        first.setdefault(tensor.data_ptr(), name)
-    return {n: t if first[t.data_ptr()] == n else t.clone() for n, t in tensors.items()}
-
-
 def save_tensors(path: Path, tensors: Tensors) -> None:
-    """Write tensors, each in memory of its own, to a safetensors file at once."""
+    """Write tensors to a safetensors file at once."""
     with at_once(path) as part:
         part.unlink(missing_ok=True)
         part.touch()
         mode = S_IMODE(part.stat().st_mode)
-        save_file(dict(tensors), part, metadata={"format": "pt"})
+        save_file(plain(tensors), part, metadata={"format": "pt"})
         part.chmod(mode)  # the library makes a file that nobody but its owner may read

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learning.clients.round_trip import RoundTrip
 from learning.clients.updates import arrived
 from learning.methods.base import Protocol
+from learning.nmoe.round_trip import RoundTrip
 from learning.nmoe.system import Networked
 from learning.nmoe.training.extractor_training import CorrelationShare
 from learning.requests.cluster import Cluster

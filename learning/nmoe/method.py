@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from learning.clients.round_trip import NoContactLeft
 from learning.clients.updates import refuse_broken
 from learning.methods.base import Protocol, World
 from learning.methods.surface import Traits
@@ -17,6 +16,7 @@ from learning.nmoe.extractor import ExtractorStage
 from learning.nmoe.gates import GATE_TRAINERS, GateTrainer, check_trainer
 from learning.nmoe.inference import infer
 from learning.nmoe.options import NetworkedOptions
+from learning.nmoe.round_trip import NoContactLeft
 from learning.nmoe.system import Networked
 from learning.own.raised import ANYTHING
 from learning.registry import Register

@@ -10,18 +10,17 @@ import numpy as np
 
 from learning.architecture.costs import Part
 from learning.architecture.kinds import KINDS, kind_of
-from learning.clients.round_trip import RoundTrip
 from learning.losses import check_classes
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.surface import Needs, Traits
 from learning.nmoe.costs import sizes_of
 from learning.nmoe.options import NetworkedOptions
+from learning.nmoe.round_trip import RoundTrip
 from learning.requests.cluster import Cluster, Cost, Meet, Train
-from learning.requests.facts import Aggregated
+from learning.requests.facts import Aggregated, UpdatesUsed, Used
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Node, Reach
 from learning.requests.request import Request
-from learning.requests.used import UpdatesUsed, Used
 from learning.settings import LearningConfig
 from learning.training.computing import TRAINS
 from learning.values.lazy import Handle

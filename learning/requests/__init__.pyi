@@ -27,6 +27,8 @@ from .facts import Aggregated as Aggregated
 from .facts import Note as Note
 from .facts import Range as Range
 from .facts import Share as Share
+from .facts import UpdatesUsed as UpdatesUsed
+from .facts import Used as Used
 from .payload import Payload as Payload
 from .peers import SERVER as SERVER
 from .peers import All as All
@@ -41,5 +43,3 @@ from .peers import Send as Send
 from .peers import Start as Start
 from .peers import Wait as Wait
 from .reasons import Reason as Reason
-from .used import UpdatesUsed as UpdatesUsed
-from .used import Used as Used

@@ -17,7 +17,7 @@ from learning.requests.cluster import (
     Upload,
 )
 from learning.requests.decide import Decide
-from learning.requests.facts import Aggregated, Note
+from learning.requests.facts import Aggregated, Note, Used
 from learning.requests.peers import (
     All,
     Answered,
@@ -29,7 +29,6 @@ from learning.requests.peers import (
     Start,
     Wait,
 )
-from learning.requests.used import Used
 
 Request = (
     NextContact

@@ -14,7 +14,7 @@ from learning.architecture.text_shape import TextShape, dense_name
 from learning.files import check_regular
 from learning.models.interface import expert_of, is_gate, names_of
 from learning.models.stacked import Tensors
-from learning.models.tensor_files import CheckpointFolder, Place, apart, save_tensors
+from learning.models.tensor_files import CheckpointFolder, Place, save_tensors
 from learning.settings import ModelConfig
 
 CLASSIFIER = "score.weight"
@@ -88,7 +88,7 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None
         described.num_labels = len(tensors[CLASSIFIER])
     described.dtype = next(iter(tensors.values())).dtype
     described.save_pretrained(folder)
-    on_disk = apart({_mixture_name(name): t.contiguous().cpu() for name, t in tensors.items()})
+    on_disk = {_mixture_name(name): tensor for name, tensor in tensors.items()}
     save_tensors(folder / "model.safetensors", on_disk)
 
 
@@ -135,7 +135,7 @@ def save_dense(
         if tied and name == LANGUAGE_HEAD:
             continue
         before: Tensor = stored.file(name).get_tensor(name)
-        made[name] = ours[name].to("cpu", before.dtype).contiguous() if name in ours else before
+        made[name] = ours[name].to("cpu", before.dtype) if name in ours else before
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(folder / "model.safetensors", made)
     for copied in COPIED:

@@ -12,12 +12,12 @@ from torch import Tensor
 from learning.architecture.costs import as_sent
 from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.interface import ADDED_A, ADDED_B, expert_of
-from learning.models.moe import product
+from learning.models.moe import Residency, product
 from learning.models.stacked import Tensors, by_row, finite_rows, in_single
 from learning.settings import Lora
-from learning.training.guards import Guard
+from learning.training.device_state import Offer, Parameter, State, flatten, pair_of, parameter_of
+from learning.training.guards import Guard, moves
 from learning.training.recipe import Devices, Weighing
-from learning.training.state import Offer, pair_of, parameter_of
 from learning.training.task import Task
 
 Masks = Sequence[Sequence[bool]]
@@ -42,7 +42,8 @@ def aggregate(
     has changed. Raises :class:`ValueError` as :func:`add_changes` does.
     """
     what = f"the update of {weighing.cluster!r}"
-    guard = Guard(task, (server, offered), parameter_of, what, experts, gate=gate)
+    may = moves(task, parameter_of, experts, gate=gate)
+    guard = Guard(server, [offered], may, what)
     shares = sample_weights(task, weighing.cluster, weighing.who, weighing.eligible)
     scale = weighing.scale
     scales = [scale] * len(shares) if isinstance(scale, int | float) else scale
@@ -306,3 +307,57 @@ def average(
             sent = as_sent(copies, sent_as)
         means[name] = weighted_sum(sent, shares, name).to(copies.dtype)
     return means
+
+
+def zeros(_task: Task, server: Tensors, *, devices: int | None = None) -> dict[str, Tensor]:
+    """Return zeros like the server's tensors, or (K, ...) for each of ``devices``."""
+    rows = () if devices is None else (devices,)
+    whole = {name: t for name, t in server.items() if not name.endswith((ADDED_A, ADDED_B))}
+    return {name: tensor.new_zeros((*rows, *tensor.shape)) for name, tensor in whole.items()}
+
+
+def changes(task: Task, offered: Tensors, *, who: Sequence[bool]) -> dict[str, Tensor]:
+    """Return what each device offers as changes (K, ...) by stored name; factors as matrices.
+
+    Those of buffers, which are offered as they are, are 0, and so are those of what is personal,
+    which is not offered. Devices outside ``who`` (K,) have changed nothing.
+    """
+    found = _offered_changes(task, offered)
+    if task.personal:
+        like, start = (
+            next(iter(found.values())),
+            task.shapes(Residency(task.all_experts)).state_dict(),
+        )
+        for name in sorted(task.personal):
+            found[name] = like.new_zeros((len(like), *start[task.names.path(name)].shape))
+    others = [device for device, here in enumerate(who) if not here]
+    if not others:
+        return found
+    return {n: t.index_fill(0, torch.tensor(others, device=t.device), 0) for n, t in found.items()}
+
+
+def _offered_changes(task: Task, offered: Tensors) -> dict[str, Tensor]:
+    offer = Offer.of(offered)
+    found = dict(offer.changes)
+    for stored in dict.fromkeys(key.stored for key in offer.factors):
+        a = in_single(offer.factors[Parameter(stored, "a")])
+        b = in_single(offer.factors[Parameter(stored, "b")])
+        found[stored] = product(a, b, task.config.model.lora.scale)
+    for name, tensor in offer.whole.items():  # a buffer
+        found[name] = torch.zeros_like(tensor)
+    return found
+
+
+def models(task: Task, offered: Tensors, state: Tensors) -> dict[str, Tensor]:
+    """Return the models (K, ...) that devices' bases become by what they offer, by stored name."""
+    base = State.of(state).base
+    moved = _offered_changes(task, offered)
+    after = {name: base[Parameter(name)] + change for name, change in moved.items()}
+    return after | Offer.of(offered).whole
+
+
+def towards(_task: Task, offered: Tensors, server: Tensors) -> dict[str, Tensor]:
+    """Return what is offered as a whole as the changes that lead there from ``server``."""
+    offer = Offer.of(offered)
+    changed = {name: tensor - server[name] for name, tensor in offer.whole.items()}
+    return flatten(Offer(offer.factors, offer.changes | changed))

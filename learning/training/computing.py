@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -12,7 +11,7 @@ from learning.architecture.kinds import kind_of
 from learning.files import Fingerprints
 from learning.hardware import give_memory_back, keep_few_kernels
 from learning.settings import LearningConfig
-from learning.values.place import arguments_in, found_at
+from learning.values.lazy import arguments_in, found_at
 from learning.values.store import Tensors
 
 if TYPE_CHECKING:
@@ -77,29 +76,25 @@ def built_task(config: LearningConfig, code: Any, files: Fingerprints) -> Task:
 
     key = before_rounds(config), code, files
     task = TASKS.get(key, build)
-    if not task.lent.are_intact:  # by code of one's own
+    if task.lent.changed:  # by code of one's own
         TASKS.forget()
         task = TASKS.get(key, build)
     return task.under(config)
 
 
-@dataclass(frozen=True, eq=False)
-class TaskApply:
-    """Calls functions by their place with a task, which is made when one is needed."""
+def apply(
+    task_of: Callable[[], Task], place: str, parents: list[Tensors], arguments: dict[str, Any]
+) -> Any:
+    """Return what the function at a place makes of its parents' tensors, with the task."""
+    from learning.training.task import use_one_thread
 
-    task_of: Callable[[], Task]
-
-    def __call__(self, place: str, parents: list[Tensors], arguments: dict[str, Any]) -> Any:
-        """Return what the function at a place makes of its parents' tensors."""
-        from learning.training.task import use_one_thread
-
-        task = self.task_of()
-        device = task.config.device
-        use_one_thread(device)  # code of one's own may have set torch's threads
-        if device != "cpu":  # what was read from disk is on the CPU
-            parents = [{n: t.to(device) for n, t in tensors.items()} for tensors in parents]
-        try:
-            return found_at(place)(task, *parents, **arguments_in(arguments))
-        finally:
-            if kind_of(task.config.model.kind).is_text:  # what it freed is of all sizes
-                give_memory_back()
+    task = task_of()
+    device = task.config.device
+    use_one_thread(device)  # code of one's own may have set torch's threads
+    if device != "cpu":  # what was read from disk is on the CPU
+        parents = [{n: t.to(device) for n, t in tensors.items()} for tensors in parents]
+    try:
+        return found_at(place)(task, *parents, **arguments_in(arguments))
+    finally:
+        if kind_of(task.config.model.kind).is_text:  # what it freed is of all sizes
+            give_memory_back()

@@ -39,7 +39,7 @@ def embedded(
         task.embedded[name] = (x,)
     else:
         task.embedded[name] = made
-        task.lent.lend(made)
+        task.lent.add(dict(enumerate(made)))
     return task.embedded[name]
 
 

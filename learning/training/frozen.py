@@ -26,7 +26,7 @@ def references(task: Task, server: Tensors) -> dict[str, Any]:
     It is {} where those are less than :data:`~learning.values.lazy.LARGE_BYTES` in all. A matrix
     that has factors beside it is one of them if only these have been trained.
     """
-    if not task.lent.are_intact:  # code of one's own may have changed what was read
+    if task.lent.changed:  # code of one's own may have changed what was read
         return {}
     model = {**task.backbone, **server}
     frozen = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,12 +13,11 @@ from torch import Tensor
 from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
 from learning.models.stacked import finite_rows
-from learning.training.task import changes_in_place
 from learning.values.store import bytes_of
 
 if TYPE_CHECKING:
     from learning.models.stacked import Tensors
-    from learning.training.state import Parameter
+    from learning.training.device_state import Parameter
     from learning.training.task import Task
 
 
@@ -39,72 +39,74 @@ def all_finite(_task: Task, *parts: Tensors) -> bool:
     return all(bool(tensor.isfinite().all()) for part in parts for tensor in part.values())
 
 
-class Guard:
-    """Watches the tensors that an operation gets, until it has made its own of them.
+changes_in_place = attrgetter("_version")
+"""How often a tensor has changed in place: torch has no public name for it."""
 
-    Of the first ones, ``experts`` may change and, with ``gate`` only, what is shared; the base of a
-    device's state never. ``moved_by`` says which of the model's tensors one of these moves, and
-    ``what`` names the operation in an error.
+
+class Shared:
+    """Tensors that others hold too: none of them may change in place."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Any, Tensor, int]] = []
+
+    def add(self, tensors: Mapping[Any, Tensor]) -> None:
+        """Share tensors, as they are now."""
+        # Torch counts no changes of what was made in its mode for inference.
+        counted = ((n, tensor) for n, tensor in tensors.items() if not tensor.is_inference())
+        self._known += ((name, tensor, changes_in_place(tensor)) for name, tensor in counted)
+
+    @property
+    def changed(self) -> list[Any]:
+        """Names of those that have changed in place since."""
+        return [name for name, tensor, n in self._known if changes_in_place(tensor) != n]
+
+
+class Guard:
+    """Watches the tensors that an operation gets, until it has made its own of the ``first``.
+
+    Of these it returns those whose names it ``may`` change otherwise, and all others as they are;
+    ``what`` names it in an error.
     """
 
     def __init__(
-        self,
-        task: Task,
-        tensors: Sequence[Tensors],
-        moved_by: Callable[[str], Parameter | None],
-        what: str,
-        experts: Collection[int],
-        *,
-        gate: bool,
+        self, first: Tensors, others: Sequence[Tensors], may: Callable[[str], bool], what: str
     ) -> None:
-        self._task = task
-        self._moved_by = moved_by
+        self._first = first
+        self._may = may
         self._what = what
-        self._experts = experts
-        self._gate = gate
-        self._others = tensors[1:]
-        self._first, *self._guards = map(UnchangedGuard, tensors)
+        self._given = Shared()
+        for part in (first, *others):
+            self._given.add(part)
 
     def check(self, after: Tensors) -> None:
         """Raise Violation where ``after`` differs in what the operation may not change."""
-        self._first.check(after, self._may_change, self._what)
-        for guard, before in zip(self._guards, self._others, strict=True):
-            guard.check(before, self._may_change, self._what)
+        for name in self._given.changed:
+            raise violation(FROZEN, f"{self._what} changed {name!r} in place")
+        others = [name for name in {**self._first, **after} if not self._may(name)]
+        for name in others:
+            before, new = self._first.get(name), after.get(name)
+            if new is before:
+                continue
+            if before is None or new is None or fingerprint(new) != fingerprint(before):
+                raise violation(FROZEN, f"{self._what} changed {name!r}, which it must not")
 
-    def _may_change(self, name: str) -> bool:
-        key = self._moved_by(name)
-        if key is None:
-            return False
-        of_gate = self._gate and not key.factor and self._task.goes_with_gate(key.stored)
-        return of_gate or is_of(key.stored, self._experts)
 
+def moves(
+    task: Task, moved_by: Callable[[str], Parameter | None], experts: Collection[int], *, gate: bool
+) -> Callable[[str], bool]:
+    """Return whether training of ``experts``, and with ``gate`` of what is shared, moves a name.
 
-class UnchangedGuard:
-    """The tensors that an operation gets, to check that it changes only those that it may.
-
-    A tensor counts its changes in place: one that is the same object and has counted none need not
-    be compared.
+    ``moved_by`` says which of the model's tensors the name is of; of none, the base of a state.
     """
 
-    def __init__(self, tensors: Tensors) -> None:
-        self._tensors = tensors
-        self._changes = {name: changes_in_place(tensor) for name, tensor in tensors.items()}
+    def may(name: str) -> bool:
+        key = moved_by(name)
+        if key is None:
+            return False
+        of_gate = gate and not key.factor and task.goes_with_gate(key.stored)
+        return of_gate or is_of(key.stored, experts)
 
-    def check(self, after: Tensors, may: Callable[[str], bool], what: str) -> None:
-        """Raise Violation where ``after`` differs in a tensor that may not change.
-
-        The tensors before must not have changed in place either, as others hold them too.
-        """
-        for name, tensor in self._tensors.items():
-            if changes_in_place(tensor) != self._changes[name]:
-                raise violation(FROZEN, f"{what} changed {name!r} in place")
-            new = after.get(name)
-            if new is tensor or may(name):
-                continue
-            if new is None or fingerprint(new) != fingerprint(tensor):
-                raise violation(FROZEN, f"{what} changed {name!r}, which it must not")
-        if made := sorted(name for name in after.keys() - self._tensors if not may(name)):
-            raise violation(FROZEN, f"{what} changed {made[0]!r}, which it must not")
+    return may
 
 
 class Frozen:

@@ -1,16 +1,18 @@
-"""Minibatches, gradients and SGD: the one gradient descent of all local training.
+"""Minibatches, gradients and steps: the one gradient descent of all local training.
 
 Devices of a cluster are trained all at once, over stacked tensors, or one after another where a
-model is too large for that.
+model is too large for that. A step is one of ``torch.optim``, taken for each device by itself:
+devices may have taken different numbers of steps, and their learning rates may differ.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,16 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
+from learning import settings
 from learning.models.stacked import Tensors, by_row
 from learning.rng import draw_below, stream
-from learning.training.optimizers import (
-    Optimizer,
-    Rate,
-    Slots,
-    of_devices,
-    remembered,
-    step_size_factor,
-)
 from learning.training.recipe import CONSTANT, Counts, Recipe
 from learning.training.task import Task
 from learning.values.store import ALIGNMENT_BYTES
@@ -35,46 +30,15 @@ from learning.values.store import ALIGNMENT_BYTES
 # An operation without a rule of its own runs device by device: that is what is wanted then.
 warnings.filterwarnings("ignore", "There is a performance drop because we have not yet")
 
-T = TypeVar("T")
 Batch = tuple[Tensor, ...]
 """What a loss takes beside the tensors: inputs and labels of one minibatch, for example."""
-Loss = Callable[[Tensors], Callable[..., Tensor]]
-"""``loss(tensors)(*batch)`` is the mean loss of a minibatch, summed over devices that are stacked.
+Loss = Callable[..., Tensor]
+"""``loss(tensors, *batch)`` is the mean loss of a minibatch of one device."""
+Within = Callable[[Tensors, Callable[[], Tensors]], Tensors]
+"""``within(tensors, call)`` makes a call while a module has the tensors.
 
-The tensors change in place between two batches. What goes back through the loss may need the model
-with them again, as where activations are computed anew: such a loss is :class:`Holding`.
+What goes back through the loss may need them there, as where activations are computed anew.
 """
-
-
-@dataclass(frozen=True)
-class Holding:
-    """The ``loss`` of a minibatch; ``held(call)`` makes a call while the model has its tensors."""
-
-    loss: Callable[..., Tensor]
-    held: Callable[[Callable[[], Any]], Any]
-
-    def __call__(self, *batch: Tensor) -> Tensor:
-        """Return the loss of a minibatch."""
-        return self.loss(*batch)
-
-
-def held(loss_of: Callable[..., Tensor], call: Callable[[], T]) -> T:
-    """Return what a call gives that is made while a model, if any, has the tensors of its loss."""
-    if not isinstance(loss_of, Holding):
-        return call()
-    found: T = loss_of.held(call)
-    return found
-
-
-def each(loss: Callable[..., Tensor], *, together: bool) -> Loss:
-    """Return ``loss(tensors, *batch)`` of one device for one, or for all that are ``together``."""
-
-    def of_all(tensors: Tensors, *batch: Tensor) -> Tensor:
-        return vmap(loss)(tensors, *batch).sum()
-
-    return lambda tensors: partial(of_all if together else loss, tensors)
-
-
 Rounds = Sequence[Sequence[int | None]]
 """Numbers of the rounds of some devices, (R, K): each device's own; None for one at rest."""
 Draw = Callable[[Sequence[int], Rounds], Iterable[Batch]]
@@ -85,11 +49,11 @@ Draw = Callable[[Sequence[int], Rounds], Iterable[Batch]]
 class Problem:
     """What is minimised: the ``loss`` of minibatches that ``draw`` draws.
 
-    The loss gets what is ``frozen`` (K, ...) with the tensors that are trained. Of these it changes
-    ``buffers`` itself, in place, and no gradient moves them; those of ``gates`` have a step size of
-    their own. ``together`` calls it with ``devices`` (by default those that train) at once, where
-    one that has done its rounds stands still, else with one after another: the same but for
-    rounding.
+    The loss is that of one device. It gets what is ``frozen`` (K, ...) with the tensors that are
+    trained. Of these it changes ``buffers`` itself, in place, and no gradient moves them; those of
+    ``gates`` have a step size of their own. ``together`` it is called for ``devices`` (by default
+    those that train) at once, where one that has done its rounds stands still, else for one after
+    another, ``within`` what the loss says: the same but for rounding.
     """
 
     draw: Draw
@@ -99,6 +63,7 @@ class Problem:
     buffers: Collection[str] = ()
     gates: Collection[str] = ()
     devices: Sequence[int] | None = None
+    within: Within | None = None
 
 
 class Trained(NamedTuple):
@@ -118,7 +83,7 @@ def train(
 ) -> Trained:
     """Train stacked ``tensors`` (K, ...): device k for ``rounds[k]`` from ``first_round[k]`` on.
 
-    ``memory`` is what the optimiser remembers (:mod:`learning.training.optimizers`), without it the
+    ``memory`` is what the optimiser remembers (:mod:`learning.training.sgd`), without it the
     optimiser begins anew. Rounds trained in several calls that hand it on equal those trained in
     one, bit for bit. Raises ValueError for counts that do not fit.
     """
@@ -161,28 +126,29 @@ def _gradient(problem: Problem, tensors: Tensors, own: Tensors, recipe: Recipe) 
     if not together:
         tensors = {name: tensor[0] for name, tensor in tensors.items()}
         own = {name: tensor[0] for name, tensor in own.items()}
-    leaves = _leaves(tensors)
     size = recipe.micro_batch
-    loss_of = problem.loss({**own, **leaves})
 
-    def by_leaves(batch: Batch, share: float) -> Tensors:
-        given = batch if together else [part[0] for part in batch]
-
-        def found() -> Tensors:
-            value = loss_of(*given)
-            return _by(leaves, value if share == 1.0 else share * value)
-
-        return held(loss_of, found)
+    def by_share(batch: Batch, share: float) -> Tensors:
+        given = batch if together else tuple(part[0] for part in batch)
+        return gradients(
+            tensors,
+            given,
+            problem.loss,
+            together=together,
+            frozen=own,
+            within=problem.within,
+            share=share,
+        )
 
     def of(batch: Batch) -> Tensors:
         if size is None:
-            found = by_leaves(batch, 1.0)
+            found = by_share(batch, 1.0)
         else:
             found = {}
             for piece in zip(*(torch.split(part, size, 1) for part in batch), strict=True):
                 # Each piece counts by its samples, so that the sum is the gradient of the mean.
                 share = piece[-1].shape[1] / batch[-1].shape[1]
-                part = by_leaves(piece, share)
+                part = by_share(piece, share)
                 found = {n: found[n] + g for n, g in part.items()} if found else part
         stacked = found if together else {name: gradient[None] for name, gradient in found.items()}
         return _clipped(stacked, recipe.clip_norm)
@@ -191,17 +157,28 @@ def _gradient(problem: Problem, tensors: Tensors, own: Tensors, recipe: Recipe) 
 
 
 def gradients(
-    tensors: Tensors, batch: Batch, loss: Loss, frozen: Tensors | None = None
-) -> dict[str, Tensor]:
-    """Return the gradient of the loss of ``batch`` by name, each device's own if there are some."""
-    leaves = _leaves(tensors)
-    loss_of = loss({**(frozen or {}), **leaves})
-    return held(loss_of, lambda: _by(leaves, loss_of(*batch)))
+    tensors: Tensors,
+    batch: Batch,
+    loss: Loss,
+    *,
+    together: bool,
+    frozen: Tensors | None = None,
+    within: Within | None = None,
+    share: float = 1.0,
+) -> Tensors:
+    """Return the gradient of a ``share`` of the loss of ``batch``, by name.
 
+    Of devices ``together``, (K, ...), it is that of each by its own tensors.
+    """
+    # In the memory of the tensors, which change in place.
+    leaves = {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
+    whole = {**(frozen or {}), **leaves}
 
-def _leaves(tensors: Tensors) -> dict[str, Tensor]:
-    """Return the tensors, in the same memory, as what a gradient is taken by."""
-    return {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
+    def found() -> Tensors:
+        value = vmap(loss)(whole, *batch).sum() if together else loss(whole, *batch)
+        return _by(leaves, value if share == 1.0 else share * value)
+
+    return found() if within is None else within(whole, found)
 
 
 def _by(leaves: Tensors, value: Tensor) -> dict[str, Tensor]:
@@ -359,3 +336,161 @@ def _fits_at_once(rows: Tensor, parts: Sequence[Tensor]) -> bool:
     samples = rows[0].numel()
     sizes = [samples * part[0].nbytes for part in parts]
     return all(n % ALIGNMENT_BYTES == 0 and n * len(rows) <= AT_ONCE_BYTES for n in sizes)
+
+
+RMS_DECAY = 0.99
+"""Decay of the square of RMSprop, ``alpha`` in torch, which has the same."""
+STEPS = "steps"
+"""The slot of the count of steps."""
+
+Slots = dict[str, dict[str, Tensor]]
+"""What is remembered, by slot and by name of the tensor."""
+Rate = float | Tensor
+"""A learning rate: one for all, or (K, 1, ...) for devices whose rates differ."""
+
+
+def remembered(
+    optimizer: settings.Optimizer, tensors: Tensors, before: Mapping[str, Tensors]
+) -> Slots:
+    """Return copies of what is remembered of ``tensors`` (K, ...).
+
+    What ``before`` does not hold begins at zero.
+    """
+    known: Slots = {slot: {} for slot in optimizer.slots}
+    if optimizer.counts_steps:
+        known[STEPS] = {}
+    for slot, part in known.items():
+        past = before.get(slot, {})
+        for name, tensor in tensors.items():
+            if name in past:
+                part[name] = past[name].clone()
+            elif slot == STEPS:
+                part[name] = torch.zeros(len(tensor), dtype=torch.int64, device=tensor.device)
+            else:
+                part[name] = torch.zeros_like(tensor)
+    return known
+
+
+@dataclass
+class Optimizer:
+    """Moves tensors of some devices, (K, ...), or of one, in place, and what it remembers too.
+
+    ``memory`` is as :func:`remembered` makes it; call :meth:`close` to count the steps in it.
+    """
+
+    config: settings.Optimizer
+    memory: Mapping[str, Tensors]
+
+    def __post_init__(self) -> None:
+        taken = self.memory.get(STEPS, {})
+        self._counts = {name: counts.reshape(-1).tolist() for name, counts in taken.items()}
+
+    def step(
+        self,
+        tensors: Tensors,
+        gradients: Tensors,
+        rates: Mapping[str, Rate],
+        training: Sequence[bool],
+    ) -> None:
+        """Take one step of ``tensors`` by their gradients, at the ``rates`` by name.
+
+        Devices that rest must be put back after.
+        """
+        one = self._along if self.config.is_plain else partial(self._step, training=training)
+        for name, tensor in tensors.items():
+            one(name, tensor, gradients[name], rates[name])
+
+    def _step(
+        self, name: str, tensor: Tensor, gradient: Tensor, rate: Rate, training: Sequence[bool]
+    ) -> None:
+        config = self.config
+        if config.kind == "adamw":
+            tensor.mul_(1.0 - rate * config.weight_decay)
+        elif config.weight_decay:
+            gradient = gradient.add(tensor, alpha=config.weight_decay)
+        match config.kind:
+            case "adam" | "adamw":
+                self._adam(name, tensor, gradient, rate, training)
+            case "rmsprop":
+                square = self.memory["square"][name]
+                square.mul_(RMS_DECAY).addcmul_(gradient, gradient, value=1.0 - RMS_DECAY)
+                self._along(name, tensor, gradient / square.sqrt().add_(config.eps), rate)
+            case _:
+                self._along(name, tensor, gradient, rate)
+
+    def _along(self, name: str, tensor: Tensor, direction: Tensor, rate: Rate) -> None:
+        """Move along a direction, or along its velocity with momentum."""
+        if self.config.momentum:
+            velocity = self.memory["velocity"][name]
+            torch.add(direction, velocity, alpha=self.config.momentum, out=velocity)
+            if self.config.nesterov:
+                direction = direction.add(velocity, alpha=self.config.momentum)
+            else:
+                direction = velocity
+        if isinstance(rate, float):
+            tensor.sub_(direction, alpha=rate)
+        else:
+            tensor.sub_(rate * direction)
+
+    def _adam(
+        self, name: str, tensor: Tensor, gradient: Tensor, rate: Rate, training: Sequence[bool]
+    ) -> None:
+        """Kingma and Ba, Adam, ICLR 2015; Loshchilov and Hutter, AdamW, ICLR 2019."""
+        (beta1, beta2), counts = self.config.betas, self._counts[name]
+        for device, trains in enumerate(training):
+            counts[device] += trains
+        mean = self.memory["mean"][name]
+        square = self.memory["square"][name]
+        mean.lerp_(gradient, 1.0 - beta1)
+        square.mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
+        taken = [max(1, count) for count in counts]  # one that has taken none rests
+        first = of_devices([1.0 - beta1**count for count in taken], tensor)
+        second = of_devices([math.sqrt(1.0 - beta2**count) for count in taken], tensor)
+        # m / (sqrt(v) / s + eps) is s m / (sqrt(v) + s eps), which is one pass less.
+        spread = square.sqrt().add_(self.config.eps * second)
+        size = rate * second / first
+        if isinstance(size, float):
+            tensor.addcdiv_(mean, spread, value=-size)
+        else:
+            tensor.sub_(size * mean / spread)
+
+    def close(self) -> None:
+        """Write the counts of steps."""
+        for name, counts in self._counts.items():
+            kept = self.memory[STEPS][name]
+            kept.copy_(torch.tensor(counts, dtype=torch.int64).view(kept.shape))
+
+
+def of_devices(values: Sequence[float], like: Tensor) -> Rate:
+    """Return one number if all devices' are equal, else (K, 1, ...) to be broadcast over ``like``.
+
+    A single value is that of all rows.
+    """
+    if all(value == values[0] for value in values):
+        return float(values[0])
+    return by_row(torch.tensor(values, dtype=like.dtype, device=like.device), like)
+
+
+def step_size_factor(schedule: settings.Schedule, number: int) -> float:
+    """Return what the step size is multiplied by in a device's local round ``number``, from 0 on.
+
+    ``step``: ``factor`` after every so many rounds; ``exponential``: ``factor`` a round; ``linear``
+    and ``cosine`` (Loshchilov and Hutter, SGDR, ICLR 2017): from 1 to ``floor`` in so many
+    ``rounds``. In the ``warmup_rounds`` before, it grows evenly to 1.
+    """
+    if number < schedule.warmup_rounds:
+        return (number + 1) / (schedule.warmup_rounds + 1)
+    number -= schedule.warmup_rounds
+    rounds = schedule.rounds or 1
+    factor = schedule.factor or 1.0
+    part = min(1.0, number / rounds)
+    match schedule.kind:
+        case "step":
+            return factor ** (number // rounds)
+        case "exponential":
+            return factor**number
+        case "linear":
+            return 1.0 - (1.0 - schedule.floor) * part
+        case "cosine":
+            return schedule.floor + (1.0 - schedule.floor) * (1.0 + math.cos(math.pi * part)) / 2
+    return 1.0

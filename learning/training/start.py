@@ -7,14 +7,17 @@ three domain-tuned models on one backbone, and a random gate is pre-trained on s
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from learning import settings
 from learning.architecture.footprint import (
     DENSE_BATCH_SIZE,
     EXPERT_BATCH_SIZE,
@@ -53,7 +56,15 @@ from learning.models.moe import (
     tokens_of,
     watching,
 )
-from learning.models.objective import Labels, Objective, OwnLoss, Trial, objective_of
+from learning.models.objective import (
+    Classes,
+    Labels,
+    NextTokens,
+    Objective,
+    OwnLoss,
+    Trial,
+    objective_of,
+)
 from learning.models.peft import adapted
 from learning.models.stacked import Tensors, in_single
 from learning.models.tensor_files import Source, read_places
@@ -61,10 +72,9 @@ from learning.own.raised import ANYTHING
 from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
 from learning.settings import LearningConfig
-from learning.training.descent import loss_of
 from learning.training.embedding import trial_of
-from learning.training.fitting import ADAM, Loss, descent_for, fit, task_loss
-from learning.training.sgd import gradients
+from learning.training.local import loss_of, within
+from learning.training.sgd import Optimizer, gradients, remembered
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
 
 
@@ -94,7 +104,7 @@ def start_model(task: Task) -> dict[str, Tensor]:
     initial = set(map(id, task.initial.values()))
     if sum(t.nbytes for t in made.values() if id(t) not in initial) <= LARGEST_KEPT_BYTES:
         task.start.update(made)
-        task.lent.lend(made.values())
+        task.lent.add(made)
     return made
 
 
@@ -442,15 +452,15 @@ def _gradients_at_start(
     others |= {path: buffer.clone() for path, buffer in model.named_buffers()}
     if not together:
         whole = lambda tensors: {**others, **tensors}  # noqa: E731
-        return gradients(
-            weights, (x, y), loss_of(model, whole, objective=objective, together=False, own=True)
-        )
+        loss = loss_of(model, whole, objective=objective, own=True)
+        held = within(model, whole)
+        return gradients(weights, (x, y), loss, together=False, within=held)
     two, own = (
         {path: torch.stack([t, t]) for path, t in part.items()} for part in (weights, others)
     )
     batch = torch.stack([x, x]), torch.stack([y, y])
-    alike = loss_of(model, lambda tensors: tensors, objective=objective, together=True, own=True)
-    return gradients(two, batch, alike, own)
+    alike = loss_of(model, lambda tensors: tensors, objective=objective, own=True)
+    return gradients(two, batch, alike, together=True, frozen=own)
 
 
 def _initial(
@@ -510,3 +520,62 @@ def _dense(
     loss = task_loss(model, trial, objective)
     fit(moved, descent_for(objective), loss, batches, at_once)
     return {name: t for name, t in _stored_tensors(model).items() if not is_gate(name)}
+
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""What some rows of a minibatch add to the loss of a model on the whole of it."""
+
+
+def task_loss(model: nn.Module, samples: Samples, objective: Objective) -> Loss:
+    """Return the loss of ``model`` as a function of row indices into ``samples``."""
+
+    def loss(rows: Tensor, whole: Tensor) -> Tensor:
+        x, y, _ = samples.at(rows)
+        share = objective.share(y, samples.y[whole])
+        return objective.mean(model(x), y, x) * share
+
+    return loss
+
+
+Descent = tuple[settings.Optimizer, float]
+"""An optimiser, and its step size."""
+PLAIN: Descent = settings.Optimizer(), 0.1
+ADAM: Descent = settings.Optimizer("adam"), 1e-2
+
+
+def descent_for(objective: Objective) -> Descent:
+    """Return how an objective is pre-trained.
+
+    A cross-entropy in nats has one scale, and plain descent holds. The scale of any other loss is
+    that of its targets, which Adam's steps do not depend on.
+    """
+    return PLAIN if isinstance(objective, Classes | NextTokens) else ADAM
+
+
+def fit(
+    parameters: Iterable[Tensor],
+    descent: Descent,
+    loss: Loss,
+    batches: NDArray[np.int64],
+    at_once: int,
+) -> None:
+    """Take a step of the parameters, in place, for each row of indices in ``batches``.
+
+    Gradients are computed over so many samples ``at_once``, and added up.
+    """
+    moved = list(parameters)
+    config, step_size = descent
+    # In the memory of the parameters, as those of one device.
+    stacked = {str(number): parameter.detach()[None] for number, parameter in enumerate(moved)}
+    optimizer = Optimizer(config, remembered(config, stacked, {}))
+    rates = dict.fromkeys(stacked, step_size)
+    for whole in torch.from_numpy(batches):
+        gradients: list[Tensor] = []
+        for rows in whole.split(at_once):
+            # What a custom model does not use has no gradient: it does not move.
+            more = torch.autograd.grad(
+                loss(rows, whole), moved, allow_unused=True, materialize_grads=True
+            )
+            gradients = [*map(torch.add, gradients, more)] or list(more)
+        named = {name: part[None] for name, part in zip(stacked, gradients, strict=True)}
+        optimizer.step(stacked, named, rates, [True])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,8 +23,9 @@ from learning.models.objective import Objective
 from learning.models.stacked import with_tensors
 from learning.models.tensor_files import Source
 from learning.settings import LearningConfig, Optimizer, Schedule
+from learning.training.device_state import Parameter, model_of
+from learning.training.guards import Shared
 from learning.training.recipe import Recipe
-from learning.training.state import Parameter, model_of
 from learning.values.store import bytes_of
 
 
@@ -75,28 +75,6 @@ class Shards:
         return self.samples.at(slice(start, start + self.sizes[device]))
 
 
-changes_in_place = attrgetter("_version")
-"""How often a tensor has changed in place: torch has no public name for it."""
-
-
-class Lent:
-    """Tensors that runs of one process share: none of them may change them."""
-
-    def __init__(self) -> None:
-        self._known: list[tuple[Tensor, int]] = []
-
-    def lend(self, tensors: Iterable[Tensor]) -> None:
-        """Share tensors, as they are now."""
-        # Torch counts no changes of what was made in its mode for inference.
-        counted = (tensor for tensor in tensors if not tensor.is_inference())
-        self._known += ((tensor, changes_in_place(tensor)) for tensor in counted)
-
-    @property
-    def are_intact(self) -> bool:
-        """Whether none of them has changed in place since."""
-        return all(changes_in_place(tensor) == changes for tensor, changes in self._known)
-
-
 @dataclass(frozen=True)
 class Task:
     """Everything that training needs besides server models and device states.
@@ -138,12 +116,13 @@ class Task:
     _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     _filled: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     embedded: dict[str, tuple[Tensor, ...]] = field(default_factory=dict, init=False, compare=False)
-    lent: Lent = field(default_factory=Lent, init=False, compare=False)
+    lent: Shared = field(default_factory=Shared, init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Lend what it has from the start."""
-        parts = (*self._samples, *self.validation.values())
-        self.lent.lend((*self.initial.values(), *(tensor for part in parts for tensor in part)))
+        self.lent.add(self.initial)
+        for part in (*self._samples, *self.validation.values()):
+            self.lent.add(part._asdict())
 
     def under(self, config: LearningConfig) -> Task:
         """Return the task under other settings, with all that these do not change.

@@ -12,13 +12,16 @@ import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
+from importlib import import_module
 from itertools import count
+from operator import attrgetter
 from typing import Any, NoReturn, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-from learning.values.place import OURS, text_of
+import numpy as np
+
 from learning.values.store import FolderStore, Tensors, packed, unpacked
 
 T = TypeVar("T")
@@ -307,3 +310,60 @@ def _foreign(place: str, calls: str, parents: Iterable[Handle]) -> str:
     """Return a place outside leomix among these and those of parents, empty if there is none."""
     here = (one for one in (place, calls) if one and not one.startswith(OURS))
     return next(here, "") or next((p.foreign for p in parents if p.foreign), "")
+
+
+OURS = "learning."
+"""Prefix of leomix's own places, whose source files are part of every key."""
+KIND = "="
+"""Key of the place of a dataclass, beside its fields."""
+
+
+def place_of(function: str | Callable[..., Any]) -> str:
+    """Return where a function or class of a module is found again, as it is if that is given.
+
+    Raises TypeError for any other: a run that is resumed could not find it.
+    """
+    if isinstance(function, str):
+        return function
+    name = getattr(function, "__qualname__", "<unknown>")
+    if "<" in name:
+        raise TypeError(f"{function!r} is no function of a module; define it there, with a name")
+    return f"{function.__module__}:{name}"
+
+
+def found_at(place: str) -> Callable[..., Any]:
+    """Import the function or class at a place."""
+    module, _, name = place.partition(":")
+    found: Callable[..., Any] = attrgetter(name)(import_module(module))
+    return found
+
+
+def text_of(arguments: Mapping[str, Any]) -> str:
+    """Return arguments as JSON: the same for the same ones, and a copy of arrays."""
+    return _ENCODER.encode(arguments)
+
+
+def arguments_in(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments as a function takes them, of those that :func:`text_of` has made plain."""
+    return {
+        name: found_at(value[KIND])(**{k: v for k, v in value.items() if k != KIND})
+        if isinstance(value, dict) and KIND in value
+        else value
+        for name, value in given.items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, range):
+        return list(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            KIND: place_of(type(value)),
+            **{f.name: getattr(value, f.name) for f in fields(value)},
+        }
+    raise TypeError(f"an argument of an operation must be JSON, not {type(value).__name__}")
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, default=_plain)

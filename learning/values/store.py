@@ -110,7 +110,7 @@ def as_file(tensors: Tensors) -> bytes:
     """Return ``tensors`` as the bytes of a safetensors file that is whole for everybody."""
     from safetensors.torch import save
 
-    data: bytes = save(_plain(tensors))
+    data: bytes = save(plain(tensors))
     return data
 
 
@@ -143,7 +143,7 @@ def _once(tensors: Tensors) -> tuple[Tensors, dict[str, str]]:
     """
     rows = {n: len(t) for n, t in tensors.items() if t.dim() and len(t) > 1 and not t.stride(0)}
     once = {name: tensor[0] if name in rows else tensor for name, tensor in tensors.items()}
-    return _plain(once), {ROWS: json.dumps(rows, sort_keys=True)}
+    return plain(once), {ROWS: json.dumps(rows, sort_keys=True)}
 
 
 def _rows_in(data: bytes) -> dict[str, int]:
@@ -153,7 +153,7 @@ def _rows_in(data: bytes) -> dict[str, int]:
     return rows
 
 
-def _plain(tensors: Tensors) -> Tensors:
+def plain(tensors: Mapping[str, Any]) -> Tensors:
     """Return tensors as the library takes them: whole, on the CPU, and no two in one memory."""
     import torch
 

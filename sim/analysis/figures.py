@@ -16,6 +16,7 @@ from sim.formatting import (
     duration,
     energy,
     seconds,
+    short_size,
     three_digits,
     unit_for,
 )
@@ -105,7 +106,7 @@ NAMED_FORMS: dict[str, Callable[[float], str]] = {
     "count": count,
     "hours_as_time": lambda hours: seconds(3600.0 * hours),
     "duration": lambda hours: duration(3600.0 * hours),
-    "gb_a_day": lambda gb: f"{data_size(1e9 * gb)} a day",
+    "gb_a_day": lambda gb: f"{short_size(1e9 * gb)} a day",
 }
 """Forms that ``figures.yaml`` has by name."""
 
@@ -163,9 +164,11 @@ def in_column(figure: Figure, values: Iterable[float | None]) -> Figure:
     if figure.form is NAMED_FORMS["duration"]:
         name, unit = ("days", 24.0) if most >= MOST_HOURS else ("h", 1.0)
     digits = max(0, 2 - math.floor(math.log10(most / unit))) if most >= unit else 0
-    return figure._replace(
-        head=f"{figure.head} ({name})", unit=unit, form=f"{{:,.{min(digits, 2)}f}}".format
-    )
+
+    def form(value: float) -> str:
+        return f"{value:,.{min(digits, 2)}f}" if value else "0"
+
+    return figure._replace(head=f"{figure.head} ({name})", unit=unit, form=form)
 
 
 MOST_HOURS = 48.0

@@ -5,7 +5,7 @@ from typing import Any
 
 from sim.analysis.checks import Check, checks_in
 from sim.analysis.judged import Judged, is_measured
-from sim.formatting import counted, data_size, duration, seconds
+from sim.formatting import counted, duration, seconds, short_size
 
 DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices", "isl": "by ISL"}
 ENDED = ("interrupted", "failed")
@@ -79,4 +79,4 @@ def sent(summary: Mapping[str, Any]) -> list[str]:
     Of a broadcast that is what was on the air.
     """
     found = ((summary[f"{way}_bytes"], word) for way, word in DIRECTIONS.items())
-    return [f"{data_size(size)} {word}" for size, word in found if size]
+    return [f"{short_size(size)} {word}" for size, word in found if size]

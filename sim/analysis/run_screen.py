@@ -73,7 +73,12 @@ def run_screen(run: Shown, folder: Path | None) -> str:
     said = [headline_of_run(summary), *lines_below(summary, run.held_back)]
     lines = [line for text in said for line in wrapped([text])]
     lines.append("")
-    for name, text in _figures(run):
+    rows = figures(run)
+    if (curve := _curve(run)) is not None:
+        judged, text = next(rows)
+        start, final = text.split(", ")
+        lines += [*_row(judged, curve), *_row("", f"{start:<{CELLS - len(final)}} {final}")]
+    for name, text in rows:
         lines += _row(name, text)
     about = [summary["name"], summary["method"], f"seed {summary['seed']}", summary["status"]]
     trace = "" if summary["trace_sha256"] is None else f"; trace {summary['trace_sha256'][:12]}"
@@ -93,9 +98,13 @@ def _row(name: str, text: str) -> list[str]:
     return [(head + line).rstrip() for head, line in zip(heads, lines, strict=True)]
 
 
-def _figures(run: Shown) -> Iterator[tuple[str, str]]:
+def figures(run: Shown) -> Iterator[tuple[str, str]]:
+    """Yield what a run came to, and what it took: the name of each figure, and a text."""
     summary = run.summary
-    yield from _learnt(run)
+    if len(known := _known(run)) > 1:
+        start, final = (f"{figure:.3f}" for _, figure in (known[0], known[-1]))
+        after = duration(3600 * max(summary["hours"], known[-1][0]))
+        yield Judged(summary["judged_by"]), f"{start} at the start, {final} after {after}"
     if summary["reached"]:
         hours = {target: when["hours"] for target, when in summary["reached"].items()}
         yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
@@ -116,34 +125,27 @@ def _figures(run: Shown) -> Iterator[tuple[str, str]]:
     yield from (row for row in summary_rows(summary) if row[0] in OF_METHODS)
 
 
-def _learnt(run: Shown) -> Iterator[tuple[str, str]]:
-    """Draw the figure that judges over time, and say where it began and ended."""
-    summary = run.summary
-    judged = Judged(summary["judged_by"])
-    known = [
-        (one.hours, figure) for one in run.evaluations if (figure := one.figure(judged)) is not None
-    ]
-    if len(known) < 2:
-        return
-    end_h = max(summary["hours"], known[-1][0])
-    (_, first), (_, last) = known[0], known[-1]
-    start, final = f"{first:.3f} at the start", f"{last:.3f} after {duration(3600 * end_h)}"
-    curve = _curve(known, end_h)
-    if curve is None:
-        yield judged, f"{start}, {final}"
-    else:
-        yield judged, curve
-        yield "", f"{start:<{CELLS - len(final)}} {final}"
+def _known(run: Shown) -> list[tuple[float, float]]:
+    """Return when the figure that judges was measured, in hours, and what it was."""
+    judged = Judged(run.summary["judged_by"])
+    found = ((one.hours, one.figure(judged)) for one in run.evaluations)
+    return [(hours, figure) for hours, figure in found if figure is not None]
 
 
-def _curve(known: Sequence[tuple[float, float]], end_h: float) -> str | None:
-    """Return the values over time, each held until the next; None if the terminal has no blocks."""
+def _curve(run: Shown) -> str | None:
+    """Return the figure that judges over time, each value held until the next.
+
+    None of one value, and where the terminal has no blocks.
+    """
     try:
         LEVELS.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
         return None
-    figures = [figure for _, figure in known]
-    low, span = min(figures), max(figures) - min(figures)
+    if len(known := _known(run)) < 2:
+        return None
+    end_h = max(run.summary["hours"], known[-1][0])
+    each = [figure for _, figure in known]
+    low, span = min(each), max(each) - min(each)
     cells = []
     for n in range(CELLS):
         held = [figure for hours, figure in known if hours <= (n + 1) / CELLS * end_h * (1 + 1e-9)]

@@ -18,18 +18,8 @@ def summary_text(summary: Mapping[str, Any], held_back: Check | None = None) -> 
 
 def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the figures of one run's summary as text, each with its name."""
-    return _rows("summary.jinja", summary)
-
-
-def alignment_lines(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """Show how evenly experts are used, and how fit those are who train them."""
-    return _rows("alignment.jinja", {"alignment": figures})
-
-
-def _rows(template: str, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Lines of a template, each a name and a text."""
     filters: dict[str, Callable[..., Any]] = {"stand_in": stand_in_text, "counted": counted}
-    text = filled("sim", "analysis", template, figures, filters)
+    text = filled("sim", "analysis", "summary.jinja", summary, filters)
     parts = (line.partition(": ") for line in text.splitlines())
     return [(name, text) for name, _, text in parts if name]
 

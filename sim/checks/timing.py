@@ -15,7 +15,8 @@ from sim.facts.row import single
 from sim.facts.transfers import TransferRow
 from sim.links.sharing import everywhere
 from sim.network.legs import Dropped, HopRows, MovedRows, TrainedRows
-from sim.plan.contacts import LAST_BITS_S, PlannedContact
+from sim.plan.contacts import PlannedContact
+from sim.plan.passes import LAST_BITS_S
 from sim.plan.plan import Plan
 from statements.arrays import Floats, Ints, Mask
 

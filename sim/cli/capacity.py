@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from sim.page.capacity_text import Capacity
     from sim.plan.plan import Plan
     from sim.world.world import World
-
-MINUTE = "%Y-%m-%d %H:%M"
 
 
 def capacity_command(
@@ -128,6 +125,7 @@ def _unused_links(world: World) -> Iterator[Statement]:
 
 def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity, Plan]:
     """Return what a network carries without some stations, what limits it, and its plan."""
+    from sim.cli.preview import planned_outages
     from sim.execution.ready import network_plan
     from sim.execution.window_cache import WindowCache
     from sim.page.capacity_text import Capacity, LeftOut
@@ -146,16 +144,7 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
     bar.update("planning with one more dish, and without a station")
     limits = limits_of(world, rows, find)
     silent = silent_services(plan, carried)
-    return Capacity(rows, limits, silent, [*_planned_outages(plan)], before), plan
-
-
-def _planned_outages(plan: Plan) -> Iterator[str]:
-    """Yield who is out as planned, from when to when."""
-    planned = {} if plan.faults is None else plan.faults.outages.planned
-    for who, out in planned.items():
-        for begin_s, end_s in out.between(0.0, plan.stop_s).spans():
-            begin, end = (f"{plan.start + timedelta(seconds=s):{MINUTE}}" for s in (begin_s, end_s))
-            yield f"{who} from {begin} to {end}"
+    return Capacity(rows, limits, silent, planned_outages(plan), before), plan
 
 
 def _write(found: Capacity, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ from sim.analysis.screen import steps_lines
 from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
-from sim.formatting import BYTES, Bar, parse_size, table, three_digits, unit_for
+from sim.formatting import BYTES, Bar, parse_size, short_size, table, unit_for
 from statements import Code, Other
 
 if TYPE_CHECKING:
@@ -146,16 +146,17 @@ def _figure(value: float) -> str:
     return f"{value:,.{1 if value < 10.0 else 0}f}"
 
 
-def _size(size_bytes: float, form: Callable[[float], str] = "{:g}".format) -> str:
+def _size(size_bytes: float) -> str:
+    """Show a size as it was asked for, with all of its digits."""
     unit, unit_bytes = unit_for(size_bytes, BYTES, "B")
-    return f"{form(size_bytes / unit_bytes)} {unit}"
+    return f"{size_bytes / unit_bytes:g} {unit}"
 
 
 def _notes(found: Sequence[Alone], size_bytes: float) -> Iterator[str]:
     """Say what the poorest pass carries, and which passes carry nothing, or are left out."""
     for one in found:
         if one.worst_mb is not None and one.worst_services != 1:
-            carries = _size(1e6 * one.worst_mb, three_digits)
+            carries = short_size(1e6 * one.worst_mb)
             takes = f"{_size(size_bytes)} takes {one.worst_services:,} like it"
             yield f"The poorest pass {one.direction} carries {carries}: {takes}."
     for one in found:

@@ -100,16 +100,20 @@ MOST_OUTAGES = 5
 """Planned outages that are told one by one."""
 
 
-def _outages(plan: Plan) -> Iterator[str]:
-    """Say who is out as planned, and when."""
+def planned_outages(plan: Plan) -> list[str]:
+    """Return who is out as planned and when, in order of time."""
     planned = {} if plan.faults is None else plan.faults.outages.planned
     told = sorted(
         (begin_s, f"{who} from {begin_s / 3600:g} to {end_s / 3600:g} h")
         for who, out in planned.items()
-        for begin_s, end_s in out.spans()
+        for begin_s, end_s in out.between(0.0, plan.stop_s).spans()
     )
-    if told:
-        yield f"out as planned: {some([text for _, text in told], MOST_OUTAGES, '; ')}"
+    return [text for _, text in told]
+
+
+def _outages(plan: Plan) -> Iterator[str]:
+    if told := planned_outages(plan):
+        yield f"out as planned: {some(told, MOST_OUTAGES, '; ')}"
 
 
 def _stops_sooner(built: Build) -> str:

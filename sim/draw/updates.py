@@ -1,19 +1,15 @@
-"""How stale updates were, and how evenly experts are used by those who train them."""
+"""How stale updates were."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from sim.analysis.experts import Alignment, variation
 from sim.draw.canvas import behind
-from sim.draw.colours import COLOURS, looks_of
-from sim.draw.names import legend
+from sim.draw.colours import COLOURS
 
 MOST_BARS = 100
 """Bars of the staleness at most; beyond, one stands for several neighbours."""
-MANY = 40
-"""Rounds from which on they have no marks."""
 
 
 def staleness(axes: Axes, counts: Mapping[int, int]) -> None:
@@ -29,18 +25,3 @@ def staleness(axes: Axes, counts: Mapping[int, int]) -> None:
     axes.set_xlim(-0.6 * width - 0.1, len(of_a_bar) * width - 0.4)
     axes.set_xlabel("staleness (versions)")
     axes.set_ylabel("updates")
-
-
-def fitness_and_load(axes: Axes, rounds: Sequence[Alignment]) -> None:
-    """Draw how fit the trainers of experts are and how evenly these are used, round by round."""
-    days = [one.time_s / 86400 for one in rounds]
-    fitness = [float(one.fitness[one.assigned].mean()) for one in rounds]
-    load = [variation(one.samples.sum(axis=0)) if one.samples.any() else np.nan for one in rounds]
-    behind(axes, days=days, mean_fitness=fitness, variation_of_load=load)
-    lines = []
-    for look, values in zip(looks_of([None, None]), (fitness, load), strict=True):
-        mark = look.marker if len(rounds) <= MANY else ""
-        lines += axes.plot(days, values, marker=mark, markersize=3, **look.line)
-    axes.set(xlabel="simulated time (days)", ylabel="fitness, variation")
-    axes.set_ylim(bottom=0)
-    legend(axes, lines, ["mean fitness", "variation of load (samples)"])

@@ -13,8 +13,8 @@ from learning.own.raised import ANYTHING
 from learning.requests import cluster as requests
 from learning.requests import facts, peers
 from learning.requests.decide import Decide, Decision
+from learning.requests.facts import Used
 from learning.requests.request import Request
-from learning.requests.used import Used
 from sim.clock import Clock, Process
 from sim.engine.client import Client
 from sim.engine.clients import Clients

@@ -12,9 +12,8 @@ import numpy as np
 
 from learning.methods.base import Method
 from learning.requests.cluster import Assign, Cluster
-from learning.requests.facts import Aggregated, Note
+from learning.requests.facts import Aggregated, Note, UpdatesUsed, Used
 from learning.requests.peers import Answered, Infer, Journey
-from learning.requests.used import UpdatesUsed, Used
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
 from sim.facts.coded import coded_rows, device_rows, joined

@@ -13,10 +13,9 @@ from learning.methods.base import (
     Method,
     MethodType,
     find_method,
-    try_hooks,
 )
 from learning.methods.base import World as KnownWorld
-from learning.methods.making import Made, made, own_part
+from learning.methods.making import Made, made, own_part, try_hooks
 from learning.methods.options import read_options
 from learning.requests.cluster import Quorum
 from sim.devices.battery import Power

@@ -16,8 +16,7 @@ from safetensors.numpy import load_file
 import scenarios
 from learning import Method
 from learning.clients.cluster import ClusterState
-from learning.clients.merging import merge
-from learning.clients.updates import ServerModel
+from learning.clients.updates import ServerModel, merge
 from learning.methods.base import METHODS, GlobalModelMethod, find_method
 from learning.methods.options import read_options
 from learning.own.raised import ANYTHING

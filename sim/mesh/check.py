@@ -22,9 +22,9 @@ from sim.facts.directions import Way
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
 from sim.network.legs import OVER_LINK, SERVER_NAME, ChainEnded, HopRows, Moved
-from sim.plan.contacts import LAST_BITS_S
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
+from sim.plan.passes import LAST_BITS_S
 from sim.plan.plan import Plan
 from statements.arrays import Floats, Ints
 

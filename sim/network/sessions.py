@@ -16,7 +16,8 @@ import simpy
 
 from learning.requests.cluster import Cluster, Contact, Signal
 from sim.clock import Clock
-from sim.plan.contacts import LAST_BITS_S, PlannedSession
+from sim.plan.contacts import PlannedSession
+from sim.plan.passes import LAST_BITS_S
 from sim.plan.sessions import PlannedSessions
 
 Wanted = Callable[[], bool]

@@ -12,16 +12,14 @@ from typing import Any, NamedTuple
 
 from sim.facts.plan import FIGURES_OF_OPERATIONS, Operations
 from sim.formatting import (
-    BYTES,
     WIDTH,
     counted,
     duration,
     legend_of,
     listed,
+    short_size,
     some,
     table,
-    three_digits,
-    unit_for,
 )
 from sim.plan.limits import Carried, Limits, Tried, served_share
 from sim.plan.operations import (
@@ -179,7 +177,9 @@ class Capacity:
         more = one.one_more
         assert more is not None  # of what is a limit
         way = " up" if more.most != more.down_gb_a_day else ""
-        return f"{_size(more.most)}{way} ({_percent(self.limits.gain(one), sign='+')})"
+        return (
+            f"{short_size(GB_BYTES * more.most)}{way} ({_percent(self.limits.gain(one), sign='+')})"
+        )
 
     def _gaps(self) -> Iterator[str]:
         clients = self.clients
@@ -331,13 +331,8 @@ def _most(row: Operations) -> float:
 
 
 def _both_ways(row: Operations) -> str:
-    (first, gb), *others = _ways(row)
-    return ", ".join([f"{_size(gb)} a day {first}", *(f"{_size(gb)} {way}" for way, gb in others)])
-
-
-def _size(gb: float) -> str:
-    unit, size = unit_for(gb * GB_BYTES, BYTES, "B")
-    return f"{three_digits(gb * GB_BYTES / size)} {unit}"
+    sizes = ((short_size(GB_BYTES * gb), way) for way, gb in _ways(row))
+    return ", ".join(f"{size}{'' if n else ' a day'} {way}" for n, (size, way) in enumerate(sizes))
 
 
 def _changed(now: float, before: float) -> str:

@@ -1,46 +1,20 @@
-"""Figures of the points of a sweep, as pictures and as a table."""
+"""The pictures of a sweep over numbers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
-
-from sim.analysis.figures import Figure, figure_of, in_column
-from sim.analysis.judged import Judged, judged_together
 from sim.draw.names import name
-from sim.formatting import as_yaml
 from sim.page.sweep_pictures import curve, heat_map
-from sim.sweep.axis import BESIDE, Course, OverNumbers
+from sim.sweep.axis import Course, OverNumbers
 
-LISTED = (*BESIDE, "round_mean_s", "hours", "wall_s")
-"""Figures of which the table of points has columns, behind what was learnt."""
 SMALL = 360
 """Width of pictures beside the first one in pixels."""
 MOST_SMALL = 6
 """Pictures beside the first one, and maps of one figure."""
 FIELD = 30
 """Height of a field of a map in pixels; of a small one two thirds."""
-
-
-def figures(rows: pa.Table, asked: Sequence[str]) -> dict[str, Figure]:
-    """Return the figures of which some row has a value but 0, by their columns, each in one unit.
-
-    Those that points are compared by, which are ``asked`` for, come first.
-    """
-    judging = {"judged_by", *(f"{judged}_final" for judged in Judged)} & {*rows.column_names}
-    every_row = rows.select(sorted(judging)).to_pylist()
-    judged = judged_together(every_row)
-    tokens = any(row.get("accuracy_final") is not None for row in every_row)
-    first = (f"{judged}_final", "accuracy_final", "loss_final")
-    every = dict.fromkeys((*asked, *first, *LISTED))
-    known = {name for name in every if name in rows.column_names and any(rows[name].to_pylist())}
-    found = {}
-    for column in (one for one in every if one in known):
-        figure = figure_of(column, judged, tokens=tokens)
-        found[column] = in_column(figure, rows[column].to_pylist())
-    return found
 
 
 @dataclass(frozen=True)
@@ -110,30 +84,3 @@ def _parts(found: OverNumbers) -> dict[str, list[int]]:
         parts.setdefault(label, []).append(place)
     few = list(parts.items())[:MOST_SMALL]
     return {label: own for label, own in few if found.is_dense(own)}
-
-
-MOST_ROWS = 1000
-"""Points that the page lists."""
-
-Cells = list[list[str]]
-
-
-def points(rows: pa.Table, keys: Sequence[str], asked: Sequence[str]) -> tuple[list[str], Cells]:
-    """Return heads and rows of the points; columns in which nothing is known are left out."""
-    known = figures(rows, asked)
-    keys = [key for key in keys if key != "seed"]
-    heads = ["point", *keys, "seed", "status", *(figure.head for figure in known.values())]
-    cells = [
-        [
-            str(row["point"]),
-            *(as_yaml(row[key]) for key in keys),
-            str(row["seed"]),
-            row["status"],
-            *(
-                "-" if row[name] is None else one.form(row[name] / one.unit)
-                for name, one in known.items()
-            ),
-        ]
-        for row in rows.slice(0, MOST_ROWS).to_pylist()
-    ]
-    return heads, cells

@@ -12,19 +12,13 @@ from sim.page.chart import MOST_GROUPS
 from sim.page.comparison_page import compared as groups_shown
 from sim.page.comparison_page import subtitle_of
 from sim.page.page import Page
-from sim.page.sweep_figures import (
-    MOST_ROWS,
-    SMALL,
-    Cells,
-    drawings,
-    points,
-)
+from sim.page.sweep_figures import SMALL, drawings
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.axis import OverNumbers, Row
 from sim.sweep.axis_table import rows_shown
 from sim.sweep.compared import compared
 from sim.sweep.rows import MISSING
-from sim.sweep.text import sha256_text
+from sim.sweep.text import failures_text, sha256_text
 
 
 def page(folder: Path) -> Page:
@@ -52,20 +46,16 @@ def page_of(sweep: Sweep) -> Page:
         subtitle=" ".join(filter(None, [counts, subtitle_of(comparison)])),
         context={
             "keys": list(sweep.keys),
-            "whole": sweep.rows,
             # Of many numbers, or where nothing was learnt, curves over time say little.
             "charted": several
             and (numbers is None or (learnt and len(found.groups) <= MOST_GROUPS)),
-            "MOST_ROWS": MOST_ROWS,
-            "as_yaml": as_yaml,
             **groups_shown(groups, comparison),
             "over_numbers": numbers,
             "drawings": drawings(numbers) if numbers else [],
             "SMALL": SMALL,
             "rows_shown": rows_shown(numbers) if numbers else None,
             "reading": _reading(numbers) if numbers else "",
-            "failed": [row for row in every if row["status"] != COMPLETE],
-            "points": points(sweep.rows, list(sweep.keys), [*comparison.figures]),
+            "failed": failures_text(sweep.rows, sweep.keys),
             "asked": asked(sweep),
         },
         notices=notices(every),
@@ -117,7 +107,7 @@ MOST_VALUES = 12
 """Values of a key that are listed one by one."""
 
 
-def asked(sweep: Sweep) -> Cells:
+def asked(sweep: Sweep) -> list[list[str]]:
     """Return what the sweep was asked for, a row a key, but for the points that this makes."""
     about = sweep.about
     fixed = about.get("set") or {}

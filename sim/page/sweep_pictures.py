@@ -153,22 +153,31 @@ def _name_best(axes: Axes, found: OverNumbers, course: Course, x: Floats, y: Flo
     )
 
 
-def _some(axes: Axes, values: Sequence[float]) -> range:
-    """Return which values have room to be written along an axis."""
+def _some(axes: Axes, values: Sequence[float], places: Floats) -> list[int]:
+    """Return which values have room to be written along an axis, at places from 0 to 1 (N,)."""
     letters = max(len(number(value)) for value in values) + 2
-    room = BESIDE * room_of(axes)[0] / letters
-    return range(0, len(values), -(-len(values) // max(2, min(MOST_TICKS, int(room)))))
+    apart = max(letters / (BESIDE * room_of(axes)[0]), 1 / MOST_TICKS)
+    kept = [0]
+    for n, place in enumerate(places):
+        if place - places[kept[-1]] >= apart:
+            kept.append(n)
+    return kept
 
 
 def _ticks(axes: Axes, axis: Axis, course: Course) -> None:
     """Write numbers with commas, and values themselves where they are few or of magnitudes."""
     if len(axis.values) <= MOST_TICKS or axis.is_logarithmic:
-        shown = [axis.values[n] for n in _some(axes, axis.values)]
+        scaled = np.log(axis.values) if axis.is_logarithmic else np.array(axis.values)
+        places = (scaled - scaled[0]) / (scaled[-1] - scaled[0])
+        shown = [axis.values[n] for n in _some(axes, axis.values, places)]
         axes.set_xticks(shown, [number(value) for value in shown])
         axes.minorticks_off()
     else:
         axes.xaxis.set_major_locator(
-            MaxNLocator(len(_some(axes, axis.values)), steps=[1, 2, 5, 10])
+            MaxNLocator(
+                len(_some(axes, axis.values, np.linspace(0, 1, len(axis.values)))),
+                steps=[1, 2, 5, 10],
+            )
         )
         axes.xaxis.set_major_formatter(lambda value, _: number(value))
     is_count = course.shown.form is count
@@ -214,7 +223,7 @@ def heat_map(
         _frame(axes, {field[place] for place in course.near() if place in field})
     some_up = range(0, len(up.values), -(-len(up.values) // MOST_TICKS))
     for which, axis, at in (
-        (axes.xaxis, across, _some(axes, across.values)),
+        (axes.xaxis, across, _some(axes, across.values, np.linspace(0, 1, len(across.values)))),
         (axes.yaxis, up, some_up),
     ):
         which.set_ticks(list(at), [number(axis.values[n]) for n in at])

@@ -16,9 +16,6 @@ from sim.links.beam import DeviceLinks, PassFigures, served_bits
 from sim.links.session_beam import SessionBeam
 from statements.arrays import Floats, Ints, Mask
 
-LAST_BITS_S = 1.0
-"""Longest that the last bits of a contact are on their way: seven times geostationary."""
-
 
 @dataclass(frozen=True, eq=False)
 class PlannedContact:

@@ -13,7 +13,6 @@ import orbit
 from orbit.utc import to_second
 from sim.errors import InputError
 from sim.formatting import some
-from sim.plan.contacts import LAST_BITS_S
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery, other_dates
 from sim.world.fleet import (
@@ -23,6 +22,9 @@ from sim.world.topology import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
 from sim.world.world import Slots, World
 from statements import Code, Other, Remove, Statement
 from statements.arrays import Ints
+
+LAST_BITS_S = 1.0
+"""Longest that the last bits of a contact are on their way: seven times geostationary."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

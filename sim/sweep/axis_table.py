@@ -26,37 +26,47 @@ MOST_COLUMNS = 9
 def screen(found: OverNumbers, *, in_full: bool = False) -> list[str]:
     """Return the table, and lines below it: what its marks are, and where the rest is.
 
-    ``in_full`` has a row for each combination, and all figures.
+    ``in_full`` has a row for each combination, and all figures, below each other too.
     """
-    if in_full:
-        return _combinations(found, range(len(found.spots)), in_full=True)
-    if found.is_line and not found.names:
-        return _line(found)
-    if found.is_line or found.is_map:
+    if not in_full and (found.is_map or (found.is_line and found.names)):
         return _matrix(found)
-    return _combinations(found, found.ranked[:MOST_BEST])
-
-
-def _line(found: OverNumbers) -> list[str]:
-    [axis] = found.axes
-    groups = _grouped(found)
+    keys, groups = _rows(found, in_full=in_full)
     first, *others = found.courses
-    columns = [Column(axis.head, _values_of(found, groups)), _figure(first, groups)]
-    if not first.flat:
-        columns.append(_dots(first, groups))
+    columns = [_figure(first, groups)]
+    has_dots = found.is_line and not in_full and not first.flat
+    if has_dots:
+        unit = first.shown.unit
+        each = [[v / unit for place in own for v in first.each[place]] for own in groups]
+        columns.append(dots(each))
     columns += [_figure(course, groups) for course in others]
-    lines, held = block(columns, fixed=2)
-    shown = sum(map(len, groups))
+    lines: list[str] = []
+    while columns and (in_full or not lines):
+        part, held = block([*keys, *columns], fixed=len(keys) + 1)
+        lines += [*([""] if lines else []), *part]
+        columns = columns[held - len(keys) :]
     below = ["* best"] if any(course.has_best for course in found.courses) else []
-    if not first.flat and max(map(len, first.each)) > 1:
+    if has_dots and max(map(len, first.each)) > 1:
         below.append(f"{marks().dot} a seed")
-    if len(groups) < len(found.spots) == shown:
-        below.append(f"{len(found.spots)} values; neighbours that are equal share a row")
-    elif shown < len(found.spots):
-        below.append(f"{len(found.spots) - shown} more values in {ROWS}")
-    left = len(columns) - held
-    below += [f"{counted(left, 'more figure')}: --all"] if left else []
+    count, shown = len(found.spots), sum(map(len, groups))
+    if shown < count:
+        below.append(f"{count - shown} more {_kind(found)} in {ROWS}")
+    elif len(groups) < count:
+        below.append(f"{count} values; neighbours that are equal share a row")
+    below += [f"{counted(len(columns), 'more figure')}: --all"] if columns else []
     return _with(lines, below)
+
+
+def _kind(found: OverNumbers) -> str:
+    return "values" if found.is_line and not found.names else "combinations"
+
+
+def _rows(found: OverNumbers, *, in_full: bool = False) -> tuple[list[Column], list[list[int]]]:
+    """Return the columns of the keys, and the spots of each row: by value, or the best first."""
+    if found.is_line and not found.names and not in_full:
+        groups = _grouped(found)
+        return [Column(found.axes[0].head, _values_of(found, groups))], groups
+    places = range(len(found.spots)) if in_full else found.ranked[:MOST_BEST]
+    return _keys(found, places), [[place] for place in places]
 
 
 def _values_of(found: OverNumbers, groups: Sequence[Sequence[int]]) -> list[str]:
@@ -135,20 +145,13 @@ class Shown(NamedTuple):
 
 def rows_shown(found: OverNumbers) -> Shown:
     """Return the rows that a page has: by value over one number, else the best combinations."""
-    count = len(found.spots)
-    if found.is_line and not found.names:
-        groups = _grouped(found)
-        keys = [Column(found.axes[0].head, _values_of(found, groups))]
-        shown, kind = sum(map(len, groups)), f"{found.axes[0].name}s"
-        title = f"{shown} of {count} {kind}" if shown < count else f"All {count} {kind}"
-        if len(groups) < count == shown:
-            title = f"{title}; neighbours that are equal share a row"
-    else:
-        places = found.ranked[:MOST_BEST]
-        groups = [[place] for place in places]
-        keys = _keys(found, places)
-        shown = len(places)
-        title = f"The best {shown} of {count} combinations" if shown < count else "All combinations"
+    keys, groups = _rows(found)
+    count, shown, kind = len(found.spots), sum(map(len, groups)), _kind(found)
+    title = f"All {count} {kind}"
+    if shown < count:
+        title = f"{'' if kind == 'values' else 'The best '}{shown} of {count} {kind}"
+    elif len(groups) < count:
+        title = f"{title}; neighbours that are equal share a row"
     columns = [[Cell(text, word=column.left) for text in column.cells] for column in keys]
     courses = found.courses[: MOST_COLUMNS - len(keys)]
     columns += [_figure_cells(course, groups) for course in courses]
@@ -158,13 +161,8 @@ def rows_shown(found: OverNumbers) -> Shown:
         row[0] = row[0]._replace(best=first.best)
     heads = [*(column.head for column in keys), *(course.shown.head for course in courses)]
     less = shown < count or len(courses) < len(found.courses)
-    more = f"All rows and figures are below, and in {ROWS}." if less else ""
+    more = f"All combinations are below, and all points in {ROWS}." if less else ""
     return Shown(title, heads, rows, more)
-
-
-def _dots(course: Course, groups: Sequence[Sequence[int]]) -> Column:
-    unit = course.shown.unit
-    return dots([[v / unit for place in own for v in course.each[place]] for own in groups])
 
 
 def _matrix(found: OverNumbers) -> list[str]:
@@ -208,22 +206,6 @@ def _matrix(found: OverNumbers) -> list[str]:
     others = len(found.courses) - 1
     below += [f"{counted(others, 'more figure')}: --all"] if others else []
     return _with([f"{course.shown.head}{name}", *lines], below)
-
-
-def _combinations(found: OverNumbers, places: Sequence[int], *, in_full: bool = False) -> list[str]:
-    """Show some combinations, a row each; ``in_full``, figures stand below each other too."""
-    keys = _keys(found, places)
-    left = [_figure(course, [[place] for place in places]) for course in found.courses]
-    lines: list[str] = []
-    while left and (in_full or not lines):
-        part, held = block([*keys, *left], fixed=len(keys) + 1)
-        lines += [*([""] if lines else []), *part]
-        left = left[held - len(keys) :]
-    more = len(found.spots) - len(places)
-    below = ["* best"] if any(course.has_best for course in found.courses) else []
-    below += [f"{more} more combinations in {ROWS}"] if more else []
-    below += [f"{counted(len(left), 'more figure')}: --all"] if left else []
-    return _with(lines, below)
 
 
 def _with(lines: list[str], below: Sequence[str]) -> list[str]:

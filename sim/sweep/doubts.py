@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sim.formatting import some
@@ -18,15 +20,34 @@ if TYPE_CHECKING:
     from sim.plan.windows import Find
 
 MOST_LOOKED_AT = 8
-"""Points that are looked at, each of which may take a plan of its contacts."""
+"""Points that are looked at before a sweep, each of which may take a plan of its contacts."""
 MOST_NAMED = 3
 """Points that are named beside what is said of them."""
 
 
-def doubt_lines(points: Sequence[Point], *, cache: bool) -> Iterator[str]:
-    """Say what the first point of each learning task would say before it begins, and of which.
+@dataclass
+class Looked:
+    """What ``count`` points say before they run: why some are refused, by number, and doubts."""
 
-    With ``cache`` the contacts are looked for as the points do, which then find them there.
+    refused: dict[int, ValueError] = field(default_factory=dict)
+    doubts: dict[Statement, list[Point]] = field(default_factory=dict)
+    count: int = 0
+
+    def lines(self) -> Iterator[str]:
+        """Say what is doubted, and of which points."""
+        for doubt in by_rank(self.doubts):
+            values = (labelled(point.values, point.values) for point in self.doubts[doubt])
+            named = [*filter(None, values)]  # of replications alone nothing tells them apart
+            yield line(doubt, Place(at=some(named, MOST_NAMED, between="; ")))
+
+
+def look_at(
+    points: Sequence[Point], *, most: int = MOST_LOOKED_AT, within_s: float = math.inf, cache: bool
+) -> Looked:
+    """Return what points say before they begin: the first of each learning task, then others.
+
+    So many are looked at, as far as there is time. With ``cache`` the contacts are looked for as
+    the points do, which then find them there.
     """
     from sim.execution.ready import Plans
     from sim.execution.run_cache import RunCache
@@ -35,14 +56,20 @@ def doubt_lines(points: Sequence[Point], *, cache: bool) -> Iterator[str]:
     shared = RunCache.shared() if cache else None
     find = find_windows if shared is None else shared.windows.find
     plans = Plans()  # its own: those of runs know what was drawn by chance in them
-    found: dict[Statement, list[str]] = {}
-    for point in _first_of_each_task(points)[:MOST_LOOKED_AT]:
-        with suppress(ValueError):  # its row will tell why it is refused
-            for doubt in doubts_of_point(point, find, plans, is_one_of_several=len(points) > 1):
-                found.setdefault(doubt, []).append(labelled(point.values, point.values))
-    for doubt in by_rank(found):
-        named = [at for at in found[doubt] if at]  # of replications alone nothing tells them apart
-        yield line(doubt, Place(at=some(named, MOST_NAMED, between="; ")))
+    found = Looked()
+    until_s = time.monotonic() + within_s
+    firsts = _first_of_each_task(points)
+    rest = [] if most <= len(firsts) else [point for point in points if point not in firsts]
+    for point in [*firsts, *rest][:most]:
+        if time.monotonic() > until_s:
+            break
+        found.count += 1
+        try:
+            for doubt in _doubts_of(point, find, plans, is_one_of_several=len(points) > 1):
+                found.doubts.setdefault(doubt, []).append(point)
+        except ValueError as error:
+            found.refused[point.number] = error
+    return found
 
 
 def _first_of_each_task(points: Sequence[Point]) -> list[Point]:
@@ -58,7 +85,7 @@ def _is_learning(key: str) -> bool:
     return key.partition(".")[0] == "learning"
 
 
-def doubts_of_point(
+def _doubts_of(
     point: Point, find: Find, plans: Plans, *, is_one_of_several: bool
 ) -> tuple[Statement, ...]:
     """Return what is doubted of a point; raise ValueError where it would be refused."""

@@ -13,16 +13,16 @@ from typing import Any
 from sim.execution.folder import POINTS
 from sim.facts.status import COMPLETE, REFUSED
 from sim.files import folder_bytes, from_here
-from sim.formatting import data_size, duration, some
+from sim.formatting import data_size, duration
 from sim.sweep import folder as sweep_folder
-from sim.sweep.doubts import doubts_of_point
+from sim.sweep.doubts import Looked, look_at
 from sim.sweep.point import Outcome, Point
 from sim.sweep.points import contender, labelled
 from sim.sweep.request import SweepRequest
 from sim.sweep.rows import missing_status
 from sim.sweep.running import Sweeping
 from sim.sweep.trial import tried
-from statements import Statement, by_rank, code_of
+from statements import code_of
 
 SHOWN = 3
 """Points shown at either end of the list."""
@@ -41,9 +41,8 @@ def rehearse(request: SweepRequest) -> tuple[str, str]:
     sweeping = Sweeping(place, points, request.options)
     sweeping.collect()
     left = sweeping.left
-    lookout = _Lookout()
-    lookout.look(left)
-    ready = [point for point in left if point.number not in lookout.refused]
+    looked = look_at(left, most=len(left), within_s=LOOK_S, cache=False)
+    ready = [point for point in left if point.number not in looked.refused]
     if not left:
         estimate, status = "nothing is left to be done", COMPLETE
     elif not ready:
@@ -55,79 +54,24 @@ def rehearse(request: SweepRequest) -> tuple[str, str]:
         *(_line(point) for point in points[:SHOWN]),
         *(["          ..."] if len(points) > 2 * SHOWN else []),
         *(_line(point) for point in points[max(SHOWN, len(points) - SHOWN) :]),
-        *_foreseen(lookout, len(left)),
+        *_foreseen(looked, len(left)),
         f"folder    {from_here(place)}",
         f"estimate  {estimate}",
     ]
     return "\n".join(lines), status
 
 
-def _foreseen(lookout: _Lookout, left: int) -> Iterator[str]:
+def _foreseen(looked: Looked, left: int) -> Iterator[str]:
     """Say which points are refused or doubted, and of how many that was found out."""
-    for number, error in lookout.refused.items():
+    for number, error in sorted(looked.refused.items()):
         why = missing_status({"status": REFUSED, "code": code_of(error)})
         yield f"{why:<10}{'' if len(why) < 10 else '  '}point {number}: {error}"
-    if lookout.count < left:
-        yield f"contacts of the first {lookout.count} points were looked at"
-    doubted = [
-        f"warning   {_points_named(lookout.doubts[doubt])}: {doubt}"
-        for doubt in by_rank(lookout.doubts)
-    ]
+    if looked.count < left:
+        yield f"contacts of the first {looked.count} points were looked at"
+    doubted = [f"warning   {doubt}" for doubt in looked.lines()]
     yield from doubted[:SHOWN]
     if len(doubted) > SHOWN:
         yield f"warning   and {len(doubted) - SHOWN} more like these"
-
-
-class _Lookout:
-    """Looks at contacts of points before any is run.
-
-    ``refused`` says why points have none, by number; ``doubts`` which points are doubted, by what
-    is said of it. Contacts of points that differ only in what is learnt are looked for once.
-    """
-
-    def __init__(self) -> None:
-        from sim.execution.ready import Plans
-
-        self.refused: dict[int, ValueError] = {}
-        self.doubts: dict[Statement, list[int]] = {}
-        self.count = 0
-        self._plans = Plans()
-
-    def look(self, points: Sequence[Point]) -> None:
-        """Look at points, as far as there is time: first at one of each method."""
-        until_s = time.monotonic() + LOOK_S
-        firsts = _first_of_each_method(points)
-        for point in [*firsts, *(point for point in points if point not in firsts)]:
-            if time.monotonic() > until_s:
-                break
-            self._look_at(point)
-            self.count += 1
-        self.refused = dict(sorted(self.refused.items()))
-
-    def _look_at(self, point: Point) -> None:
-        from sim.plan.windows import find_windows
-
-        try:
-            doubts = doubts_of_point(point, find_windows, self._plans, is_one_of_several=True)
-        except ValueError as error:
-            self.refused[point.number] = error
-            return
-        for doubt in doubts:
-            self.doubts.setdefault(doubt, []).append(point.number)
-
-
-def _first_of_each_method(points: Sequence[Point]) -> list[Point]:
-    """Return the first point of each method among the points."""
-    first: dict[str, Point] = {}
-    for point in points:
-        first.setdefault(contender(point), point)
-    return list(first.values())
-
-
-def _points_named(numbers: Sequence[int]) -> str:
-    """Name points, the first ones of many."""
-    named = some([str(number) for number in sorted(numbers)], SHOWN)
-    return f"{'point' if len(numbers) == 1 else 'points'} {named}"
 
 
 def _line(point: Point) -> str:
@@ -160,7 +104,7 @@ class Estimate:
         self._left = left
         self._visible = sweeping.options.visible()
         self._counts = Counter(map(contender, left))
-        self._firsts = {contender(point): point for point in _first_of_each_method(left)}
+        self._firsts = {contender(point): point for point in left[::-1]}
         self._done: dict[str, list[Outcome]] = {}
         for point in {point.digest: point for point in sweeping.points}.values():
             outcome = sweeping.outcomes.get(point.digest)

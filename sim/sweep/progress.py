@@ -5,19 +5,16 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from sim.execution.live import run_beat, share_done
 from sim.facts.status import COMPLETE, INTERRUPTED
-from sim.formatting import Bar, duration, how_far, some, time_left_s
+from sim.formatting import Bar, duration, how_far, time_left_s
 from sim.sweep.point import Outcome, Point
 from sim.sweep.points import contender, labelled
 
 MOST_RUNNING = 6
 """Running points that are shown below the bar: those that are furthest behind."""
-MOST_NAMED = 4
-"""Methods of which the accuracy so far is shown."""
 
 
 class SweepProgress(Bar):
@@ -34,8 +31,6 @@ class SweepProgress(Bar):
         self._method = {point.digest: contender(point) for point in points}
         self._done = self._failed = 0
         self._known = set[str]()
-        self._wall_s: dict[str, list[float]] = {}
-        self._accuracy: dict[str, list[float]] = {}
         self._lock = threading.Lock()
         self.start(self._text(0.0))
 
@@ -45,12 +40,7 @@ class SweepProgress(Bar):
             self._unended.pop(outcome.digest, None)
             self._done += outcome.status == COMPLETE
             self._failed += outcome.status not in (COMPLETE, INTERRUPTED)
-            method = self._method[outcome.digest]
-            self._known.add(method)
-            if outcome.status == COMPLETE:
-                for kept, key in ((self._wall_s, "wall_s"), (self._accuracy, "accuracy_final")):
-                    if outcome.figures.get(key) is not None:
-                        kept.setdefault(method, []).append(outcome.figures[key])
+            self._known.add(self._method[outcome.digest])
             if outcome.note:
                 print(f"note: {outcome.note}", file=sys.stderr)
         self._show()
@@ -69,6 +59,8 @@ class SweepProgress(Bar):
             ended = self._done + self._failed + sum(share for share, _, _ in running)
             share = ended / len(self._method)
             self.update(self._text(share), share)
+            if not self.shown:
+                return
             behind = sorted(running, key=lambda one: one[0])[:MOST_RUNNING]
             behind.sort(key=lambda one: one[1].number)  # so that lines keep their places
             self.update_parts([(_line(point, beat), done) for done, point, beat in behind])
@@ -89,18 +81,7 @@ class SweepProgress(Bar):
             unknown = {self._method[digest] for digest in self._unended} - self._known
             rest = duration(time_left_s(time.monotonic() - self._began, share))
             parts.append(f"{left} left, {'at least' if unknown else 'about'} {rest}")
-        return "; ".join([", ".join(parts), *self._so_far()])
-
-    def _so_far(self) -> Iterator[str]:
-        """Say what complete points of each method have come to in the mean, and which take long."""
-        found = {method: mean(values) for method, values in self._accuracy.items()}
-        if found:
-            named = [f"{method} {value:.3f}".strip() for method, value in found.items()]
-            yield f"accuracy {some(named, MOST_NAMED)}"
-        took_s = {method: mean(values) for method, values in self._wall_s.items()}
-        if len(took_s) > 1:
-            slowest = max(took_s, key=lambda method: took_s[method])
-            yield f"slowest {slowest}, {duration(took_s[slowest])} a point"
+        return ", ".join(parts)
 
 
 def _line(point: Point, beat: dict[str, Any]) -> str:

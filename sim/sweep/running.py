@@ -23,7 +23,7 @@ from sim.formatting import as_yaml, counted
 from sim.sweep import folder as sweep_folder
 from sim.sweep.claims import ENDED, RELEASED, RUNNING, Claim, Claims
 from sim.sweep.crew import Crew
-from sim.sweep.doubts import doubt_lines
+from sim.sweep.doubts import look_at
 from sim.sweep.folder import Sweep, There, is_of_other_code, read_sweep
 from sim.sweep.point import Outcome, Point
 from sim.sweep.points import SweepPlan, scenario_name
@@ -115,7 +115,7 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
         if left:
             sweep_folder.check_versions(place)
         if doubts:
-            for doubt in doubt_lines(left, cache=options.cache):
+            for doubt in look_at(left, cache=options.cache).lines():
                 print(f"warning: {doubt}", file=sys.stderr, flush=True)
         sweeping.reopen()
         sweeping.run(quiet=quiet)

@@ -23,17 +23,17 @@ from torch.nn import functional
 
 import scenarios
 import sim
-from learning.clients.merging import aggregate
+from learning.clients.state import DeviceState
+from learning.clients.updates import aggregate
 from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
 from learning.settings import LearningConfig, ModelConfig, Optimizer, Pretraining
-from learning.training.device_state import assembled, load, of_one_model
+from learning.training.device_state import State, assembled, flatten, load, of_one_model
 from learning.training.local import train_rounds
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, start_model
-from learning.training.state import State, flatten
 from learning.training.task import Task, use_one_thread
 
 DEVICES = 200
@@ -188,11 +188,11 @@ def fedavg(work: Work, rounds: int, optimizer: str = "sgd") -> None:
     server = learner.start()
     experts = list(range(learner.architecture.experts))
     for number in range(rounds):
-        state = learner.load(server, None, "a", everybody, experts, zero)
-        state = learner.train(
-            state, LocalRounds("a", zero + 1, zero + number), TrainedPart(experts, gate=True)
+        state = DeviceState.load(learner, server, None, "a", everybody, experts, zero)
+        state = state.train(
+            LocalRounds("a", zero + 1, zero + number), TrainedPart(experts, gate=True)
         )
-        offered = learner.offer(state, experts, gate=True)
+        offered = state.offer(experts, gate=True)
         server = aggregate(learner, server, offered, experts, Weighing("a", everybody), gate=True)
     learner.force(server)
 

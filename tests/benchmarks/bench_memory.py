@@ -107,13 +107,13 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
     none = np.zeros(devices, np.int64)
     with _peak() as cycles:
         for number in range(2):
-            state = learner.load(server, state, "a", who, EXPERTS, none + number)
-            state = learner.train(
-                state, LocalRounds("a", none + 1, none + number), TrainedPart(EXPERTS, gate=False)
+            state = kit.DeviceState.load(learner, server, state, "a", who, EXPERTS, none + number)
+            state = state.train(
+                LocalRounds("a", none + 1, none + number), TrainedPart(EXPERTS, gate=False)
             )
             result = result or _result(learner.values.force(state.own))
-            sent = learner.offer(state, EXPERTS, gate=False)
-            state = learner.commit(state, "a", who, none + number + 1, EXPERTS, gate=False)
+            sent = state.offer(EXPERTS, gate=False)
+            state = state.commit(who, none + number + 1, EXPERTS, gate=False)
             server = kit.aggregate(learner, server, sent, EXPERTS, Weighing("a", who))
             learner.force(server)
     with TemporaryDirectory() as place:
@@ -138,13 +138,11 @@ def step_of(folder: Path, micro_batch: int | None, again: bool) -> float:
     learner = Learner(replace(config, data=replace(config.data, tokens=128), **sizes))
     who = np.ones(1, bool)
     none = np.zeros(1, np.int64)
-    state = learner.load(learner.start(), None, "a", who, EXPERTS, none)
-    learner.force(state)
+    state = kit.DeviceState.load(learner, learner.start(), None, "a", who, EXPERTS, none)
+    learner.force(state.whole)
     with _peak() as step:
         learner.force(
-            learner.train(
-                state, LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=False)
-            ).own
+            state.train(LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=False)).own
         )
     return step() / 1e6
 

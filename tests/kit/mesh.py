@@ -24,6 +24,49 @@ from tests.kit.scripted import Scripted, nothing
 HEADER = "a,b,start_utc,end_utc"
 NAMES = [f"P{plane:02}-S01" for plane in range(1, 7)]
 
+CITIES = """
+start: 2024-04-14T16:00:00Z
+stop: {days: 0.25}
+roles: {server: "satellite:P03-S01", clients: devices}
+orbit:
+  {source: walker, pattern: star, satellites: 6, planes: 6, phasing: 1, altitude_km: 700,
+   inclination_deg: 86, propagation: secular_j2, min_elevation_deg: 0}
+ground:
+  clusters:
+    - {name: Tromso, latitude_deg: 69.65, longitude_deg: 18.95}
+    - {name: Alert, latitude_deg: 82.5, longitude_deg: -62.3}
+link:
+  uplink: {rate: fixed, fixed_rate_mbps: 1000, bandwidth_mhz: 500, total_bandwidth_mhz: 500}
+  downlink: {rate: fixed, fixed_rate_mbps: 1000}
+  isl: {between_planes: all, rate_mbps: 1000, route: earliest}
+compute: {seconds_per_round: 120}
+learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
+"""
+"""Devices whose server is a satellite of a mesh."""
+GATEWAYS = """
+start: 2024-04-14T16:00:00Z
+stop: {days: 0.25}
+roles: {server: stations, clients: devices}
+orbit:
+  {source: walker, pattern: star, satellites: 6, planes: 6, phasing: 1, altitude_km: 700,
+   inclination_deg: 86, propagation: secular_j2, min_elevation_deg: 0}
+ground:
+  clusters:
+    - {name: Tromso, latitude_deg: 69.65, longitude_deg: 18.95}
+    - {name: Alert, latitude_deg: 82.5, longitude_deg: -62.3}
+  stations:
+    - {name: Troll, latitude_deg: -72.0, longitude_deg: 2.5, min_elevation_deg: 10}
+    - {name: Punta Arenas, latitude_deg: -53.2, longitude_deg: -70.9}
+link:
+  uplink: {rate: fixed, fixed_rate_mbps: 1000, bandwidth_mhz: 500, total_bandwidth_mhz: 500}
+  downlink: {rate: fixed, fixed_rate_mbps: 1000}
+  isl: {between_planes: all, rate_mbps: 1000, route: earliest}
+  feeder: {rate_mbps: 500}
+compute: {seconds_per_round: 120}
+learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
+"""
+"""Devices whose updates come down to stations over a mesh."""
+
 Asked = tuple[str, float, bool]
 """Who asks, when, and whether for an upload: else for a download."""
 Replied = tuple[str, float, bool, Any]

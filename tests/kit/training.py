@@ -26,11 +26,10 @@ __getattr__ = late(
         "learning.models.stacked": "with_tensors",
         "learning.policies.model_splitting": "home_clusters",
         "learning.training.aggregation": "add_changes aggregation=. sample_weights",
-        "learning.training.device_state": "device_state=.",
         "learning.training.embedding": "embedding=.",
         "learning.training.evaluation": "evaluation=.",
         "learning.training.frozen": "frozen=.",
-        "learning.training.guards": "Frozen UnchangedGuard not_finite",
+        "learning.training.guards": "Frozen Guard not_finite",
         "learning.training.local": "train_rounds training=.",
         "learning.training.local_loss": "Term",
         "learning.nmoe.training.answers": "answers=.",
@@ -40,9 +39,12 @@ __getattr__ = late(
         "learning.nmoe.training.gates": "gates=. reach_of route",
         "learning.training.recipe": "LocalRounds Recipe TrainedPart Weighing",
         "learning.training.sgd": "rows_of_round sgd=.",
-        "learning.training.fitting": "fit",
-        "learning.training.start": ("build_task gate_loss loss_of_origin origin_loss start_model"),
-        "learning.training.state": "Offer Parameter State flatten map_tensors moved_in_state",
+        "learning.training.start": (
+            "build_task fit gate_loss loss_of_origin origin_loss start_model"
+        ),
+        "learning.training.device_state": (
+            "Offer Parameter State device_state=. flatten map_tensors moved_in_state"
+        ),
         "learning.training.task": "Task use_one_thread",
     },
 )

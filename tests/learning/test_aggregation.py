@@ -119,17 +119,15 @@ def test_devices_hold_the_sum_of_changes_cut_to_their_ranks(mode, down):
     wanted = {1: 0.0, 2: 0.0, 6: 0.0}
     first = learner.force(server)[f"{name}.weight"].numpy()
     for number in range(3):
-        state = learner.load(server, state, "a", who, EXPERTS, none + number)
-        bases = learner.force(state)[f".base.{name}.weight"].numpy()
+        state = kit.DeviceState.load(learner, server, state, "a", who, EXPERTS, none + number)
+        bases = learner.force(state.whole)[f".base.{name}.weight"].numpy()
         for device, rank in enumerate(ranks[0]):
             np.testing.assert_allclose(bases[device], first + wanted[rank], atol=1e-12)
         kept = first + wanted[2 if mode == "merge" else 6]
         found = learner.force(server)[f"{name}.weight"].numpy()
         np.testing.assert_allclose(found, kept, atol=1e-12)
-        state = learner.train(
-            state, LocalRounds("a", none + 2, none), TrainedPart(EXPERTS, gate=True)
-        )
-        sent = learner.offer(state, EXPERTS, gate=True)
+        state = state.train(LocalRounds("a", none + 2, none), TrainedPart(EXPERTS, gate=True))
+        sent = state.offer(EXPERTS, gate=True)
         a, b = factors(learner.force(sent), name)
         assert not a[0, 1:].any() and not b[0, :, 1:].any() and a[1, 1:].any() and b[1, :, 1:].any()
         shares = sample_weights(learner.task, "a", who)
@@ -138,7 +136,7 @@ def test_devices_hold_the_sum_of_changes_cut_to_their_ranks(mode, down):
         for rank in wanted:
             cut = mean_b[:, :rank] @ a[1, :rank] if mode == "ffa" else best(change, rank)
             wanted[rank] = wanted[rank] + cut
-        state = learner.commit(state, "a", who, none + number + 1, EXPERTS, gate=True)
+        state = state.commit(who, none + number + 1, EXPERTS, gate=True)
         server = kit.aggregate(learner, server, sent, EXPERTS, Weighing("a", who), gate=True)
 
 

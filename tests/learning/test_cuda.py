@@ -10,7 +10,14 @@ import sim
 from learning import Learner
 from sim.sweep import read_sweep
 from tests.kit.devices import Devices
-from tests.kit.learning import LearningConfig, Lora, ModelConfig, aggregate, compute_devices
+from tests.kit.learning import (
+    DeviceState,
+    LearningConfig,
+    Lora,
+    ModelConfig,
+    aggregate,
+    compute_devices,
+)
 from tests.kit.sweep_place import Place
 from tests.kit.training import LocalRounds, TrainedPart, Traits, Weighing, build_task, start_model
 
@@ -45,11 +52,9 @@ def test_sixteen_bits_train_on_cuda_and_lower_the_loss():
     server = learner.start()
     who = np.ones(4, bool)
     zero = np.zeros(4, np.int64)
-    state = learner.load(server, None, "a", who, [0, 1, 2], zero)
-    state = learner.train(
-        state, LocalRounds("a", zero + 20, zero), TrainedPart([0, 1, 2], gate=True)
-    )
-    offered = learner.offer(state, [0, 1, 2], gate=True)
+    state = DeviceState.load(learner, server, None, "a", who, [0, 1, 2], zero)
+    state = state.train(LocalRounds("a", zero + 20, zero), TrainedPart([0, 1, 2], gate=True))
+    offered = state.offer([0, 1, 2], gate=True)
     after = aggregate(learner, server, offered, [0, 1, 2], Weighing("a", who))
     before_loss, after_loss = (learner.evaluate(model)[0]["loss"] for model in (server, after))
     moved = {name for name, t in learner.force(after).items() if t.dtype == torch.float32}

@@ -140,62 +140,17 @@ def test_choices_have_as_many_options_as_the_longest_question_of_all_files(tmp_p
 
 
 Q = {"question": "q", "options": ["x", "y"], "answer": 1}
-T = {"text": "x", "label": 0}
-X = {"domain": "x"}
-Y = {"domain": "y"}
-TRAIN = {"split": "train"}
-TEST = {"split": "test"}
-BOM = b'\xef\xbb\xbf{"text": "x", "label": 0}\r\n\r\n{"text": "y", "label": -1}\r\n'
-LINES = [
-    ("holds no samples", ["", "  "]),
-    ("line 1: is not JSON", ["[" * 100_000]),
-    ("line 2: is not a JSON object", [T, "[1]"]),
-    ("line 2: is not UTF-8", json.dumps(T).encode() + b'\n{"text": "\xe9"}\n'),
-    ("line 3: label is -1; labels are numbered from 0", BOM),
-    ("line 2: text is 3; it must be a string", [T, T | {"text": 3}]),
-    ("line 1: text is blank", [T | {"text": " "}]),
-    ("line 1: text holds half a surrogate", ['{"text": "\\ud800", "label": 0}']),
-    ("line 1: label is True; it must be a whole number", [T | {"label": True}]),
-    ("line 2: label 'x' and 0 before it", [T, T | {"label": "x"}]),
-    ("line 2: label 3 is in no train sample", [T | TRAIN, T | TEST | {"label": 3}]),
-    ("line 2: label 5, but no .* label 1; ", [T | {"label": n % 2 * 5} for n in range(9)]),
-    ("line 2: no column 'split'", [T | TRAIN, T]),
-    ("line 1: split is 'exam'; it must be one of train, test", [T | {"split": "exam"}]),
-    ("holds no test samples", [T | TRAIN] * 9),
-    ("one sample cannot be both", [T]),
-    ("1 train samples for 2 clusters; add some, to 8 at least, or have fewer clusters", [T, T]),
-    ("line 1: answer is 2; it must be the number of one of the 2", [Q | {"answer": 2}]),
-    ("line 1: options is .* list of two strings or more", [Q | {"options": ["x"]}]),
-    ("line 1: domain is 1.5", [T | {"domain": 1.5}] * 9),
-    ("1 domains for 2 clusters", [T | X] * 9),
-    ("domains of cluster 'a' .'x'.: no test samples", [T | X | TRAIN, T | Y | TEST]),
-]
-F = {"path": "f"}
-TRIAL = {"trial_samples": 3}
-DOMAIN = {"domain": "label"}
-BOTH = {"a": "f", "b": "f"}
+TEXTS = [("line 2: is not UTF-8", b'{"text": "x", "label": 0}\n{"text": "\xe9"}\n')]
 
 
-@pytest.mark.parametrize(
-    ("message", "data"),
-    [
-        ("give either path .one file. or paths", {}),
-        ("none: cannot be read .No such file", {"path": "none"}),
-        ("is a folder; name a regular file", {"path": "."}),
-        ("no file for cluster 'b'; clusters: a, b", {"paths": {"a": "f"}}),
-        ("q: holds choices, but f holds text", {"paths": {"a": "f", "b": "q"}}),
-        ("line 1: no column 'x'", F | {"columns": {"domain": "x"}}),
-        ("test_fraction: got 1.0", F | {"test_fraction": 1.0}),
-        ("is not used with learning.data.paths", {"paths": BOTH, "columns": DOMAIN}),
-        (r"raise learning.data.train_samples \(3\), lower", F | {"train_samples": 3, **TRIAL}),
-    ],
-)
-def test_keys_that_do_not_fit_the_files_are_named(message, data, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write(tmp_path / "f", numbered(20))
-    write(tmp_path / "q", [Q] * 20)
-    refused(message, "jsonl", **data)
-    refused("columns.text: is not used by kind", "npz", **F, columns={"text": "x"})
+def test_files_of_two_forms_keys_that_do_not_fit_and_a_missing_package_are_named(
+    tmp_path, monkeypatch
+):
+    paths = {"a": write(tmp_path / "f", numbered(20)), "b": write(tmp_path / "q", [Q] * 20)}
+    refused("q: holds choices, but .*f holds text", "jsonl", paths=paths)
+    few = {"path": paths["a"], "train_samples": 3, "trial_samples": 3}
+    refused(r"raise learning.data.train_samples \(3\), lower", "jsonl", **few)
+    refused("columns.text: is not used by kind", "npz", path=paths["a"], columns={"text": "x"})
     monkeypatch.setitem(sys.modules, "datasets", None)
     refused("needs the package datasets: pip install datasets", "hf", path=str(tmp_path))
 
@@ -296,7 +251,7 @@ ARRAYS = [
     ("holds no samples", xy(IMAGES[:0], LABELS[:0])),
     ("one and the same label; a classifier needs two", xy(y=LABELS * 0)),
 ]
-WRONG = [("jsonl", *row) for row in LINES] + [("npz", *row) for row in ARRAYS]
+WRONG = [("jsonl", *row) for row in TEXTS] + [("npz", *row) for row in ARRAYS]
 
 
 @pytest.mark.parametrize("images", [IMAGES / 64 - 2, IMAGES.astype("f4"), -IMAGES * 3.1])

@@ -14,6 +14,7 @@ from learning import Learner
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import (
     Data,
+    DeviceState,
     InputSpec,
     LearningConfig,
     Lora,
@@ -72,12 +73,14 @@ def cycle(learner, server, number=0, states=None, scale=0.1, gate=True):
     who = np.ones(learner.config.devices[0], bool)
     none = 0 * who
     for name in learner.config.clusters:
-        state = learner.load(server, states.get(name), name, who, EXPERTS, none + number)
-        state = learner.train(
-            state, LocalRounds(name, none + 1, none + number), TrainedPart(EXPERTS, gate=gate)
+        state = DeviceState.load(
+            learner, server, states.get(name), name, who, EXPERTS, none + number
         )
-        sent = learner.offer(state, EXPERTS, gate=gate)
-        states[name] = learner.commit(state, name, who, none + number + 1, EXPERTS, gate=gate)
+        state = state.train(
+            LocalRounds(name, none + 1, none + number), TrainedPart(EXPERTS, gate=gate)
+        )
+        sent = state.offer(EXPERTS, gate=gate)
+        states[name] = state.commit(who, none + number + 1, EXPERTS, gate=gate)
         server = aggregate(
             learner, server, sent, EXPERTS, Weighing(name, who, scale=scale), gate=gate
         )
@@ -113,13 +116,13 @@ def test_what_is_trained_is_kept_in_single_precision_and_sent_in_sixteen_bits(fo
     none = np.zeros(2, np.int64)
     server = learner.start()
     assert {t.dtype for t in learner.force(server).values()} == {torch.bfloat16}
-    state = learner.load(server, None, "a", who, EXPERTS, none)
-    state = learner.train(state, LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=True))
-    formats = {name: tensor.dtype for name, tensor in learner.force(state).items()}
+    state = DeviceState.load(learner, server, None, "a", who, EXPERTS, none)
+    state = state.train(LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=True))
+    formats = {name: tensor.dtype for name, tensor in learner.force(state.whole).items()}
     own = {name: kind for name, kind in formats.items() if not name.startswith(".base.")}
     assert set(own.values()) == {torch.float32}
     assert {kind for name, kind in formats.items() if name not in own} == {torch.bfloat16}
-    sent = learner.force(learner.offer(state, EXPERTS, gate=True))
+    sent = learner.force(state.offer(EXPERTS, gate=True))
     assert {tensor.dtype for tensor in sent.values()} == {torch.bfloat16}
 
 
@@ -139,12 +142,10 @@ def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(fol
         for learner in (Learner(replace(text, pretraining=untrained)), small):
             who = np.ones(2, bool)
             none = np.zeros(2, np.int64)
-            state = learner.load(learner.start(), None, "a", who, EXPERTS, none)
+            state = DeviceState.load(learner, learner.start(), None, "a", who, EXPERTS, none)
             ends.append(
                 learner.force(
-                    learner.train(
-                        state, LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=True)
-                    )
+                    state.train(LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=True))
                 )
             )
     for number, end in enumerate(ends):
@@ -243,10 +244,12 @@ def test_factors_in_sixteen_bits_add_what_the_devices_products_add(folder):
     share /= share.sum()
     added = learner.config.model.lora.scale * 0.1
     for number in range(4):
-        state = learner.load(server, None, "a", np.ones(2, bool), EXPERTS, np.full(2, number))
+        state = DeviceState.load(
+            learner, server, None, "a", np.ones(2, bool), EXPERTS, np.full(2, number)
+        )
         rounds = LocalRounds("a", np.ones(2, int), np.full(2, number))
-        state = learner.train(state, rounds, TrainedPart(EXPERTS, gate=False))
-        sent = learner.offer(state, EXPERTS, gate=False)
+        state = state.train(rounds, TrainedPart(EXPERTS, gate=False))
+        sent = state.offer(EXPERTS, gate=False)
         a, b = (learner.force(sent)[f"expert.1.0.up.weight+{f}"].double() for f in "ab")
         exact = exact + added * torch.einsum("k,kor,kri->oi", share, b, a)
         weighing = Weighing("a", np.ones(2, bool), scale=0.1)
@@ -319,14 +322,15 @@ def test_devices_that_hold_different_versions_train_from_their_own(folder, preci
     second = cycle(learner, first)
 
     def trained(state):
-        state = learner.train(state, LocalRounds("a", none + 1, none), TrainedPart([0], gate=True))
-        state = learner.commit(state, "a", both, none + 7, [0], gate=False)
-        return learner.train(
-            state, LocalRounds("a", none + 1, none + 1), TrainedPart(EXPERTS, gate=True)
-        )
+        state = state.train(LocalRounds("a", none + 1, none), TrainedPart([0], gate=True))
+        state = state.commit(both, none + 7, [0], gate=False)
+        return state.train(LocalRounds("a", none + 1, none + 1), TrainedPart(EXPERTS, gate=True))
 
-    old, new = (learner.load(server, None, "a", both, EXPERTS, none) for server in (first, second))
-    mixed = learner.load(second, old, "a", np.array([False, True]), EXPERTS, none)
+    old, new = (
+        DeviceState.load(learner, server, None, "a", both, EXPERTS, none)
+        for server in (first, second)
+    )
+    mixed = DeviceState.load(learner, second, old, "a", np.array([False, True]), EXPERTS, none)
     assert mixed.servers == (first, second)
     expected = [learner.values.force(trained(state).own) for state in (old, new)]
     found = learner.values.force(trained(mixed).own)

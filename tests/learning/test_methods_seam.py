@@ -152,7 +152,7 @@ def test_what_is_finished_late_is_the_model_that_it_was_begun_in():
         side.download("model", kit.ServerModel(servers[version], version), EVERY)
         side.receive(receipt(*parts))
         assert side.version.tolist() == held
-    got = weights(side, side.state)
+    got = weights(side, side.state.whole)
     first, second = (weights(other, server) for server in servers[1:])
     for name, tensor in first.items():
         np.testing.assert_array_equal(got[f".base.{name}"], [second[name], tensor, second[name]])
@@ -217,7 +217,7 @@ def test_the_gate_goes_on_from_an_upload_that_is_carried_over():
     ends = []
     for _ in range(2):
         side.train(work(3, 3, 3), EVERY, gate=True)
-        ends.append(weights(side, side.state)[gate])
+        ends.append(weights(side, side.state.whole)[gate])
         side.offer(EVERY, gate=True)  # the second one waits for the first
     first = weights(side, merged(side, start, ALL))[gate]
     asked(side, 1)
@@ -238,7 +238,7 @@ def test_a_gate_that_was_lost_is_in_no_later_offer():
     side.forget([], np.array([True, False, True]), gate=True)
     asked(side, 1)
     side.receive(receipt(1, 1, 1))
-    offered = weights(side, side.learner.offer(side.state, [], gate=True))
+    offered = weights(side, side.state.offer([], gate=True))
     change = np.abs(offered[".changes.gate.0.weight"]).max(axis=(1, 2))
     assert (change > 0).tolist() == [False, True, False]
     assert side.has_unsent([0]).all()  # the experts' rounds are still to be sent

@@ -94,18 +94,6 @@ LATE = ("wait", "renormalise", "local")
 NODES = [kit.Node("A", device) for device in range(EXPERTS)]
 
 
-def test_outcomes_by_policy():
-    for chosen, came, own, outcomes in (
-        ([0], [0], 0, ["local"] * 3),
-        ([0, 1], [0, 1], 0, ["complete"] * 3),
-        ([1, 2], [2], 0, ["failed", "renormalised", "fallback"]),
-        ([1, 2], [], 0, ["failed", "fallback", "fallback"]),
-        ([1, 2], [2], None, ["failed", "renormalised", "renormalised"]),
-        ([1, 2], [], None, ["failed"] * 3),
-    ):
-        assert [kit.outcome_of(chosen, came, own, late) for late in LATE] == outcomes
-
-
 @given(
     st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=3, unique=True), min_size=1),
     st.sets(st.integers(0, EXPERTS - 1)),

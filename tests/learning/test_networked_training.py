@@ -9,13 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch.nn import functional
 
 from tests.kit import learning as kit
 from tests.kit import training
-from tests.kit.small_nmoe import EVERYBODY, IMAGES, MODEL, VECTOR
+from tests.kit.small_nmoe import EVERYBODY, VECTOR
 from tests.kit.training import (
     CorrelationShare,
     Descent,
@@ -28,8 +26,6 @@ from tests.kit.training import (
     shared,
     view,
 )
-
-ONES = np.ones(3, int)
 
 
 def task_of(config=VECTOR):
@@ -89,15 +85,6 @@ def test_the_average_is_a_mean_of_changes_as_they_are_sent(weighted):
         torch.testing.assert_close(mean[name], wanted, rtol=1e-12, atol=1e-14)
 
 
-def test_what_is_not_finite_is_refused_by_name():
-    task = task_of(replace(VECTOR, step_size=1e200))
-    server = extractor.start_extractor(task, loss="ce")
-    trained = trained_extractor(task, server, "a", 3 * ONES, "ce")
-    for who, message in ((EVERYBODY, "not finite"), ({"a": np.zeros(3, bool)}, "nobody")):
-        with pytest.raises(ValueError, match=message):
-            average(task, server, {"a": trained}, who, True)
-
-
 def test_views_of_images_keep_to_their_own_range():
     """From 0 to 1 of bytes; what is normalised has darker pixels than 0 in its views too."""
     images = torch.linspace(-1.5, 1.5, 4 * 64).reshape(4, 1, 8, 8)
@@ -136,33 +123,6 @@ def test_matrices_are_summed_over_those_that_count_and_may_have_noise():
     noise = (noisy - everyone[:3]).numpy()
     assert noise.std() == pytest.approx(0.01, rel=0.15)
     assert abs(noise.mean()) < 5 * 0.01 / noise.size**0.5
-
-
-def test_fedsc_follows_the_clients_objective():
-    """One step of each device, by the formula of the notes with everything written out."""
-    task = task_of(replace(VECTOR, steps_per_round=1))
-    alpha = 0.3
-    server = extractor.start_extractor(task, loss="spectral")
-    own = [correlation(task, server, name) for name in "ab"]
-    matrices = own[0], extractor.total(task, *own, counts=[ONES, ONES[:2]])
-    how = {"counts": ONES, "alpha": alpha * ONES, "momentum": 0.0}
-    trained = trained_extractor(task, server, "a", ONES, "spectral", *matrices, **how)
-    everyone = torch.cat([part["matrix"] for part in own])
-    for device in range(3):
-        model = projecting(task, server)
-        rng = kit.stream(3, "views", "a", device, 0)
-        x = task.shards["a"].samples.x[rows_of_round(task, "a", [device], [0])[0, 0]]
-        z0 = model(view(x, rng))
-        z1 = model(view(x, rng))
-        others = (everyone.sum(0) - everyone[device]) / 4
-        z = torch.cat((z1, z0))
-        r = z.T @ z / (2 * len(z0))
-        assert z.norm(dim=1).max() < 2.0  # nothing is clipped here
-        loss = -2 * torch.trace(z1 @ z0.T) / len(z0)
-        loss = loss + alpha * torch.trace(r @ r) + 2 * (1 - alpha) * torch.trace(r @ others)
-        loss.backward()
-        stepped = {n: p.detach() - 0.1 * p.grad for n, p in model.named_parameters()}
-        close({name: tensor[device] for name, tensor in trained.items()}, stepped)
 
 
 @pytest.mark.parametrize("by_samples", [True, False])
@@ -209,20 +169,6 @@ def test_with_weights_by_samples_clients_of_unequal_size_descend_the_loss_of_all
 
 def drawn(seed, *shape):
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
-
-
-@given(st.integers(0, 9999), st.integers(2, 9), st.integers(1, 6), st.sampled_from([0.5, 2.0, 1e9]))
-def test_the_spectral_loss_by_loops_over_pairs(seed, n, d, radius):
-    """Of all samples, and both views."""
-    z0 = drawn(seed, n, d)
-    z1 = drawn(seed + 1, n, d)
-    clipped = [z / (z.norm(dim=1, keepdim=True) / radius**0.5).clamp_min(1) for z in (z0, z1)]
-    c0, c1 = (z.numpy() for z in clipped)
-    near = sum(c0[i] @ c1[i] for i in range(n)) / n
-    both = np.concatenate((c0, c1))
-    wanted = ((both @ both.T) ** 2).mean() - 2 * near
-    for views in ((z0, z1), clipped):
-        assert shared(*views, radius).item() == pytest.approx(wanted, rel=1e-9, abs=1e-12)
 
 
 def test_the_spectral_loss_of_nothing_has_a_finite_gradient():
@@ -275,15 +221,3 @@ def test_views_are_drawn_from_their_stream_and_grey_images_are_not_mirrored():
     seen = [view(x, np.random.default_rng(0)) for x in (grey, grey.repeat(1, 3, 1, 1))]
     plain, mirrored = (s[..., 0].mean((1, 2)) < s[..., -1].mean((1, 2)) for s in seen)
     assert not plain.any() and 0.3 < mirrored.float().mean().item() < 0.6
-
-
-def test_what_does_not_go_together_is_refused():
-    for changes, words in (({"experts": 4}, "5 here"), ({"top_k": 6}, "top_k is 6")):
-        with pytest.raises(ValueError, match=words):
-            kit.NMoE.check(replace(VECTOR, model=replace(MODEL, **changes)))
-    for config, changes, words in (
-        (VECTOR, {"kind": "image-nmoe"}, "'vector-nmoe' takes them"),
-        (IMAGES, {"hidden": 10}, "multiple of 4"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            kit.Learner(replace(config, model=replace(config.model, **changes)))

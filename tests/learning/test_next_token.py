@@ -14,6 +14,7 @@ from learning.data import load_samples
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import (
     Data,
+    DeviceState,
     FrozenDict,
     InputSpec,
     Learner,
@@ -103,12 +104,14 @@ def cycle(learner, server, states, number):
     """Both clusters download all, train a round, and upload."""
     who, none = np.ones(1, bool), np.zeros(1, int)
     for name in learner.config.clusters:
-        state = learner.load(server, states.get(name), name, who, [0, 1], none + number)
-        state = learner.train(
-            state, LocalRounds(name, none + 1, none + number), TrainedPart([0, 1], gate=True)
+        state = DeviceState.load(
+            learner, server, states.get(name), name, who, [0, 1], none + number
         )
-        sent = learner.offer(state, [0, 1], gate=True)
-        states[name] = learner.commit(state, name, who, none + number + 1, [0, 1], gate=True)
+        state = state.train(
+            LocalRounds(name, none + 1, none + number), TrainedPart([0, 1], gate=True)
+        )
+        sent = state.offer([0, 1], gate=True)
+        states[name] = state.commit(who, none + number + 1, [0, 1], gate=True)
         server = aggregate(learner, server, sent, [0, 1], Weighing(name, who, scale=0.5), gate=True)
     return server
 

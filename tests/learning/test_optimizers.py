@@ -61,14 +61,14 @@ def by_hand(learner, device, rounds, make, clip=None, schedule=None, forgets_aft
 
 
 def assert_alike(learner, state, device, expected):
-    tensors = learner.force(state)
+    tensors = learner.force(state.whole)
     for name, tensor in expected.items():
         torch.testing.assert_close(tensors[name][device], tensor.detach(), rtol=1e-12, atol=1e-14)
 
 
 def trained(learner, state, rounds, first):
-    return learner.train(
-        state, LocalRounds("a", np.array(rounds), np.array(first)), TrainedPart([], gate=True)
+    return state.train(
+        LocalRounds("a", np.array(rounds), np.array(first)), TrainedPart([], gate=True)
     )
 
 
@@ -76,7 +76,7 @@ def trained(learner, state, rounds, first):
 def test_each_devices_steps_are_those_of_torch_over_several_requests(kind, torchs, arguments):
     """Devices train unequal numbers of rounds in two requests; nothing comes down in between."""
     learner = Learner(config({"kind": kind, **arguments}))
-    state = learner.load(learner.start(), None, "a", WHO, [], ZEROS)
+    state = kit.DeviceState.load(learner, learner.start(), None, "a", WHO, [], ZEROS)
     state = trained(learner, trained(learner, state, [2, 0], [0, 0]), [1, 2], [2, 0])
     for device, rounds in enumerate((3, 2)):
         make = lambda parameters: torchs(parameters, lr=RATE, **arguments)  # noqa: E731
@@ -87,9 +87,11 @@ def test_each_devices_steps_are_those_of_torch_over_several_requests(kind, torch
 def test_a_device_forgets_what_its_optimiser_knew_at_a_download_unless_it_keeps_it(state):
     learner = Learner(config({"kind": "adam", "state": state}))
     start = learner.start()
-    held = trained(learner, learner.load(start, None, "a", WHO, [], ZEROS), [2, 2], [0, 0])
+    held = trained(
+        learner, kit.DeviceState.load(learner, start, None, "a", WHO, [], ZEROS), [2, 2], [0, 0]
+    )
     # Device 0 downloads the model that it began with, and goes on from what it has trained itself.
-    held = learner.load(start, held, "a", np.array([True, False]), [], ZEROS)
+    held = kit.DeviceState.load(learner, start, held, "a", np.array([True, False]), [], ZEROS)
     held = trained(learner, held, [2, 2], [2, 2])
     for device, forgets in enumerate((2 if state == "reset" else None, None)):
         make = lambda parameters: torch.optim.Adam(parameters, lr=RATE)  # noqa: E731
@@ -110,7 +112,7 @@ def test_a_device_forgets_what_its_optimiser_knew_at_a_download_unless_it_keeps_
 )
 def test_a_schedule_counts_each_devices_own_rounds_and_gradients_are_clipped(schedule, rule):
     learner = Learner(config({"momentum": 0.5}, schedule=schedule, clip_norm=0.3))
-    state = learner.load(learner.start(), None, "a", WHO, [], ZEROS)
+    state = kit.DeviceState.load(learner, learner.start(), None, "a", WHO, [], ZEROS)
     state = trained(learner, state, [5, 3], [0, 0])
     make = lambda parameters: torch.optim.SGD(parameters, lr=RATE, momentum=0.5)  # noqa: E731
     for device, rounds in enumerate((5, 3)):
@@ -133,7 +135,7 @@ def tiny(loss, together):
         {"w": torch.full((2,), 4.0, dtype=torch.float64)},
         sgd.Problem(
             lambda devices, rounds: [(x[None, list(devices)].double(),) for x in batches],
-            sgd.each(loss, together=together),
+            loss,
             together,
         ),
         Recipe(1.0, steps_per_round=2, batch_size=3),

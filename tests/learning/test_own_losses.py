@@ -148,9 +148,9 @@ def test_rounds_and_scores_are_those_of_a_loop_of_plain_pytorch(tmp_path, of, ki
     named = learner.force(learner.final(learner.start()))
     start = {task.names.path(n): t for n, t in named.items()}
     who, zeros, rounds = np.ones(2, bool), np.zeros(2, int), np.array([2, 1])
-    state = learner.load(learner.start(), None, "a", who, [], zeros)
-    state = learner.train(state, LocalRounds("a", rounds, zeros), TrainedPart([], gate=True))
-    sent = learner.offer(state, [], gate=True)
+    state = kit.DeviceState.load(learner, learner.start(), None, "a", who, [], zeros)
+    state = state.train(LocalRounds("a", rounds, zeros), TrainedPart([], gate=True))
+    sent = state.offer([], gate=True)
     server = kit.aggregate(learner, learner.start(), sent, [], Weighing("a", who), gate=True)
     merged = {task.names.path(n): t for n, t in learner.force(learner.final(server)).items()}
 

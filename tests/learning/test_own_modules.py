@@ -13,7 +13,14 @@ from torch.nn import functional
 from learning import Learner
 from learning.models import MoELayer, Residency
 from tests.kit.devices import moved
-from tests.kit.learning import LearningConfig, Lora, ModelConfig, Pretraining, aggregate
+from tests.kit.learning import (
+    DeviceState,
+    LearningConfig,
+    Lora,
+    ModelConfig,
+    Pretraining,
+    aggregate,
+)
 from tests.kit.training import LocalRounds, TrainedPart, Weighing, build_task, start_model
 
 
@@ -401,12 +408,10 @@ def one_round(configuration):
     zeros = np.zeros(2, int)
     server = learner.start()
     experts = list(range(learner.config.model.experts))
-    state = learner.load(server, None, "a", who, experts, zeros)
-    state = learner.train(
-        state, LocalRounds("a", np.array([2, 1]), zeros), TrainedPart(experts, gate=True)
-    )
-    sent = learner.offer(state, experts, gate=True)
-    assert learner.not_finite(state) == learner.not_finite(sent) == []
+    state = DeviceState.load(learner, server, None, "a", who, experts, zeros)
+    state = state.train(LocalRounds("a", np.array([2, 1]), zeros), TrainedPart(experts, gate=True))
+    sent = state.offer(experts, gate=True)
+    assert learner.not_finite(state.whole) == learner.not_finite(sent) == []
     server = aggregate(learner, server, sent, experts, Weighing("a", who), gate=True)
     assert all(np.isfinite(score["loss"]) for score in learner.evaluate(server))
     return learner, dict(learner.force(learner.final(server)))

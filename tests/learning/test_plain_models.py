@@ -136,9 +136,9 @@ def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
     who = np.ones(2, bool)
     zeros = np.zeros(2, int)
     rounds = np.array([2, 1])
-    state = learner.load(learner.start(), None, "a", who, [], zeros)
-    state = learner.train(state, LocalRounds("a", rounds, zeros), TrainedPart([], gate=True))
-    sent = learner.offer(state, [], gate=True)
+    state = kit.DeviceState.load(learner, learner.start(), None, "a", who, [], zeros)
+    state = state.train(LocalRounds("a", rounds, zeros), TrainedPart([], gate=True))
+    sent = state.offer([], gate=True)
     server = kit.aggregate(learner, learner.start(), sent, [], Weighing("a", who), gate=True)
     merged = {names.path(n): t for n, t in learner.force(learner.final(server)).items()}
 

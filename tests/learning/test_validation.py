@@ -285,15 +285,6 @@ def test_a_share_that_leaves_somebody_nothing_is_refused_in_one_line(message, sh
         kit.federate(numbers(Dataset([domain], lambda _: None)), config)
 
 
-def test_too_few_samples_for_devices_behind_a_validation_set_are_refused_with_its_share():
-    few = kit.Data("digit-images", split=kit.Split("clusters"), validation=0.85)
-    with pytest.raises(ValueError, match=r"trial samples, with learning.data.validation 0.85; "):
-        load_samples(replace(CONFIG, devices=(40,) * 4, data=few))
-    plain = replace(few, split=None)
-    with pytest.raises(ValueError, match=r"30 trial samples, with learning.data.validation 0.85; "):
-        load_samples(replace(CONFIG, devices=(40,) * 4, data=plain))
-
-
 def some_share_a_test(config, shared):
     """Digits, of which the ``shared`` clusters have the test of the last of them."""
     made = DATASETS.find("digits")(config)

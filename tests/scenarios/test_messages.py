@@ -15,6 +15,7 @@ from tests.kit.every_source import CIRCULAR, ORBITS, changed
 from tests.kit.fly import SOFTMAX
 from tests.kit.learning import METHODS
 from tests.kit.link_cells import WINDOWS
+from tests.kit.mesh import CITIES, GATEWAYS
 from tests.kit.small import SLOTS
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +83,12 @@ def moved(task, x, change):
     return {n: x[n] + change[n] for n in x}
 
 
+def share(logits, labels):
+    return 0.5
+
+
+
+
 def term(step):
     return 0.0 * next(iter(step.weights.values())).sum()
 
@@ -110,6 +117,17 @@ FLEET = [
     ELEMENTS | {"OBJECT_NAME": name, "NORAD_CAT_ID": number, "RA_OF_ASC_NODE": 100 + 5 * number}
     for number, name in enumerate("AB", 1)
 ]
+OUTAGES = """\
+station,link_a,link_b,from_utc,to_utc,from_hours
+Kiruna,,,,,3
+Quito,,,,,1
+"""
+SIZED = {key: own for key, own in SLOTS.items() if key != "learning"}
+TEXTS = {
+    "method": "fedavg", "model": {"kind": "text-mean", "hidden": 8, "vocabulary": 300},
+    "data": {"kind": "jsonl", "path": "texts.jsonl", "tokens": 24, "trial_samples": 2},
+}  # fmt: skip
+ROWS = [{"text": f"t{number:03}", "label": number % 2} for number in range(40)]
 LEARN = ("mine.yaml", "windows.yaml")
 """Files that are of runs that learn, and no network studies."""
 FILES = {
@@ -119,7 +137,11 @@ FILES = {
     "x.tle": scenarios.element_file(scenarios.load("quickstart")).read_text(),
     "sites.csv": "name,latitude_deg,longitude_deg\nA,48.1,11.6\n",
     "net.yaml": NETWORK, "v.yaml": "a: {seed: 3}\n",
-    "scene.yaml": json.dumps({key: own for key, own in SLOTS.items() if key != "learning"}),
+    "scene.yaml": json.dumps(SIZED), "sized.yaml": json.dumps(SIZED | {"learning": {}}),
+    "cities.yaml": CITIES, "gateways.yaml": GATEWAYS, "outages.csv": OUTAGES,
+    "roof.txt": "0 5\n90\n",
+    "texts.yaml": json.dumps(SIZED | {"learning": TEXTS}),
+    "texts.jsonl": "\n".join(map(json.dumps, ROWS)) + "\n",
     "tiny.yaml": json.dumps(SLOTS), "softmax.py": SOFTMAX, "failing.py": FAILING, "asks.py": ASKS,
     "hooks.py": HOOKS,
     **{f"{source}.yaml": json.dumps(changed(source, {})) for source in ORBITS},

@@ -23,7 +23,6 @@ import yaml
 from hypothesis import settings
 
 import scenarios
-import sim
 from sim.sweep import sweep
 from tests.kit.learning import files
 from tests.kit.records import run_beat
@@ -332,7 +331,7 @@ ODD = {
 ODD |= {
     text: lambda path, text=text: path.write_text(text)
     for text in (
-        "5", "[]", "{}", '{"began_utc": 5}', '{"began_utc": "soon"}', '{"began_utc": "2026-08-22"}',
+        "5", "[]",
         BEGAN + ', "time_s": "x"}', BEGAN + ', "time_s": NaN, "span_s": 1}',
         BEGAN + f', "time_s": 1, "span_s": 1, "cycle": 1, "cycles": 1{"0" * 400}}}',
         BEGAN + ', "time_s": 1, "span_s": [], "cycle": 1, "cycles": 1}',
@@ -341,13 +340,11 @@ ODD |= {
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_what_is_no_sign_of_life_is_refused_by_its_name(tmp_path, what):
+def test_what_is_no_sign_of_life_is_none(tmp_path, what):
     beat = tmp_path / ".live" / "beat.json"
     beat.parent.mkdir()
     ODD[what](beat)
-    with pytest.raises(sim.InputError, match=r"is no sign of life of a run .*; remove it") as told:
-        run_beat(tmp_path)
-    assert str(told.value).startswith(str(beat))
+    assert run_beat(tmp_path) is None
 
 
 @pytest.mark.parametrize("command", ["report", "compare", "export"])

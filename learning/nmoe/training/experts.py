@@ -15,7 +15,7 @@ from learning.models.moe import Expert
 from learning.models.stacked import Tensors
 from learning.nmoe.training.extractor import EXTRACTOR, extractor_in, pretext
 from learning.settings import ModelConfig
-from learning.training.sgd import Problem, draw_of, each, train
+from learning.training.sgd import Problem, draw_of, train
 from learning.training.task import Samples, Task, in_batches, pool
 
 
@@ -50,7 +50,7 @@ def train_experts(
         return functional.cross_entropy(functional_call(model, dict(tensors), (h,)), y)
 
     draw = draw_of(task, cluster, cached["features"], labels)
-    problem = Problem(draw, each(loss, together=True), together=True)
+    problem = Problem(draw, loss, together=True)
     recipe = task.recipe.by_sgd(task.recipe.step_size)
     return train(drawn_experts(task, cluster), problem, recipe, rounds, first_round).tensors
 

@@ -27,7 +27,6 @@ from learning.training.sgd import (
     Problem,
     Rounds,
     draw_of,
-    each,
     rows_of_round,
     train,
 )
@@ -171,8 +170,7 @@ def _loss(task: Task, objective: ExtractorLoss) -> Loss:
         z0, z1 = z.split(len(first))
         return estimated(z0, z1, radius, tensors.get(OTHERS), tensors.get(ALPHA))
 
-    loss = by_labels if objective.loss == "ce" else by_contrast
-    return each(loss, together=task.traits.batched)
+    return by_labels if objective.loss == "ce" else by_contrast
 
 
 # The spectral contrastive loss ``L(f) = -2 E[f(x)' f(x+)] + E[(f(x)' f(x'))^2]`` of FedSC over

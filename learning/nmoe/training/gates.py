@@ -22,8 +22,8 @@ from learning.nmoe.training.extractor_training import Descent
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.settings import ModelConfig
-from learning.training.descent import barred
-from learning.training.sgd import Batch, Problem, Rounds, draw_of, each, train
+from learning.training.local import barred
+from learning.training.sgd import Batch, Problem, Rounds, draw_of, train
 from learning.training.task import Task, pool
 
 GATE = "gate.0."
@@ -94,7 +94,7 @@ def train_gates(
 
     labels = task.shards[cluster].samples.y
     draw = draw_of(task, cluster, known["features"], known["outputs"], labels)
-    problem = Problem(draw, each(loss, together=True), together=True)
+    problem = Problem(draw, loss, together=True)
     recipe = task.recipe.by_sgd(task.recipe.step_size * task.recipe.gate_step_size_ratio)
     return train(gates, problem, recipe, rounds, first_round).tensors
 
@@ -200,7 +200,7 @@ def central(task: Task, *, rounds: int, descent: Descent) -> dict[str, Tensor]:
     begin = Mixture(extractor_in(task.initial), experts, start_gate(task))
     one = {name: tensor.unsqueeze(0) for name, tensor in begin.flat().items()}
     gates = Mixture({}, {}, begin.gate).flat()
-    problem = Problem(draw, each(loss, together=False), together=False, gates=gates)
+    problem = Problem(draw, loss, together=False, gates=gates)
     recipe = task.recipe.by_sgd(config.step_size, descent.momentum, descent.largest_gradient)
     trained = train(one, problem, recipe, [rounds], [0]).tensors
     return {name: tensor.squeeze(0) for name, tensor in trained.items()}

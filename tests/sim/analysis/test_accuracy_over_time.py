@@ -39,18 +39,6 @@ def test_the_average_is_the_area_under_the_steps_by_the_time(start, steps, until
     assert time_averaged(later, until) == pytest.approx(found)
 
 
-def test_steps_that_grow_dense_have_the_integral_of_their_curve():
-    """``1 - exp(-t / T)`` and ``t / T``, whose means are known; held steps are late by one."""
-    until, scale = 40.0, 9.0
-    hours = np.linspace(0.0, until, 4001)[:-1]
-    saturating = time_averaged(curve(hours, 1.0 - np.exp(-hours / scale)), until)
-    wanted = 1.0 - scale / until * (1.0 - np.exp(-until / scale))
-    assert saturating == pytest.approx(wanted, abs=0.01 / until)
-    assert time_averaged(curve(hours, hours / until), until) == pytest.approx(0.5 - 0.5 / 4000)
-    trapezium = np.trapezoid(1.0 - np.exp(-hours / scale), hours) / hours[-1]
-    assert saturating == pytest.approx(trapezium, abs=0.02 / until)
-
-
 @pytest.fixture
 def spans(leomix, runs):
     """Two methods over three seeds, of which one stops a day earlier."""

@@ -5,11 +5,8 @@ import json
 import numpy as np
 import pytest
 
-import scenarios
-import sim
 from tests.kit.learning import Payload, TensorSize
 from tests.kit.network import Books, PayloadKey
-from tests.kit.results import summary_text
 
 
 def test_a_payload_has_its_largest_size_and_all_its_versions():
@@ -50,23 +47,3 @@ def test_a_run_folder_lists_what_was_carried(name, runs):
             assert sum(tensor["bytes"] for tensor in row["tensors"]) == row["bytes"]
     listed = [(row["direction"], row["payload"]) for row in result.summary["payloads"]]
     assert listed == [key for key in rows if key in moved.groups]
-
-
-def test_an_8b_mixture_loads_one_expert_of_three():
-    """Rank 4 on all three matrices of 32 layers in bf16."""
-    how = {"method": "emsfl-enhanced", "train": False, "gate_tuning_cycles": 0}
-    how["model"] = {"kind": "llama-3-8b-x3"}
-    ground = {"clusters": [{"name": name} for name in "ABC"]}
-    made = {"stop": {"cycles": 4}, "orbit": {"source": "slots"}, "link": {"preset": "paper"}}
-    run = sim.run(scenarios.from_dict({**made, "ground": ground, "learning": how}))
-    summary = run.summary
-    expert = 32 * 3 * 4096 * 14336 * 2
-    factors = 32 * 3 * 4 * (4096 + 14336) * 2
-    assert summary["model_expert_bytes"] == 3 * expert
-    assert summary["least_expert_memory_bytes"] == expert
-    assert summary["device_memory_bytes"] > summary["expert_memory_bytes"] == expert
-    sent = {(row["direction"], row["payload"]): row["bytes"] for row in summary["payloads"]}
-    assert [sent["uplink", f"experts:{e}"] for e in range(3)] == [factors] * 3
-    assert "experts 11.27 GB of 33.82 GB: 22.55 GB less" in summary_text(run.summary)
-    # Six FLOPs a parameter and token: one expert, gate, attention and vocabulary.
-    assert summary["round_flops"] > 6 * (expert / 2) * 384 * 4

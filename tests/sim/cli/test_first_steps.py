@@ -215,20 +215,6 @@ def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kin
     assert done is None or json.loads(done.out)["accuracy_final"] > 0.9, done
 
 
-def test_new_refuses_other_forms_and_kinds(leomix, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    wrong = {
-        ("--data", "tex"): "text, pairs, choice, images",
-        ("--data", "text", "--model", "big"): "plain, moe",
-        ("--data", "choice", "--model", "plain"): "--model moe",
-        ("--model", "plain"): "--data",
-    }
-    for options, words in wrong.items():
-        done = leomix("new", "mine", *options)
-        assert (done.status, done.err.count("\n"), words in done.err) == (2, 1, True), done
-    assert not list(tmp_path.iterdir())
-
-
 REAL = [
     ("text", "plain", "glue_sst2.jsonl", 0.7, 6),
     ("text", "moe", "glue_sst2.jsonl", 0.6, 3),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import scenarios
 import sim
-from tests.kit.network import Battery, InputError, Power
+from tests.kit.network import Battery, Power
 from tests.sim.engine.test_roles import RELAYED
 
 STEP_S = 0.2
@@ -94,17 +94,3 @@ def test_satellites_that_another_one_serves_have_batteries_too() -> None:
     run = sim.run(scenarios.from_dict(RELAYED | {"compute": power}))
     charges = run.manifest["charges"]
     assert len(charges) == 8 and all(0.2 < row["lowest"] < 1 for row in charges)
-
-
-@pytest.mark.parametrize(
-    ("changes", "line"),
-    [
-        ({"compute.power_w": None}, "compute.power_w: is missing; compute.battery needs it"),
-        ({"faults.churn.mean_present_hours": 5}, "faults.churn: cannot be combined with compute.b"),
-    ],
-)
-def test_a_battery_that_cannot_work_is_named(changes, line):
-    said = {"compute.battery.capacity_wh": 6, "compute.battery.charge_w": 10}
-    with pytest.raises((scenarios.ScenarioError, InputError)) as caught:
-        sim.run(scenarios.load("flystack", {**SMALL, "compute.battery": {}, **said, **changes}))
-    assert line in str(caught.value)

@@ -11,7 +11,6 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,33 +145,6 @@ def test_accuracy_over_what_was_spent_is_that_of_the_tables(runs):
     axes = Result(run.tables, known).plot.accuracy(over="energy")
     assert axes.get_xlabel() == "energy (kJ)"
     np.testing.assert_allclose(axes.lines[0].get_xdata(), 3.0 * np.arange(len(modelled)))
-
-
-def test_of_several_seeds_the_mean_is_drawn_with_a_band(runs):
-    higher = (0.0, 0.1, 0.3, 0.1, 0.2)
-    each = [rescored(runs.result("slots"), by) for by in higher]
-    own = runs.result("slots").metrics.query("scope == 'global'").accuracy.to_numpy()
-    # 2.776 is Student's t of four degrees of freedom; of three seeds it is their range.
-    half = 2.776445 * np.std(higher, ddof=1) / np.sqrt(5)
-    for count, low, high in ((3, 0.0, 0.3), (5, 0.14 - half, 0.14 + half)):
-        mean = own + np.mean(higher[:count])
-        axes = comparison.accuracy({"it": each[:count]})
-        np.testing.assert_allclose(axes.lines[count].get_ydata(), mean)
-        edges = axes.collections[0].get_paths()[0].vertices[:, 1]
-        assert edges.max() == pytest.approx(own.max() + high, abs=1e-6)
-        assert edges.min() == pytest.approx(max(0.0, own.min() + low), abs=1e-6)
-        [[x, y]] = axes.collections[-1].get_offsets()  # the last step has no width
-        assert (x, y) == pytest.approx((axes.lines[count].get_xdata()[-1], mean[-1]))
-
-
-def rescored(run, by):
-    """The same run, but for accuracies that are higher."""
-    metrics = run.tables["metrics"]
-    place = metrics.column_names.index("accuracy")
-    higher = pc.add(metrics["accuracy"], by)
-    return Result(
-        {**run.tables, "metrics": metrics.set_column(place, "accuracy", higher)}, run.manifest
-    )
 
 
 def test_a_contact_is_as_high_as_the_satellite_stands(passes):

@@ -111,14 +111,6 @@ def test_the_page_speaks_of_satellites_and_stations(run, tmp_path):
     assert not re.search(r"\b(clusters?|beam|devices? of|device 0)\b", body)
 
 
-def test_the_page_counts_clients_that_are_reached_by_links_between_satellites_alone(tmp_path):
-    short = scenarios.load("flystack-isl", {"learning.train": False, "stop.days": 0.05})
-    run = sim.run(short, tmp_path / "run")
-    assert 0 < run.contacts.satellite.nunique() < 40
-    text = report([run.folder], tmp_path / "page.html").read_text()
-    assert "40 satellites as clients of 1 station" in re.sub(r"\s+", " ", text)
-
-
 def test_the_page_has_the_map_of_the_minute_that_is_asked_for(run, tmp_path):
     plain, early, later = (
         report([run.folder], tmp_path / f"{minute}.html", minute).read_text()

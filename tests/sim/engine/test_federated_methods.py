@@ -547,20 +547,6 @@ def test_what_a_deadline_leaves_unfinished_is_dropped_by_fedavg_and_sent_by_fedp
     assert found["fedprox",] == ({0: 5, 1: 2, 2: 2}, [0, 1, 2])
 
 
-def test_what_a_method_cannot_serve_is_refused_in_one_line():
-    factors = {"rank": 2, "download": "factors"}
-    for method, options, said, line in (
-        ("fedprox", {"mu": -1.0}, {}, r"learning\.options\.mu: -1.0 should be greater than"),
-        ("scaffold", {}, {"lora": {"rank": 2}}, r"learning\.lora\.rank: method 'scaffold'.* null"),
-        ("fedopt", {}, {"lora": factors}, r"learning\.lora\.download: .*'fedopt'.* set it to full"),
-        ("fedasync", {}, {"lora": factors}, "'fedasync'"),
-    ):
-        with pytest.raises((sim.InputError, scenarios.ScenarioError), match=line):
-            build(scenario(method, options, **said))
-    with pytest.raises(TypeError, match="no function of a module"):
-        learning.LocalLoss(lambda step: 0.0)
-
-
 @pytest.mark.parametrize("method", ["fedopt", "scaffold", "fedbuff", "fedasync", "local"])
 @pytest.mark.quick(2)
 def test_statistics_of_a_batch_norm_are_means_whatever_moves_the_weights(tmp_path, method):

@@ -76,23 +76,3 @@ def test_a_run_by_factors_has_the_gradient_by_whole_matrices_and_nothing_else_mo
     assert by_factors.metrics[SHIPPED].iloc[0].equals(whole.metrics[SHIPPED].iloc[0])
     plain = runs.result("slots")
     assert by_factors.metrics.drop(columns=SHIPPED).equals(plain.metrics)
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        (
-            {"train": False},
-            "squared_gradient_norm looks at gradients, and a run that trains nothing has none; "
-            "set learning.train: true, or remove it",
-        ),
-        (
-            {"model": {"hidden": 4096, "expert_hidden": 16384}},
-            "held whole beside the model, of up to 100,000,000 parameters",
-        ),
-    ],
-)
-def test_gradients_that_there_are_none_of_are_refused_in_a_line(changes, said):
-    with pytest.raises(sim.InputError, match=r"learning\.metrics: ") as refused:
-        sim.run(slots(learning={"metrics": SHIPPED[:1], **changes}))
-    assert said in str(refused.value) and "\n" not in str(refused.value)

@@ -153,26 +153,6 @@ def test_only_methods_are_registered_and_under_names_of_their_own():
         learning.register("number")(int)
 
 
-@pytest.mark.parametrize("said", [FEDAVG, fedbuff(buffer_size=2)])
-def test_each_update_of_a_round_is_a_change_that_goes_down(said):
-    """Each is cut off at the rank by itself: a round of two updates is two changes."""
-    model = {"experts": 2, "hidden": 64, "expert_hidden": 64}
-    said = {**said, "lora": {"rank": 1, "download": "factors"}, "train": False, "model": model}
-    scenario = slots(stop={"cycles": 6}, learning=said)
-    sizes = build(scenario).learner.architecture
-    rows = sim.run(scenario).transfers
-    down = rows[rows.direction == "downlink"]
-    first = down[down.version == 0]
-    later = down[down.version > 1]
-    # The start model is there before time begins: its experts have not changed since.
-    assert set(first.payload_bytes) == {sizes.download_bytes([], gate=True)}
-    assert len(later) > 10
-    # Between two of a cluster's downloads there is one round, or one buffer.
-    assert set(later.payload_bytes) == {
-        2 * sizes.factor_bytes(2) + sizes.download_bytes([], gate=True)
-    }
-
-
 @pytest.mark.parametrize("mode", ["merge", "average", "ffa", "stack", "svd"])
 def test_each_mode_of_lora_takes_its_bytes_up_and_down_by_the_ranks_of_devices(mode):
     """Of one matrix (256, 64) and its transpose, in two layers; two clusters, so two updates."""

@@ -218,13 +218,6 @@ def test_rollgate_takes_a_training_and_a_hop_a_client():
     assert np.diff(np.sort(ends)) == pytest.approx([60.0 + hop_s] * 7)
 
 
-def test_fill_leaves_time_to_send_in_the_open_contact():
-    fill = {"rounds": {"per_contact": "fill"}}
-    rows = timing(learning=fill, extractor="fedce", extractor_rounds=1).transfers
-    up = rows[(rows.payload == "extractor") & (rows.direction == "uplink")]
-    assert (up.groupby("cluster").end_s.max()[["A", "B"]] <= [600.0, 1200.0]).all()
-
-
 @pytest.mark.parametrize(("kind", "each"), [(VECTOR, 64 * NUMBER + 1), (IMAGE, 64 + 1)])
 def test_the_central_server_trains_for_all_rounds_of_the_stages(kind, each):
     """On all samples (1400 images less 30 a cluster for trial): a byte a pixel, one the label."""

@@ -7,8 +7,6 @@ import yaml
 import leomix
 import scenarios
 import sim
-from sim import InputError
-from tests.kit.folders import cut
 from tests.kit.network import build
 from tests.kit.small import ORBIT, SLOTS
 
@@ -90,32 +88,3 @@ def test_sizes_in_a_sweep_are_points_of_their_own(tmp_path):
     up = swept.rows["uplink_bytes"].to_pylist()
     assert up[0] < up[1]
     assert scenarios.from_dict(sized().model_dump(mode="json")) == sized() == scenarios.load(path)
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"train": True}, "learning.train: got true, and of kind 'payload' the size is known"),
-        ({"data": {"kind": "digit-images"}}, "learning.data.kind: is not used by kind 'payload'"),
-        ({"sized_as": {"size_mb": 5}}, "learning.sized_as: is not used by kind 'payload'"),
-        ({"targets": [0.5]}, "learning.targets: is not used by kind 'payload', a size alone"),
-        ({"precision": "bfloat16"}, "learning.precision: is not used by kind 'payload'"),
-        ({"lora": {"rank": 3}}, "learning.lora.rank: is not used by 'payload', which has no exp"),
-        ({"method": "emsfl"}, "learning.model.kind 'payload' has none; set it to fedavg"),
-        ({"model": {"size_mb": 5, "hidden": 8}}, "learning.model.hidden: is not used by kind 'pay"),
-        ({"model": {"kind": "payload"}}, "learning.model.size_mb: is missing; kind 'payload'"),
-        ({"model": {"kind": "vector-mlp", "size_mb": 5}},
-         "learning.model.size_mb: is not used with kind 'vector-mlp'; set learning.model.kind: pa"),
-        ({"model": {"kind": "vector-mlp", "gflops_per_sample": 5}}, "gflops_per_sample: is not us"),
-    ],
-)  # fmt: skip
-def test_what_needs_a_model_is_refused_beside_a_size(changes, says):
-    with pytest.raises((InputError, scenarios.ScenarioError)) as caught:
-        build(sized({**SIZE, **changes}))
-    assert says in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_a_run_of_a_size_goes_on_where_it_was_stopped(tmp_path):
-    whole = sim.run(sized()).manifest
-    place = cut(sized(), tmp_path / "run", whole["events"] // 2)
-    assert sim.run(sized(), place, resume=True).manifest["trace_sha256"] == whole["trace_sha256"]

@@ -43,19 +43,6 @@ class Loop(PlainLoop):
         self.x = self.mean({c: self.train(self.x, c, ROUNDS) for c in self.clients})
 
 
-def test_heads_stay_on_the_devices_and_the_rest_is_averaged(tmp_path):
-    said = scenario()
-    loop = Loop(said)
-    for _ in range(3):
-        loop.round()
-    rounds = compare(tmp_path, said, loop.x)
-    assert len(rounds) == 3
-    found = load_file(tmp_path / "run" / "model" / "personal.safetensors")
-    wanted = {f"{c}/{k}/{n}": t for (c, k), own in loop.own.items() for n, t in own.items()}
-    assert found.keys() == wanted.keys()
-    torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
-
-
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """The module that the page on methods writes out."""
@@ -194,35 +181,6 @@ def test_what_is_personal_is_not_sent_and_trained_as_ever():
         assert costs[0].memory_bytes - costs[1].memory_bytes == 8 * (12 * 10 + 10)
 
 
-ALL = ["*.weight", "layers", "head.bias"]
-REFUSED = (
-    (
-        ["heed"],
-        "'heed' matches no parameter that is trained, and no buffer, of 'vector-mlp'; the nearest "
-        "name is 'head'",
-    ),
-    (
-        ALL,
-        "'*.weight', 'layers', 'head.bias' matches all of 'vector-mlp', and nothing is left to "
-        "send; name a part of it, or train without a server by learning.method: local",
-    ),
-)
-
-
-def test_patterns_that_match_nothing_or_everything_are_refused():
-    for personal, why in REFUSED:
-        with pytest.raises(InputError) as told:
-            build(scenario(personal=personal))
-        assert str(told.value) == f"learning.personal: {why}"
-    of_expert = {"kind": "vector-moe", "experts": 2, "hidden": 8, "expert_hidden": 8}
-    with pytest.raises(
-        InputError, match=r"matches 'moe[.]0[.]experts[.]0[.]down[.]bias', a tensor of"
-    ):
-        build(scenario(personal=["moe"], model=of_expert))
-    with pytest.raises(InputError, match="gradient_cosine looks at gradients of one model"):
-        build(scenario(metrics=["gradient_cosine"]))
-
-
 TAKE = {
     "fedavg", "fedprox", "fedopt", "scaffold", "fedbuff", "fedasync", "fedavg-sat", "fedprox-sat",
     "fedisl", "autoflsat",
@@ -250,9 +208,3 @@ def test_a_client_without_test_samples_is_not_counted():
     assert clients[clients.samples == 0].accuracy.isna().all()
     assert rows[rows.scope == "global"].accuracy.item() == tested.accuracy.mean()
     assert result.summary["accuracy_worst_client"] == tested.accuracy.min()
-
-
-def test_times_are_those_of_a_run_that_trains_nothing():
-    trained, timed = (sim.run(scenario(train=train)) for train in (True, False))
-    assert trained.manifest["timing_sha256"] == timed.manifest["timing_sha256"]
-    assert timed.summary["accuracy_worst_client"] is None

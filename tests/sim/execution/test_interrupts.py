@@ -100,50 +100,6 @@ def test_an_interrupted_run_is_evaluated_for_its_tables_alone(method, tmp_path):
     assert held(place) == held(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("why", ["in haste", "it takes long", "it fails"])
-def test_of_a_run_that_was_evaluated_at_its_start_alone_nothing_is_said(
-    why, leomix, tmp_path, monkeypatch
-):
-    """No verdict, no level and no final figure; the interruption is said as ever."""
-    if why == "it takes long":
-        monkeypatch.setattr("sim.execution.running.PATIENCE_S", -1.0)
-    learning = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
-    learning |= {"metrics": [f"{__name__}:fails_later"]} if why == "it fails" else {}
-    scenario = scenarios.from_dict(merged(ONE_BELOW, {"learning": learning}))
-    folders = [tmp_path / name for name in "ab"]
-    for folder, time_s in zip(folders, (1500.0, 2000.0), strict=True):
-        CALLS.clear()
-        with pytest.raises(sim.Interrupted, match=r"asked for at 0\.\d\d h; go on with"):
-            sim.run(scenario, folder, observers=at_time(time_s, in_haste=why == "in haste"))
-        assert list(evaluated(sim.load(folder))) == [0.0]
-    summary = sim.load(folders[0]).summary
-    assert {value for key, value in summary.items() if key.endswith("_final")} == {None}
-    shown = leomix("show", folders[0])
-    said = " ".join(shown.out.split())
-    assert re.match(
-        r"Interrupted at 0\.\d\d of 2\.4 h; --resume goes on with it\. Not tested", said
-    )
-    for done in (shown, leomix("compare", *folders), leomix("compare", folders[0])):
-        assert done.status == 0, done.err
-        assert not VERDICT.search(done.out), done.out
-    assert leomix("report", folders[0]).status == 0
-    page = (folders[0] / "report.html").read_text()
-    assert not VERDICT.search(re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL))
-
-
-VERDICT = re.compile(
-    r"(?i)still learning|at best|after [\d.]+ \w+, [\d.]+ at|is best|ahead of|time-averaged"
-)
-CALLS = []
-
-
-def fails_later(logits, labels):
-    CALLS.append(len(labels))
-    if len(CALLS) > 1:
-        raise ValueError("not now")
-    return 0.0
-
-
 # -- processes that are asked to end
 
 

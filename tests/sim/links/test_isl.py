@@ -344,22 +344,6 @@ def test_messages_wait_for_each_other_and_for_windows_only_if_they_are_to(tmp_pa
     assert (run.events.kind == "drop").sum() == 2
 
 
-@pytest.mark.parametrize(
-    ("words", "isl"),
-    [
-        ("within_plane: got 'none'", {"within_plane": "none", "between_planes": "none"}),
-        ("gain_dbi: is missing", {"rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 5,
-                                  "tx_power_dbm": 4, "noise_temperature_k": 300}),
-        ("gain_dbi: is not used", {"gain_dbi": 20}),
-        ("grazing_km: is not used where windows", {"windows": "found.csv"}),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_is_refused_before_the_run(tmp_path, words, isl):
-    with pytest.raises((InputError, scenarios.ScenarioError), match=words) as caught:
-        links(tmp_path, **isl)
-    assert "\n" not in str(caught.value)
-
-
 SCHEDULED = {"learning.options.selection": "scheduled"}
 INTRA_PLANE = SCHEDULED | {"learning.options.intra_plane": True}
 

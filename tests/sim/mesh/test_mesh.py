@@ -418,31 +418,6 @@ def test_what_a_satellite_passes_on_drains_its_battery(by_range):
 # What is refused, and what is known before the run.
 
 
-@pytest.mark.parametrize(
-    ("keys", "said"),
-    [
-        ({"learning.method": "fedisl", "link.isl.within_plane": "ring", "orbit.planes": 2},
-         "link.isl.route: got 'earliest', and method 'fedisl' sends"),
-        ({"roles.clients": "planes"}, "set roles.clients: satellites, or remove it$"),
-        ({"learning.method": "local", "link.isl.route": "direct"},
-         ": link.isl: method 'local' sends nothing, over links between satellites neither; remove"),
-        ({"learning.method": "centralised", "link.isl.route": "direct"},
-         "link.isl: method 'centralised' sends nothing, over links between satellites neither"),
-        ({"orbit.session": "joined"}, "orbit.session: is not used with link.isl.route 'earliest'"),
-        ({"link.cut_transfers": "drop"}, "link.cut_transfers: is not used with link.isl.route"),
-        ({"faults.packets.loss": 0.1}, "faults: of link.isl.route 'earliest' are outages"),
-        ({"learning.rounds.per_contact": "fill"}, "learning.rounds.per_contact: got 'fill'"),
-        ({"link.isl.between_planes": "none"}, "link.isl.route: got 'earliest', and no satellites"),
-        ({"link.isl.terminals": 0}, "link.isl.terminals: got 0; must be >= 1"),
-        ({"ground.stations": [{"name": "Far", "latitude_deg": 0, "longitude_deg": 0,
-                               "min_elevation_deg": 89.9}]}, "never"),
-    ],
-)  # fmt: skip
-def test_what_the_mesh_cannot_do_is_refused_before_the_run(scenario, keys, said):
-    with pytest.raises((InputError, scenarios.ScenarioError), match=said):
-        build(scenario(keys))
-
-
 def first_passes(scenario):
     """When each satellite has its first pass, by its number, the first one first."""
     plan = make_plan(scenario(last_minute()))

@@ -2,17 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
 
-import scenarios
 import sim
 from sim import InputError
-from tests.kit import learning as seam
 from tests.kit import records
-from tests.kit.folders import cut, held
 from tests.kit.mesh import (
+    CITIES,
     WINDOWS,
-    Asking,
     ask,
     compare_with_earliest,
     drawn_asks,
@@ -22,26 +18,7 @@ from tests.kit.mesh import (
     written,
 )
 from tests.kit.network import build, make_plan
-from tests.kit.scripted import nothing
 
-CITIES = """
-start: 2024-04-14T16:00:00Z
-stop: {days: 0.25}
-roles: {server: "satellite:P03-S01", clients: devices}
-orbit:
-  {source: walker, pattern: star, satellites: 6, planes: 6, phasing: 1, altitude_km: 700,
-   inclination_deg: 86, propagation: secular_j2, min_elevation_deg: 0}
-ground:
-  clusters:
-    - {name: Tromso, latitude_deg: 69.65, longitude_deg: 18.95}
-    - {name: Alert, latitude_deg: 82.5, longitude_deg: -62.3}
-link:
-  uplink: {rate: fixed, fixed_rate_mbps: 1000, bandwidth_mhz: 500, total_bandwidth_mhz: 500}
-  downlink: {rate: fixed, fixed_rate_mbps: 1000}
-  isl: {between_planes: all, rate_mbps: 1000, route: earliest}
-compute: {seconds_per_round: 120}
-learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
-"""
 GRID = {"orbit.satellites": 66, "link.isl.within_plane": "ring", "orbit.altitude_km": 780,
         "link.isl.between_planes": "neighbours", "link.isl.terminals": 4,
         "orbit.min_elevation_deg": 10, "stop.days": 0.1}  # fmt: skip
@@ -190,80 +167,7 @@ def test_every_message_goes_on_from_the_satellite_that_has_got_it(scenario):
         assert max(whole[device, number] for device in range(3)) == pytest.approx(time_s, abs=1e-9)
 
 
-def test_links_under_a_budget_carry_what_their_ranges_let_them(scenario):
-    """Bits of each hop by quadrature of Shannon's rate, with 10 W, 32 dBi, 20 GHz and 354 K."""
-    budget = {"rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 20, "tx_power_dbm": 40,
-              "gain_dbi": 32, "noise_temperature_k": 354}  # fmt: skip
-    keys = {f"link.isl.{key}": value for key, value in budget.items()}
-    loaded = scenario(GRID | keys | {"stop.days": 0.03, "learning.model.hidden": 8000})
-    isls = make_plan(loaded).isls
-    run = sim.run(loaded)
-    hops = run.transfers[run.transfers.direction == "isl"]
-    assert len(hops) > 50
-
-    def rate_bps(time_s, a, b):
-        loss = (4 * np.pi * 1e3 * isls.range_km(a, b, time_s) * 20e9 / 299_792_458.0) ** 2
-        return 20e6 * np.log2(1 + 10 * 10**6.4 / loss / (1.380649e-23 * 354 * 20e6))
-
-    for hop in hops.iloc[:: len(hops) // 40].itertuples():
-        ends = isls.names.index(hop.cluster), isls.names.index(hop.peer.split("/")[0])
-        sent_s = hop.end_s - isls.range_km(*ends, hop.end_s) * 1e3 / 299_792_458.0
-        bits, _ = quad(rate_bps, hop.start_s, sent_s, ends, epsabs=1, limit=200)
-        assert bits == pytest.approx(8 * hop.payload_bytes, rel=1e-5)
-
-
-def test_a_forecast_tells_what_a_pass_and_the_links_of_its_satellite_carry(scenario):
-    outlooks = {}
-
-    def look(me):
-        outlooks[me.name] = yield seam.Forecast(me.name, sessions=5)
-
-    loaded = scenario(GRID | {"link.isl.rate_mbps": 0.5, "learning.method": "asking"})
-    Asking.script = staticmethod(look)
-    try:
-        sim.run(loaded)
-    finally:
-        Asking.script = staticmethod(nothing)
-    plan = make_plan(loaded)
-    for cluster in plan.clusters:
-        sessions = plan.sessions(cluster)
-        for place, outlook in enumerate(outlooks[cluster.name]):
-            lasts_s = sessions.ends_s[place] - sessions.starts_s[place]
-            own = plan.contacts[sessions.contact_id(place)].satellite == plan.server
-            assert outlook.uplink_bytes[0] == pytest.approx((1e9 if own else 5e5) * lasts_s / 8)
-
-
-def test_a_run_that_is_killed_and_resumed_is_the_same(scenario, tmp_path):
-    keys = {"learning.train": True, "learning.steps_per_round": 2, "stop.rounds": 4}
-    loaded = scenario(GRID | keys)
-    whole = sim.run(loaded, tmp_path / "whole").manifest
-    cut(loaded, tmp_path / "cut", whole["events"] // 2, resume=True)
-    after = sim.run(loaded, tmp_path / "cut", resume=True).manifest
-    assert after["trace_sha256"] == whole["trace_sha256"]
-    assert held(tmp_path / "cut") == held(tmp_path / "whole")
-
-
 # What is refused.
-
-
-@pytest.mark.parametrize(
-    ("keys", "said"),
-    [
-        ({"roles.server": "satellites"}, "roles.server: got 'satellites', which hold the model"),
-        ({"roles.server": "satellite:P09-S01"}, "roles.server: no 'P09-S01' among the satellites"),
-        ({"roles.server": "stations", "link.isl": None},
-         "roles.clients: got 'devices'; the clients of server 'stat"),
-        ({"link.isl.route": "direct"}, "link.isl: is between satellites that are clients on an or"),
-        ({"link.isl.between_planes": "none"}, "link.isl.route: got 'earliest', and no satellites"),
-        ({"orbit.session": "joined"}, "orbit.session: is not used with link.isl.route"),
-        ({"link.relay": "store"}, "link.relay: is not used with link.isl.route"),
-        ({"faults.packets.loss": 0.1}, "faults: of link.isl.route 'earliest' are outages"),
-    ],
-)  # fmt: skip
-def test_what_devices_cannot_do_over_a_mesh_is_refused_before_the_run(scenario, keys, said):
-    one_ring = {"orbit.planes": 6, "link.isl.within_plane": "none"}
-    with pytest.raises((InputError, scenarios.ScenarioError), match=said):
-        build(scenario(one_ring | keys))
 
 
 def test_a_model_may_be_larger_than_what_links_carry_during_a_pass(scenario):

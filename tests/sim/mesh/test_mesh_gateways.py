@@ -8,7 +8,6 @@ import pytest
 
 import leomix
 import orbit
-import scenarios
 import sim
 from sim import InputError
 from sim.page import report
@@ -16,6 +15,7 @@ from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.folders import cut, held
 from tests.kit.mesh import (
+    GATEWAYS,
     WINDOWS,
     Asking,
     ask,
@@ -31,28 +31,6 @@ from tests.kit.scripted import nothing
 
 START = datetime(2024, 4, 14, 16, tzinfo=UTC)
 LIGHT_KM_S = 299_792.458
-GATEWAYS = """
-start: 2024-04-14T16:00:00Z
-stop: {days: 0.25}
-roles: {server: stations, clients: devices}
-orbit:
-  {source: walker, pattern: star, satellites: 6, planes: 6, phasing: 1, altitude_km: 700,
-   inclination_deg: 86, propagation: secular_j2, min_elevation_deg: 0}
-ground:
-  clusters:
-    - {name: Tromso, latitude_deg: 69.65, longitude_deg: 18.95}
-    - {name: Alert, latitude_deg: 82.5, longitude_deg: -62.3}
-  stations:
-    - {name: Troll, latitude_deg: -72.0, longitude_deg: 2.5, min_elevation_deg: 10}
-    - {name: Punta Arenas, latitude_deg: -53.2, longitude_deg: -70.9}
-link:
-  uplink: {rate: fixed, fixed_rate_mbps: 1000, bandwidth_mhz: 500, total_bandwidth_mhz: 500}
-  downlink: {rate: fixed, fixed_rate_mbps: 1000}
-  isl: {between_planes: all, rate_mbps: 1000, route: earliest}
-  feeder: {rate_mbps: 500}
-compute: {seconds_per_round: 120}
-learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
-"""
 GRID = {"orbit.satellites": 66, "link.isl.within_plane": "ring", "orbit.altitude_km": 780,
         "link.isl.between_planes": "neighbours", "link.isl.terminals": 4, "link.isl.rate_mbps": 2,
         "orbit.min_elevation_deg": 10, "stop.days": 0.1, "learning.model.hidden": 2000,
@@ -281,31 +259,6 @@ def test_a_replay_draws_gateways_and_what_goes_over_their_links(scenario):
     assert shown == set(ends)
     other = sim.run(scenario(GRID | {"ground.antennas": 1}))
     assert share_sky([run, run]) and not share_sky([run, other])
-
-
-@pytest.mark.parametrize(
-    ("keys", "said"),
-    [
-        ({"link.feeder": None}, "link.feeder: is missing; it is how satellites reach 'stations'"),
-        ({"roles.server": "satellite:P03-S01", "ground.stations": None},
-         "link.feeder: is between stations and satellites that carry"),
-        ({"link.feeder.rate_mbps": 0}, "link.feeder.rate_mbps: got 0; must be > 0"),
-        ({"ground.stations": None}, "ground.stations: is missing; roles.server 'stations' needs"),
-        ({"ground.clusters": []}, "ground.clusters: is missing; list the clusters of devices"),
-        ({"ground.stations.0.name": "Alert"}, "ground.stations: 'Alert' is a station and a clust"),
-        ({"ground.stations.0.name": "P01-S01"}, "ground.stations: 'P01-S01' is a station and a s"),
-        ({"link.isl.route": "direct"}, "roles.clients: got 'devices'; the clients of server 'stat"),
-        ({"orbit.satellite": "P01-S01"}, "orbit.satellite: cannot be combined with roles.server"),
-        ({"learning.method": "fedsat"}, "roles.clients: method 'fedsat' has satellites as its"),
-        ({"learning.method": "nmoe", "learning.model.kind": "vector-nmoe"},
-         "link.isl.route: got 'earliest', by which devices on the ground upload and download only"),
-        ({"learning.method": "fedisl"}, "link.isl.route: got .earliest., and method .fedisl. "),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_is_refused_in_one_line(scenario, keys, said):
-    with pytest.raises((InputError, scenarios.ScenarioError), match=said) as refused:
-        build(scenario(keys))
-    assert "\n" not in str(refused.value)
 
 
 def test_a_city_that_no_station_hears_in_time_is_named(scenario):

@@ -89,22 +89,6 @@ def test_a_payload_that_no_pass_carries_and_one_that_every_pass_does(leomix, pat
     assert (up["share"], up["worst_services"]) == (1.0, 1)
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--send", "500"], "--send 500: is not a size; write it like 500MB, 20kB or 2GB"),
-        (["--send", "500Mb"], "--send 500Mb: is not a size"),
-        (["--send", "0MB"], "--send 0MB: must be above 0"),
-        (["--send", "500MB", "--contact", "3"], "--send: does not go with --contact"),
-        (["--send", "500MB", "-o", "link.csv"], "--send: does not go with -o"),
-    ],
-)
-def test_wrong_input_is_one_line(leomix, path, options, said):
-    done = leomix("link", path, *options)
-    assert done.status == 2 and done.out == ""
-    assert said in done.err and len(done.err.splitlines()) == 1
-
-
 def test_a_network_of_satellites_alone_has_no_passes_and_json_is_of_a_payload(leomix, path):
     network = {key: value for key, value in NETWORK.items() if key != "ground"}
     network |= {"roles": NETWORK["roles"] | {"server": "satellite:P01-S01"}}

@@ -166,11 +166,10 @@ def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, page
     facts = re.sub(r"\s+", " ", pages["slots"].sections["figures"])
     headline, *lines, _ = leomix("show", runs["slots"], "--all").out.splitlines()
     assert headline in [f"{title}." for title in pages["slots"].held("title")]
-    place = next(n for n, line in enumerate(lines) if line.startswith("simulated"))
+    place = next(n for n, line in enumerate(lines) if line.startswith("method"))
     said, figures = " ".join(lines[:place]), lines[place:]
     assert "of the critical path went into" in said
-    for line in said.split(". "):
-        assert line in re.sub(r"\s+", " ", pages["slots"].sections["summary"])
+    assert said in [" ".join(text.split()) for text in pages["slots"].held("p")]
     for line in figures:
         assert " ".join(line[15:].split()) in facts
     manifest = read_manifest(runs["orbit-timing"])
@@ -178,7 +177,7 @@ def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, page
     spent = critical_path(tables, manifest["simulated_s"]).spent
     # Devices of that run train as long as there is no contact: it is training that takes longest.
     said = f"{spent.training_s / spent.total_s:.1%} of the critical path went into training"
-    assert said in pages["orbit"].sections["summary"]
+    assert any(said in text for text in pages["orbit"].held("p"))
 
 
 def test_the_scenario_on_the_page_is_that_of_the_run_and_pages_repeat(runs, pages, tmp_path):
@@ -218,8 +217,6 @@ def test_of_many_clusters_the_page_is_small_and_says_what_is_summed_up(runs, tmp
     page = Seen(report([folder], tmp_path / "page.html"))
     rows = page.tables["time-3"]
     assert len(rows) <= 510 and "1500 other clusters together" in rows[501][0]
-    assert len(page.tables["assignment-2"]) <= 510
-    assert "the first 500 of 2000 clusters" in page.text
     assert len(list(page.tree.iter())) < 25_000
 
 
@@ -243,17 +240,13 @@ def test_a_map_of_many_places_has_dots_and_no_circles():
     assert axes.get_title() == "4900 places, without their circles"
 
 
-def test_networked_experts_and_alignment_have_their_own_sections(leomix, runs, pages):
+def test_figures_of_networked_experts_and_alignment_stand_among_all_figures(leomix, runs, pages):
     page = pages["nmoe"]
-    assert [*page.sections][-3:] == ["gating", "inference", "scenario"]
+    assert [*page.sections][-2:] == ["gating", "scenario"]
     answers = pq.read_table(runs["nmoe"] / "inferences.parquet").to_pandas()
-    [heads, *rows] = page.tables["inference-1"]
-    counts = answers.groupby("cluster")["samples"].sum()
-    assert heads[:2] == ["cluster", "samples"]
-    wanted = {"all": counts.sum(), **counts}
-    assert [row[:2] for row in rows] == [[name, str(n)] for name, n in wanted.items()]
+    assert f"{answers.samples.sum()} samples: " in page.sections["figures"]
     shown = json.loads(leomix("show", runs["aligned"], "--json").out)["alignment"]
-    assert f"mean {shown['fitness_mean']:.3f}" in pages["aligned"].sections["alignment"]
+    assert f"mean {shown['fitness_mean']:.3f}" in pages["aligned"].sections["figures"]
 
 
 def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
@@ -267,29 +260,6 @@ def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
         assert row[:2] == [own.group, str(own.seeds)]
         assert row[2].startswith(f"{own.mean:.3f}") and row[-1] == own.verdict
     assert len(page.tables["runs-1"]) == 1 + len(folders)
-
-
-def test_a_tie_has_no_winner_and_no_order_of_the_runs(leomix, tmp_path):
-    """A run whose own option changes nothing is not the first to get anywhere."""
-    methods = {"plain": {"method": "fedavg"}, "prox": {"method": "fedprox", "options": {"mu": 0.0}}}
-    for name, method in methods.items():
-        learning = {"targets": [0.1], **method}
-        sim.run(scenarios.from_dict(merged(SLOTS, {"learning": learning})), tmp_path / name)
-    folders = [tmp_path / name for name in methods]
-    pages = [
-        " ".join(Seen(report(order, tmp_path / "c.html")).sections["summary"].split())
-        for order in (folders, folders[::-1])
-    ]
-    assert pages[0] == pages[1]
-    shown = leomix("compare", *folders).out
-    compared = compare(folders)
-    for figure in ("accuracy_final", "hours_to_0.10"):
-        verdicts = {one["verdict"] for one in compared["rows"] if one["figure"] == figure}
-        assert verdicts == {"equal"}
-    assert re.fullmatch(r"10 % accuracy: fedavg and fedprox mu=0 in .* s", compared.headline)
-    assert "* best" not in shown and "behind" not in shown
-    assert compare(folders[::-1]).headline == compared.headline
-    assert "The loss stays at " in shown
 
 
 @pytest.fixture
@@ -307,16 +277,12 @@ def sweep(leomix, runs):
     return runs.made("sweep-of-twelve", make) / "sweep"
 
 
-def test_a_sweep_has_all_points_and_the_words_of_its_rows(sweep, tmp_path):
+def test_a_sweep_has_its_sections_and_the_words_of_its_rows(sweep, tmp_path):
     page = Seen(report([sweep], tmp_path / "report.html"))
-    wanted = {"numbers", "values", "rows", "time", "points", "scenario"}
+    wanted = {"numbers", "values", "rows", "time", "scenario"}
     assert wanted <= set(page.sections)
     assert "failed" not in page.sections
     rows = pq.read_table(sweep / "sweep.parquet").to_pandas()
-    [heads, *cells] = page.tables["points-1"]
-    shown = pd.DataFrame(cells, columns=heads)
-    for column in ("cycles", "learning.method"):
-        assert shown[column].tolist() == rows[column].astype(str).tolist()
     assert rows.cycles.nunique() == 1
     assert page.held("h1") == [f"Cycles: {rows.cycles[0]} at all 6 combinations"]
     assert "idle, 0 to 2, 3 values" in page.held("p")[0]
@@ -350,27 +316,6 @@ def test_over_a_number_the_page_begins_with_the_curve_of_what_the_sweep_is_judge
     assert {"var(--hue-0)", "var(--hue-1)"} <= {one.get("stroke") for one in drawn}
     ids = [one["id"] for one in drawn if "id" in one]
     assert len(ids) == len(set(ids))
-
-
-def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep, tmp_path):
-    shutil.copytree(sweep, tmp_path / "sweep")
-    rows = pq.read_table(sweep / "sweep.parquet")
-    values = rows.to_pylist()
-    for number, row in enumerate(values):  # of each two seeds, the second is better
-        row["accuracy_final"] = 0.5 + 0.01 * (number // 2) + 0.02 * (number % 2)
-    values[0]["accuracy_final"] = 0.9
-    lucky = values[0]
-    best = values[-1]
-    assert [row["seed"] for row in values[:2]] == [row["seed"] for row in values[-2:]]
-    pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
-    page = Seen(report([tmp_path / "sweep"]))
-    first = page.tables["values-title"][1]
-    assert first[:3] == ["synchronous", str(lucky["orbit.slots.idle"]), "0.710"]
-    assert "Two seeds show no noise" in "".join(page.held("p"))
-    values[0]["accuracy_final"] = 0.55
-    pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
-    first = Seen(report([tmp_path / "sweep"])).tables["values-title"][1]
-    assert first[:3] == ["emsfl", str(best["orbit.slots.idle"]), "0.560"]
 
 
 @pytest.mark.wide
@@ -409,7 +354,7 @@ def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     values[0] |= {"status": "failed", "error": "its <disk> is full"}
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
     page = Seen(report([tmp_path / "sweep"]))
-    assert page.tables["failed-1"][1][-2:] == ["failed", "its <disk> is full"]
+    assert "failed: its <disk> is full" in page.sections["failed"]
     assert "1 of 12 points are not complete." in page.text
     into = ("-o", tmp_path / "c.html", "--figures", tmp_path / "figures")
     told = leomix("report", tmp_path / "sweep", runs["slots"], *into)
@@ -430,7 +375,7 @@ def test_a_sweep_of_one_complete_point_that_trained_has_a_page(leomix, tmp_path,
         row |= {"status": "failed", "error": "its disk is full"}
     pq.write_table(pa.Table.from_pylist(values, rows.schema), out / "sweep.parquet")
     page = Seen(report([out]))
-    assert len(page.tables["points-1"]) == 1 + len(values)
+    assert ("failed" in page.sections) == (len(values) > 1)
     assert "curves" not in page.sections
 
 

@@ -273,24 +273,6 @@ def test_outages_of_a_file_are_those_of_a_list_and_stay_with_the_run(tmp_path):
     assert open_at(make_plan(of_file)).keys() == open_at(make_plan(of_list)).keys()
 
 
-@pytest.mark.parametrize(
-    ("row", "says"),
-    [
-        ("Svalbart,,,,,3", "outages.csv:3: station: no station is called 'Svalbart'; there"),
-        ("Inuvik,,,soon,,", "outages.csv:3: from_utc: got 'soon'; must be a UTC time"),
-        ("Inuvik,,,,,soon", "outages.csv:3: from_hours 'soon' is not a number"),
-        (",Inuvik,,,,3", "outages.csv:3: a link has two ends; give both link_a and link_b"),
-        ("Inuvik,,,2026-08-20T00:00:00Z,,", "outages.csv:3: from_utc: the outage of station"),
-    ],
-)
-def test_a_wrong_row_of_a_file_is_told_by_its_line(tmp_path, row, says):
-    header = CSV.splitlines()[:2]
-    (tmp_path / "outages.csv").write_text("\n".join([*header, row]) + "\n")
-    with pytest.raises(ValueError, match=r"outages\.csv:3: ") as caught:
-        make_plan(walker("to stations", planned_path=str(tmp_path / "outages.csv")))
-    assert says in str(caught.value) and "\n" not in str(caught.value)
-
-
 def test_a_date_needs_a_start_and_what_is_beyond_the_end_is_doubted():
     dated = {"planned": [{"cluster": "A", "from_utc": START}]}
     with pytest.raises(ScenarioError, match="from_utc: needs a start with source 'slots'"):

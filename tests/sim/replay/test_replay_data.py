@@ -1,7 +1,6 @@
 """Data of replays: positions against SGP4, spans and counters against the tables."""
 
 import itertools
-import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -270,29 +269,6 @@ def test_marks_stand_for_all_aggregations_and_faults(runs, monkeypatch):
         assert dict(zip(named, of_cause, strict=True)) == {
             cause if isinstance(cause, str) else None: count for cause, count in wanted.items()
         }
-
-
-def test_many_transfers_take_a_few_times_what_sorting_them_takes(runs):
-    """About five times; quadratic work, or a Python loop, were a hundred times and more."""
-    run = runs.result("orbit-timing")
-    rng = np.random.default_rng(1)
-    served = run.contacts[run.contacts.served]
-    row = rng.integers(0, len(served), 300_000)
-    start_s = np.sort(served.service_start_s.to_numpy()[row] + rng.random(len(row)))
-    transfers = pa.table({
-        "contact_id": served.contact_id.to_numpy()[row], "direction": ["uplink"] * len(row),
-        "toward": ["server"] * len(row), "start_s": start_s,
-        "end_s": start_s + rng.exponential(1.0, len(row)), "on_air_bytes": rng.random(len(row)),
-        "delivered_bytes": np.zeros(len(row)),
-    })  # fmt: skip
-    columns = [transfers[name].to_numpy() for name in ("end_s", "start_s", "contact_id")]
-    began_s = time.process_time()
-    np.lexsort(columns)
-    sorted_s = time.process_time() - began_s
-    number = run.contacts.contact_id.to_numpy()
-    spans = traffic.contact_lanes({"transfers": transfers}, number)
-    traffic.counted({"transfers": transfers}, traffic.times_counted(3 * DAY_S, spans))
-    assert time.process_time() - began_s < 40 * sorted_s
 
 
 def test_accuracy_is_that_of_each_pooled_evaluation(runs):

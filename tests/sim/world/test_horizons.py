@@ -1,7 +1,6 @@
 """Masks by azimuth of clusters and stations: in scenarios, their files, and runs."""
 
 import numpy as np
-import pytest
 
 import leomix as lm
 import orbit
@@ -71,23 +70,3 @@ def test_a_station_of_a_file_may_have_a_horizon(tmp_path):
     station = {"name": "K", "latitude_deg": 67.9, "longitude_deg": 21.1, "min_elevation_deg": PAIRS}
     by_list = lm.plan(scenarios.from_dict(STATIONS | {"ground": {"stations": [station]}})).contacts
     assert by_file.equals(by_list) and len(by_list) > 4
-
-
-@pytest.mark.parametrize(
-    ("mask", "words"),
-    [
-        ("[[0, 5], [0, 6]]", "azimuth 0 has two elevations; give each azimuth once"),
-        ("[[0, 5]]", "a horizon has two azimuths or more"),
-        ("[[0, 5], [400, 5]]", "got 400; must be <= 360"),
-        ("[[0, 5], [90, 5]], radius_km: 5", "a horizon is that of one place, and radius_km has"),
-        ("[[0, 5], [9, 5]], places: [{latitude_deg: 48, longitude_deg: 11}]", "and places has"),
-        ("nofile.txt", "no file .*nofile.txt"),
-        ("../roof.txt", "leads out of"),
-        ("bad.txt", "bad.txt:2: cells in the row: 1, in the first: 2"),
-    ],
-)  # fmt: skip
-def test_what_is_no_horizon_is_refused_in_one_line(tmp_path, mask, words):
-    (tmp_path / "bad.txt").write_text("0 5\n90\n")
-    with pytest.raises(ValueError, match=words) as caught:
-        lm.plan(scenarios.load(written(tmp_path, mask)))
-    assert "\n" not in str(caught.value)

@@ -1,16 +1,27 @@
-"""Replays in a browser: shapes on the globe, positions, shadows, the clock and its controls."""
+"""Every kind of page in a browser: quiet, offline, and readable at all widths, light and dark.
 
+Charts and replays answer to keys, pointers and fingers, and show what the tables say.
+"""
+
+import io
 import json
 import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from matplotlib.path import Path as Outline
+from PIL import Image
 
 import orbit
+import scenarios
+import sim
 from sim.page import report
-from tests.kit.browser import DESKTOP, PHONE, Tab, tabs
+from tests.kit.browser import DESKTOP, LOOK, PHONE, TABLET, Tab, tabs
+from tests.kit.firefox import FIREFOX, Firefox
+from tests.kit.folders import cut
 from tests.kit.orbit import Start
 from tests.kit.replay import (
     ECCENTRIC,
@@ -24,8 +35,253 @@ from tests.kit.replay import (
     skyfield_km,
 )
 from tests.kit.skies import DAY_S, FALLING, START, typed_in
+from tests.kit.small import SLOTS, slots
 
 pytestmark = pytest.mark.process
+
+RUNS = {
+    "run": ["orbit"],
+    "orbit-timing": ["orbit-timing"],
+    "stalled": ["slots"],
+    "comparison": ["slots", "slots-synchronous"],
+    "networked": ["nmoe"],
+    "experts": ["experts"],
+}
+"""Shared runs of which there is a page."""
+METHODS = ("-p", "learning.method=synchronous,emsfl")
+ROUND = ("-p", "compute.seconds_per_round=100:300:100")
+UNTRAINED = ("--set", "learning.train=false")
+SWEEPS = {
+    "sweep": (*METHODS, "-p", "learning.step_size=0.05,0.1,0.2", "--replications", 3),
+    "names": (*METHODS, "--replications", 2, *UNTRAINED),
+    "number": (*ROUND, *UNTRAINED),
+    "numbers": (*ROUND, "-p", "orbit.slots.idle=0:2:1", *UNTRAINED),
+}
+PAGES = (*RUNS, *SWEEPS, "interrupted", "network", "capacity")
+
+
+@pytest.fixture
+def folder(leomix, runs):
+    """A page of each kind."""
+
+    def make(place):
+        place.mkdir()
+        for name, shown in RUNS.items():
+            report([runs[run] for run in shown], place / f"{name}.html")
+        (place / "s.yaml").write_text(yaml.safe_dump(SLOTS))
+        for name, keys in SWEEPS.items():
+            line = (place / "s.yaml", *keys, "--quiet", "-o", place / name)
+            assert leomix("sweep", *line, "--set", "stop.cycles=2").status == 0
+            report([place / name], place / f"{name}.html")
+        report([cut(slots(), place / "cut", 20)], place / "interrupted.html")
+        sim.run(scenarios.load("three-stations", {"stop.days": 0.2}), place / "study")
+        report([place / "study"], place / "network.html")
+        assert leomix("capacity", "walker", "--report", place / "capacity.html").status == 0
+        for name in ("batteries", "faults"):
+            page = runs.result(name).replay().html()
+            (place / f"{name}.html").write_text(page, encoding="utf-8")
+
+    return runs.made("pages", make)
+
+
+@pytest.fixture
+def tab(browser, folder):
+    with tabs(browser, folder) as open_one:
+        yield open_one
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_it_is_quiet_and_asks_for_nothing_but_itself(tab, folder, name):
+    assert (folder / f"{name}.html").stat().st_size < 400_000
+    opened = tab(name)
+    assert opened.page.evaluate("document.documentElement.scrollHeight") < 5_000
+    for fold in opened.page.locator("summary").all():
+        fold.click()
+    assert opened.said == []
+    outside = {url for url in opened.asked if not url.startswith(("data:", "blob:"))}
+    assert outside == {(folder / f"{name}.html").as_uri()}
+    add = "document.body.append(Object.assign(document.createElement('script'), {text: 'ran = 1'}))"
+    opened.page.evaluate(add)
+    assert opened.page.evaluate("window.ran") is None
+    assert any("Content Security Policy" in text for text in opened.said)
+
+
+TEXTS = """() => {
+  const shades = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), texts = [];
+  while (walk.nextNode()) {
+    const element = walk.currentNode.parentElement, range = document.createRange();
+    range.selectNodeContents(walk.currentNode);
+    const box = range.getBoundingClientRect(), words = walk.currentNode.data.trim();
+    if (!words || !box.width || element.closest("script") || !element.checkVisibility()) continue;
+    const style = getComputedStyle(element), inside = element.closest("svg");
+    shades.fillStyle = inside ? style.fill : style.color;
+    shades.fillRect(0, 0, 1, 1);
+    const colour = [...shades.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    texts.push([words, colour, [box.left, box.top + scrollY, box.right, box.bottom + scrollY]]);
+  }
+  for (const element of document.querySelectorAll("body *"))
+    element.style.setProperty(element.closest("svg text") ? "fill" : "color", "transparent");
+  return texts;
+}"""
+"""All texts with their colours and places; then they are made invisible."""
+
+
+def luminance(colour):
+    """Relative luminance of an sRGB colour by WCAG 2."""
+    shares = np.asarray(colour) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def contrasts(page):
+    """The contrast of each text with what most of the picture behind it shows."""
+    texts = page.evaluate(TEXTS)
+    shown = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+    picture = np.asarray(shown).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    found = {}
+    for words, colour, box in texts:
+        left, top, right, bottom = (max(0, round(edge)) for edge in box)
+        if not picture[top:bottom, left:right].size:
+            continue  # a screenshot has 16,384 rows
+        shades, counts = np.unique(picture[top:bottom, left:right], return_counts=True)
+        most = int(shades[counts.argmax()])
+        behind = (most >> 16, most >> 8 & 255, most & 255)
+        low, high = sorted((luminance(colour), luminance(behind)))
+        found[words] = min((high + 0.05) / (low + 0.05), found.get(words, 21.0))
+    return found
+
+
+LINES = {PHONE["width"]: 4, TABLET["width"]: 3, DESKTOP["width"]: 2}
+"""Of a headline at most."""
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("viewport", [PHONE, TABLET, DESKTOP], ids=["phone", "tablet", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_small_covered_or_cut_off(tab, name, viewport, scheme):
+    """The picture is seen at once, the headline is short, and all text stands out."""
+    page = tab(name, viewport, color_scheme=scheme).page
+    seen = page.evaluate(LOOK)
+    assert seen["wrong"] == []
+    assert seen["lines"] <= LINES[viewport["width"]]
+    assert seen["top"] < 0.6 * viewport["height"]
+    for fold in page.locator("summary").all():
+        fold.click()
+    assert page.evaluate(LOOK)["wrong"] == []
+    found = contrasts(page)
+    assert len(found) > 40
+    assert {words: ratio for words, ratio in found.items() if ratio < 4.5} == {}
+
+
+def wanted_at(swept, time_s):
+    """What runs of a sweep had measured by a time: by method and step size, mean and range."""
+    rows = pq.read_table(swept / "sweep.parquet").to_pandas()
+    found = {}
+    for (method, step), own in rows.groupby(["learning.method", "learning.step_size"]):
+        values = []
+        for place in own.folder:
+            metrics = pq.read_table(swept / place / "metrics.parquet").to_pandas()
+            pooled = metrics[(metrics.scope == "global") & (metrics.time_s <= time_s)]
+            values.append(pooled.accuracy.iloc[-1])
+        found[f"{method} step_size={step:g}"] = [np.mean(values), min(values), max(values)]
+    return found
+
+
+def test_the_chart_says_what_python_computes_for_each_time(tab, folder):
+    """By keys and by pointer; numbers are those of the tables of the runs."""
+    page = tab("sweep").page
+    plot = page.locator("#chart .plot")
+    plot.focus()
+    said = []
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+        said.append(plot.get_attribute("aria-valuetext"))
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    assert page.locator("#chart .tip").is_visible()
+    said.append(plot.get_attribute("aria-valuetext"))
+    assert len(set(said)) == 3
+    for text in said:
+        place, *lines = text.split("; ")
+        minutes = float(place.removeprefix("minute "))
+        # The place is written with two decimals, which may lie before the step.
+        wanted = wanted_at(folder / "sweep", 60 * minutes + 0.5)
+        assert len(lines) == len(wanted) == 6
+        for line in lines:
+            name, mean, band, seeds = line.split(", ")
+            ends = band.removeprefix("range: ").split(" to ")
+            assert [float(x) for x in (mean, *ends)] == pytest.approx(wanted[name], abs=0.00051)
+            assert seeds == "n 3"
+
+
+def test_a_drag_zooms_the_chart_and_a_key_or_a_double_click_shows_all_again(tab):
+    page = tab("stalled").page
+    chart, plot = page.locator("#chart"), page.locator("#chart .plot")
+
+    def shown():
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        return [float(chart.get_attribute(f"data-{end}")) for end in ("from", "to")]
+
+    whole = shown()
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    middle = box["y"] + box["height"] / 2
+
+    def drag():
+        page.mouse.move(box["x"] + 0.3 * box["width"], middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.6 * box["width"], middle, steps=4)
+        page.mouse.up()
+
+    drag()
+    part = shown()
+    assert whole[0] < part[0] < part[1] < whole[1]
+    plot.focus()
+    page.keyboard.press("0")
+    assert shown() == whole
+    drag()
+    plot.dblclick()
+    assert shown() == whole
+    page.locator("input[data-pick=over][value=cycle]").check()
+    assert shown() == [0.0, 3.0]
+    page.locator("[data-pick=part]").select_option("each cluster")
+    assert plot.locator("path.mean").count() == 3
+
+
+def test_curves_that_were_left_out_come_back(tab):
+    page = tab("sweep").page
+    shown = page.locator("#chart .plot path.mean")
+    assert shown.count() == 6
+    page.locator("#chart .key").first.click()
+    assert shown.count() == 5
+    page.get_by_role("button", name="All curves").click()
+    assert shown.count() == 6
+
+
+@pytest.mark.parametrize(("viewport", "which"), [(DESKTOP, "broad"), (PHONE, "narrow")])
+def test_the_curve_over_a_number_is_seen_at_once_and_as_wide_as_the_screen(tab, viewport, which):
+    page = tab("sweep", viewport=viewport, java_script_enabled=False).page
+    [picture] = [one for one in page.locator("#numbers svg").all() if one.is_visible()]
+    assert page.locator(f"#numbers .{which} svg").is_visible()
+    box = picture.bounding_box()
+    assert box["y"] < 0.6 * viewport["height"]
+    assert 0.85 * viewport["width"] < box["width"] <= viewport["width"]
+
+
+def test_paper_and_pages_without_scripts_have_pictures(tab):
+    scriptless = tab("orbit-timing", java_script_enabled=False).page
+    assert scriptless.locator("#chart .still svg").is_visible()
+    assert not scriptless.locator("#chart .plot").is_visible()
+    opened = tab("orbit-timing")
+    opened.unfold("timeline")
+    for media in ("print", "screen"):
+        opened.page.emulate_media(media=media)
+        shown = [one for one in opened.page.locator("#timeline svg").all() if one.is_visible()]
+        assert len(shown) == 1
+
+
+# Replays: shapes on the globe, positions, shadows, the clock and its controls.
 
 
 @pytest.fixture
@@ -121,25 +377,6 @@ def test_positions_and_shadows_are_those_of_orbit(sky):
     assert np.median(shares) > 0.2 and max(shares) < 0.5
 
 
-@pytest.fixture
-def folder(runs):
-    def make(place):
-        place.mkdir()
-        report([runs["orbit"]], place / "orbit.html")
-        report([runs["slots"]], place / "slots.html")
-        for name in ("batteries", "faults"):
-            page = runs.result(name).replay().html()
-            (place / f"{name}.html").write_text(page, encoding="utf-8")
-
-    return runs.made("replays", make)
-
-
-@pytest.fixture
-def tab(browser, folder):
-    with tabs(browser, folder) as open_one:
-        yield open_one
-
-
 def state(opened):
     """The time of the replay in seconds, and the numbers of the contacts that are served."""
     box = opened.page.locator(".replay")
@@ -155,7 +392,7 @@ def texts(opened):
 
 
 def test_contacts_are_reached_one_after_the_other_and_back(tab, runs):
-    opened = tab("orbit")
+    opened = tab("run")
     run = runs.result("orbit")
     served = run.contacts[run.contacts.served & (run.contacts.rise_s < run.manifest["simulated_s"])]
     starts_s = np.unique(served.service_start_s)
@@ -177,7 +414,7 @@ def test_contacts_are_reached_one_after_the_other_and_back(tab, runs):
 
 
 def test_numbers_at_a_time_are_those_of_the_tables(tab, runs):
-    opened = tab("orbit")
+    opened = tab("run")
     run = runs.result("orbit")
     opened.page.locator(".replay .globe").focus()
     opened.page.keyboard.press("End")
@@ -195,7 +432,7 @@ def test_numbers_at_a_time_are_those_of_the_tables(tab, runs):
 
 
 def test_play_moves_the_clock_and_nothing_moves_before(tab):
-    opened = tab("orbit")
+    opened = tab("run")
     before = state(opened)[0]
     opened.page.wait_for_timeout(300)
     assert state(opened)[0] == before
@@ -226,7 +463,7 @@ PICTURE = "() => document.querySelector('.replay .globe').toDataURL()"
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_the_globe_turns_becomes_a_map_and_fits(tab, viewport):
-    opened = tab("orbit", viewport)
+    opened = tab("run", viewport)
     globe = opened.page.locator(".replay .globe")
     globe.scroll_into_view_if_needed()
     pictures = [opened.page.evaluate(PICTURE)]
@@ -297,7 +534,7 @@ def test_a_battery_under_the_pointer_is_that_of_the_table(tab, runs):
 
 
 def test_contacts_and_satellites_are_told_under_the_pointer(tab, runs):
-    opened = tab("orbit")
+    opened = tab("run")
     run = runs.result("orbit")
     opened.page.get_by_role("button", name="Next contact").click()
     serving = run.contacts.iloc[state(opened)[1][0]]
@@ -319,7 +556,7 @@ def test_contacts_and_satellites_are_told_under_the_pointer(tab, runs):
 
 
 def test_a_finger_drags_taps_and_scrolls(tab):
-    opened = tab("orbit", PHONE, has_touch=True)
+    opened = tab("run", PHONE, has_touch=True)
     opened.page.get_by_role("button", name="Next contact").tap()
     assert state(opened)[1]
     picture = opened.page.evaluate(PICTURE)
@@ -351,7 +588,7 @@ def swiped(opened, canvas, right, down):
 
 
 def test_what_is_read_aloud_is_the_moment_at_rest(tab):
-    opened = tab("orbit")
+    opened = tab("run")
     live = opened.page.locator(".replay .live")
     assert live.inner_text() == ""
     heard = """() => {
@@ -388,29 +625,35 @@ def test_faults_are_marked_where_they_happened_and_counted(tab, runs):
 
 
 def test_without_orbits_there_are_lanes_and_without_scripts_nothing(tab):
-    opened = tab("slots")
+    opened = tab("stalled")
     assert not opened.page.locator(".replay .globe").count()
     opened.page.get_by_role("button", name="Next contact").click()
     assert state(opened)[1]
-    assert not tab("orbit", java_script_enabled=False).page.locator(".replay").is_visible()
+    assert not tab("run", java_script_enabled=False).page.locator(".replay").is_visible()
     assert opened.said == []
 
 
-def test_in_a_notebook_it_plays_in_a_frame_of_its_own(browser, runs, tmp_path):
+def test_in_a_notebook_a_replay_and_a_comparison_play_in_a_frame_of_their_own(
+    browser, runs, tmp_path
+):
     shown = runs.result("orbit").replay()
-    (tmp_path / "cell.html").write_text(f"<p>A cell</p>{shown._repr_html_()}", encoding="utf-8")
-    opened = Tab(browser, tmp_path / "cell.html", viewport=DESKTOP)
-    frame = opened.page.frame_locator("iframe")
-    frame.get_by_role("button", name="Next contact").click()
-    assert frame.locator(".replay").get_attribute("data-serving")
-    assert opened.said == []
+    compared = sim.compare([runs["orbit"], runs["orbit-timing"]])
+    for number, cell in enumerate((shown, compared)):
+        path = tmp_path / f"cell{number}.html"
+        path.write_text(f"<p>A cell</p>{cell._repr_html_()}", encoding="utf-8")
+        opened = Tab(browser, path, viewport=DESKTOP)
+        frame = opened.page.frame_locator("iframe")
+        assert bool(frame.locator(".chart svg path").count()) == (cell is compared)
+        frame.get_by_role("button", name="Next contact").click()
+        assert frame.locator(".replay").get_attribute("data-serving")
+        assert opened.said == []
+        opened.context.close()
     (tmp_path / "page.html").write_text(shown.html(), encoding="utf-8")
     alone = Tab(browser, tmp_path / "page.html", viewport=PHONE)
     alone.page.get_by_role("button", name="Next contact").click()
     assert alone.said == []
     assert alone.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    for one in (opened, alone):
-        one.context.close()
+    alone.context.close()
 
 
 def test_runs_under_one_sky_are_replayed_together(browser, runs, tmp_path):
@@ -423,3 +666,52 @@ def test_runs_under_one_sky_are_replayed_together(browser, runs, tmp_path):
     opened.context.close()
     apart = report([runs["orbit"], runs["slots"]], tmp_path / "d.html").read_text()
     assert "It shows 1 of 2 groups" in apart
+
+
+# Firefox.
+
+
+DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+SERVED = """(() => {
+  document.querySelector(".replay [data-do=next]").click();
+  return document.querySelector(".replay").dataset.serving;
+})()"""
+BLANK = """(() => {
+  const canvas = document.querySelector(".replay .globe, .replay .lanes");
+  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return !data.some(Boolean);
+})()"""
+
+
+@pytest.fixture(scope="module")
+def firefox(tmp_path_factory):
+    if FIREFOX is None:
+        pytest.skip("install firefox: pages are opened in it as well")
+    opened = Firefox(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_in_firefox_pages_are_quiet_and_their_replays_play(firefox, folder, viewport):
+    for name in ("run", "comparison", "sweep"):
+        firefox.open(folder / f"{name}.html", viewport)
+        firefox.evaluate(DRAWN)
+        assert firefox.evaluate(SERVED), name
+        firefox.evaluate(DRAWN)
+        assert not firefox.evaluate(BLANK), name
+        assert firefox.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        asked = [address for address in firefox.asked if not address.startswith("data:")]
+        assert (firefox.said, asked) == ([], []), name
+
+
+def test_what_a_page_does_wrong_in_firefox_is_noticed(firefox, tmp_path):
+    (tmp_path / "bad.html").write_text(
+        "<!DOCTYPE html><meta http-equiv=Content-Security-Policy content=\"img-src 'none'\">"
+        "<img src=http://127.0.0.1:47123/no.png><script>undefined.name</script>"
+    )
+    (tmp_path / "asks.html").write_text("<!DOCTYPE html><img src=http://127.0.0.1:47123/no.png>")
+    firefox.open(tmp_path / "bad.html", DESKTOP)
+    assert len(firefox.said) == 2
+    firefox.open(tmp_path / "asks.html", DESKTOP)
+    assert "http://127.0.0.1:47123/no.png" in firefox.asked
