@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sim.errors import InvariantError
-from sim.plan.contacts import LAST_BITS_S
+from sim.plan.passes import LAST_BITS_S
 
 TOLERANCE = 1e-9
 """Relative rounding of byte sums and times."""
