@@ -51,8 +51,10 @@ def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
             found[key].append((contact.contact_id, *span_s, float(bits[weakest]), curve))
     services = {}
     for key, rows in found.items():
-        numbers, *columns, curves = zip(*rows, strict=True)
-        services[key] = Services(np.array(numbers), *map(np.array, columns), curves)
+        number, start_s, end_s, bits, curves = zip(*rows, strict=True)
+        services[key] = Services(
+            np.array(number), np.array(start_s), np.array(end_s), np.array(bits), curves
+        )
     return services
 
 
