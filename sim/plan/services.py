@@ -51,9 +51,9 @@ def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
             found[key].append((contact.contact_id, *span_s, float(bits[weakest]), curve))
     services = {}
     for key, rows in found.items():
-        number, start_s, end_s, bits, curves = zip(*rows, strict=True)
+        number, start_s, end_s, carried, curves = zip(*rows, strict=True)
         services[key] = Services(
-            np.array(number), np.array(start_s), np.array(end_s), np.array(bits), curves
+            np.array(number), np.array(start_s), np.array(end_s), np.array(carried), curves
         )
     return services
 
