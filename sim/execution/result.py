@@ -190,7 +190,7 @@ class Result:
     def replay(self) -> Replay:
         """Return the run as a moving picture, which shows itself in notebooks.
 
-        ``replay().html()`` is a page of its own, ``replay().still(minute)`` a map of one minute.
+        ``replay().html()`` is a page of its own. A map of one minute is ``plot.map(minute=M)``.
         """
         from sim.replay.replay import Replay
 
