@@ -22,7 +22,7 @@ __getattr__ = late(
         "learning.nmoe.models": "PersonalExpert Pretext answer losses make_extractor mixed",
         "learning.models.peft": "adapted factorise write_adapter",
         "learning.text.shared_prefix": "SharedPrefix grouped",
-        "learning.models.small": "VectorMLP VectorMoE",
+        "learning.models.small": "VectorMoE",
         "learning.models.stacked": "with_tensors",
         "learning.policies.model_splitting": "home_clusters",
         "learning.training.aggregation": "add_changes aggregation=. sample_weights",
