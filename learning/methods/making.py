@@ -149,11 +149,10 @@ def try_hooks(method: GlobalModelMethod) -> None:
                         f"the server's model, for each of {me.devices} devices"
                     )
     except ANYTHING as error:  # a method of one's own may raise anything
-        known = isinstance(error, ValueError)
-        kind, place = ("", "") if known else (f"{type(error).__name__}: ", f", {place_of(error)}")
-        text = f"learning.method: {name} of {type(method).__name__} fails: {kind}{error}{place}".removesuffix(
-            ", "
-        )
+        why = str(error)
+        if not isinstance(error, ValueError):
+            why = f"{type(error).__name__}: {error}, {place_of(error)}".removesuffix(", ")
+        text = f"learning.method: {name} of {type(method).__name__} fails: {why}"
         raise ValueError(" ".join(text.split())) from None
 
 
