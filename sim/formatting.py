@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from textwrap import fill
 from typing import Any, Self
 
 from sim.errors import InputError
@@ -271,6 +272,8 @@ STILL_EVERY_S = 30.0
 """Seconds that something may take without a line, where there is no terminal."""
 LOOK_EVERY_S = 1.0
 """Seconds between two looks at what takes long."""
+BAR = 20
+"""Width of a bar on a terminal."""
 MARKS = (0.01, 0.02, 0.05, *(tenths / 10 for tenths in range(1, 10)))
 """Shares that are done at which there is a line, where there is no terminal."""
 
@@ -278,17 +281,16 @@ MARKS = (0.01, 0.02, 0.05, *(tenths / 10 for tenths in range(1, 10)))
 class Bar:
     """Shows what takes long on stderr, unless ``quiet``: a bar with a text, or lines.
 
-    The bar is drawn on a terminal that can draw one (``shown``). It is ``width`` characters wide.
-    Elsewhere the same text is a line at each of the MARKS, from STILL_EVERY_S on, and again after
-    so long where nobody knows which share is done. A thread looks after both, so that they go on
+    The bar is drawn on a terminal that can draw one (``shown``), BAR characters wide. Elsewhere the
+    same text is a line at each of the MARKS, from STILL_EVERY_S on, and again after so long where
+    nobody knows which share is done. A thread looks after both, so that they go on
     while a computation does.
     """
 
-    def __init__(self, *, quiet: bool, width: int = 40) -> None:
+    def __init__(self, *, quiet: bool) -> None:
         dumb = os.environ.get("TERM") == "dumb"
         self.quiet = quiet
         self.shown = not quiet and sys.stderr.isatty() and not dumb
-        self._width = width
         self._bar: Any = None
         self._said = ""
         self._share: float | None = None
@@ -309,7 +311,7 @@ class Bar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        columns = [BarColumn(self._width), TextColumn("{task.description}")]
+        columns = [BarColumn(BAR), TextColumn("{task.description}")]
         self._bar = Progress(*columns, console=Console(file=obeyed(sys.stderr)), transient=True)
         self._bar.start()
         # Until it stops, rich prints what is printed above the bar, and obeys it.
@@ -322,8 +324,8 @@ class Bar:
         self._said, self._share = text, share
         if self._bar is not None:
             total = None if share is None else 1.0
-            below = text.replace("; ", "\n")
-            self._bar.update(self._bar.task_ids[0], description=below, completed=share, total=total)
+            lines = fill(text, WIDTH - BAR - 1)
+            self._bar.update(self._bar.task_ids[0], description=lines, completed=share, total=total)
 
     def update_parts(self, parts: Sequence[tuple[str, float]]) -> None:
         """Show parts of it below the bar, each as a text and as a share that is done (0 to 1)."""

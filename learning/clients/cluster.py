@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from learning.clients.state import DeviceState
-from learning.clients.updates import PendingUpdate, ServerModel, Update, arrived
+from learning.clients.updates import PendingUpdate, ServerModel, Update, finite
 from learning.learner import Learner, LocalLoss
 from learning.requests.cluster import (
     Cluster,
@@ -410,7 +410,7 @@ class ClusterState:
         """
         done = self.deliver(receipt)
         if self.staged is not None:
-            done = yield from arrived(self.learner, self.staged.handle, done)
+            done = yield from finite(self.learner, self.staged.handle, done)
         return self.update(done, among, receipt.contact_id)
 
     def deliver(self, receipt: Receipt) -> Mask:
@@ -449,7 +449,7 @@ class ClusterState:
         if self.state is None or not done.any():
             return None
         offered = self.state.offer([], gate=True)
-        done = yield from arrived(self.learner, offered, done)
+        done = yield from finite(self.learner, offered, done)
         rounds = self.rounds - self.rounds_before
         eligible = self.eligible | done
         sent = PendingUpdate(offered, (), gate=True, name=parts_named([], gate=True))

@@ -89,9 +89,12 @@ class Update:
         return scale * own / own[self.eligible].sum()
 
 
-def refuse_broken(learner: Learner, offered: Handle, done: Mask) -> Generator[Request, Any, Mask]:
-    """Return those of ``done`` (K,) whose offered tensors are finite; refuse the others by name."""
-    if not np.count_nonzero(done):
+def finite(learner: Learner, offered: Handle, done: Mask) -> Generator[Request, Any, Mask]:
+    """Return those of ``done`` (K,) whose offered tensors are finite; refuse the others by name.
+
+    Where nothing is measured all of them are.
+    """
+    if not (learner.measures and done.any()):
         return done
     found = yield Measure("not finite", lambda: learner.not_finite(offered), [])
     refused = [device for device in found if done[device]]
@@ -99,16 +102,8 @@ def refuse_broken(learner: Learner, offered: Handle, done: Mask) -> Generator[Re
         detail = update_refused(device, spoilt=False)
         yield Note("drop", detail=detail, cause=Cause.UPDATE_NOT_FINITE)
     kept = done.copy()
-    if refused:
-        kept[refused] = False
+    kept[refused] = False
     return kept
-
-
-def arrived(learner: Learner, offered: Handle, done: Mask) -> Generator[Request, Any, Mask]:
-    """Return whose uploads of ``done`` (K,) are finite: all of them where nothing is trained."""
-    if not learner.measures:
-        return done
-    return (yield from refuse_broken(learner, offered, done))
 
 
 Weighted = tuple[Update, float | Floats]

@@ -149,8 +149,8 @@ def try_hooks(method: GlobalModelMethod) -> None:
                         f"the server's model, for each of {me.devices} devices"
                     )
     except ANYTHING as error:  # a method of one's own may raise anything
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        text = f"learning.method: {name} of {type(method).__name__} fails: {kind}{error}"
+        why = error if isinstance(error, ValueError) else cause_of(error)
+        text = f"learning.method: {name} of {type(method).__name__} fails: {why}"
         raise ValueError(" ".join(text.split())) from None
 
 

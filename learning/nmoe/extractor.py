@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learning.clients.updates import arrived
+from learning.clients.updates import finite
 from learning.methods.base import Protocol
+from learning.nmoe.options import CorrelationShare
 from learning.nmoe.round_trip import RoundTrip
 from learning.nmoe.system import Networked
-from learning.nmoe.training.extractor_training import CorrelationShare
 from learning.requests.cluster import Cluster
 from learning.requests.payload import Payload
 from learning.training.recipe import LocalRounds
@@ -114,7 +114,7 @@ class ExtractorStage:
             descent=options.descent,
             share=share,
         )
-        who = yield from arrived(system.learner, trained, who)
+        who = yield from finite(system.learner, trained, who)
         if who.any():
             self.trained[me.name], self.senders[me.name] = trained, who
             self.contacts[me.name] = done.contact_id

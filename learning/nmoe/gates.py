@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learning.clients.updates import arrived, refuse_broken
+from learning.clients.updates import finite
 from learning.methods.base import Protocol
 from learning.nmoe.options import GATE_TENSORS
 from learning.nmoe.system import Networked
@@ -151,8 +151,8 @@ class GateTrainer(ABC):
         yield from checked(self.train(me), self)
         everybody = self.everybody(me)
         gates = system.gates[me.name]
-        finite = yield from refuse_broken(system.learner, gates, everybody)
-        system.gates[me.name] = self.kept(finite, everybody, gates, drawn)
+        sound = yield from finite(system.learner, gates, everybody)
+        system.gates[me.name] = self.kept(sound, everybody, gates, drawn)
 
     # -- steps to write train() with
 
@@ -173,29 +173,23 @@ class GateTrainer(ABC):
         """
         done = yield from self.system.round_trip(me, who, cost=self.cost(me), up=self.up())
         self.contacts[me.name] = done.contact_id
-        return (yield from self.count(me, done.rounds, sent=True))
+        return (yield from self.count(me, done.rounds))
 
-    def count(
-        self, me: Cluster, rounds: Ints, *, sent: bool = False
-    ) -> Generator[Request, Any, Mask]:
+    def count(self, me: Cluster, rounds: Ints) -> Generator[Request, Any, Mask]:
         """Train the gates for ``rounds`` (K,) granted by the clock; return who (K,) has a new one.
 
-        A gate that is not finite is refused (by the satellite, if it was ``sent``): its client
-        keeps its previous gate.
+        A gate that is not finite is refused: its client keeps its previous gate.
         """
-        system = self.system
         gates = self.system.gates
         who = rounds > 0
         trained = self.trained(me, gates[me.name], rounds)
-        learner = system.learner
-        check = arrived(learner, trained, who) if sent else refuse_broken(learner, trained, who)
-        finite = yield from check
-        gates[me.name] = self.kept(finite, who, trained, gates[me.name])
-        return finite
+        sound = yield from finite(self.system.learner, trained, who)
+        gates[me.name] = self.kept(sound, who, trained, gates[me.name])
+        return sound
 
-    def kept(self, finite: Mask, who: Mask, gates: Handle, before: Handle) -> Handle:
-        """Return ``gates`` (K, ...), but ``before`` of those in ``who`` that are not ``finite``."""
-        refused = who & ~finite
+    def kept(self, sound: Mask, who: Mask, gates: Handle, before: Handle) -> Handle:
+        """Return ``gates`` (K, ...), but ``before`` of those in ``who`` that are not ``sound``."""
+        refused = who & ~sound
         return self.system.learner.select(~refused, gates, before) if refused.any() else gates
 
     def trained(self, me: Cluster, gates: Handle, rounds: Ints) -> Handle:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from learning.clients.updates import refuse_broken
+from learning.clients.updates import finite
 from learning.methods.base import Protocol, World
 from learning.methods.surface import Traits
 from learning.metrics import as_validation
@@ -123,9 +123,9 @@ class NMoE(Networked):
         experts = self.learner.make(
             "learning.nmoe.training.experts:train_experts", self.features(me.name), **how
         )
-        finite = yield from refuse_broken(self.learner, experts, able)
-        self.clients.exclude(me.name, able & ~finite)
-        self.clients.trained(me.name, rounds, finite)
+        sound = yield from finite(self.learner, experts, able)
+        self.clients.exclude(me.name, able & ~sound)
+        self.clients.trained(me.name, rounds, sound)
         self.experts[me.name] = experts
 
     @property

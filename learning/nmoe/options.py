@@ -1,20 +1,55 @@
-"""Options of networked experts, declared and checked once."""
+"""Options of networked experts, declared and checked once, and what clients are told of stage 1."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from pydantic.dataclasses import dataclass
+from pydantic.dataclasses import dataclass as checked
 
 from learning.methods.options import CHECKED, option
-from learning.nmoe.training.extractor_training import Descent, ExtractorLoss
+from statements.arrays import Floats, Ints
+
+
+@dataclass(frozen=True)
+class ExtractorLoss:
+    """The ``loss`` of stage 1: ``ce``, or ``spectral`` with mu = ``radius``.
+
+    ``step_size_ratio`` multiplies ``learning.step_size``.
+    """
+
+    loss: str
+    radius: float
+    step_size_ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class Descent:
+    """SGD with a ``momentum``; gradients are clipped to a norm of ``largest_gradient``, if any."""
+
+    momentum: float
+    largest_gradient: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class CorrelationShare:
+    """What the shared correlations hold of each device (K,) of a cluster; () where none are.
+
+    A device's own matrix has ``counts`` (K,) in the sum of all, and ``alpha`` (K,) is the weight of
+    its own in its loss.
+    """
+
+    counts: Sequence[int] | Ints = ()
+    alpha: Sequence[float] | Floats = ()
+
 
 GATE_TENSORS = ("weight", "bias")
 """What a gate is made of."""
 
 
-@dataclass(frozen=True, config=CHECKED)
+@checked(frozen=True, config=CHECKED)
 class NetworkedOptions:
     """Options of NMoE, by stage: the extractor, the experts, the gates, the queries."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from learning.architecture.costs import Part
 from learning.architecture.kinds import KINDS, kind_of
+from learning.learner import TRAINS
 from learning.losses import check_classes
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.surface import Needs, Traits
@@ -22,7 +23,6 @@ from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Node, Reach
 from learning.requests.request import Request
 from learning.settings import LearningConfig
-from learning.training.computing import TRAINS
 from learning.values.lazy import Handle
 from statements.arrays import Floats, Ints, Mask
 

@@ -28,6 +28,7 @@ from learning.models.objective import Objective
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import State, model_of_device, whole
 from learning.training.embedding import embedded, in_parts, trial_of
+from learning.training.sgd import gradient_by
 from learning.training.task import Samples, Shards, Task, in_batches, rows_like
 
 
@@ -309,10 +310,7 @@ def gradient_of(task: Task, server: Tensors, samples: Samples) -> dict[str, Tens
         for x, y in zip(parts, labels, strict=True):
             share = objective.count(y) / objective.count(samples.y)
             loss = objective.mean(in_single(model(x)), y, x) * share
-            moved = torch.autograd.grad(
-                loss, [*leaves.values()], allow_unused=True, materialize_grads=True
-            )
-            for name, gradient in zip(leaves, moved, strict=True):
+            for name, gradient in gradient_by(leaves, loss).items():
                 found[name] += gradient
     return found
 

@@ -188,7 +188,7 @@ def _descended(
     begin = {path: state.trained[key] for key, path in parts.moved.items()}
     begin |= {path: in_single(t) for path, t in begin.items() if path not in problem.buffers}
     memory = remembered_of(state.optimizer, parts.moved)
-    trained = sgd.train(begin, problem, task.recipe, local.rounds, local.first_round, memory)
+    trained = sgd.train(begin, problem, task.config, local.rounds, local.first_round, memory)
     after = {key: trained.tensors[path] for key, path in parts.moved.items()}
     return State(after, optimizer=as_remembered(trained.memory, parts.moved))
 
@@ -203,7 +203,7 @@ def _loss_of_samples(
     """Return a cluster's samples, maybe embedded, and their loss beside tensors that are shared."""
     model = task.shapes(parts.here)
     x = task.shards[cluster].samples.x
-    drawn = task.devices(cluster) * task.recipe.steps_per_round * task.recipe.batch_size
+    drawn = task.devices(cluster) * task.config.steps_per_round * task.config.batch_size
     samples = embedded(task, model, shared, cluster, x, drawn)
     is_embedded = len(samples) > 1
     as_run = _as_run(task, parts.beside)
@@ -282,7 +282,7 @@ def _residency(
         dense=task.traits.batched,
         masked=MASKS[part.mask or "-inf"],
         own_reach=part.reach is not None,
-        recomputed=task.recipe.checkpoint_activations,
+        recomputed=task.config.checkpoint_activations,
     )
 
 

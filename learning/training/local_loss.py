@@ -55,8 +55,8 @@ class Step:
     def answers(self, weights: Tensors) -> Tensor:
         """Return the outputs for the same inputs with other ``weights``, by the same names.
 
-        Weights that are not named stay as they are. It is one more forward pass, and no buffer of
-        the model changes by it.
+        Weights that are not named, and what is personal, stay as they are and get no gradient. It
+        is one more forward pass, and no buffer of the model changes by it.
         """
         return self._answers(weights)
 
@@ -125,7 +125,8 @@ class AddedLoss:
         weights = {name: self._weight(name, server[name], tensors) for name in self._paths}
 
         def answers(others: Tensors) -> Tensor:
-            return run(self._replaced(self.model(tensors), others))
+            still = {path: tensor.detach() for path, tensor in self.model(tensors).items()}
+            return run(self._replaced(still, others))
 
         step = Step(weights, server, inputs, targets, outputs, answers, self._term.draws)
         added = self._function(step, *memories, **self._term.arguments)

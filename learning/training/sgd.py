@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from torch.func import vmap
 from learning import settings
 from learning.models.stacked import Tensors, by_row
 from learning.rng import draw_below, stream
-from learning.training.recipe import CONSTANT, Counts, Recipe
+from learning.training.recipe import Counts
 from learning.training.task import Task
 from learning.values.store import ALIGNMENT_BYTES
 
@@ -76,16 +76,16 @@ class Trained(NamedTuple):
 def train(
     tensors: Tensors,
     problem: Problem,
-    recipe: Recipe,
+    how: settings.Training,
     rounds: Counts,
     first_round: Counts,
     memory: Mapping[str, Tensors] | None = None,
 ) -> Trained:
     """Train stacked ``tensors`` (K, ...): device k for ``rounds[k]`` from ``first_round[k]`` on.
 
-    ``memory`` is what the optimiser remembers (:mod:`learning.training.sgd`), without it the
-    optimiser begins anew. Rounds trained in several calls that hand it on equal those trained in
-    one, bit for bit. Raises ValueError for counts that do not fit.
+    ``how`` says by which steps, on minibatches of which size. ``memory`` is what the optimiser
+    remembers, without it the optimiser begins anew. Rounds trained in several calls that hand it on
+    equal those trained in one, bit for bit. Raises ValueError for counts that do not fit.
     """
     _check_counts(tensors, rounds, first_round)
     devices = problem.devices
@@ -93,10 +93,10 @@ def train(
         devices = [device for device, count in enumerate(rounds) if count]
     trained = {name: tensor.clone() for name, tensor in tensors.items()}
     free = {name: tensor for name, tensor in tensors.items() if name not in problem.buffers}
-    slots = remembered(recipe.optimizer, free, memory or {})
-    sizes = dict.fromkeys(free, recipe.step_size)
+    slots = remembered(how.optimizer, free, memory or {})
+    sizes = dict.fromkeys(free, how.step_size)
     for name in problem.gates:
-        sizes[name] = recipe.step_size * recipe.gate_step_size_ratio
+        sizes[name] = how.step_size * how.gate_step_size_ratio
     all_rows = slice(None) if len(devices) == len(rounds) else list(devices)
     each_alone = [(slice(k, k + 1), [k]) for k in devices]
     for index, members in [(all_rows, devices)] if problem.together else each_alone:
@@ -104,9 +104,9 @@ def train(
         frozen = {name: tensor[index] for name, tensor in problem.frozen.items()}
         known = {slot: {n: t[index] for n, t in part.items()} for slot, part in slots.items()}
         kept = {name: rows.pop(name) for name in problem.buffers}
-        steps = _steps(problem.draw, members, rounds, first_round, recipe.steps_per_round)
-        gradient = _gradient(problem, rows, {**frozen, **kept}, recipe)
-        _descend(rows, steps, gradient, recipe, sizes, kept, known)
+        steps = _steps(problem.draw, members, rounds, first_round, how.steps_per_round)
+        gradient = _gradient(problem, rows, {**frozen, **kept}, how)
+        _descend(rows, steps, gradient, how, sizes, kept, known)
         if isinstance(index, list):  # copies, and no views
             for name, moved in {**rows, **kept}.items():
                 trained[name][index] = moved
@@ -116,17 +116,34 @@ def train(
     return Trained(trained, slots)
 
 
+def plain_sgd(
+    how: settings.Training,
+    step_size: float,
+    momentum: float = 0.0,
+    clip_norm: float | None = None,
+) -> settings.Training:
+    """Return settings of SGD of a constant step size, on minibatches of which each is whole."""
+    return replace(
+        how,
+        step_size=step_size,
+        optimizer=settings.Optimizer(momentum=momentum),
+        schedule=settings.Schedule(),
+        clip_norm=clip_norm,
+        micro_batch=None,
+    )
+
+
 Gradient = Callable[[Batch], Tensors]
 """The gradient of each device's own loss by name: of all devices, or of one."""
 
 
-def _gradient(problem: Problem, tensors: Tensors, own: Tensors, recipe: Recipe) -> Gradient:
+def _gradient(problem: Problem, tensors: Tensors, own: Tensors, how: settings.Training) -> Gradient:
     """Return the gradient by ``tensors`` as they are at each call, beside ``own`` frozen ones."""
     together = problem.together
     if not together:
         tensors = {name: tensor[0] for name, tensor in tensors.items()}
         own = {name: tensor[0] for name, tensor in own.items()}
-    size = recipe.micro_batch
+    size = how.micro_batch
 
     def by_share(batch: Batch, share: float) -> Tensors:
         given = batch if together else tuple(part[0] for part in batch)
@@ -151,7 +168,7 @@ def _gradient(problem: Problem, tensors: Tensors, own: Tensors, recipe: Recipe) 
                 part = by_share(piece, share)
                 found = {n: found[n] + g for n, g in part.items()} if found else part
         stacked = found if together else {name: gradient[None] for name, gradient in found.items()}
-        return _clipped(stacked, recipe.clip_norm)
+        return _clipped(stacked, how.clip_norm)
 
     return of
 
@@ -176,13 +193,13 @@ def gradients(
 
     def found() -> Tensors:
         value = vmap(loss)(whole, *batch).sum() if together else loss(whole, *batch)
-        return _by(leaves, value if share == 1.0 else share * value)
+        return gradient_by(leaves, value if share == 1.0 else share * value)
 
     return found() if within is None else within(whole, found)
 
 
-def _by(leaves: Tensors, value: Tensor) -> dict[str, Tensor]:
-    """Return the gradient of ``value`` by the leaves.
+def gradient_by(leaves: Tensors, value: Tensor) -> dict[str, Tensor]:
+    """Return the gradient of ``value`` by the leaves that it was computed from.
 
     It is zero where the batch does not reach: an expert that no token was routed to.
     """
@@ -219,7 +236,7 @@ def _descend(
     tensors: Tensors,
     steps: Iterable[Step],
     gradient: Gradient,
-    recipe: Recipe,
+    how: settings.Training,
     sizes: Mapping[str, float],
     buffers: Tensors,
     memory: Mapping[str, Tensors],
@@ -229,9 +246,9 @@ def _descend(
     ``sizes`` are the step sizes by name. ``gradient`` changes the ``buffers`` itself, the optimiser
     its ``memory``.
     """
-    optimizer = Optimizer(recipe.optimizer, memory)
-    even = recipe.schedule == CONSTANT
-    is_plain = recipe.optimizer.is_plain
+    optimizer = Optimizer(how.optimizer, memory)
+    even = how.schedule == settings.Schedule()
+    is_plain = how.optimizer.is_plain
     for batch, training, numbers in steps:
         rests = not all(training)
         # Whoever rests is put back: plain SGD is quicker with steps of zero.
@@ -245,7 +262,7 @@ def _descend(
             found = {n: torch.where(by_row(training, g), g, 0.0) for n, g in found.items()}
         rates: Mapping[str, Rate] = sizes
         if not even:
-            scales = [step_size_factor(recipe.schedule, number) for number in numbers]
+            scales = [step_size_factor(how.schedule, number) for number in numbers]
             rates = {n: sizes[n] * of_devices(scales, t) for n, t in tensors.items()}
         optimizer.step(tensors, found, rates, training)
         for tensor, old in before:
@@ -283,17 +300,17 @@ def rows_of_round(
     ``numbers`` count each device's own rounds; a device at rest (None) gets its first sample. Rows
     of a device depend on the seed, the cluster, the device and its round, and on nothing else.
     """
-    recipe = task.recipe
+    how = task.config
     shards = task.shards[cluster]
     sizes = np.array(shards.sizes)[list(devices)]
     starts = np.array(shards.starts)[list(devices)]
     at_rest = [number is None for number in numbers]
     each = [devices, [number or 0 for number in numbers]]
-    count = recipe.steps_per_round * recipe.batch_size
+    count = how.steps_per_round * how.batch_size
     drawn = draw_below(sizes, count, task.config.seed, "batch", cluster, numbers=each)
     drawn[at_rest] = 0
     drawn += starts[:, None]
-    return drawn.reshape(len(sizes), recipe.steps_per_round, recipe.batch_size)
+    return drawn.reshape(len(sizes), how.steps_per_round, how.batch_size)
 
 
 def draw_of(task: Task, cluster: str, *parts: Tensor, draws: bool = False) -> Draw:
@@ -320,7 +337,7 @@ def draw_of(task: Task, cluster: str, *parts: Tensor, draws: bool = False) -> Dr
 
 def _rounds_at_once(task: Task, devices: int, parts: Sequence[Tensor]) -> int:
     """Return of how many rounds the minibatches are drawn at once."""
-    samples = devices * task.recipe.steps_per_round * task.recipe.batch_size
+    samples = devices * task.config.steps_per_round * task.config.batch_size
     return max(1, AT_ONCE_BYTES // (samples * max(part[0].nbytes for part in parts)))
 
 

@@ -74,7 +74,7 @@ from learning.rng import stream
 from learning.settings import LearningConfig
 from learning.training.embedding import trial_of
 from learning.training.local import loss_of, within
-from learning.training.sgd import Optimizer, gradients, remembered
+from learning.training.sgd import Optimizer, gradient_by, gradients, remembered
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
 
 
@@ -563,19 +563,17 @@ def fit(
 
     Gradients are computed over so many samples ``at_once``, and added up.
     """
-    moved = list(parameters)
+    moved = {str(number): parameter for number, parameter in enumerate(parameters)}
     config, step_size = descent
     # In the memory of the parameters, as those of one device.
-    stacked = {str(number): parameter.detach()[None] for number, parameter in enumerate(moved)}
+    stacked = {name: parameter.detach()[None] for name, parameter in moved.items()}
     optimizer = Optimizer(config, remembered(config, stacked, {}))
     rates = dict.fromkeys(stacked, step_size)
     for whole in torch.from_numpy(batches):
-        gradients: list[Tensor] = []
+        found: dict[str, Tensor] = {}
         for rows in whole.split(at_once):
             # What a custom model does not use has no gradient: it does not move.
-            more = torch.autograd.grad(
-                loss(rows, whole), moved, allow_unused=True, materialize_grads=True
-            )
-            gradients = [*map(torch.add, gradients, more)] or list(more)
-        named = {name: part[None] for name, part in zip(stacked, gradients, strict=True)}
+            part = gradient_by(moved, loss(rows, whole))
+            found = {n: found[n] + gradient for n, gradient in part.items()} if found else part
+        named = {name: gradient[None] for name, gradient in found.items()}
         optimizer.step(stacked, named, rates, [True])

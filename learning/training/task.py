@@ -25,7 +25,6 @@ from learning.models.tensor_files import Source
 from learning.settings import LearningConfig, Optimizer, Schedule
 from learning.training.device_state import Parameter, model_of
 from learning.training.guards import Shared
-from learning.training.recipe import Recipe
 from learning.values.store import bytes_of
 
 
@@ -127,7 +126,7 @@ class Task:
     def under(self, config: LearningConfig) -> Task:
         """Return the task under other settings, with all that these do not change.
 
-        What was made before time began is shared where they differ in the recipe of rounds alone.
+        What was made before time began is shared where they differ in rounds alone.
         """
         if config == self.config:
             return self
@@ -158,11 +157,6 @@ class Task:
         by_device = (self.shards, self.client_test, self.client_validation)
         held = [shards.samples for own in by_device for shards in own.values()]
         return [*held, *self.trial.values(), *self.test.values()]
-
-    @cached_property
-    def recipe(self) -> Recipe:
-        """How each of its devices trains."""
-        return Recipe.of(self.config)
 
     @cached_property
     def dtype(self) -> torch.dtype:

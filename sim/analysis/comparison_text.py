@@ -64,8 +64,8 @@ def shown_figures(comparison: Comparison) -> list[Shown]:
             means[group] = mean, low, high
             none = math.isnan(mean)
             cells[group] = comparison.why_none(column, group) if none else figure.form(mean)
-            both = "" if math.isnan(low) else f"{figure.form(low)} to {figure.form(high)}"
-            ends[group] = both if low != high else ""
+            both = () if math.isnan(low) else (figure.form(low), figure.form(high))
+            ends[group] = " to ".join(both) if len({*both}) > 1 else ""
         verdicts = dict(zip(own["group"], own["verdict"], strict=True))
         words = {group: word or "" for group, word in verdicts.items()}
         for group, seeds in zip(own["group"], own["seeds"], strict=True):

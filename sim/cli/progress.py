@@ -23,7 +23,7 @@ class Progress(Bar, Observer):
     """Shows how far a run has come, how long the rest takes, and what its model came to."""
 
     def __init__(self, world: World, *, quiet: bool) -> None:
-        super().__init__(quiet=quiet, width=20)
+        super().__init__(quiet=quiet)
         self._world = world
         self._so_far: Callable[[], Mapping[str, Any]] | None = None
         self._measured = ""

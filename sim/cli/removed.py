@@ -23,8 +23,7 @@ REMOVED = {
     "report --map-minute": "in Python, leomix.load(RUN).plot.map(minute=M) draws that minute",
     "report --paper": "report --figures DIR writes figures as PDF and SVG, and tables as CSV, of "
     "which pandas.DataFrame.style.to_latex makes LaTeX",
-    "report --still": "in Python, leomix.load(RUN).replay().still(minute=M).figure.savefig(FILE) "
-    "writes one",
+    "report --still": "in Python, leomix.load(RUN).plot.map(minute=M) draws that minute",
     "reproduce": "in the repository, the folder papers has a script for each figure of a paper and "
     "a page of results: python papers/ems_fl_fig_4.py",
     "schema": "run leomix list --schema",

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from sim.analysis.intervals import Intervals
 from sim.draw.canvas import behind
 from sim.draw.colours import colour
 from sim.draw.names import legend, name_ticks
@@ -46,7 +47,9 @@ def day(axes: Axes, lanes: Sequence[Lane], hours: tuple[float, float]) -> None:
     for what, opacity in (("in view", IN_VIEW), ("served", 1.0)):
         for number, lane in enumerate(lanes):
             spans_s = lane.served_s if what == "served" else lane.seen_s
-            begin, end = _joined(np.clip(spans_s / HOUR_S, *hours), least)
+            spans = np.clip(spans_s / HOUR_S, *hours)
+            shown = spans[spans[:, 1] > spans[:, 0]]
+            begin, end = Intervals(*shown.T).merged(least)
             behind(axes, place=lane.name, what=what, begin_h=begin, end_h=end)
             look = {"color": colour(0), "alpha": opacity, "linewidth": 0}
             rectangles(axes, begin, end, number - TALL / 2, number + TALL / 2, **look)
@@ -55,10 +58,3 @@ def day(axes: Axes, lanes: Sequence[Lane], hours: tuple[float, float]) -> None:
     name_ticks(axes, "y", range(len(lanes)), [lane.name for lane in lanes])
     handles = [Patch(color=colour(0), alpha=opacity) for opacity in (IN_VIEW, 1.0)]
     legend(axes, handles, ["in view of a satellite", "served"])
-
-
-def _joined(spans: Floats, least: float) -> Floats:
-    """Return begins and ends (2, M) of spans (N, 2): those ``least`` or more apart stay apart."""
-    begin, end = spans[spans[:, 1] > spans[:, 0]].T
-    apart = begin[1:] - end[:-1] >= least
-    return np.stack([begin[np.r_[True, apart][: len(begin)]], end[np.r_[apart, True][: len(end)]]])

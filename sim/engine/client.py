@@ -26,21 +26,20 @@ from sim.devices.compute import Phase
 from sim.devices.devices import Devices
 from sim.devices.energy import PeerUse, Use, energy_of
 from sim.engine.forecaster import Forecaster
-from sim.mesh.links import AccessLink, MeshLink
-from sim.mesh.messages import Mesh
+from sim.mesh.links import MeshLink
 from sim.network.chains import ServiceLink
 from sim.network.endpoint import Endpoint, Rules, Shared
 from sim.network.legs import ChainEnded, Trained
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, everybody
-from sim.plan.sessions import PlannedSessions
 
 
 class Client:
     """One cluster in a run: its sessions with satellites, its devices, its link, its energy.
 
-    It answers what the method asks of the cluster. ``shared`` is what all clients
-    have in common, ``news`` is given when the server's model is another one.
+    It answers what the method asks of the cluster. Its ``link`` is one of contacts with the server,
+    unless it is joined to a mesh. ``shared`` is what all clients have in common, ``news`` is given
+    when the server's model is another one.
     """
 
     def __init__(
@@ -61,17 +60,7 @@ class Client:
         self._forecaster = Forecaster(self.sessions, self.devices)
         self.endpoint = Endpoint(clock, self.devices, rules, shared)
         self.link = ServiceLink(self.sessions, self.endpoint)
-        self._over_mesh = False
         self._phases: dict[str, Phase] = {}
-
-    def join(self, mesh: Mesh) -> None:
-        """Send and get over a mesh from the start, in place of contacts with the server."""
-        self.link = MeshLink(self.sessions, self.endpoint, mesh)
-        self._over_mesh = True
-
-    def join_from_ground(self, mesh: Mesh, passes: PlannedSessions, server: str) -> None:
-        """Send and get over passes, and over a mesh between the satellites and the server."""
-        self.link = AccessLink(self.sessions, passes, self.endpoint, mesh=mesh, server=server)
 
     # What the method asks of the cluster.
 
@@ -89,7 +78,8 @@ class Client:
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
         replies = yield from self.link.chain(steps)
-        ended = ChainEnded(self.cluster.name, steps, replies, over_mesh=self._over_mesh)
+        over_mesh = isinstance(self.link, MeshLink)
+        ended = ChainEnded(self.cluster.name, steps, replies, over_mesh=over_mesh)
         self.endpoint.facts.emit(ended)
         return replies
 
@@ -118,7 +108,7 @@ class Client:
             cycle,
             fresh=True,
             wanted=partial(self._interrupted, actor, request, ended),
-            due=partial(self._due_s, actor),
+            due=lambda: self.devices.due_s(self._phases[actor]),
         )
         if contact is None:  # devices train on to the end, though nobody will hear of it
             none = np.zeros(self.cluster.devices, np.int64)
@@ -132,10 +122,6 @@ class Client:
         from_s = self._clock.now if request.from_now else self.sessions.parted_s(actor)
         who = everybody(request.who, self.cluster.devices)
         self._phases[actor] = self.devices.phase(request.cost, who, from_s, rounds)
-
-    def _due_s(self, actor: str) -> float | None:
-        """When an actor that trains in a session that repeats has trained what a contact holds."""
-        return self.devices.due_s(self._phases[actor])
 
     def _interrupted(self, actor: str, request: TrainUntilContact, ended: list[Work]) -> bool:
         """End the phase of an actor as a contact begins, and return whether that is wanted.

@@ -10,12 +10,13 @@ from sim.devices.battery import Battery
 from sim.devices.energy import PeerUse
 from sim.engine.client import Client
 from sim.facts.stream import Facts
+from sim.mesh.links import AccessLink, MeshLink
 from sim.mesh.messages import Mesh
 from sim.network.books import Books
 from sim.network.edges import Edges
 from sim.network.endpoint import Shared
 from sim.network.legs import LegLog
-from sim.network.link_queue import LinkQueue, MessageFacts
+from sim.network.link_queue import LinkQueue
 from sim.network.nodes import Nodes
 from sim.network.peers import Peers, Queues
 from sim.network.relay import Relay
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 class Clients:
     """The clients of a run, ``by_name`` of their clusters, and the ``peers`` that they are.
 
-    The ``books`` have what any of them has sent or got. ``news`` is to be given when the server's
-    model is another one.
+    The ``edges`` are those of contacts, and the ``books`` have what any client has sent or got.
+    ``news`` is to be given when the server's model is another one.
     """
 
     def __init__(
@@ -60,9 +61,9 @@ class Clients:
                 shared=shared,
                 news=self.news,
             )
-        self._edges = Edges(facts, plan.contacts)
+        self.edges = Edges(facts, plan.contacts)
         self._mesh = None if plan.mesh is None else self._make_mesh(build, clock, shared)
-        self.peers = self._make_peers(build, clock, MessageFacts(facts))
+        self.peers = self._make_peers(build, clock, facts)
 
     def _make_mesh(self, build: Build, clock: Clock, shared: Shared) -> Mesh:
         """Join all clients to a mesh, of exact delays where they send to each other over it."""
@@ -70,14 +71,15 @@ class Clients:
         exact = build.method.traits.sends_over_mesh
         mesh = Mesh(clock, build.plan, shared, endpoints, exact_delays=exact)
         for client in self.by_name.values():
+            sessions, endpoint = client.sessions, client.endpoint
             if build.plan.topology.in_orbit:
-                client.join(mesh)
-            else:
-                passes = build.plan.passes(client.cluster)
-                client.join_from_ground(mesh, passes, build.plan.server)
+                client.link = MeshLink(sessions, endpoint, mesh)
+                continue
+            passes, server = build.plan.passes(client.cluster), build.plan.server
+            client.link = AccessLink(sessions, passes, endpoint, mesh=mesh, server=server)
         return mesh
 
-    def _make_peers(self, build: Build, clock: Clock, facts: MessageFacts) -> Peers:
+    def _make_peers(self, build: Build, clock: Clock, facts: Facts) -> Peers:
         sessions = {name: client.sessions for name, client in self.by_name.items()}
         devices = {name: client.devices for name, client in self.by_name.items()}
         links = {name: client.link for name, client in self.by_name.items()}
@@ -102,18 +104,10 @@ class Clients:
         for sessions in sorted(begun, key=lambda one: one.planned.contact_id(0)):
             sessions.expect()
 
-    def sessions_after(self, time_s: float) -> bool:
-        """Whether a session goes on then, or is still to come."""
-        return any(len(own) and own.ends_s[-1] > time_s for own in self.planned)
-
     @property
     def planned(self) -> list[PlannedSessions]:
         """The sessions of each client."""
         return [client.sessions.planned for client in self.by_name.values()]
-
-    def tell_edges(self, by_s: float) -> None:
-        """Tell which contacts have opened and closed by a time."""
-        self._edges.tell(by_s)
 
     def settle(self, end_s: float) -> None:
         """Write what is still under way as far as it got by ``end_s``, when the run has ended."""

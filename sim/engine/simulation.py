@@ -124,7 +124,7 @@ class Simulation:
         """Emit the rows that are made of many legs, hops and contacts, up to now."""
         self._log.flush()
         if self.clock.events:  # a run may end before anything happens
-            self.clients.tell_edges(self.end_s)
+            self.clients.edges.tell(self.end_s)
 
     def evaluated_beside(self) -> Callable[[], None]:
         """Compute what an evaluation of the model as it is measures; return what tells of it.
@@ -164,7 +164,8 @@ class Simulation:
         meetings = self._actors.meetings
         # An actor for which the plan had no contact left may be missing at a barrier.
         stuck = meetings.waiting(excused=self.clients.without_contacts)
-        if stuck and self.clock.exhausted and not self.clients.sessions_after(self.end_s):
+        over = not any(len(own) and own.ends_s[-1] > self.end_s for own in self.clients.planned)
+        if stuck and self.clock.exhausted and over:
             raise SimulationError(f"the run is over but these still wait: {stuck}")
         if waiting := meetings.waiting():
             self._facts.emit(NoContactsLeft(time_s=self.end_s, waiting=waiting))

@@ -137,7 +137,7 @@ class Cache:
 class Namespace:
     """What is kept in one folder of a cache: what is named alike elsewhere is another.
 
-    :class:`learning.values.lazy.Values` and :class:`~learning.values.replies.Replies` ask for it.
+    :class:`learning.values.lazy.Values` and :class:`~learning.own.replies.Replies` ask for it.
     """
 
     def __init__(self, cache: Cache, *folders: str) -> None:

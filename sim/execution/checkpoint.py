@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from learning.files import read_object
+from learning.own.replies import check_replies
 from learning.values.lazy import Values
-from learning.values.replies import check_replies
 from learning.values.store import FolderStore
 from sim.engine.journal import Journal
 from sim.errors import InputError, helped

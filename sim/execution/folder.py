@@ -82,6 +82,7 @@ def _check_said(said: object) -> None:
 
 _SHAPE: dict[str, Any] = {
     "name?": _TEXT,
+    "read_from?": _TEXT,
     "status": _check_status,
     "method": (_TEXT, None),
     "seed": _COUNT,

@@ -16,15 +16,15 @@ import pyarrow as pa
 import scenarios
 from sim.analysis.checks import Check, checks_in, held_back
 from sim.analysis.comparison import Comparison
-from sim.analysis.critical_path import CriticalPath, Spent, critical_path
+from sim.analysis.critical_path import CriticalPath, critical_path
 from sim.analysis.groups import WithoutTables, compare_groups, group_runs
 from sim.analysis.inference import gating_pattern
 from sim.analysis.judged import Judged, is_measured
 from sim.analysis.round_paths import RoundPaths, round_paths
+from sim.analysis.run_screen import figures
 from sim.analysis.spans import names_of_clients
 from sim.analysis.summary import network_summary, summarise
 from sim.analysis.targets import Evaluation, evaluations, validation_at
-from sim.analysis.text import summary_rows
 from sim.errors import InputError
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.model import whole_model
@@ -190,7 +190,7 @@ class Result:
     def replay(self) -> Replay:
         """Return the run as a moving picture, which shows itself in notebooks.
 
-        ``replay().html()`` is a page of its own, ``replay().still(minute)`` a map of one minute.
+        ``replay().html()`` is a page of its own. A map of one minute is ``plot.map(minute=M)``.
         """
         from sim.replay.replay import Replay
 
@@ -294,13 +294,11 @@ class Result:
         return " ".join(f"Result({', '.join(parts)})".split())
 
     def _repr_html_(self) -> str:
-        """Return the figures of the summary, and a picture of what was learnt if known."""
+        """Return the figures of its screen, and a picture of what was learnt if known."""
         from jinja2 import Environment
 
         picture = is_measured(self.summary) and _learnt(self)
-        rows = summary_rows(self.summary)
-        spent = self.critical_path.spent
-        rows += [("critical path", spent_text(spent))] if spent.total_s > 0 else []
+        rows = [*figures(self)]
         rows += [] if self.folder is None else [("folder", str(self.folder))]
         return (
             Environment(autoescape=True)
@@ -319,12 +317,6 @@ PAGE = """<div>
 <img alt="{{ judged }} over simulated time" src="data:image/svg+xml;base64,{{ picture }}"/>
 {%- endif %}
 </div>"""
-
-
-def spent_text(spent: Spent) -> str:
-    """Say in which shares time went by, the largest first."""
-    largest = sorted(spent.shares.items(), key=lambda part: -part[1])
-    return ", ".join(f"{share:.1%} {name}" for name, share in largest)
 
 
 def _learnt(result: Result) -> str:

@@ -82,6 +82,9 @@ def run(
     Raises InputError (or the ValueError of a room) for wrong input, SimulationError for a run that
     failed, Interrupted for one that was stopped. What was traced by then is in ``out``.
     """
+    if isinstance(out, Mapping):
+        text = "is the run folder; overrides are those of load: run(load(scenario, {{...}}))"
+        raise InputError.of_option("out", Code.WRONG_VALUE, text)
     place = None if out is None else Path(out).absolute()
     if place is not None:
         claim.check_place(from_here(place), resume=resume)

@@ -15,7 +15,7 @@ from sim.execution.model import check_given
 from sim.execution.result import Result, load
 from sim.facts.status import COMPLETE
 from sim.files import check_within, folder_at_once, naming
-from sim.sweep.folder import Sweep, read_sweep
+from sim.sweep.folder import Sweep, points_missing, read_sweep
 from statements import Code, Other
 
 Writer = Callable[[Any, Path], list[str]]
@@ -133,9 +133,7 @@ def _loaded(folder: Path, checkpoints: Sequence[Path]) -> Result:
 def _incomplete(source: Result | Sweep) -> Iterator[str]:
     """Yield how much is missing of what is not complete."""
     if isinstance(source, Sweep):
-        statuses = source.rows.column("status").to_pylist()
-        if left := sum(status != COMPLETE for status in statuses):
-            yield f"{source.folder}: {left} of {len(statuses)} points are not complete"
+        yield from points_missing([source.folder])
     elif (status := source.manifest["status"]) != COMPLETE:
         hours = source.manifest["simulated_s"] / 3600
         yield (f"{source.folder}: the run is {status}: this is what it had done by {hours:.2f} h")

@@ -22,13 +22,13 @@ from learning.methods.own_learning import OwnLearning
 from learning.metrics import Score, is_share
 from learning.own.code import RunningCode, files_of
 from learning.own.raised import ANYTHING
+from learning.own.replies import key_of
 from learning.own.unrepeatable import unrepeatable
 from learning.requests import UpdatesUsed, Used
 from learning.requests.cluster import Cluster, Measure, Receipt
 from learning.requests.facts import Cause, Note, update_refused
 from learning.requests.payload import Payload
 from learning.requests.request import Request
-from learning.values.replies import key_of
 from sim.engine.evaluation import TAKEN
 from sim.fly import trees
 from sim.fly.memories import frozen, thawed

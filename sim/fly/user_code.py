@@ -23,7 +23,7 @@ import numpy as np
 from learning.own.code import packages_of, running_code_digest
 from learning.own.imports import import_own
 from learning.own.raised import ANYTHING, is_own
-from learning.values.replies import key_of
+from learning.own.replies import key_of
 from sim.errors import custom_line
 
 MOST_EXAMPLES = 2**53

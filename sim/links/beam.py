@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, Line, Link, LinkCurve, weakest
+from sim.facts.directions import Way
 from sim.links.sharing import RateSegment, everywhere
 from statements.arrays import Floats, Ints, Mask
 
@@ -135,6 +136,11 @@ class DeviceLinks:
     to_client: Beam | None = None
     doppler_hz: tuple[float, float] = (np.nan, np.nan)
     range_m: Callable[[Floats], Floats] | None = None
+
+    @property
+    def beams(self) -> tuple[tuple[Way, Beam | None], ...]:
+        """The beam each way; None for one that is neglected."""
+        return (Way.TO_SERVER, self.to_server), (Way.TO_CLIENT, self.to_client)
 
     def delay_s(self, time_s: Floats) -> Floats:
         """Seconds that a signal travels between each device and the satellite at its time (K,)."""

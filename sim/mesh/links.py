@@ -51,28 +51,20 @@ class MeshLink(ServiceLink):
         replies: list[Reply] = []
         able = True
         for step in steps:
-            asked = able and (step.who is None or bool(step.who[0]))
-            if isinstance(step, Train):
-                if asked:
-                    work = yield from self._train(step)
-                    never = work.end_s[0] == math.inf  # for want of charge
-                    able = not (work.excluded[0] or never)
-                else:
-                    work = _no_work()
+            if not (able and (step.who is None or bool(step.who[0]))):
+                replies.append(_not_taken(step, 1))
+            elif isinstance(step, Train):
+                # Nothing cuts the rounds short: there is no contact in which they have to end.
+                [work] = yield from super().chain([replace(step, partial=False)])
+                assert isinstance(work, Work)  # which a training is replied
+                never = work.end_s[0] == math.inf  # for want of charge
+                able = not (work.excluded[0] or never)
                 replies.append(work)
-                continue
-            if not asked:
-                replies.append(_not_sent(step, Reason.NONE))
-                continue
-            receipt = yield from self._carry(step)
-            able = bool(receipt.done[0])
-            replies.append(receipt)
+            else:
+                receipt = yield from self._carry(step)
+                able = bool(receipt.done[0])
+                replies.append(receipt)
         return replies
-
-    def _train(self, step: Train) -> Generator[simpy.Event, Any, Work]:
-        # Nothing cuts the rounds short: there is no contact in which they have to end.
-        whole = replace(step, partial=False) if step.partial else step
-        return (yield from super().chain([whole]))[0]  # type: ignore[return-value]
 
     def _carry(self, step: Upload | Download) -> Generator[simpy.Event, Any, Receipt]:
         clock = self.endpoint.clock
@@ -83,7 +75,7 @@ class MeshLink(ServiceLink):
             self.endpoint.cluster.name, way_of(step), step.payload
         )
         if carried is None:
-            return _not_sent(step, Reason.NO_ROUTE)
+            return _not_sent(step, 1, Reason.NO_ROUTE)
         self._sessions.mark_used()
         return Receipt(
             np.ones(1, bool),
@@ -95,16 +87,18 @@ class MeshLink(ServiceLink):
         )
 
 
-def _no_work() -> Work:
-    """Of a satellite that takes no part in a training."""
-    return Work(np.zeros(1, np.int64), np.full(1, math.inf), np.zeros(1, bool))
+def _not_taken(step: Step, k: int, reason: Reason = Reason.NONE) -> Reply:
+    """Return the reply of a step in which none of so many devices takes part."""
+    if isinstance(step, Train):
+        return Work(np.zeros(k, np.int64), np.full(k, math.inf), np.zeros(k, bool))
+    return _not_sent(step, k, reason)
 
 
-def _not_sent(step: Upload | Download, reason: Reason) -> Receipt:
-    """Of a transfer of which nothing has moved."""
-    size = np.full(1, step.payload.bytes, float)
+def _not_sent(step: Upload | Download, k: int, reason: Reason) -> Receipt:
+    """Return the reply of a transfer of which nothing has moved, for so many devices."""
+    size = np.full(k, step.payload.bytes, float)
     return Receipt(
-        np.zeros(1, bool), np.full(1, math.inf), np.zeros(1), size, reason, np.zeros(1, bool)
+        np.zeros(k, bool), np.full(k, math.inf), np.zeros(k), size, reason, np.zeros(k, bool)
     )
 
 
@@ -149,11 +143,12 @@ class AccessLink(ServiceLink):
             uploads = any(isinstance(step, Upload) for step in steps)
             session = self._best(first, self._sessions.planned if uploads else self._passes)
             if session is None:
-                self._lose(first)
-                return [self._not_sent(step) for step in steps]
+                size = float(np.max(self._left(first)))
+                self._mesh.lose(self._message(way_of(first), first.payload, size))
+                return self._nothing(steps)
         held_s, numbers = self._bring(steps, session)
         if math.inf in held_s:
-            return [self._not_sent(step) for step in steps]
+            return self._nothing(steps)
         if session is not None and session.start_s > clock.now:
             yield clock.at(session.start_s)
         chain = Chain(steps, session, clock.now, self.endpoint.rules.closing, held_s)
@@ -270,11 +265,6 @@ class AccessLink(ServiceLink):
         sent = Payload(payload.name, size, version, payload.tensors)
         return MeshMessage(self._mesh.next_number(), self.endpoint.cluster.name, way, sent)
 
-    def _lose(self, step: Upload | Download) -> None:
-        """Tell of a payload that no session brings."""
-        size = float(np.max(self._left(step)))
-        self._mesh.lose(self._message(way_of(step), step.payload, size))
-
     def _number(self, chain: Chain, numbers: Sequence[int]) -> None:
         """Give each transfer of a chain the numbers of its messages: downloads share one."""
         for leg, number in zip(chain.legs, numbers, strict=True):
@@ -369,16 +359,9 @@ class AccessLink(ServiceLink):
             given_up=given_up,
         )
 
-    def _not_sent(self, step: Step) -> Reply:
-        """The reply of a step of a chain in which nobody takes part."""
-        k = self.endpoint.cluster.devices
-        nobody = np.zeros(k, bool)
-        if isinstance(step, Train):
-            return Work(np.zeros(k, np.int64), np.full(k, math.inf), nobody)
-        left = np.full(k, step.payload.bytes, float)
-        return Receipt(
-            nobody, np.full(k, math.inf), np.zeros(k), left, Reason.NO_ROUTE, nobody.copy()
-        )
+    def _nothing(self, steps: Sequence[Step]) -> list[Reply]:
+        """Return the replies of a chain in which nobody takes part."""
+        return [_not_taken(s, self.endpoint.cluster.devices, Reason.NO_ROUTE) for s in steps]
 
 
 class _Whole(NamedTuple):

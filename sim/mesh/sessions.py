@@ -214,7 +214,7 @@ class _Search:
 
         Those are not among the ``linked`` ones.
         """
-        latest = self._latest(one.gateway, rise_s, linked)
+        latest = self._latest(rise_s, linked)
         missing = []
         for satellite in range(self._many):
             if satellite in linked:
@@ -232,7 +232,7 @@ class _Search:
 
         That is from a time on at which they are ``missing``: they are not linked to it.
         """
-        latest = self._latest(one.gateway, one.end_s, {one.gateway})
+        latest = self._latest(one.end_s, {one.gateway})
         for satellite in missing:
             if latest.get(satellite, (-inf, -inf))[0] <= from_s:
                 continue
@@ -265,13 +265,11 @@ class _Search:
             for other in others if idle else ():
                 self._add_late(other, over.end_s, idle)
 
-    def _latest(
-        self, gateway: int, by_s: float, linked: AbstractSet[int]
-    ) -> dict[int, tuple[float, float]]:
-        """Return when messages have to set off at the latest that are at a satellite by a time.
+    def _latest(self, by_s: float, linked: AbstractSet[int]) -> dict[int, tuple[float, float]]:
+        """Return when messages have to set off at the latest that are at one of some by a time.
 
-        Behind that, when the first of their links opens. Satellites that are known to be ``linked``
-        to it at that time may wait for it.
+        Behind that, when the first of their links opens. The satellites to which they go are
+        ``linked`` at that time, and may wait for it.
         """
         latest: dict[int, tuple[float, float]] = {}
         ahead = [(-by_s, node, by_s) for node in linked]

@@ -72,7 +72,6 @@ class Endpoint:
         self.clock = clock
         self.devices = devices
         self.rules = rules
-        self.topology = shared.topology
         self.facts = shared.facts
         self.log = shared.log
         self.books = shared.books

@@ -1,7 +1,7 @@
 """A page of a report: a template filled in, as one HTML file that fetches nothing."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,7 +41,6 @@ class Page:
     title: str
     subtitle: str
     context: Mapping[str, Any]
-    notices: Sequence[str] = ()
 
 
 @dataclass
@@ -87,7 +86,6 @@ def html(page: Page, figures: Figures) -> str:
         "kind": page.kind,
         "title": page.title,
         "subtitle": page.subtitle,
-        "notices": page.notices,
         "mark": MARK,
         "style": style,
         "policy": lambda: content_policy([style], list(shown.scripts.values())),

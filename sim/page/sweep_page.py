@@ -1,6 +1,5 @@
 """The page of a sweep."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from sim.analysis.groups import Group
@@ -14,10 +13,9 @@ from sim.page.comparison_page import subtitle_of
 from sim.page.page import Page
 from sim.page.sweep_figures import SMALL, drawings
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.axis import OverNumbers, Row
+from sim.sweep.axis import OverNumbers
 from sim.sweep.axis_table import rows_shown
 from sim.sweep.compared import compared
-from sim.sweep.rows import MISSING
 from sim.sweep.text import failures_text, sha256_text
 
 
@@ -58,7 +56,6 @@ def page_of(sweep: Sweep) -> Page:
             "failed": failures_text(sweep.rows, sweep.keys),
             "asked": asked(sweep),
         },
-        notices=notices(every),
     )
 
 
@@ -72,21 +69,6 @@ def _over(numbers: OverNumbers | None) -> str:
         for axis in numbers.axes
     )
     return f": {'; '.join(each)}"
-
-
-def notices(rows: Sequence[Row]) -> list[str]:
-    """Return what a reader has to know first: that not all points are complete."""
-    ended = [row["status"] for row in rows if row["status"] != MISSING]
-    complete = ended.count(COMPLETE)
-    if len(ended) < len(rows):
-        failed = len(ended) - complete
-        more = f", {failed} failed" if failed else ""
-        return [
-            f"This sweep is not finished: {complete} of {len(rows)} points are complete{more}. "
-            "What follows is of these."
-        ]
-    missing = len(rows) - complete
-    return [f"{missing} of {len(rows)} points are not complete."] if missing else []
 
 
 def _reading(numbers: OverNumbers) -> str:

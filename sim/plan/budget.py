@@ -15,7 +15,6 @@ import channel
 import orbit
 from scenarios import Scenario
 from sim.errors import InputError
-from sim.facts.directions import Way
 from sim.formatting import counted, legend_of, listed
 from sim.links.beam import Radio
 from sim.links.constant_links import PAPER_ALTITUDE_M
@@ -346,11 +345,9 @@ def one_pass(world: World, number: int) -> Budget:
     radios = ground_radios(world)
     ground = GroundPlace(site, [site], mask_deg, radios[place])
     flown = Pass(satellite, ground, rise_s, set_s, nearest_km, channel.CLEAR_PATH)
-    links = LinkTable([flown], served.start).links(0)
-    beams = {Way.TO_SERVER: links.to_server, Way.TO_CLIENT: links.to_client}
     curves = {
         served.topology.direction(way): beam.curve
-        for way, beam in beams.items()
+        for way, beam in LinkTable([flown], served.start).links(0).beams
         if beam is not None
     }
     directions = _directions(world, place)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from learning.requests.cluster import Cluster
 from orbit.windows import groups
 from sim.facts.directions import Way
-from sim.links.beam import DeviceLinks, served_bits
+from sim.links.beam import DeviceLinks, PassFigures, served_bits
 from sim.links.session_beam import SessionBeam
-from sim.plan.link_source import LinkSource
 from statements.arrays import Floats, Ints, Mask
 
 
@@ -153,6 +152,18 @@ class PlannedSession:
         self.__dict__.pop("to_client", None)
         for contact in self.contacts:
             contact.close()
+
+
+class LinkSource(Protocol):
+    """Gives the links of contacts by their numbers in a plan."""
+
+    def links(self, number: int) -> DeviceLinks:
+        """Return the links of a contact, made anew."""
+        ...
+
+    def figures(self, numbers: Ints) -> PassFigures:
+        """Return the figures of contacts (N,); links are made for that where they need be."""
+        ...
 
 
 class ContactEnd(NamedTuple):

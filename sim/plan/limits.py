@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scenarios.faults import PlannedOutage
-from sim.facts.directions import Way
 from sim.facts.plan import Operations
 from sim.plan.feeder import feeder_plan
 from sim.plan.operations import (
@@ -206,8 +205,7 @@ def _carried(world: World, worlds: Sequence[World], find: Find) -> list[Carried]
     for number in np.argsort(every.windows.rise_s, kind="stable").tolist():
         if number not in users:
             continue
-        both = links.links(number)
-        for way, beam in ((Way.TO_SERVER, both.to_server), (Way.TO_CLIENT, both.to_client)):
+        for way, beam in links.links(number).beams:
             column = 0 if is_down(world.topology, way) else 1
             for span_s, places in users[number].items():
                 bits = nan if beam is None else float(beam.saturated_bits(np.array(span_s))[0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
@@ -32,23 +31,12 @@ from sim.links.constant_links import (
 )
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.plan_links import PlanLinks
+from sim.plan.contacts import LinkSource
 from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
 from sim.world.sites import distances_km
 from sim.world.world import World
 from statements.arrays import Floats, Ints
-
-
-class LinkSource(Protocol):
-    """Gives the links of contacts by their numbers in a plan."""
-
-    def links(self, number: int) -> DeviceLinks:
-        """Return the links of a contact, made anew."""
-        ...
-
-    def figures(self, numbers: Ints) -> PassFigures:
-        """Return the figures of contacts (N,); links are made for that where they need be."""
-        ...
 
 
 def link_source(

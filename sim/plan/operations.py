@@ -195,9 +195,8 @@ def carried_in(plan: Plan) -> Carried:
     pieces: list[_Piece] = []
     neglected = set[str]()
     for contact in served_in_order(plan):
-        links = contact.links
         cuts_s = _days(contact.start_s, contact.end_s)
-        for way, beam in ((Way.TO_SERVER, links.to_server), (Way.TO_CLIENT, links.to_client)):
+        for way, beam in contact.links.beams:
             down = is_down(plan.topology, way)
             if beam is None:
                 neglected.add("down" if down else "up")
@@ -205,7 +204,6 @@ def carried_in(plan: Plan) -> Carried:
             for begin_s, bits in zip(cuts_s[:-1], beam.saturated_bits(cuts_s), strict=True):
                 day = int(begin_s // DAY_S)
                 pieces.append(_Piece(contact.contact_id, day, down, float(bits)))
-        contact.close()
     return Carried.of(pieces, frozenset(neglected))
 
 

@@ -13,11 +13,11 @@ import orbit
 from learning.requests.cluster import Cluster
 from sim.devices.faults import Faults, faults_of
 from sim.links.beam import Radios
-from sim.plan.contacts import ContactColumns
+from sim.plan.contacts import ContactColumns, LinkSource
 from sim.plan.feeder import FeederPlan, feeder_plan
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
-from sim.plan.link_source import LinkSource, link_source
+from sim.plan.link_source import link_source
 from sim.plan.radios import ground_radios
 from sim.plan.service import ServedPasses, served_passes
 from sim.plan.sessions import PlannedSessions, in_parts, sessions_of

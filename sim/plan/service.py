@@ -16,6 +16,7 @@ from sim.plan.outage_cuts import Look, cut, cut_at
 from sim.plan.passes import WorldPasses, feeder_passes_of, passes_of
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
+from sim.world.topology import Topology
 from sim.world.world import World
 from statements.arrays import Floats, Ints
 
@@ -177,7 +178,7 @@ def _served(
         sessions=session_numbers(
             windows,
             service,
-            None if passes_alone else _session_gap_s(source, in_orbit=passes.topology.in_orbit),
+            joins=not passes_alone and _joins_services(source, passes.topology),
         ),
         constellation=passes.topology.in_orbit or passes_alone or source.serving == "any",
         at_a_time=(
@@ -186,11 +187,11 @@ def _served(
     )
 
 
-def _session_gap_s(source: Any, *, in_orbit: bool) -> float | None:
-    """Return the longest gap within a session; None where each contact is one."""
-    default = source.session is None if in_orbit else source.serving == "single"
-    each_contact = source.session == "contact" or default
-    return None if each_contact else 0.0
+def _joins_services(source: Any, topology: Topology) -> bool:
+    """Whether services that follow each other without a gap are one session."""
+    if topology.in_orbit and source.session is None:
+        return False
+    return source.session != "contact" and (topology.in_orbit or source.serving != "single")
 
 
 def _until(service: orbit.Service, end_s: float) -> orbit.Service:
@@ -235,19 +236,17 @@ def one_at_a_time(windows: orbit.ContactWindows, service: orbit.Service) -> orbi
     return replace(service, served=~np.isnan(starts_s), start_s=starts_s, end_s=ends_s)
 
 
-def session_numbers(
-    windows: orbit.ContactWindows, service: orbit.Service, gap_s: float | None
-) -> Ints:
+def session_numbers(windows: orbit.ContactWindows, service: orbit.Service, *, joins: bool) -> Ints:
     """Number the sessions of each client from 0; -1 for windows that were not served.
 
-    A session is a client's services whose gaps are at most ``gap_s`` (None: every service is one).
+    A session is one service, or ``joins`` those that follow each other without a gap.
     """
     numbers = np.full(len(windows), -1, dtype=np.int64)
     for of_client in groups(windows.site):
         services = of_client[service.served[of_client]]
         services = services[np.argsort(service.start_s[services], kind="stable")]
         gaps_s = service.start_s[services][1:] - np.maximum.accumulate(service.end_s[services])[:-1]
-        parted = np.ones(len(gaps_s), dtype=bool) if gap_s is None else gaps_s > gap_s
+        parted = (gaps_s > 0.0) | (not joins)
         numbers[services] = np.append(0, np.cumsum(parted))[: len(services)]
     return numbers
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sim.facts.directions import Way
-from sim.links.beam import DeviceLinks, served_bits
+from sim.links.beam import served_bits
 from sim.plan.contacts import PlannedContact
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
@@ -114,11 +114,9 @@ def link_volumes(plan: Plan, edges: Edges = uncut) -> LinkVolumes:
     pieces: list[Piece] = []
     neglected: set[str] = set()
     for contact in served_in_order(plan):
-        both = contact.links
-        pieces += _of_contact(plan, contact, both, edges)
-        if both.to_client is None:
+        pieces += _of_contact(plan, contact, edges)
+        if contact.links.to_client is None:
             neglected.add(plan.topology.direction(Way.TO_CLIENT))
-        contact.close()
     if plan.isls is not None:
         pieces += _of_isls(plan.isls, plan.contacts.flyers.names, edges)
     if plan.feeder is not None:
@@ -164,11 +162,15 @@ def session_volumes(plan: Plan) -> list[SessionVolume]:
 
 
 def served_in_order(plan: Plan) -> Iterator[PlannedContact]:
-    """Yield the contacts that are served by their start: links are made together with the next."""
+    """Yield the contacts that are served by their start, with links that are let go behind each.
+
+    They are made together with the next.
+    """
     of_clients = [plan.contacts.services(cluster.name) for cluster in plan.clusters]
     numbers = np.concatenate([*of_clients, np.zeros(0, np.int64)])
     for number in numbers[np.argsort(plan.contacts.start_s[numbers], kind="stable")].tolist():
         yield plan.contacts[number]
+        plan.contacts[number].close()
 
 
 def client_and_server(plan: Plan, number: int) -> tuple[int, int]:
@@ -194,24 +196,22 @@ def _of_session(client: str, sessions: PlannedSessions, place: int) -> SessionVo
     )
 
 
-def _of_contact(
-    plan: Plan, contact: PlannedContact, links: DeviceLinks, edges: Edges
-) -> Iterator[Piece]:
+def _of_contact(plan: Plan, contact: PlannedContact, edges: Edges) -> Iterator[Piece]:
     """Yield the pieces of a contact in both directions."""
     cuts = edges(contact.start_s, contact.end_s)
     if not len(cuts):
         return
     client, server = client_and_server(plan, contact.contact_id)
     delays_s: dict[int, list[float]] = {}
-    for way, ends in ((Way.TO_SERVER, (client, server)), (Way.TO_CLIENT, (server, client))):
-        beam = links.to_server if way is Way.TO_SERVER else links.to_client
+    for way, beam in contact.links.beams:
         if beam is None:
             continue
+        ends = (client, server) if way is Way.TO_SERVER else (server, client)
         device = int(served_bits(beam.curve, contact.start_s, contact.end_s).argmin())
         if device not in delays_s:
             delays_s[device] = _longest(
                 [
-                    float(links.delay_s(np.full(len(beam.curve.time_s), time_s))[device])
+                    float(contact.links.delay_s(np.full(len(beam.curve.time_s), time_s))[device])
                     for time_s in _with_middles(cuts)
                 ]
             )

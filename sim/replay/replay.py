@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from matplotlib.axes import Axes
-
 from sim.analysis.critical_path import Run
 from sim.analysis.notebook import frame
 from sim.draw.colours import properties
@@ -17,7 +15,6 @@ from sim.formatting import duration, filled
 from sim.replay.batteries import held_by
 from sim.replay.content_policy import content_policy
 from sim.replay.scene import scene
-from sim.replay.still import still
 
 PAGE_STYLE = """body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }
 h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
@@ -104,15 +101,6 @@ class Replay:
             "block": self.block(),
         }
         return filled("sim.replay", "templates", "page.html", values, html=True)
-
-    def still(self, minute: float, axes: Axes | None = None) -> Axes:
-        """Draw a ``minute`` of the first run as a map: satellites, night, and who is served.
-
-        Returns matplotlib axes, some of its own unless ``axes`` are given, which show themselves in
-        a notebook; ``axes.figure.savefig("still.svg")`` writes a file for a paper. Raises
-        InputError for a run without orbits, and for a minute that it does not have.
-        """
-        return still(next(iter(self.runs.values())), minute, axes)
 
     def _repr_html_(self) -> str:
         """Return the page in a frame."""

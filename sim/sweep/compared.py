@@ -31,7 +31,7 @@ from sim.sweep.axis_table import screen
 from sim.sweep.axis_text import headline
 from sim.sweep.axis_text import notes as axis_notes
 from sim.sweep.folder import Sweep
-from sim.sweep.rows import NO_CONTACT, combinations_in, missing_status, said_of
+from sim.sweep.rows import NO_CONTACT, combinations_in, how_complete, missing_status, said_of
 from statements import Code, Other, Remedy
 
 MORE_SEEDS: Remedy = Other(said="add --replications 5")
@@ -139,8 +139,8 @@ def compared_rows(
         title, notes = headline(numbers), [*axis_notes(numbers)]
     elif not title:
         title = f"{counted(len(done), 'complete point')}, and nothing to compare"
-    if len(done) < len(rows):
-        notes.append(f"{len(done)} of {len(rows)} points are complete.")
+    if lacking_points := how_complete([row["status"] for row in rows]):
+        notes.append(f"{lacking_points}.")
     notes += [
         f"By {key}, all else equal: {own.headline}." for key, own in by_key.items() if own.headline
     ]

@@ -28,7 +28,14 @@ from sim.files import check_out, check_within, from_here, written
 from sim.formatting import as_yaml
 from sim.sweep.claims import CLAIMS, link_new
 from sim.sweep.point import Outcome, Point
-from sim.sweep.rows import MISSING, outcome_in, outcomes_of, rows_table, sweep_sha256
+from sim.sweep.rows import (
+    MISSING,
+    how_complete,
+    outcome_in,
+    outcomes_of,
+    rows_table,
+    sweep_sha256,
+)
 from sim.sweep.trial import LOG
 from sim.trace.parquet import described, read_groups
 from statements import Code, Other
@@ -140,9 +147,8 @@ def _ended_since(place: Path, digests: Iterable[str]) -> dict[str, Outcome]:
 def points_missing(folders: Iterable[Path]) -> Iterator[str]:
     """Yield a sentence for each sweep that lacks points."""
     for place in filter(is_sweep, folders):
-        statuses = read_sweep(place).rows.column("status").to_pylist()
-        if left := sum(status != COMPLETE for status in statuses):
-            yield f"{left} of {len(statuses)} points of {place.name} are not complete."
+        if lacking := how_complete(read_sweep(place).rows.column("status").to_pylist()):
+            yield f"{place}: {lacking}"
 
 
 def run_folders(places: Iterable[Path]) -> list[Path]:

@@ -204,6 +204,12 @@ def said_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
     return said
 
 
+def how_complete(statuses: Sequence[str]) -> str:
+    """Say how many points are complete, by their statuses; empty where all are."""
+    done = statuses.count(COMPLETE)
+    return f"{done} of {len(statuses)} points are complete" if done < len(statuses) else ""
+
+
 def combinations_in(
     rows: Sequence[Mapping[str, Any]], keys: Sequence[str]
 ) -> list[list[Mapping[str, Any]]]:

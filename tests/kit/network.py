@@ -36,7 +36,7 @@ __getattr__ = late(
         "sim.mesh.book": "Book Carrier ContactGraph",
         "sim.mesh.contacts": "ContactPlan Contacts Curve Hop Rates Route",
         "sim.mesh.hops": "HopKinds HopsUnderWay MeshMessage",
-        "sim.mesh.reach": "MeshReach",
+        "sim.mesh.messages": "MeshReach",
         "sim.mesh.timetable": "MeshTimetable",
         "sim.network.books": "Books Ledger LedgerEntry PayloadKey",
         "sim.network.edges": "Edges",

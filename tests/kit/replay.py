@@ -25,7 +25,6 @@ __getattr__ = late(
         "sim.replay.orbits": "MOST_OFF_DEG apart_deg arcs_of numbers_of",
         "sim.replay.packing": "packed steps",
         "sim.replay.scene": "scene scenes=. share_sky",
-        "sim.replay.still": "sun_below_deg",
         "sim.replay.traffic": "traffic=.",
     },
 )

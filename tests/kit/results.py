@@ -27,7 +27,7 @@ __getattr__ = late(
         "sim.cli.new": "write_scenario",
         "sim.cli.progress": "Progress",
         "sim.advice.training": "missing_data",
-        "sim.execution.result": "compare spent_text",
+        "sim.execution.result": "compare",
         "sim.export.ephemerides": "ephemerides",
         "sim.export.formats": "export",
         "sim.export.lanes": "MARKS lanes_of",

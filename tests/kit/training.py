@@ -35,9 +35,9 @@ __getattr__ = late(
         "learning.nmoe.training.answers": "answers=.",
         "learning.nmoe.training.experts": "experts=.",
         "learning.nmoe.training.extractor": "extractor=. shared=estimated view",
-        "learning.nmoe.training.extractor_training": "CorrelationShare Descent ExtractorLoss",
+        "learning.nmoe.options": "CorrelationShare Descent ExtractorLoss",
         "learning.nmoe.training.gates": "gates=. reach_of route",
-        "learning.training.recipe": "LocalRounds Recipe TrainedPart Weighing",
+        "learning.training.recipe": "LocalRounds TrainedPart Weighing",
         "learning.training.sgd": "rows_of_round sgd=.",
         "learning.training.start": (
             "build_task fit gate_loss loss_of_origin origin_loss start_model"

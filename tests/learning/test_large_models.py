@@ -145,7 +145,9 @@ def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(fol
             state = DeviceState.load(learner, learner.start(), None, "a", who, EXPERTS, none)
             ends.append(
                 learner.force(
-                    state.train(LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=True))
+                    state.train(
+                        LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=True)
+                    ).whole
                 )
             )
     for number, end in enumerate(ends):

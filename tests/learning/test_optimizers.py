@@ -8,7 +8,7 @@ import torch
 
 from learning import Learner
 from tests.kit import learning as kit
-from tests.kit.training import LocalRounds, Recipe, TrainedPart, rows_of_round, sgd
+from tests.kit.training import LocalRounds, TrainedPart, rows_of_round, sgd
 
 RATE = 0.02
 DECAY = {"weight_decay": 0.1}
@@ -138,7 +138,7 @@ def tiny(loss, together):
             loss,
             together,
         ),
-        Recipe(1.0, steps_per_round=2, batch_size=3),
+        kit.Training(step_size=1.0, steps_per_round=2, batch_size=3),
         [1, 1],
         [0, 0],
     )

@@ -137,8 +137,8 @@ def test_a_site_that_loses_its_satellite_goes_on_with_the_next():
     service = orbit.serve(windows)
     np.testing.assert_array_equal(service.start_s, [0, 10, np.nan, 40])
     assert (service.waited_s == 0).all()
-    for gap_s, numbers in ((0.0, [0, 0, -1, 1]), (10.0, [0, 0, -1, 0]), (None, [0, 1, -1, 2])):
-        assert session_numbers(windows, service, gap_s).tolist() == numbers
+    for joins, numbers in ((True, [0, 0, -1, 1]), (False, [0, 1, -1, 2])):
+        assert session_numbers(windows, service, joins=joins).tolist() == numbers
 
 
 def test_a_beam_acquires_before_the_first_bit():

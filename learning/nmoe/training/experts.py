@@ -15,7 +15,7 @@ from learning.models.moe import Expert
 from learning.models.stacked import Tensors
 from learning.nmoe.training.extractor import EXTRACTOR, extractor_in, pretext
 from learning.settings import ModelConfig
-from learning.training.sgd import Problem, draw_of, train
+from learning.training.sgd import Problem, draw_of, plain_sgd, train
 from learning.training.task import Samples, Task, in_batches, pool
 
 
@@ -51,8 +51,8 @@ def train_experts(
 
     draw = draw_of(task, cluster, cached["features"], labels)
     problem = Problem(draw, loss, together=True)
-    recipe = task.recipe.by_sgd(task.recipe.step_size)
-    return train(drawn_experts(task, cluster), problem, recipe, rounds, first_round).tensors
+    how = plain_sgd(task.config, task.config.step_size)
+    return train(drawn_experts(task, cluster), problem, how, rounds, first_round).tensors
 
 
 # Features of samples from the frozen extractor, and the outputs of all experts on them.

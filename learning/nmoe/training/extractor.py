@@ -15,8 +15,8 @@ from torch.nn import functional
 from learning.data.samples import InputSpec
 from learning.models.build import initialise
 from learning.nmoe.models import Pretext
+from learning.nmoe.options import CorrelationShare, Descent, ExtractorLoss
 from learning.nmoe.shapes import VIEWS
-from learning.nmoe.training.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.rng import stream
 from learning.settings import ModelConfig
 from learning.training.recipe import LocalRounds
@@ -27,6 +27,7 @@ from learning.training.sgd import (
     Problem,
     Rounds,
     draw_of,
+    plain_sgd,
     rows_of_round,
     train,
 )
@@ -134,9 +135,9 @@ def train_extractor(
     else:
         draw = _views_of(task, local.cluster)
     problem = Problem(draw, _loss(task, objective), task.traits.batched, frozen)
-    step_size = task.recipe.step_size * objective.step_size_ratio
-    recipe = task.recipe.by_sgd(step_size, descent.momentum, descent.largest_gradient)
-    return train(stacked, problem, recipe, local.rounds, local.first_round).tensors
+    step_size = task.config.step_size * objective.step_size_ratio
+    how = plain_sgd(task.config, step_size, descent.momentum, descent.largest_gradient)
+    return train(stacked, problem, how, local.rounds, local.first_round).tensors
 
 
 def _views_of(task: Task, cluster: str) -> Draw:

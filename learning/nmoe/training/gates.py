@@ -16,14 +16,14 @@ from torch.nn import functional
 from learning.models.moe import Gate, Residency, Routing
 from learning.models.stacked import Tensors
 from learning.nmoe.models import answer, losses, mixed
+from learning.nmoe.options import Descent
 from learning.nmoe.training.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.nmoe.training.extractor import extractor_in
-from learning.nmoe.training.extractor_training import Descent
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.settings import ModelConfig
 from learning.training.local import barred
-from learning.training.sgd import Batch, Problem, Rounds, draw_of, train
+from learning.training.sgd import Batch, Problem, Rounds, draw_of, plain_sgd, train
 from learning.training.task import Task, pool
 
 GATE = "gate.0."
@@ -95,8 +95,8 @@ def train_gates(
     labels = task.shards[cluster].samples.y
     draw = draw_of(task, cluster, known["features"], known["outputs"], labels)
     problem = Problem(draw, loss, together=True)
-    recipe = task.recipe.by_sgd(task.recipe.step_size * task.recipe.gate_step_size_ratio)
-    return train(gates, problem, recipe, rounds, first_round).tensors
+    how = plain_sgd(task.config, task.config.step_size * task.config.gate_step_size_ratio)
+    return train(gates, problem, how, rounds, first_round).tensors
 
 
 # Routing of a client's samples: by its gate, to its own expert, or at random.
@@ -201,8 +201,8 @@ def central(task: Task, *, rounds: int, descent: Descent) -> dict[str, Tensor]:
     one = {name: tensor.unsqueeze(0) for name, tensor in begin.flat().items()}
     gates = Mixture({}, {}, begin.gate).flat()
     problem = Problem(draw, loss, together=False, gates=gates)
-    recipe = task.recipe.by_sgd(config.step_size, descent.momentum, descent.largest_gradient)
-    trained = train(one, problem, recipe, [rounds], [0]).tensors
+    how = plain_sgd(config, config.step_size, descent.momentum, descent.largest_gradient)
+    trained = train(one, problem, how, [rounds], [0]).tensors
     return {name: tensor.squeeze(0) for name, tensor in trained.items()}
 
 

@@ -22,8 +22,8 @@ import numpy as np
 
 from learning.own.code import RunningCode, files_of, running_code_digest
 from learning.own.raised import ANYTHING
+from learning.own.replies import Replies, key_of
 from learning.own.unrepeatable import parsed, unrepeatable
-from learning.values.replies import Replies, key_of
 from sim.errors import custom_line
 from sim.fly import trees
 from sim.fly.flower.library import RUN_ID, prepare

@@ -287,7 +287,7 @@ local               0.840  ·····●●··············  behind
                       (GB)
 one-model-per-city   1.96
 EMS-FL               1.93
-local                0.00*
+local                  0*
 synchronous          3.70
 ● a seed   * best   p values and all figures: --all"""
 

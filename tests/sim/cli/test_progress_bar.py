@@ -31,7 +31,9 @@ def test_a_terminal_shows_time_cycle_rounds_and_rest(leomix, tmp_path, monkeypat
     on_a_terminal(monkeypatch)
     monkeypatch.chdir(tmp_path)
     said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", leomix(*RUN).err)
-    told = r"(\d+\.\d\d) of 40 days, cycle \d+, \d+ rounds?, about \S+ \w+ left at \S+ m?s a round"
+    told = (
+        r"(\d+\.\d\d) of 40 days, cycle \d+, \d+ rounds?, about \S+ \w+ left\s+at \S+ m?s a round"
+    )
     days = [float(day) for day in re.findall(told, said)]
     assert days == sorted(days)
     assert any(0.0 < day < 40.0 for day in days)

@@ -106,26 +106,8 @@ def test_the_map_has_the_satellites_at_the_minute_that_is_asked_for(run):
 def test_the_page_speaks_of_satellites_and_stations(run, tmp_path):
     text = report([run.folder], tmp_path / "page.html").read_text()
     body = re.sub(r"<(style|script|pre).*?</\1>", "", text, flags=re.DOTALL)
-    assert "10 satellites as clients of 3 stations ran fedavg-sat" in body
     assert "How long each round lasted" in body
     assert not re.search(r"\b(clusters?|beam|devices? of|device 0)\b", body)
-
-
-def test_the_page_has_the_map_of_the_minute_that_is_asked_for(run, tmp_path):
-    plain, early, later = (
-        report([run.folder], tmp_path / f"{minute}.html", minute).read_text()
-        for minute in (0.0, 30.0, 90.0)
-    )
-    assert '<section id="map"' not in plain
-    assert "Satellites in minute 90 of the run, and from where" in later
-    maps = [re.findall(r'<section id="map".*?</section>', t, re.DOTALL) for t in (early, later)]
-    assert [found.count("<use ") for [found] in maps] == [13, 13]  # satellites and stations
-    assert maps[0] != maps[1]
-    with pytest.raises(InputError, match="minute: got 721; the run has the minutes 0 to 720"):
-        report([run.folder], tmp_path / "late.html", 721.0)
-    with pytest.raises(InputError, match="only the report of one run has a map"):
-        report([run.folder] * 2 + [tmp_path], tmp_path / "two.html", 90.0)
-    assert not (tmp_path / "late.html").exists()
 
 
 def test_rounds_are_drawn_where_they_end(run):

@@ -91,8 +91,13 @@ def contrast(step, previous, *, mu, temperature):
     return mu * -(torch.stack(like) / temperature).log_softmax(0)[0].mean()
 
 
-def last(task, server, change):
-    return {n: server[n] + change[n] for n in change}
+def last(task, server, change, before, *, who):
+    """A device that sent nothing keeps the model that it had."""
+    made = {}
+    for n in change:
+        sent = torch.as_tensor(who).reshape(-1, *[1] * (change[n].ndim - 1))
+        made[n] = torch.where(sent, server[n] + change[n], before[n])
+    return made
 
 
 class Moon(learning.FedAvg):
@@ -112,8 +117,9 @@ class Moon(learning.FedAvg):
 
     def server_step(self, updates):
         for update, _ in updates:
-            change = learning.changes(self.learner, update)
-            self.previous[update.cluster] = self.learner.make(last, self.weights, change)
+            models = learning.changes(self.learner, update), self.previous[update.cluster]
+            made = self.learner.make(last, self.weights, *models, who=update.who)
+            self.previous[update.cluster] = made
         return super().server_step(updates)
 
 

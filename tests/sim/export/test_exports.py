@@ -195,7 +195,7 @@ def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path):
     }
     pq.write_table(pa.table(columns), tmp_path / "sweep.parquet")
     said = exported(leomix, tmp_path, "csv", tmp_path / "e")
-    assert said == f"{tmp_path}: 1 of 3 points are not complete\n"
+    assert said == f"{tmp_path}: 2 of 3 points are complete\n"
     rows = [
         ["a", "-30", "'=1+1", "complete"],
         ["b", "0", "", "complete"],

@@ -21,7 +21,6 @@ from tests.kit.replay import (
     Held,
     apart_deg,
     arcs_of,
-    data_behind,
     failures,
     flying_of,
     joined,
@@ -33,7 +32,6 @@ from tests.kit.replay import (
     skyfield_km,
     steps,
     straightened,
-    sun_below_deg,
     traffic,
 )
 from tests.kit.skies import DAY_S, FALLING, ISS, START, typed_in
@@ -347,45 +345,3 @@ def test_hops_between_satellites_are_found_by_name():
     found = traffic.hop_lanes({"transfers": rows}, ["a/1", "b", "c"])
     assert found.lane.tolist() == [0 * 3 + 1, 1 * 3 + 0]
     assert found.end_s.tolist() == [2.0, 5.0]
-
-
-def test_a_still_shows_the_night_and_who_is_served(runs):
-    run = runs.result("orbit-timing")
-    contact = run.contacts[run.contacts.served].iloc[3]
-    minute = (contact.service_start_s + contact.service_end_s) / 120
-    axes = run.replay().still(minute)
-    shown = data_behind(axes).to_pandas().set_index("line")
-    line = shown.loc[f"{contact.satellite} serves {contact.cluster}"]
-    own = orbit.circular_satellite("it", 600.0, 97.8, 0.0, 0.0, START_OF_RUN)
-    track = orbit.ground_track(own, START_OF_RUN, np.array([60 * minute]))
-    assert line.longitude_deg.iloc[1] == pytest.approx(track.longitude_deg[0], abs=1e-3)
-    assert line.latitude_deg.iloc[1] == pytest.approx(track.latitude_deg[0], abs=1e-3)
-    longitude_deg, latitude_deg = sun_below_deg(START_OF_RUN + timedelta(minutes=minute))
-    edge = shown.loc["edge of the night"]
-    cosine = cosine_between(edge.longitude_deg, edge.latitude_deg, longitude_deg, latitude_deg)
-    np.testing.assert_allclose(cosine, 0.0, atol=1e-9)
-    with pytest.raises(InputError, match="the run has no map"):
-        runs.result("slots").replay().still(1.0)
-
-
-def cosine_between(longitude_deg, latitude_deg, other_longitude_deg, other_latitude_deg):
-    one, other = np.radians(latitude_deg), np.radians(other_latitude_deg)
-    away = np.radians(longitude_deg - other_longitude_deg)
-    return np.sin(one) * np.sin(other) + np.cos(one) * np.cos(other) * np.cos(away)
-
-
-@pytest.mark.parametrize("days", [0, 100, 200, 300])
-def test_the_sun_is_where_a_low_satellite_enters_the_shadow(days):
-    start = START_OF_RUN + timedelta(days=days)
-    low = orbit.circular_satellite("low", 160.0, 60.0, 0.0, 0.0, start)
-    time_s = np.arange(0.0, 5400.0, 20.0)
-    longitude_deg, latitude_deg = sun_below_deg(start)
-    below = orbit.ground_track(low, start, time_s)
-    moved_deg = longitude_deg - time_s / 240  # the Earth turns by a degree in four minutes
-    height = cosine_between(below.longitude_deg, below.latitude_deg, moved_deg, latitude_deg)
-    limb = -np.sin(np.arccos(6378.1 / (6378.1 + 160.0)))
-    dark = orbit.eclipses([low], start, start + timedelta(seconds=5400))
-    inside = ((dark.enter_s[:, None] <= time_s) & (time_s < dark.leave_s[:, None])).any(axis=0)
-    clear = np.abs(height - limb) > 0.02
-    assert clear.mean() > 0.9
-    np.testing.assert_array_equal((height < limb)[clear], inside[clear])

@@ -1,4 +1,4 @@
-"""The page of the report in notebooks, and the still of its replay as a file."""
+"""The page of the report in notebooks, and maps of a minute that there are not."""
 
 import html
 import json
@@ -50,10 +50,10 @@ def test_a_comparison_of_folders_that_are_gone_shows_itself_as_text(runs, tmp_pa
     assert found._repr_html_() is None
 
 
-def test_a_still_is_refused_without_orbits_and_for_a_minute_that_is_none(runs):
+def test_a_map_is_refused_without_orbits_and_for_a_minute_that_is_none(runs):
     with pytest.raises(sim.InputError, match="has no map"):
-        runs.result("slots").replay().still(1.0)
+        runs.result("slots").plot.map(minute=1.0)
     with pytest.raises(sim.InputError, match="the minutes 0 to"):
-        runs.result("orbit-timing").replay().still(1e9)
+        runs.result("orbit-timing").plot.map(minute=1e9)
     with pytest.raises(sim.InputError, match="minute: got 'x'; give a number, from 0 to 2160"):
-        runs.result("orbit").replay().still("x")
+        runs.result("orbit").plot.map(minute="x")
