@@ -42,9 +42,8 @@ __getattr__ = late(
         "learning.training.start": (
             "build_task fit gate_loss loss_of_origin origin_loss start_model"
         ),
-        "learning.training.device_state": (
-            "Offer Parameter State device_state=. flatten map_tensors moved_in_state"
-        ),
+        "learning.training.device_state": "device_state=.",
+        "learning.training.state": "Offer Parameter State flatten map_tensors moved_in_state",
         "learning.training.task": "Task use_one_thread",
     },
 )
