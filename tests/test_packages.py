@@ -1,13 +1,11 @@
 """The packages from outside: cheap to open, complete, and no dearer in use than they need to be."""
 
 import inspect
-import re
 import subprocess
 import sys
 from configparser import ConfigParser
 from importlib import import_module
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pytest
 
@@ -161,16 +159,3 @@ def test_a_package_of_the_users_that_has_our_name_is_named(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"ImportError: import sim: comes from {place.parent}, not from leomix")
-
-
-WATCHED = re.compile(r'"((?:channel|learning|orbit|sim)[\w.]*:\w[\w.]*)"')
-
-
-def test_what_benchmarks_watch_is_there():
-    """By name, as what is timed is not called by them."""
-    scripts = Path(__file__).parent.joinpath("benchmarks").glob("*.py")
-    places = {place for path in scripts for place in WATCHED.findall(path.read_text())}
-    places = {place for place in places if "flower" not in place}  # needs an extra
-    assert len(places) > 20
-    for place in sorted(places):
-        resolve_name(place)

@@ -19,7 +19,7 @@ from learning.methods.base import (
     a_pair,
 )
 from learning.own.imports import OURS
-from learning.own.raised import ANYTHING, cause_of, written_at
+from learning.own.raised import ANYTHING, cause_of, place_of, written_at
 from learning.requests.cluster import Measure, Work
 from statements import Refused, statement_of
 
@@ -149,7 +149,9 @@ def try_hooks(method: GlobalModelMethod) -> None:
                         f"the server's model, for each of {me.devices} devices"
                     )
     except ANYTHING as error:  # a method of one's own may raise anything
-        why = error if isinstance(error, ValueError) else cause_of(error)
+        why = str(error)
+        if not isinstance(error, ValueError):
+            why = f"{type(error).__name__}: {error}, {place_of(error)}".removesuffix(", ")
         text = f"learning.method: {name} of {type(method).__name__} fails: {why}"
         raise ValueError(" ".join(text.split())) from None
 

@@ -1,9 +1,11 @@
-"""Tensors of K devices, stacked (K, ...): a module run with them, and a few helpers."""
+"""Tensors of K devices, stacked (K, ...): a module run with them, what shares them, helpers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,3 +50,25 @@ def finite_rows(stacked: Tensor) -> Tensor:
 def by_row(values: Tensor | Sequence[bool], like: Tensor) -> Tensor:
     """Return ``values`` (K,), one for each device, to be broadcast over ``like`` (K, ...)."""
     return torch.as_tensor(values, device=like.device).view(-1, *[1] * (like.dim() - 1))
+
+
+changes_in_place = attrgetter("_version")
+"""How often a tensor has changed in place: torch has no public name for it."""
+
+
+class Shared:
+    """Tensors that others hold too: none of them may change in place."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Any, Tensor, int]] = []
+
+    def add(self, tensors: Mapping[Any, Tensor]) -> None:
+        """Share tensors, as they are now."""
+        # Torch counts no changes of what was made in its mode for inference.
+        counted = ((n, tensor) for n, tensor in tensors.items() if not tensor.is_inference())
+        self._known += ((name, tensor, changes_in_place(tensor)) for name, tensor in counted)
+
+    @property
+    def changed(self) -> list[Any]:
+        """Names of those that have changed in place since."""
+        return [name for name, tensor, n in self._known if changes_in_place(tensor) != n]

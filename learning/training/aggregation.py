@@ -15,9 +15,9 @@ from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import Residency, product
 from learning.models.stacked import Tensors, by_row, finite_rows, in_single
 from learning.settings import Lora
-from learning.training.device_state import Offer, Parameter, State, flatten, pair_of, parameter_of
 from learning.training.guards import Guard, moves
 from learning.training.recipe import Devices, Weighing
+from learning.training.state import Offer, Parameter, State, flatten, pair_of, parameter_of
 from learning.training.task import Task
 
 Masks = Sequence[Sequence[bool]]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
-from learning.models.stacked import finite_rows
+from learning.models.stacked import Shared, changes_in_place, finite_rows
 from learning.values.store import bytes_of
 
 if TYPE_CHECKING:
     from learning.models.stacked import Tensors
-    from learning.training.device_state import Parameter
+    from learning.training.state import Parameter
     from learning.training.task import Task
 
 
@@ -37,28 +36,6 @@ def shapes(_task: Task, tensors: Tensors) -> dict[str, list[int]]:
 def all_finite(_task: Task, *parts: Tensors) -> bool:
     """Return whether all tensors of all parts are finite."""
     return all(bool(tensor.isfinite().all()) for part in parts for tensor in part.values())
-
-
-changes_in_place = attrgetter("_version")
-"""How often a tensor has changed in place: torch has no public name for it."""
-
-
-class Shared:
-    """Tensors that others hold too: none of them may change in place."""
-
-    def __init__(self) -> None:
-        self._known: list[tuple[Any, Tensor, int]] = []
-
-    def add(self, tensors: Mapping[Any, Tensor]) -> None:
-        """Share tensors, as they are now."""
-        # Torch counts no changes of what was made in its mode for inference.
-        counted = ((n, tensor) for n, tensor in tensors.items() if not tensor.is_inference())
-        self._known += ((name, tensor, changes_in_place(tensor)) for name, tensor in counted)
-
-    @property
-    def changed(self) -> list[Any]:
-        """Names of those that have changed in place since."""
-        return [name for name, tensor, n in self._known if changes_in_place(tensor) != n]
 
 
 class Guard:

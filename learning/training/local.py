@@ -22,24 +22,19 @@ from learning.models.stacked import Tensors, in_single, with_tensors
 from learning.settings import MASKS
 from learning.training import sgd
 from learning.training.device_state import (
-    Parameter,
-    State,
     Versions,
     as_remembered,
     assembled_state,
     delta_of,
     experts_held,
-    flatten,
     is_frozen,
-    map_tensors,
-    moved_in_state,
-    pair_of,
     remembered_of,
 )
 from learning.training.embedding import embedded
 from learning.training.guards import Guard, moves
 from learning.training.local_loss import AddedLoss, Draws, Term
 from learning.training.recipe import Counts, LocalRounds, TrainedPart
+from learning.training.state import Parameter, State, flatten, map_tensors, moved_in_state, pair_of
 from learning.training.task import Task
 from statements.arrays import Mask
 

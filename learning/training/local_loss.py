@@ -12,7 +12,7 @@ from torch import Tensor
 
 from learning.models.moe import product
 from learning.models.stacked import Tensors
-from learning.training.device_state import Parameter, State
+from learning.training.state import Parameter, State
 from learning.training.task import Task
 
 

@@ -16,9 +16,7 @@ from learning.models.stacked import Tensors, in_single
 from learning.settings import Schedule
 from learning.training.aggregation import client_weights, summed
 from learning.training.device_state import (
-    State,
     assembled_state,
-    flatten,
     load,
     model_of_device,
     of_one_model,
@@ -28,6 +26,7 @@ from learning.training.evaluation import evaluate
 from learning.training.local import train
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.training.start import start_model
+from learning.training.state import State, flatten
 from learning.training.task import Shards, Task, pool
 
 POOLED = "pooled"

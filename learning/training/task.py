@@ -20,11 +20,10 @@ from learning.models.custom import Traits
 from learning.models.interface import MODELS, Names, expert_of, is_gate
 from learning.models.moe import Residency, factored_in
 from learning.models.objective import Objective
-from learning.models.stacked import with_tensors
+from learning.models.stacked import Shared, with_tensors
 from learning.models.tensor_files import Source
 from learning.settings import LearningConfig, Optimizer, Schedule
-from learning.training.device_state import Parameter, model_of
-from learning.training.guards import Shared
+from learning.training.state import Parameter, model_of
 from learning.values.store import bytes_of
 
 

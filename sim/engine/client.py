@@ -108,7 +108,7 @@ class Client:
             cycle,
             fresh=True,
             wanted=partial(self._interrupted, actor, request, ended),
-            due=partial(self._due_s, actor),
+            due=lambda: self.devices.due_s(self._phases[actor]),
         )
         if contact is None:  # devices train on to the end, though nobody will hear of it
             none = np.zeros(self.cluster.devices, np.int64)
@@ -122,10 +122,6 @@ class Client:
         from_s = self._clock.now if request.from_now else self.sessions.parted_s(actor)
         who = everybody(request.who, self.cluster.devices)
         self._phases[actor] = self.devices.phase(request.cost, who, from_s, rounds)
-
-    def _due_s(self, actor: str) -> float | None:
-        """When an actor that trains in a session that repeats has trained what a contact holds."""
-        return self.devices.due_s(self._phases[actor])
 
     def _interrupted(self, actor: str, request: TrainUntilContact, ended: list[Work]) -> bool:
         """End the phase of an actor as a contact begins, and return whether that is wanted.

@@ -16,7 +16,7 @@ from sim.network.books import Books
 from sim.network.edges import Edges
 from sim.network.endpoint import Shared
 from sim.network.legs import LegLog
-from sim.network.link_queue import LinkQueue, MessageFacts
+from sim.network.link_queue import LinkQueue
 from sim.network.nodes import Nodes
 from sim.network.peers import Peers, Queues
 from sim.network.relay import Relay
@@ -63,7 +63,7 @@ class Clients:
             )
         self.edges = Edges(facts, plan.contacts)
         self._mesh = None if plan.mesh is None else self._make_mesh(build, clock, shared)
-        self.peers = self._make_peers(build, clock, MessageFacts(facts))
+        self.peers = self._make_peers(build, clock, facts)
 
     def _make_mesh(self, build: Build, clock: Clock, shared: Shared) -> Mesh:
         """Join all clients to a mesh, of exact delays where they send to each other over it."""
@@ -79,7 +79,7 @@ class Clients:
             client.link = AccessLink(sessions, passes, endpoint, mesh=mesh, server=server)
         return mesh
 
-    def _make_peers(self, build: Build, clock: Clock, facts: MessageFacts) -> Peers:
+    def _make_peers(self, build: Build, clock: Clock, facts: Facts) -> Peers:
         sessions = {name: client.sessions for name, client in self.by_name.items()}
         devices = {name: client.devices for name, client in self.by_name.items()}
         links = {name: client.link for name, client in self.by_name.items()}

@@ -174,7 +174,11 @@ def _are_scores(rows: Any) -> bool:
         and all(isinstance(row["cluster"], str) for row in rows)
         and all(CLIENTS not in row or _are_scores(row[CLIENTS]) for row in rows)
         and all(_is_number(row[count]) for row in rows for count in COUNTS if count in row)
-        and all(_is_figure(row.get(name)) for row in rows for name in figures_in(rows))
+        and all(
+            row.get(name) is None or _is_number(row[name])
+            for row in rows
+            for name in figures_in(rows)
+        )
         and all(
             isinstance(weights := row.get(FIGURE_WEIGHTS, {}), dict)
             and all(map(_is_number, weights.values()))
@@ -184,10 +188,6 @@ def _are_scores(rows: Any) -> bool:
 
 
 NEEDED = frozenset({"cluster", "accuracy", "samples"})
-
-
-def _is_figure(value: Any) -> bool:
-    return value is None or _is_number(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -123,14 +123,11 @@ def learning_config(world: World) -> LearningConfig:
         model=_model(world),
         holders=world.sites.holders,
         ranks=_ranks(world),
-        tests_clients=bool(world.learning.personal) or _has_own_part(world),
+        # A method may say itself what each client is tested with.
+        tests_clients=bool(world.learning.personal)
+        or find_method(world.learning.method).own_part is not Method.own_part,
         **settings,
     )
-
-
-def _has_own_part(world: World) -> bool:
-    """Whether the method says itself what each client is tested with."""
-    return find_method(world.learning.method).own_part is not Method.own_part
 
 
 def _ranks(world: World) -> tuple[tuple[int, ...], ...]:

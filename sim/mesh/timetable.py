@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from functools import cached_property, lru_cache
 from math import inf
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,15 +25,6 @@ LOOKED_UP = 0.0
 """Rates of contacts of which a function says when bits are there, or which are looked up."""
 
 
-class _Passes(NamedTuple):
-    """Arrays (P,) over passes: their numbers, whose they are, and when."""
-
-    number: Ints
-    satellite: Ints
-    start_s: Floats
-    end_s: Floats
-
-
 class MeshTimetable:
     """The links and passes of a plan as contacts: numbers of windows, and of passes behind them.
 
@@ -53,10 +43,9 @@ class MeshTimetable:
         self._feeder = plan.feeder
         self._links = len(isls)
         self._ground = len(isls.names)
-        self._clients_fly = plan.topology.in_orbit
-        self._convex = plan.topology.in_orbit and plan.topology.stations_serve
+        self._topology = plan.topology
         self._link_delays_s = isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S
-        self._pass = lru_cache(PASSES_KEPT)(self._pass_of)
+        self._pass = lru_cache(PASSES_KEPT)(lambda number: MeshPass(plan.contacts[number]))
         self.contacts = contacts = self._directed()
         self._numbers: list[int] = contacts.number.tolist()
         if compiled is None:
@@ -68,15 +57,16 @@ class MeshTimetable:
     def _directed(self) -> Contacts:
         """Return the contacts both ways: passes first, so that a search knows soon when it ends."""
         isls = self._isls
-        passes = self._passes()
-        count = len(passes.number)
-        number = np.append(self._links + passes.number, np.arange(self._links))
-        one = np.append(passes.satellite, isls.a)
+        passes, satellite, rise_s, set_s = self._passes()
+        count = len(passes)
+        number = np.append(self._links + passes, np.arange(self._links))
+        one = np.append(satellite, isls.a)
         other = np.append(np.full(count, self._ground), isls.b)
-        start_s = np.append(passes.start_s, isls.start_s)
-        end_s = np.append(passes.end_s, isls.end_s)
+        start_s = np.append(rise_s, isls.start_s)
+        end_s = np.append(set_s, isls.end_s)
         links_bps = ASKED if isls.fixed_bps is None or self._exact else isls.fixed_bps
-        passes_bps = LOOKED_UP if self._convex or self._feeder is not None else ASKED
+        by_stations = self._topology.in_orbit and self._topology.stations_serve
+        passes_bps = LOOKED_UP if by_stations or self._feeder is not None else ASKED
         return Contacts(
             np.tile(number, 2),
             np.append(one, other),
@@ -87,17 +77,20 @@ class MeshTimetable:
             np.tile(np.append(np.zeros(count), self._link_delays_s), 2),
         )
 
-    def _passes(self) -> _Passes:
-        """Return the passes by which satellites reach the ground: of clients, or over gateways."""
+    def _passes(self) -> tuple[Ints, Ints, Floats, Floats]:
+        """Return the passes (P,) by which satellites reach the ground: of clients, or gateways.
+
+        They are their numbers, whose they are, and when they begin and end.
+        """
         feeder = self._feeder
         if feeder is not None:
-            return _Passes(np.arange(len(feeder)), feeder.satellite, feeder.start_s, feeder.end_s)
+            return np.arange(len(feeder)), feeder.satellite, feeder.start_s, feeder.end_s
         contacts = self._contacts
-        names = self._isls.names if self._clients_fly else ()
+        names = self._isls.names if self._topology.in_orbit else ()
         own = [contacts.services(name) for name in names]
         number = np.concatenate([*own, np.zeros(0, np.int64)])
         satellite = np.repeat(np.arange(len(names)), [len(numbers) for numbers in own])
-        return _Passes(number, satellite, contacts.start_s[number], contacts.end_s[number])
+        return number, satellite, contacts.start_s[number], contacts.end_s[number]
 
     def contact_of(self, route: Route) -> int:
         """Return the number of the contact with the server that a message goes over."""
@@ -178,9 +171,6 @@ class MeshTimetable:
 
     def _way_from(self, source: int) -> Way:
         return Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
-
-    def _pass_of(self, number: int) -> MeshPass:
-        return MeshPass(self._contacts[number])
 
 
 def _later(begin_s: float, arrival_s: float) -> float:

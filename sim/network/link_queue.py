@@ -24,74 +24,11 @@ from sim.clock import Clock
 from sim.facts.directions import TOWARD_PEER
 from sim.facts.faults import PacketsResent
 from sim.facts.stream import Facts
-from sim.facts.transfers import MessageLost, Outcome, TransferRow
+from sim.facts.transfers import Outcome, TransferRow
 from sim.links.sidelinks import Opening
 from sim.network.books import Account, Books, PayloadKey
 from sim.network.endpoint import Endpoint
 from sim.network.steps import OF_CUT_OFF
-
-
-class MessageFacts:
-    """Tells what moved of messages, and which of them were lost."""
-
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
-
-    def moved(
-        self,
-        send: Send,
-        direction: str,
-        moved_bytes: float,
-        begin_s: float,
-        end_s: float,
-        outcome: str,
-    ) -> None:
-        """What moved of a message, until it was there, or its window or the run was over."""
-        self._facts.emit(
-            TransferRow(
-                cluster=send.source.cluster,
-                device=send.source.device,
-                peer=str(send.target),
-                direction=direction,
-                toward=TOWARD_PEER,
-                payload=send.payload.name,
-                version=int(send.payload.version),
-                payload_bytes=float(send.payload.bytes),
-                delivered_bytes=moved_bytes,
-                start_s=begin_s,
-                end_s=end_s,
-                outcome=outcome,
-                on_air_bytes=moved_bytes,
-            )
-        )
-
-    def resent(self, send: Send, again: int, packets: int, time_s: float) -> None:
-        """How many packets of a message are sent again, if any are."""
-        if again:
-            self._facts.emit(
-                PacketsResent(
-                    time_s=time_s,
-                    cluster=send.source.cluster,
-                    payload=send.payload.name,
-                    again=again,
-                    packets=packets,
-                )
-            )
-
-    def lost(self, send: Send, time_s: float, why: Reason) -> None:
-        """A message that will never arrive."""
-        self._facts.emit(
-            MessageLost(
-                time_s=time_s,
-                cluster=send.source.cluster,
-                device=send.source.device,
-                version=int(send.payload.version),
-                payload=send.payload.name,
-                target=str(send.target),
-                reason=why,
-            )
-        )
-
 
 Direction = Literal["sidelink", "isl"]
 
@@ -142,7 +79,7 @@ class LinkQueue:
         self,
         clock: Clock,
         direction: Direction,
-        facts: MessageFacts,
+        facts: Facts,
         books: Books,
         endpoints: Mapping[str, Endpoint],
     ) -> None:
@@ -205,7 +142,16 @@ class LinkQueue:
         if not self._between_satellites or endpoint.faults is None:
             return 1.0
         packets, again = endpoint.faults.packets_of(send.payload, send.target)
-        self._facts.resent(send, again, packets, self._clock.now)
+        if again:
+            self._facts.emit(
+                PacketsResent(
+                    time_s=self._clock.now,
+                    cluster=send.source.cluster,
+                    payload=send.payload.name,
+                    again=again,
+                    packets=packets,
+                )
+            )
         return packets / (packets + again)
 
     def _carry(self, message: _Message) -> Generator[simpy.Event, object, Arrival]:
@@ -263,7 +209,23 @@ class LinkQueue:
         if self._between_satellites and battery is not None:
             battery.send(end_s, lasts_s, to_peer=True)
         if moved > 0.0:
-            self._facts.moved(send, self._direction, moved, part.begin_s, end_s, outcome.word)
+            self._facts.emit(
+                TransferRow(
+                    cluster=cluster,
+                    device=send.source.device,
+                    peer=str(send.target),
+                    direction=self._direction,
+                    toward=TOWARD_PEER,
+                    payload=send.payload.name,
+                    version=int(send.payload.version),
+                    payload_bytes=message.size,
+                    delivered_bytes=moved,
+                    start_s=part.begin_s,
+                    end_s=end_s,
+                    outcome=outcome.word,
+                    on_air_bytes=moved,
+                )
+            )
 
     def sending_s(self, cluster: str, by_s: float) -> float:
         """Seconds in which a cluster's devices have sent by a time, all together."""

@@ -22,8 +22,10 @@ from learning.requests.reasons import Reason
 from sim.clock import Clock
 from sim.devices.energy import PeerUse
 from sim.errors import SimulationError
+from sim.facts.stream import Facts
+from sim.facts.transfers import MessageLost
 from sim.links.sidelinks import Sidelinks
-from sim.network.link_queue import LinkQueue, MessageFacts
+from sim.network.link_queue import LinkQueue
 from sim.network.nodes import Nodes
 from sim.network.relay import Relay
 from sim.plan.plan import Plan
@@ -60,7 +62,7 @@ class Peers:
         clock: Clock,
         plan: Plan,
         nodes: Nodes,
-        facts: MessageFacts,
+        facts: Facts,
         *,
         queues: Queues,
         relay: Relay,
@@ -86,11 +88,21 @@ class Peers:
         if send.source == send.target:
             return Arrival(delivered=True, time_s=self._clock.now)
         if any(node != SERVER and self.nodes.away(node) for node in (send.source, send.target)):
-            self._facts.lost(send, self._clock.now, Reason.AWAY)
-            return Arrival(delivered=False, time_s=self._clock.now, reason=Reason.AWAY)
-        arrival = yield from self._carry(send)
+            arrival = Arrival(delivered=False, time_s=self._clock.now, reason=Reason.AWAY)
+        else:
+            arrival = yield from self._carry(send)
         if not arrival.delivered:
-            self._facts.lost(send, self._clock.now, arrival.reason)
+            self._facts.emit(
+                MessageLost(
+                    time_s=self._clock.now,
+                    cluster=send.source.cluster,
+                    device=send.source.device,
+                    version=int(send.payload.version),
+                    payload=send.payload.name,
+                    target=str(send.target),
+                    reason=arrival.reason,
+                )
+            )
         return arrival
 
     def _carry(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:

@@ -325,9 +325,6 @@ class ClusterSessions:
             start_s=self._clock.now,
             end_s=self.planned.ends_s[session],
             cycle=cycle,
-            capacity=partial(self._capacity_bytes, session),
+            capacity=lambda: self.planned[session].capacity_bytes,
             repeats=bool(self.planned.repeats[session]),
         )
-
-    def _capacity_bytes(self, session: int) -> float:
-        return self.planned[session].capacity_bytes

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,20 +33,12 @@ class Services:
     curves: Sequence[LinkCurve]
 
 
-class _Service(NamedTuple):
-    number: int
-    start_s: float
-    end_s: float
-    bits: float
-    curve: LinkCurve
-
-
 def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
     """Return the services of each client, by its name and ``down`` or ``up``.
 
     A direction that is neglected is left out.
     """
-    found = defaultdict[tuple[str, str], list[_Service]](list)
+    found = defaultdict[tuple[str, str], list[tuple[Any, ...]]](list)
     for contact in served_in_order(plan):
         span_s = contact.start_s, contact.end_s
         for way, beam in contact.links.beams:
@@ -56,17 +48,14 @@ def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
             weakest = int(bits.argmin())
             key = contact.cluster.name, "down" if is_down(plan.topology, way) else "up"
             curve = beam.curve.device(weakest)
-            found[key].append(_Service(contact.contact_id, *span_s, float(bits[weakest]), curve))
-    return {
-        key: Services(
-            np.array([one.number for one in own], np.int64),
-            np.array([one.start_s for one in own]),
-            np.array([one.end_s for one in own]),
-            np.array([one.bits for one in own]),
-            [one.curve for one in own],
+            found[key].append((contact.contact_id, *span_s, float(bits[weakest]), curve))
+    services = {}
+    for key, rows in found.items():
+        number, start_s, end_s, carried, curves = zip(*rows, strict=True)
+        services[key] = Services(
+            np.array(number), np.array(start_s), np.array(end_s), np.array(carried), curves
         )
-        for key, own in found.items()
-    }
+    return services
 
 
 BITS_PER_MB = 8e6

@@ -1,4 +1,4 @@
-"""Local training of a whole cluster at once: against plain PyTorch loops, and in whole runs.
+"""Local training of a whole cluster at once, against plain PyTorch loops.
 
 Times of one cluster are CPU times on one thread, and a ratio is of times taken in turns.
 """
@@ -17,23 +17,22 @@ from time import perf_counter, process_time
 import numpy as np
 import torch
 from fedavg_clients import CLIENTS, FIVE_STEPS, LOCAL_EPOCH, MODEL, STEP_SIZE, Work, plain_loop
-from stopwatch import Clock, timed, watching
+from stopwatch import Clock, timed
 from torch import Tensor
 from torch.nn import functional
 
-import scenarios
-import sim
 from learning.clients.state import DeviceState
 from learning.clients.updates import aggregate
 from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
 from learning.settings import LearningConfig, ModelConfig, Optimizer, Pretraining
-from learning.training.device_state import State, assembled, flatten, load, of_one_model
+from learning.training.device_state import assembled, load, of_one_model
 from learning.training.local import train_rounds
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, start_model
+from learning.training.state import State, flatten
 from learning.training.task import Task, use_one_thread
 
 DEVICES = 200
@@ -41,22 +40,6 @@ TRAINED = (1,)
 REPEATS = 5
 ROUNDS = 10
 QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
-
-RUN_PARTS = {
-    "training": ("learning.training.local:train", "learning.training.start:start_model"),
-    "aggregation": ("learning.training.aggregation:aggregate",),
-    "evaluation": (
-        "learning.training.evaluation:evaluate",
-        "learning.training.evaluation:trial_relevance",
-    ),
-    "data, initial weights": ("learning.training.start:build_task",),
-    "devices' states": tuple(
-        f"learning.training.device_state:{name}"
-        for name in ("load", "load_gate", "offer", "commit", "select")
-    ),
-}
-"""Where a run's time goes. The first three are learning; the others count as overhead."""
-LEARNING = ("training", "aggregation", "evaluation")
 
 
 def in_turns(*calls: Callable[[], object], clock: Clock = process_time) -> list[list[float]]:
@@ -240,25 +223,8 @@ def print_adam() -> None:
     print(f"  leomix with Adam     {adam:8,.0f}, {sgd / adam:.2f} times as long as SGD")
 
 
-def whole_run(method: str) -> None:
-    """Print where the CPU time of a paper-slots run goes, in one process and after imports."""
-    scenario = scenarios.load("paper-slots", {"learning.method": method})
-    sim.run(scenarios.load("paper-slots", {"stop.cycles": 1}))
-    with watching(RUN_PARTS, process_time) as watch:
-        took, cycles = timed(lambda: sim.run(scenario).summary["cycles"], clock=process_time)
-    learning = sum(watch.seconds[part] for part in LEARNING)
-    print(f"\npaper-slots, {method}, {cycles} cycles: {took:.2f} s")
-    for part, seconds in watch.seconds.items():
-        print(f"  {part:26} {seconds:8.3f} s  {seconds / took:6.1%}")
-    rest = took - learning
-    a_cycle_ms = 1e3 * rest / cycles
-    print(f"  {'not learning':26} {rest:8.3f} s  {rest / took:6.1%}  {a_cycle_ms:.1f} ms a cycle")
-
-
 if __name__ == "__main__":
     use_one_thread()
     cluster_at_once()
     print_updates("plain loop", lambda work: updates_a_second(plain_loop, work))
     print_adam()
-    for name in ("emsfl-enhanced", "synchronous"):
-        whole_run(name)

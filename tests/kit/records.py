@@ -37,7 +37,7 @@ __getattr__ = late(
         "sim.facts.row": "Row",
         "sim.facts.stream": "Facts",
         "sim.facts.tables": "TABLES columns_of_table",
-        "sim.network.books": "Account PayloadKey books_of",
+        "sim.network.books": "PayloadKey books_of",
         "sim.network.legs": "LegLog Moved MovedRows Trained",
         "sim.mesh.messages": "Mesh",
         "sim.trace.arrow": "array",

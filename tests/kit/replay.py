@@ -24,7 +24,6 @@ __getattr__ = late(
         "sim.replay.faults": "failures=.",
         "sim.replay.orbits": "MOST_OFF_DEG apart_deg arcs_of numbers_of",
         "sim.replay.packing": "packed steps",
-        "sim.replay.replay": "Replay",
         "sim.replay.scene": "scene scenes=. share_sky",
         "sim.replay.traffic": "traffic=.",
     },

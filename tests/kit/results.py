@@ -16,8 +16,8 @@ __getattr__ = late(
         "sim.analysis.judged": "Judged",
         "sim.analysis.labels": "LONGEST labels_of",
         "sim.analysis.link_states": "RoundLink",
-        "sim.analysis.round_paths": "Limit Part RoundPaths round_paths",
-        "sim.analysis.ranking": "Case holm mean_of ranked values_of",
+        "sim.analysis.round_paths": "Limit Part round_paths",
+        "sim.analysis.ranking": "Case mean_of ranked values_of",
         "sim.analysis.summary": "fault_counts summarise",
         "sim.analysis.targets": (
             "Evaluation TARGETS by_validation first_reached levels shared_target validation_at"

@@ -27,7 +27,6 @@ __getattr__ = late(
         "sim.sweep.rows": "MACHINE_COLUMNS missing_status rows_table",
         "sim.sweep.specs": "read_pairs read_spec",
         "sim.sweep.text": "no_room",
-        "sim.sweep.best": "Basis Choice Tried",
         "sim.sweep.variants": "Axes",
     },
 )

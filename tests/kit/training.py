@@ -22,7 +22,7 @@ __getattr__ = late(
         "learning.nmoe.models": "PersonalExpert Pretext answer losses make_extractor mixed",
         "learning.models.peft": "adapted factorise write_adapter",
         "learning.text.shared_prefix": "SharedPrefix grouped",
-        "learning.models.small": "VectorMLP VectorMoE",
+        "learning.models.small": "VectorMoE",
         "learning.models.stacked": "with_tensors",
         "learning.policies.model_splitting": "home_clusters",
         "learning.training.aggregation": "add_changes aggregation=. sample_weights",
@@ -42,9 +42,8 @@ __getattr__ = late(
         "learning.training.start": (
             "build_task fit gate_loss loss_of_origin origin_loss start_model"
         ),
-        "learning.training.device_state": (
-            "Offer Parameter State device_state=. flatten map_tensors moved_in_state"
-        ),
+        "learning.training.device_state": "device_state=.",
+        "learning.training.state": "Offer Parameter State flatten map_tensors moved_in_state",
         "learning.training.task": "Task use_one_thread",
     },
 )

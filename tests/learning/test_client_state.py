@@ -57,17 +57,6 @@ def zero(tensors, but="+a"):
     return all(t.count_nonzero() == 0 for n, t in tensors.items() if not n.endswith(but))
 
 
-def test_a_first_download_is_the_servers_model_in_its_memory(task, devices, server):
-    state = devices.receive(server)
-    expected = task.model(server)(task.test["a"].x)
-    for device in range(3):
-        torch.testing.assert_close(logits(task, state, device), expected)
-    base = state[".base.expert.1.0.up.weight"]
-    assert len(base) == 3 and base.data_ptr() == server["expert.1.0.up.weight"].data_ptr()
-    fewer = devices.receive(server, experts=(0, 2))
-    assert {name for name in fewer if "+" in name} == factors_of((0, 2), 2)
-
-
 def test_who_did_not_receive_keeps_what_it_has_or_has_nan_of_it(devices, server, state):
     newer = {name: tensor + 1.0 for name, tensor in server.items()}
     after = devices.receive(newer, state, who=SOME)
@@ -92,17 +81,6 @@ def test_trained_factors_outlive_a_download_and_new_experts_start_fresh(devices,
         assert all(torch.equal(kept[name], state[name]) for name in factors_of((1,), 2))
     assert more["expert.2.0.up.weight+b"].count_nonzero() == 0
     assert not torch.equal(more["expert.2.0.up.weight+a"], state["expert.2.0.up.weight+a"])
-
-
-def test_factors_start_alike_within_a_generation_of_a_cluster_and_differ_otherwise(task, server):
-    def first_factor(cluster, generation):
-        state = Devices(task, cluster).receive(server, generation=generation)
-        return state["expert.0.0.up.weight+a"]
-
-    mixed = first_factor("a", (0, 0, 5))
-    assert torch.equal(mixed[0], mixed[1]) and not torch.equal(mixed[0], mixed[2])
-    assert torch.equal(mixed[2], first_factor("a", 5)[0])
-    assert not torch.equal(mixed[0], first_factor("b", 0)[0])
 
 
 @pytest.mark.parametrize(("rank", "name"), [(2, "gate.0.weight"), (None, "expert.0.0.up.weight")])

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erf, softmax
-from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from learning.models import MODELS, MoELayer, Residency
@@ -91,32 +90,6 @@ def test_normalised_weights_sum_to_one_with_a_gradient_and_impossible_layers_are
     for message, held, top_k in wrong:
         with pytest.raises(ValueError, match=message):
             layer(4, top_k, held)
-
-
-@pytest.mark.parametrize("kind", ["vector-moe", "image-moe"])
-@pytest.mark.parametrize("own", ["", "weight", "bias", "weight bias a b reach"])
-def test_a_model_that_is_batched_over_devices_is_the_model_of_each(kind, own):
-    """All kinds of tensors may be shared or each device's own; the model itself is not changed."""
-    config = kit.ModelConfig(kind=kind, experts=3, top_k=2, hidden=6, expert_hidden=5, layers=2)
-    shape = (4,) if kind == "vector-moe" else (2, 5, 7)
-    here = Residency((0, 1, 2), (0, 2), dense=True, own_reach=True)
-    model = MODELS.find(kind)(config, kit.InputSpec(kind.partition("-")[0], shape, 3), here)
-    rng = kit.stream(0, "stacked")
-    known = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    stacked = {}
-    shared = {}
-    for path, tensor in known.items():
-        is_own = path.rpartition(".")[2] in own.split()
-        drawn = rng.standard_normal((4, *tensor.shape) if is_own else tensor.shape)
-        (stacked if is_own else shared)[path] = torch.tensor(drawn)
-    x = torch.tensor(rng.standard_normal((4, 5, *shape)))
-    of_one = lambda mine, x: training.with_tensors(model, shared | mine)(x)  # noqa: E731
-    together = vmap(of_one, (0 if stacked else None, 0))(stacked, x)
-    for device in range(4):
-        tensors = shared | {path: tensor[device] for path, tensor in stacked.items()}
-        alone = functional_call(model, tensors, (x[device],))
-        torch.testing.assert_close(together[device], alone, rtol=1e-11, atol=1e-11)
-    assert all(known[path] is tensor for path, tensor in model.named_parameters())
 
 
 def test_low_rank_factors_add_scale_b_a_to_the_weights_of_their_targets():

@@ -121,15 +121,6 @@ def test_alone_a_client_is_its_expert(system):
     assert system.routes(routing="local")["chosen"] == [[4]] * 20
 
 
-def test_random_routes_are_even_and_keep_to_those_in_reach(system):
-    pattern = system.asked("pattern", "random")
-    error = 5 * (0.2 * 0.8 / len(system.y)) ** 0.5
-    for name in ("top1", "weights"):
-        assert np.array(pattern[name]) == pytest.approx(np.full((5, 5), 0.2), abs=error)
-    limited = system.asked("pattern", "random", [False] * 4 + [True])
-    assert limited["weights"] == [[0, 0, 0, 0, 1]] * 5
-
-
 def test_routes_are_those_of_the_clients_gate(system):
     found = system.routes()
     model = system.assembled("b", 1)

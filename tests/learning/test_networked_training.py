@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from tests.kit import learning as kit
 from tests.kit import training
-from tests.kit.small_nmoe import EVERYBODY, VECTOR
+from tests.kit.small_nmoe import EVERYBODY, MODEL, VECTOR
 from tests.kit.training import (
     CorrelationShare,
     Descent,
@@ -221,3 +221,8 @@ def test_views_are_drawn_from_their_stream_and_grey_images_are_not_mirrored():
     seen = [view(x, np.random.default_rng(0)) for x in (grey, grey.repeat(1, 3, 1, 1))]
     plain, mirrored = (s[..., 0].mean((1, 2)) < s[..., -1].mean((1, 2)) for s in seen)
     assert not plain.any() and 0.3 < mirrored.float().mean().item() < 0.6
+
+
+def test_each_client_has_an_expert():
+    with pytest.raises(ValueError, match="5 here"):
+        kit.NMoE.check(replace(VECTOR, model=replace(MODEL, experts=4)))

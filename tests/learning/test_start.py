@@ -2,16 +2,13 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import load, save
-from scipy.special import log_softmax
 from torch.nn.functional import cross_entropy, gelu
 
 from tests.kit import training
 from tests.kit.devices import moved
-from tests.kit.learning import Data, LearningConfig, ModelConfig, Optimizer, Pretraining
+from tests.kit.learning import Data, LearningConfig, ModelConfig, Optimizer
 from tests.kit.training import build_task, evaluation, start_model
 
 CONFIG = LearningConfig(5, ("a", "b", "c"), devices=(2, 2, 2), model=ModelConfig(experts=3))
@@ -86,16 +83,6 @@ def test_more_and_fewer_experts_than_clusters_and_deeper_models_start_too(expert
     assert len(ups) == experts
 
 
-def test_origin_loss_is_the_cross_entropy_of_the_home_experts_joint_share():
-    homes = training.home_clusters
-    origin_loss = training.origin_loss
-    assert homes(5, 2).astype(int).tolist() == [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]]
-    assert homes(2, 5).astype(int).tolist() == [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0]]
-    share = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.9, 0.0]])
-    at_home = torch.tensor([[True, True, False], [True, False, False]])
-    torch.testing.assert_close(origin_loss(share, at_home), -torch.tensor([0.8, 0.1]).log().mean())
-
-
 def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):
     task, server = deep
     soft = replace(task, config=replace(task.config, model=replace(DEEP, top_k=3)))
@@ -120,34 +107,3 @@ def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):
     found = torch.autograd.grad(alone, list(by_name.values()), allow_unused=True)
     moved_ones = {name for name, one in zip(by_name, found, strict=True) if one is not None}
     assert moved_ones == {"moe.0.gate.weight", "moe.1.gate.weight"}
-
-
-def test_gates_that_learn_from_the_origin_alone_send_data_to_their_own_experts():
-    asked = Pretraining(gate_loss="origin", gate_batch=20)
-    alone = build_task(replace(CONFIG, pretraining=asked))
-    relevance = torch.tensor(evaluation.trial_relevance(alone, start_model(alone)))
-    assert relevance.diagonal().min() >= 0.9
-
-
-def test_scores_are_those_of_the_layers_run_one_by_one(deep):
-    task, server = deep
-    before = {name: tensor.clone() for name, tensor in server.items()}
-    tensors = evaluation.final_tensors(task, server)
-    scores = evaluation.evaluate(task, server)
-    for cluster, score in zip("abc", scores, strict=True):
-        x, y, _ = task.test[cluster]
-        model = task.model(tensors)
-        labels = y.numpy()
-        with torch.no_grad():
-            hidden = gelu(model.embed(x))
-            for norm, layer in zip(model.norms, model.moe, strict=True):
-                hidden = hidden + layer(norm(hidden))
-            logits = model.head(model.norm(hidden)).double().numpy()
-        assert (score["cluster"], score["samples"]) == (cluster, 397)
-        assert score["accuracy"] == pytest.approx((logits.argmax(-1) == labels).mean(), abs=1e-12)
-        loss = -log_softmax(logits, axis=-1)[np.arange(len(labels)), labels].mean()
-        assert score["loss"] == pytest.approx(loss, abs=1e-5)
-    assert set(tensors) == set(task.backbone) | set(server)
-    stored = load(save(tensors))
-    assert evaluation.evaluate(task, {name: stored[name] for name in server}) == scores
-    assert moved(before, server) == set()

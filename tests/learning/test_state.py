@@ -3,40 +3,7 @@
 import pytest
 import torch
 
-from tests.kit.training import Offer, Parameter, State, flatten, map_tensors, moved_in_state
-
-STATE = {
-    ".added.expert.1.0.up.weight+a": Parameter("expert.1.0.up.weight", "a"),
-    ".base.expert.0.0.up.weight": Parameter("expert.0.0.up.weight"),
-    ".base.expert.0.0.up.weight+a": Parameter("expert.0.0.up.weight", "a"),
-    "expert.0.0.up.bias": Parameter("expert.0.0.up.bias"),
-    "expert.1.0.up.weight+b": Parameter("expert.1.0.up.weight", "b"),
-    "gate.0.weight": Parameter("gate.0.weight"),
-    ".optimizer.mean.expert.1.0.up.weight+b": Parameter("expert.1.0.up.weight", "b"),
-    ".optimizer.steps.gate.0.weight": Parameter("gate.0.weight"),
-}
-OFFER = (".changes.gate.0.weight", "expert.1.0.up.weight+a", "norm.running_mean")
-
-
-def test_a_state_is_read_by_its_flat_names_and_written_by_the_same():
-    flat = {name: torch.full((2,), float(n)) for n, name in enumerate(STATE)}
-    state = State.of(flat)
-    parts = (state.base, state.trained, *state.optimizer.values(), state.added)
-    found = [(key, tensor) for part in parts for key, tensor in part.items()]
-    assert sorted(key for key, _ in found) == sorted(STATE.values())
-    assert set(state.optimizer) == {"mean", "steps"}
-    again = flatten(state)
-    assert sorted(again) == sorted(flat) and all(again[name] is flat[name] for name in flat)
-    doubled = flatten(map_tensors(lambda tensor: 2 * tensor, state))
-    assert all(torch.equal(doubled[name], 2 * tensor) for name, tensor in flat.items())
-
-
-def test_an_offer_is_read_by_its_flat_names_and_written_by_the_same():
-    flat = {name: torch.ones(2) for name in OFFER}
-    offer = Offer.of(flat)
-    assert list(offer.changes) == ["gate.0.weight"] and list(offer.whole) == ["norm.running_mean"]
-    assert flatten(offer).keys() == flat.keys()
-
+from tests.kit.training import Offer, Parameter, State, flatten, moved_in_state
 
 WORDS = ("base", "added", "trained", "optimizer", "changes", "own.gate", "own")
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from learning.models import Residency
 from tests.kit import learning as kit
-from tests.kit.devices import Devices, factors_of, moved, stored_of
+from tests.kit.devices import Devices, moved, stored_of
 from tests.kit.minibatches import minibatches, split_mix
 from tests.kit.training import Term, Traits, build_task, rows_of_round, start_model
 
@@ -27,7 +27,6 @@ CONFIG = kit.LearningConfig(
     3, ("a", "b"), (4, 2), MODEL, pretraining=kit.Pretraining(20, 20, 20),
     step_size=0.2, gate_step_size_ratio=0.3, steps_per_round=3, batch_size=8,
 )  # fmt: skip
-EVERY = (0, 1, 2)
 
 
 @pytest.fixture(scope="module")
@@ -65,28 +64,6 @@ def alone(task, state, device, rounds, first, experts, gate, held):
             functional.cross_entropy(model(shard.x[rows]), shard.y[rows]).backward()
             optimiser.step()
     return {path: p.detach() for path, p in {**own, **gates}.items()}
-
-
-@pytest.mark.parametrize(
-    ("experts", "gate", "mask"),
-    [((1,), False, None), ((), True, None), (EVERY, True, None), ((0, 2), False, "-inf")],
-)
-def test_every_device_ends_where_plain_pytorch_does(task, devices, state, experts, gate, mask):
-    before = {name: tensor.clone() for name, tensor in state.items()}
-    rounds = (3, 1, 0, 2)
-    first = (1, 4, 0, 7)
-    after = devices.train(state, rounds, first=first, experts=experts, gate=gate, mask=mask)
-    held = EVERY if mask is None else experts
-    for device in range(4):
-        expected = alone(task, state, device, rounds[device], first[device], experts, gate, held)
-        for name, tensor in after.items():
-            path = task.names.path(stored_of(name))
-            if path in expected and not name.startswith(".base."):
-                torch.testing.assert_close(tensor[device], expected[path], atol=1e-5, rtol=1e-4)
-    gates = {"gate.0.weight", "gate.1.weight"} if gate else set()
-    assert moved(state, after) == factors_of(experts, 2) | gates
-    assert moved(before, state) == set()
-    assert not any(tensor.requires_grad for tensor in after.values())
 
 
 def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(devices, state):
@@ -137,22 +114,6 @@ def test_what_a_device_draws_depends_on_nobody_else_and_is_uniform(task):
     for (one, two), chances in zip(pairs, (size, size, most), strict=True):
         expected = one.size / chances
         assert abs((one == two).sum() - expected) < 5 * expected**0.5
-
-
-def test_the_gate_takes_smaller_steps_and_the_backbone_the_same_as_the_experts(task, server):
-    """One step: the ratio multiplies the gate's change, and nobody else's."""
-    changes = []
-    for ratio in (0.25, 1.0):
-        how = {"trains_backbone": True, "gate_step_size_ratio": ratio, "steps_per_round": 1}
-        whole = Devices(replace(task, config=replace(CONFIG, **how)))
-        before = whole.receive({**task.initial, **server})
-        after = whole.train(before, experts=(0,), gate=True)
-        changes.append({name: after[name] - before[name] for name in before})
-    for name in ("head.bias", "embed.weight", "expert.0.0.up.weight+b"):
-        assert changes[0][name].abs().max() > 0
-        assert torch.equal(changes[0][name], changes[1][name])
-    slow, fast = (change["gate.0.weight"] for change in changes)
-    torch.testing.assert_close(slow, 0.25 * fast, atol=1e-7, rtol=1e-3)
 
 
 def test_requests_that_do_not_fit_are_refused(devices, server):

@@ -173,30 +173,6 @@ def images(*parts):
     return [SORTED[tuple(row)] for row in rows]
 
 
-@pytest.mark.parametrize("kind", ["digits", "digit-images"])
-def test_digits_are_validated_through_the_order_of_pixels_that_they_are_tested_in(kind):
-    plain, aside = (
-        load_samples(replace(CONFIG, data=kit.Data(kind, validation=share))) for share in (0, 0.2)
-    )
-    everything = {"digits": [], "digit-images": []}
-    for name in CONFIG.clusters:
-        before = [plain.trial[name], *plain.shards[name]]
-        after = [aside.trial[name], *aside.shards[name]]
-        part = aside.validation[name]
-        assert np.array_equal(aside.test[name].x, plain.test[name].x)
-        assert not set(images(part)) & set(images(*after, aside.test[name]))
-        if kind == "digits":
-            assert len(part.y) == 70
-            assert sorted(images(part, *after)) == sorted(images(*before))
-            seen = {row.tobytes() for one in before for row in one.x}
-            assert {row.tobytes() for row in part.x} <= seen  # in the cluster's own order
-        everything[kind] += images(*after)
-    if kind == "digit-images":
-        sets = [aside.validation[name] for name in CONFIG.clusters]
-        assert len(sets[0].y) == 280 and len({id(part.x) for part in sets}) == 1
-        assert len({*everything[kind], *images(sets[0])}) == 1400
-
-
 def test_satellites_that_hold_the_samples_of_clusters_have_their_validation_sets():
     data = kit.Data(validation=0.2)
     names = ("Bern", "Rome", "Wien")

@@ -144,35 +144,6 @@ def test_counter_rotating_satellites_meet_twice_a_turn_for_the_angle_of_the_limb
     assert lasts_s == pytest.approx(4 * asin(250 / 7000) / rate_rad_s, abs=1e-3)
 
 
-def test_copies_of_a_period_are_what_a_search_of_the_whole_time_finds():
-    shell = orbit.walker_delta(1200, 60, 6, 3, 1, START, propagation="secular_j2")
-    # A hair of eccentricity, and nothing repeats.
-    other = [replace(s, model=replace(s.model, ecco=1e-15)) for s in shell]
-    copied, searched = (orbit.find_isls(s, START, START + 2.3 * DAY) for s in (shell, other))
-    assert len(copied) == len(searched) > 100
-    order = [np.lexsort((f.start_s, f.b, f.a)) for f in (copied, searched)]
-    for mine, true in zip(
-        vars(copied.where(order[0])).values(), vars(searched.where(order[1])).values(), strict=True
-    ):
-        np.testing.assert_allclose(mine.astype(float), true.astype(float), atol=1e-6)
-
-
-def test_edges_by_sgp4_are_those_of_skyfield_on_day_90():
-    """Periods are not alike there: the perigee of SGP4's least eccentricity turns."""
-    star = orbit.walker_shell(180, orbit.circular_axis_km(500), 90, 40, 4, 1, STK_START)
-    pairs = [(0, 10), (0, 11)]
-    found = orbit.find_isls(star, STK_START, STK_START + 91 * DAY, pairs, 0.0)
-    last = STK_START + 90 * DAY
-    for a, b in pairs:
-        edges_s, _, _ = true_edges((star[a], star[b]), last, 0.0, np.inf)
-        mine = found.where((found.a == a) & (found.b == b) & (found.end_s > 90 * DAY_S))
-        ends_s = [mine.start_s[~mine.clipped_start], mine.end_s[~mine.clipped_end]]
-        at_s = np.sort(np.concatenate(ends_s)) - 90 * DAY_S
-        at_s = at_s[at_s > 0]
-        assert len(at_s) == len(edges_s) > 20
-        np.testing.assert_allclose(at_s, edges_s, rtol=0, atol=1e-3)
-
-
 @pytest.mark.parametrize(
     ("altitude_km", "inclination_deg", "spread_deg", "pattern", "reach_km"),
     [

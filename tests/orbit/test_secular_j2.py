@@ -1,7 +1,7 @@
 """Orbits that J2 turns at its secular rates: against the formulas, Skyfield's frames and passes."""
 
 from datetime import UTC, datetime, timedelta
-from math import cos, radians, sin, sqrt, tau
+from math import cos, sin, sqrt, tau
 
 import numpy as np
 import pytest
@@ -132,13 +132,6 @@ def test_windows_are_those_of_full_skyfield(made):
             worst += truth.differences(seen, mask_deg, seen.windows(mask_deg), found)
     assert worst.within(truth.EXACT), worst
     assert worst.passes > 20
-
-
-def test_the_node_of_a_sun_synchronous_orbit_follows_the_mean_sun():
-    tilt_deg = orbit.sun_synchronous_inclination_deg(700.0, "secular_j2")
-    motion = sqrt(MU_KM3_S2 / 7078.137**3)
-    rate = -1.5 * motion * J2 * (RADIUS_KM / 7078.137) ** 2 * cos(radians(tilt_deg))
-    assert rate * 86400 == pytest.approx(tau / 365.2422, rel=1e-12)
 
 
 def test_satellites_of_both_kinds_are_searched_together():

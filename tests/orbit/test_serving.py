@@ -141,22 +141,6 @@ def test_a_site_that_loses_its_satellite_goes_on_with_the_next():
         assert session_numbers(windows, service, joins=joins).tolist() == numbers
 
 
-def test_a_window_whose_beam_was_taken_over_is_not_served_again():
-    """The first site was served before; the second never was, and sets before the first one."""
-    windows = windows_of([(0, 0, 0, 60), (0, 0, 100, 160), (0, 1, 120, 150)])
-    service = orbit.serve(windows)
-    assert service.start_s.tolist() == [0.0, 100.0, 120.0]
-    assert service.end_s.tolist() == [60.0, 120.0, 150.0]
-
-
-def test_without_a_limit_every_pass_counts_by_itself():
-    windows = windows_of([(0, 0, 0, 100), (1, 0, 10, 20), (0, 1, 15, 40), (1, 0, 50, 70)])
-    service = orbit.serve(windows, None, min_contact_s=15.0)
-    # The pass from 50 s on lies within the first one, and one at 100 s would follow it at once.
-    assert session_numbers(windows, service, joins=True).tolist() == [0, -1, 0, 0]
-    assert session_numbers(windows, service, joins=False).tolist() == [0, -1, 0, 1]
-
-
 def test_a_beam_acquires_before_the_first_bit():
     """For 3 s, from when it has the site."""
     rows = [(0, 0, 0, 100), (0, 1, 50, 200), (0, 2, 190, 300), (0, 3, 304, 400), (0, 4, 380, 420)]
@@ -176,18 +160,6 @@ def test_a_beam_acquires_before_the_first_bit():
     opened = replace(windows, clipped_start=windows.rise_s == 0.0)
     for beams in (1, None):  # what is open at the start is acquired
         assert orbit.serve(opened, beams, **rules).start_s[0] == 0.0
-
-
-def test_no_beam_is_taken_over_for_what_it_would_not_reach():
-    """The second site waited longer; of its 28 s, 21 to acquire leave the 7 that it must have."""
-    windows = windows_of([(0, 0, 0, 60), (0, 0, 100, 200), (0, 1, 140, 168)])
-
-    def served(acquisition_s):
-        taken = orbit.serve(windows, min_contact_s=7.0, acquisition_s=acquisition_s)
-        return taken.end_s.tolist()
-
-    assert served(21.0) == [60.0, 140.0, 168.0]
-    np.testing.assert_array_equal(served(22.0), [60.0, 200.0, np.nan])
 
 
 def test_rules_that_cannot_be_are_refused():

@@ -308,21 +308,6 @@ def test_a_gate_asks_experts_in_reach_only_and_alone_its_own(runs):
     assert len(by_light.answers)
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"reach_hops": -1}, "learning.options.reach_hops: -1 should be greater than or"),
-        ({"reach_ms": math.nan}, "reach_ms"),
-        ({"reach_ms": -0.5}, "learning.options.reach_ms: -0.5 should be greater than or equal"),
-        ({"reach_ms": 0.1}, "learning.options.reach_ms: nobody reaches the expert of 'P01-S01', "
-         "whose shortest link takes .* ms, nor those of 11 others"),
-    ],
-)  # fmt: skip
-def test_limits_that_cannot_be_are_refused_before_the_run(changes, said):
-    with pytest.raises((InputError, scenarios.ScenarioError), match=said):
-        build(asked(**changes))
-
-
 def test_limits_without_a_mesh_and_experts_without_a_link_are_refused(tmp_path):
     direct = {"link": {"isl": {"route": "direct"}}}
     for key in ("reach_hops", "reach_ms"):

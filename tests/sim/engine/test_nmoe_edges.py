@@ -188,7 +188,6 @@ def test_data_may_have_any_number_of_classes(kind, classes, extractor, tmp_path)
 def test_what_a_method_lacks_or_cannot_use_is_refused():
     own = f"{__name__}:Demanding"
     for scenario, said in (
-        (nmoe(learning={"model": {"experts": 4}}), "5 here"),
         (slots(learning={"method": own}), "experts: .*:Demanding' needs 3"),
         (
             slots(learning={"method": own, "model": {"experts": 3}}),

@@ -374,25 +374,6 @@ def test_links_of_a_kind_that_a_method_sends_nothing_over_are_a_doubt(tmp_path, 
     )
 
 
-@pytest.mark.parametrize(
-    ("keys", "name"),
-    [
-        ({"learning.method": "fedavg"}, "fedavg"),
-        (SCHEDULED, "fedavg-sat"),
-        (INTRA_PLANE | {"link.isl.within_plane": "none"}, "fedavg-sat"),
-        ({"learning.method": f"{__name__}:OnTheGround"}, f"{__name__}:OnTheGround"),
-    ],
-)
-def test_links_that_a_method_sends_nothing_over_at_all_are_refused(tmp_path, keys, name):
-    with pytest.raises(InputError, match=r"star.yaml:11: link.isl: ") as caught:
-        build(star(tmp_path, keys))
-    text = str(caught.value)
-    assert f"method {name!r} sends nothing over links between satellites; these do: " in text
-    assert "fedavg-sat (with learning.options.intra_plane), fedisl, fedleo," in text
-    last = "or your own that names them in uses_isl" if ":" in name else "nmoe"
-    assert text.endswith(f"{last}; remove it, or set link.isl.route: earliest")
-
-
 class OnTheGround(FedAvg):
     """A method of one's own that says nothing of links between satellites."""
 

@@ -244,21 +244,6 @@ def test_whole_seconds_of_a_fixed_rate_keep_it_and_pieces_add_up_to_the_pass():
     assert len(plans[1].a) > 40 * len(plans[2].a) > 40 * 5 * len(plans[0].a)
 
 
-def test_plan_of_hdtn_has_the_contacts_of_that_of_ion(schedule, tmp_path):
-    path = tmp_path / "plan.json"
-    schedule.write(path, "hdtn")
-    written = json.loads(path.read_text())
-    nodes, contacts, _ = ion(schedule.text("ion"))
-    assert {int(node): name for node, name in written["nodes"].items()} == nodes
-    assert written["start"] == "2026-08-22T12:00:00Z"
-    fields = ["contact", "source", "dest", "startTime", "endTime", "rateBitsPerSec", "owlt"]
-    for number, (row, contact) in enumerate(zip(written["contacts"], contacts, strict=True)):
-        assert list(row) == fields and all(type(value) is int for value in row.values())
-        begin, end, one, other, bytes_s = contact
-        assert list(row.values())[:5] == [number, one, other, begin, end]
-        assert row["rateBitsPerSec"] == pytest.approx(8 * bytes_s, abs=4)
-
-
 def test_the_command_prints_writes_and_warns(leomix, tmp_path):
     short = ("--set", "stop.days=1", "--set", "learning.train=false")
     printed = leomix("contacts", "quickstart", "--graph", "ion", *short)
