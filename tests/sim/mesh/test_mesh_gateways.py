@@ -276,13 +276,11 @@ def test_a_city_that_no_station_hears_in_time_is_named(scenario):
         build(scenario(far))
 
 
-def test_the_report_counts_all_satellites_names_gateways_and_lists_clusters_alone(tmp_path):
+def test_the_report_lists_clusters_without_gateways(tmp_path):
     scenario = written(tmp_path, GATEWAYS, GRID | {"stop.days": 0.03})
     run = sim.run(scenario, tmp_path / "run")
-    assert run.contacts.satellite.nunique() < 66
     page = report([run.folder], tmp_path / "page.html").read_text()
     body = re.sub(r"<(style|script|pre|svg).*?</\1>|<[^>]*>", "", page, flags=re.DOTALL)
     body = re.sub(r"\s+", " ", body)
-    assert "66 satellites with 2 gateways (Troll and Punta Arenas) and 2 clusters with 2" in body
     assert "Where the time went 2 clusters" in body
     assert [*run.critical_path.clusters] == ["Alert", "Tromso"]

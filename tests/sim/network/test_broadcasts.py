@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import sim
 from tests.kit import small
 from tests.kit.learning import Download, Payload
-from tests.kit.results import data_size
+from tests.kit.results import data_size, short_size
 from tests.kit.talk import band, contact, download, seen, talk
 
 RATE_BPS = 8.0
@@ -94,7 +94,8 @@ def test_a_run_says_what_was_on_the_air(run, leomix):
     got = data_size(down.delivered_bytes.sum())
     assert f"{air}, broadcast: its receivers got {got}" in shown
     assert leomix("report", folder).status == 0
-    assert f"{air} down<" in (folder / "report.html").read_text()
+    sent = short_size(once.delivered_bytes.sum())
+    assert f", {sent} down" in (folder / "report.html").read_text()
     compared = json.loads(leomix("compare", folder, "--json").out)
     [row] = [row for row in compared["rows"] if row["figure"] == "downlink_bytes"]
     assert row["mean"] == result.summary["downlink_bytes"]
