@@ -1,7 +1,7 @@
 """Figures that are known of runs and groups of runs, as ``figures.yaml`` lists them."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -221,6 +221,13 @@ def figure_of_network(column: str) -> Figure | None:
         figure = OF_PAYLOADS[key]
         return figure._replace(head=f"{name}: {figure.head}")
     return None
+
+
+def figures_of_network(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield head and value of each figure in the summary of a network study."""
+    for column, value in summary.items():
+        if (figure := figure_of_network(column)) and value is not None:
+            yield figure.head, figure.form(value / figure.unit)
 
 
 def figure_of(column: str, judged: str = Judged.ACCURACY, *, tokens: bool = True) -> Figure:

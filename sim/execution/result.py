@@ -17,6 +17,7 @@ import scenarios
 from sim.analysis.checks import Check, checks_in, held_back
 from sim.analysis.comparison import Comparison
 from sim.analysis.critical_path import CriticalPath, critical_path
+from sim.analysis.figures import figures_of_network
 from sim.analysis.groups import WithoutTables, compare_groups, group_runs
 from sim.analysis.inference import gating_pattern
 from sim.analysis.judged import Judged, is_measured
@@ -237,14 +238,17 @@ class Result:
 
     @cached_property
     def critical_path(self) -> CriticalPath:
-        """Where the simulated time went, by cluster and by cycle."""
+        """Where the simulated time went, by cluster and by cycle; InputError for a network study."""
+        if self.of_network:
+            text = "a network study has no rounds, and so no critical path"
+            raise InputError(Statement.of(Code.NOT_RECORDED, "", text))
         clients = names_of_clients(self.tables, self.manifest)
         return critical_path(self.tables, self.manifest["simulated_s"], clients)
 
     @cached_property
     def round_paths(self) -> RoundPaths | None:
         """What each round was spent on, and the link that limits; None where that is not known."""
-        return round_paths(self.tables, self.manifest)
+        return None if self.of_network else round_paths(self.tables, self.manifest)
 
     @cached_property
     def checks(self) -> list[Check]:
@@ -257,7 +261,7 @@ class Result:
 
         None where nothing was sent, or neither a round nor a cycle was complete.
         """
-        return held_back(self)
+        return None if self.of_network else held_back(self)
 
     @cached_property
     def limits(self) -> Limits:
@@ -273,15 +277,16 @@ class Result:
     @cached_property
     def gating_pattern(self) -> dict[str, Any] | None:
         """``clients``, and which ``shares`` of their samples go to which expert (NMoE)."""
-        found = gating_pattern(self.tables["assignments"])
+        found = None if self.of_network else gating_pattern(self.tables["assignments"])
         return None if found is None else {"clients": found[0], "shares": found[1].tolist()}
 
     def __repr__(self) -> str:
         """Return method, days, cycles, accuracy or loss, and folder of the run in a line."""
         summary = self.summary
-        parts = [str(summary["method"]), f"{summary['hours'] / 24:.2f} days"]
-        parts.append(f"{summary['cycles']} cycles")
-        if not is_measured(summary):
+        method = "network study" if self.of_network else str(summary["method"])
+        parts = [method, f"{summary['hours'] / 24:.2f} days"]
+        parts += [] if self.of_network else [f"{summary['cycles']} cycles"]
+        if self.of_network or not is_measured(summary):
             pass
         elif summary["accuracy_final"] is None:
             parts.append(f"loss {summary['loss_final']:.4g}")
@@ -297,13 +302,13 @@ class Result:
         """Return the figures of its screen, and a picture of what was learnt if known."""
         from jinja2 import Environment
 
-        picture = is_measured(self.summary) and _learnt(self)
-        rows = [*figures(self)]
+        picture = not self.of_network and is_measured(self.summary) and _learnt(self)
+        rows = [*(figures_of_network(self.summary) if self.of_network else figures(self))]
         rows += [] if self.folder is None else [("folder", str(self.folder))]
         return (
             Environment(autoescape=True)
             .from_string(PAGE)
-            .render(rows=rows, picture=picture, judged=self.summary["judged_by"])
+            .render(rows=rows, picture=picture, judged=self.summary.get("judged_by"))
         )
 
 

@@ -18,6 +18,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 import orbit
+import scenarios
 import sim
 from tests.kit import small
 from tests.kit.network import InputError, ground_sites
@@ -292,3 +293,18 @@ def test_a_result_is_a_line_and_in_notebooks_an_escaped_table_with_a_picture(run
     assert repr(failed) == "Result(emsfl, 0.06 days, 3 cycles, failed)"
     assert "<img" not in timing._repr_html_()
     assert trained.plot.accuracy()._repr_png_().startswith(b"\x89PNG\r\n")
+
+
+def test_a_network_study_is_a_line_and_in_notebooks_a_table(tmp_path):
+    sim.run(scenarios.load("three-stations", {"stop.days": 0.05}), tmp_path / "study")
+    study = sim.load(tmp_path / "study")
+    assert repr(study) == f"Result(network study, 0.05 days, {study.folder})"
+    page = ElementTree.fromstring(study._repr_html_())
+    cells = {row[0].text: row[1].text for row in page.iter("tr")}
+    assert cells["folder"] == str(study.folder) and page.find("img") is None
+    assert float(cells["data down (GB a day)"].replace(",", "")) == pytest.approx(
+        study.summary["down_gb_a_day"], rel=1e-2
+    )
+    assert (study.held_back, study.round_paths, study.gating_pattern) == (None, None, None)
+    with pytest.raises(InputError, match="a network study has no rounds"):
+        _ = study.critical_path
