@@ -238,7 +238,7 @@ class Result:
 
     @cached_property
     def critical_path(self) -> CriticalPath:
-        """Where the simulated time went, by cluster and by cycle; InputError for a network study."""
+        """Where the simulated time went, by cluster and cycle; InputError for a network study."""
         if self.of_network:
             text = "a network study has no rounds, and so no critical path"
             raise InputError(Statement.of(Code.NOT_RECORDED, "", text))
