@@ -2,5 +2,5 @@
 
 ``orbits`` fits a few numbers to each satellite's positions, ``traffic`` thins the transfers and
 counts their bytes, ``scene`` puts the data of runs together, and ``replay`` shows them: as a part
-of a page, as a page of its own, in a notebook, or as a still picture.
+of a page, as a page of its own, or in a notebook.
 """
