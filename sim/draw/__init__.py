@@ -4,6 +4,7 @@ Pictures of several runs are in :mod:`sim.draw.accuracy`.
 """
 
 from functools import partialmethod
+from typing import NoReturn
 
 from sim.draw import accuracy as curves
 from sim.draw import client_samples, experts, ground_map
@@ -11,6 +12,8 @@ from sim.draw import contact as passes
 from sim.draw import gating as gating_pattern
 from sim.draw import timeline as lanes
 from sim.draw.canvas import Drawn
+from sim.errors import InputError
+from statements import Code, Statement
 
 
 class Pictures(Drawn):
@@ -30,3 +33,17 @@ class Pictures(Drawn):
     rounds = lanes.rounds
     where_time_went = lanes.where_time_went
     gating = gating_pattern.gating
+
+
+class NetworkPictures(Drawn):
+    """What ``Result.plot`` offers of a network study, in which nobody learns."""
+
+    map = ground_map.ground_map
+    contact = passes.contact
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Refuse the pictures that only runs of a method have."""
+        if hasattr(Pictures, name):
+            text = "a network study has no picture of this kind ({picture}): nobody learns in it"
+            raise InputError(Statement.of(Code.NOT_RECORDED, "", text, picture=name))
+        raise AttributeError(name=name, obj=self)

@@ -38,7 +38,7 @@ from statements import Code, Other, Statement
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sim.draw import Pictures
+    from sim.draw import NetworkPictures, Pictures
     from sim.plan.limits import Limits
     from sim.replay.replay import Replay
 
@@ -182,11 +182,11 @@ class Result:
         return self.manifest["method"] is None
 
     @property
-    def plot(self) -> Pictures:
+    def plot(self) -> Pictures | NetworkPictures:
         """Pictures of the run, as matplotlib axes."""
-        from sim.draw import Pictures
+        from sim.draw import NetworkPictures, Pictures
 
-        return Pictures(self)
+        return NetworkPictures(self) if self.of_network else Pictures(self)
 
     def replay(self) -> Replay:
         """Return the run as a moving picture, which shows itself in notebooks.

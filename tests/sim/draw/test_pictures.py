@@ -308,3 +308,6 @@ def test_a_network_study_is_a_line_and_in_notebooks_a_table(tmp_path):
     assert (study.held_back, study.round_paths, study.gating_pattern) == (None, None, None)
     with pytest.raises(InputError, match="a network study has no rounds"):
         _ = study.critical_path
+    with pytest.raises(InputError, match=r"has no picture of this kind \(accuracy\): nobody"):
+        study.plot.accuracy()
+    assert data_behind(study.plot.map(minute=30)).num_rows > 0
