@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from learning.requests.cluster import WAITS_FOR_ALL, Cluster, Cost, Quorum
-from sim.clock import Clock
 from sim.devices.compute import Computing
 from sim.devices.devices import Devices
 from sim.devices.energy import Transmitter
@@ -21,6 +21,9 @@ from sim.network.steps import CutTransfers
 from sim.plan.sessions import PlannedSessions
 from sim.world.topology import Topology
 from statements.arrays import Floats, Mask
+
+if TYPE_CHECKING:  # simpy is imported where a run is
+    from sim.clock import Clock
 
 
 @dataclass(frozen=True, eq=False)

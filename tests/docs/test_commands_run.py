@@ -77,9 +77,9 @@ def test_the_first_run_shows_what_the_demo_prints(tmp_path, monkeypatch):
     command = ["make", "--no-print-directory", "demo", f"RUNS={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     [shown, *_] = [code for language, code in steps(DOCS / "first-run.md") if language == "text"]
-    wanted = [line for line in shown.splitlines() if line]
-    rows = done.stdout.splitlines()
-    rows = [line for line in rows[rows.index(wanted[0]) :] if line][: len(wanted)]
+    wanted = answer_of(shown)
+    rows = answer_of(done.stdout)
+    rows = rows[rows.index(wanted[0]) :]
     tables = wanted.index(next(line for line in wanted if line.startswith(" ")))
     assert rows[:tables] == wanted[:tables]
     # Means of accuracy depend on the processor in their last digits, as the page says: so do the
@@ -95,9 +95,14 @@ MEANS = re.compile(r"^([\w-]+) +(\d\.\d{3}) ", re.MULTILINE)
 FIGURES = re.compile(r"\d+\.\d+|[·●─]+|equal|no difference found|behind")
 
 
+def answer_of(text):
+    """Lines of a text before next steps, which name a folder of their own."""
+    return [line for line in text.partition("\n  leomix ")[0].splitlines() if line]
+
+
 def without_figures(line):
-    """A line without figures and verdicts, and of next steps the command alone."""
-    return line.split()[:2] if line.startswith("  leomix ") else FIGURES.sub("", line).split()
+    """A line without figures and verdicts."""
+    return FIGURES.sub("", line).split()
 
 
 @pytest.fixture

@@ -305,7 +305,7 @@ def test_clients_dealt_to_several_devices_of_torch_end_where_one_takes_them(fold
         states = {}
         server = cycle(learner, learner.start(), 0, states)
         server = cycle(learner, server, 1, states)
-        ends.append({**learner.force(server), **learner.force(states["a"])})
+        ends.append({**learner.force(server), **learner.force(states["a"].own)})
         keys.add(server.key)
         used.append([bool(replica._shapes) for replica in learner.task.replicas])
     takes_part = [[place < 2 for place in range(number)] for number in range(len(devices))]
