@@ -171,9 +171,6 @@ def read_npz(
     places = [
         f"{path}: {label}{end}[{row}]" for end in ends for row in range(len(arrays[f"x{end}"]))
     ]
-    if not as_it_is:
-        named = {f"{label}{end}" for end in ends} & arrays.keys()
-        arrays = {**arrays, **{name: _as_row(arrays[name]) for name in named}}
     labels: Sequence[int | str] | NDArray[Any] | None
     labels = _targets(path, arrays, label, ends, as_it_is=as_it_is)
     if labels is None:
@@ -186,12 +183,6 @@ def read_npz(
     domains = _column(path, arrays, domain, ends) if has_domain else None
     is_test = np.arange(len(labels)) >= len(pixels[0][1]) if len(ends) > 1 else None
     return PixelTable(path, labels, is_test, domains, places.__getitem__, pixels)
-
-
-def _as_row(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a column of whole numbers (n, 1) as (n,): so some libraries save a label a sample."""
-    is_column = array.ndim == 2 and array.shape[1] == 1 and array.dtype.kind in "iu"
-    return array[:, 0] if is_column else array
 
 
 def _targets(
@@ -217,6 +208,10 @@ def _targets(
             raise ValueError(
                 f"{what} is {array.dtype}, which cross_entropy does not take; set learning.loss: "
                 "mse, or save classes as whole numbers or strings"
+            )
+        if array.shape[1:] == (1,) and not as_it_is:
+            raise ValueError(
+                f"{what} has shape {array.shape}; a label is a number: save {name}{end}.reshape(-1)"
             )
         if array.dtype.kind != found[0].dtype.kind or array.shape[1:] != found[0].shape[1:]:
             first = f"{name}{ends[0]} is {found[0].dtype} of {found[0].shape[1:]}"

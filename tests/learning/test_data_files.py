@@ -166,10 +166,8 @@ def features(image):
     return np.stack([image[:, :, c].astype("f4") / np.float32(255) for c in range(3)])
 
 
-@pytest.mark.parametrize("column", [False, True])
-def test_images_are_channels_first_in_0_to_1_each_with_its_label(tmp_path, column):
-    arrays = {n: a[:, None] if column and n[0] == "y" else a for n, a in split().items()}
-    samples = load("npz", path=write(tmp_path / "f.npz", arrays))
+def test_images_are_channels_first_in_0_to_1_each_with_its_label(tmp_path):
+    samples = load("npz", path=write(tmp_path / "f.npz", split()))
     assert (samples.spec.form, samples.spec.shape, samples.spec.classes) == ("image", (3, 4, 6), 5)
     place = {features(image).tobytes(): row for row, image in enumerate(IMAGES)}
     for part in [*trained(samples), samples.test["a"]]:
@@ -233,6 +231,7 @@ ARRAYS = [
     ("no array 'x_train' or 'x'", {"y": LABELS}),
     ("no array 'y'; add it", {"x": IMAGES}),
     (r"y has shape \(9,\); it must be \(60,\)", xy(y=LABELS[:9])),
+    (r"y has shape \(60, 1\); a label is a number: save y.reshape\(-1\)", xy(y=LABELS[:, None])),
     ("y is float64, which cross_entropy does not take; set learning.loss: mse", xy(y=LABELS * 1.0)),
     ("x is int32; save it as uint8", xy(IMAGES.astype("i4"))),
     (
