@@ -78,7 +78,7 @@ def test_the_gating_pattern_that_is_told_and_drawn_is_the_last_one_measured():
     lines = results.pattern_text(names, pattern).splitlines()
     assert lines[1].split() == ["0", "osaka/0", "50%", "50%"]
     assert lines[3].split() == ["2", "osaka/2", "100%"]
-    axes = Result({"assignments": rounds}, {}).plot.gating()
+    axes = Result({"assignments": rounds}, {"method": "nmoe"}).plot.gating()
     assert axes.get_title() == "local processing ratio 43.3%"
     shown = {text.get_text() for text in axes.texts}
     assert shown >= {"50%", "20%", "80%", "100%"}

@@ -210,7 +210,7 @@ def test_samples_of_clients_are_drawn_by_class(cities, devices, labels):
     rows = [(f"c{c:02}", d, label, n) for (c, d, label), n in np.ndenumerate(drawn) if n]
     columns = dict(zip(COLUMNS["clients"], zip(*rows, strict=True), strict=True))
     table = pa.table(columns, schema=EMPTY["clients"].schema)
-    axes = Result({**EMPTY, "clients": table}, {}).plot.clients()
+    axes = Result({**EMPTY, "clients": table}, {"method": "fedavg"}).plot.clients()
     shown = data_behind(axes).to_pandas()
     samples = shown.pivot(index="client", columns="class", values="samples")
     samples = samples.reindex(shown["client"].unique(), columns=shown["class"].unique())
@@ -219,7 +219,7 @@ def test_samples_of_clients_are_drawn_by_class(cities, devices, labels):
     first = ", the first 48 of 50" if cities == 50 else ""
     assert axes.get_ylabel() == ("cluster" if by_city else "client") + first
     np.testing.assert_array_equal(samples.sum(axis=1), expected[:48].sum(1))
-    roles = {"scenario": {"roles": {"clients": "satellites"}}}
+    roles = {"method": "fedavg", "scenario": {"roles": {"clients": "satellites"}}}
     flying = Result({**EMPTY, "clients": table}, roles).plot.clients().get_ylabel()
     assert flying == "satellite" + first
     names = [*samples.columns]
