@@ -45,11 +45,6 @@ class BlockShape:
     positions: int
     dense_layers: int = 0
 
-    @property
-    @abstractmethod
-    def attention_width(self) -> int:
-        """Numbers that the heads of attention make of a token, together."""
-
     def with_experts_in(self, last: int | None) -> Self:
         """Return the same with experts in so many of the last blocks alone; None for all.
 

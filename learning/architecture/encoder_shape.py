@@ -44,11 +44,6 @@ class EncoderShape(BlockShape):
     kept_wide = 2
     """What is before and after GELU."""
 
-    @property
-    def attention_width(self) -> int:
-        """Numbers that the heads of attention make of a token, together."""
-        return self.hidden
-
     def tensors(self, classes: int | None) -> ModelTensors:
         """Return its tensors, with a head for so many classes."""
         hidden, inner = self.hidden, self.expert_hidden

@@ -45,11 +45,6 @@ class TextShape(BlockShape):
     kept_wide = 4
     """The gate before and after SiLU, what it meets, and their product."""
 
-    @property
-    def attention_width(self) -> int:
-        """Numbers that the heads of attention make of a token, together."""
-        return self.heads * self.head_dim
-
     def tensors(self, classes: int | None) -> ModelTensors:
         """Return its tensors: of a classifier, or of a language model for None."""
         return text_tensors(self, classes)
