@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -98,12 +98,17 @@ def finite(learner: Learner, offered: Handle, done: Mask) -> Generator[Request, 
         return done
     found = yield Measure("not finite", lambda: learner.not_finite(offered), [])
     refused = [device for device in found if done[device]]
-    for device in refused:
-        detail = update_refused(device, spoilt=False)
-        yield Note("drop", detail=detail, cause=Cause.UPDATE_NOT_FINITE)
+    yield from refuse(refused)
     kept = done.copy()
     kept[refused] = False
     return kept
+
+
+def refuse(devices: Iterable[int]) -> Generator[Request, Any, None]:
+    """Refuse the updates of these devices by name: they are not finite."""
+    for device in devices:
+        detail = update_refused(device, spoilt=False)
+        yield Note("drop", detail=detail, cause=Cause.UPDATE_NOT_FINITE)
 
 
 Weighted = tuple[Update, float | Floats]

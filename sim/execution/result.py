@@ -283,20 +283,23 @@ class Result:
     def __repr__(self) -> str:
         """Return method, days, cycles, accuracy or loss, and folder of the run in a line."""
         summary = self.summary
-        method = "network study" if self.of_network else str(summary["method"])
-        parts = [method, f"{summary['hours'] / 24:.2f} days"]
-        parts += [] if self.of_network else [f"{summary['cycles']} cycles"]
-        if self.of_network or not is_measured(summary):
-            pass
-        elif summary["accuracy_final"] is None:
-            parts.append(f"loss {summary['loss_final']:.4g}")
-        elif summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
-            parts.append(f"loss {summary['loss_final']:.3f} nats a token")
-        else:
-            parts.append(f"accuracy {summary['accuracy_final']:.3f}")
+        parts = ["network study" if self.of_network else str(summary["method"])]
+        parts.append(f"{summary['hours'] / 24:.2f} days")
+        parts += [] if self.of_network else self._learnt_so_far()
         parts += [str(summary["status"])] if summary["status"] != COMPLETE else []
         parts += [] if self.folder is None else [str(self.folder)]
         return " ".join(f"Result({', '.join(parts)})".split())
+
+    def _learnt_so_far(self) -> list[str]:
+        summary = self.summary
+        cycles = f"{summary['cycles']} cycles"
+        if not is_measured(summary):
+            return [cycles]
+        if summary["accuracy_final"] is None:
+            return [cycles, f"loss {summary['loss_final']:.4g}"]
+        if summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
+            return [cycles, f"loss {summary['loss_final']:.3f} nats a token"]
+        return [cycles, f"accuracy {summary['accuracy_final']:.3f}"]
 
     def _repr_html_(self) -> str:
         """Return the figures of its screen, and a picture of what was learnt if known."""

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import ServerModel, Update
+from learning.clients.updates import ServerModel, Update, refuse
 from learning.data import load_samples
 from learning.learner import Learner
 from learning.methods.base import Protocol, World
@@ -26,7 +26,6 @@ from learning.own.replies import key_of
 from learning.own.unrepeatable import unrepeatable
 from learning.requests import UpdatesUsed, Used
 from learning.requests.cluster import Cluster, Measure, Receipt
-from learning.requests.facts import Cause, Note, update_refused
 from learning.requests.payload import Payload
 from learning.requests.request import Request
 from sim.engine.evaluation import TAKEN
@@ -87,9 +86,7 @@ class Clients(ClusterState):
     ) -> Generator[Request, Any, Update | None]:
         """Return the finite updates that an upload has brought; refuse the others by name."""
         done = self.deliver(receipt)
-        for device in np.flatnonzero(done & ~self.finite).tolist():
-            detail = update_refused(device, spoilt=False)
-            yield Note("drop", detail=detail, cause=Cause.UPDATE_NOT_FINITE)
+        yield from refuse(np.flatnonzero(done & ~self.finite).tolist())
         return self.update(done & self.finite, among, receipt.contact_id)
 
 
