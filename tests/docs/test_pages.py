@@ -169,7 +169,7 @@ def test_names_of_packages_that_pages_use_are_there_in_a_python_that_knows_nothi
     imported = {n.name for node in nodes if isinstance(node, ast.Import) for n in node.names}
     chains = {chain_of(node) for node in nodes if isinstance(node, ast.Attribute)}
     chains = {c for c in chains if c.count(".") > 1 and c.partition(".")[0] in roots & imported}
-    assert chains
+    assert "learning.FedAvg.Options" in chains
     for chain in sorted(chains):
         asks = f"import {chain.partition('.')[0]}\n{chain}"
         done = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True)

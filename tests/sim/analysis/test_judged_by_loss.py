@@ -99,7 +99,7 @@ def test_a_sweep_is_judged_by_the_loss(leomix, place, monkeypatch):
     assert "accuracy" not in done.out
     page = report([place / "sweep"], place / "sweep.html").read_text()
     [title] = re.findall("<h1>(.*?)</h1>", page)
-    assert "final loss of the next token" in title.lower()
+    assert "Lowest final loss of the next token" in title
     assert "final share of tokens right" in page and "inal accuracy" not in page
 
 
