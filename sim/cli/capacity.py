@@ -131,6 +131,7 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
     from sim.page.capacity_text import Capacity, LeftOut
     from sim.plan.limits import limits_of, without
     from sim.plan.operations import carried_in, operations, silent_services
+    from sim.plan.payloads import asked_gb_a_day
 
     find = WindowCache(None).find
     before = None
@@ -144,7 +145,8 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
     bar.update("planning with one more dish, and without a station")
     limits = limits_of(world, rows, find)
     silent = silent_services(plan, carried)
-    return Capacity(rows, limits, silent, planned_outages(plan), before), plan
+    asked = asked_gb_a_day(world.traffic, len(plan.clusters), plan.stop_s)
+    return Capacity(rows, limits, silent, planned_outages(plan), before, asked), plan
 
 
 def _write(found: Capacity, path: Path) -> None:

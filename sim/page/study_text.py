@@ -8,11 +8,17 @@ from sim.execution.result import Result
 from sim.formatting import duration, table
 from sim.page.capacity_text import Capacity, Table
 from sim.plan.operations import operations_in
+from sim.plan.payloads import asked_gb_a_day
 
 
 def capacity_of(run: Result) -> Capacity:
     """Return what a study's links carry, and what limits them."""
-    return Capacity(operations_in(run.tables["capacity"]), run.limits)
+    rows = operations_in(run.tables["capacity"])
+    if "payloads" not in run.tables:
+        return Capacity(rows, run.limits)
+    clients = len(run.tables["payloads"]["client"].unique())
+    asked = asked_gb_a_day(run.scenario.traffic, clients, run.manifest["simulated_s"])
+    return Capacity(rows, run.limits, asked_gb_a_day=asked)
 
 
 def study_text(run: Result) -> str:

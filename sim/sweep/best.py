@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from statistics import mean
 from typing import Any, overload
@@ -36,9 +37,9 @@ from sim.execution import result
 from sim.execution.folder import is_sweep, read_manifest
 from sim.facts.status import COMPLETE
 from sim.files import write_text
-from sim.formatting import as_yaml, last_parts, table
+from sim.formatting import as_yaml, counted, last_parts, table
 from sim.sweep.compared import compared
-from sim.sweep.folder import Sweep, read_sweep
+from sim.sweep.folder import ROWS, Sweep, read_sweep
 from sim.sweep.rows import DECIDED, FOLLOWING, MACHINE_COLUMNS, TO_TARGETS
 from sim.sweep.text import failures_text
 from sim.trace.schema import FLOAT, INT
@@ -60,6 +61,8 @@ OF_TESTS = ("accuracy_", "loss_", *TO_TARGETS)
 """How columns begin that are of test samples."""
 BOUNDS = {Judged.ACCURACY: Bounds(0.0, 1.0), Judged.LOSS: Bounds(0.0, math.inf)}
 """What validation figures cannot be below and above."""
+MOST_NAMED = 6
+"""Columns that a refusal names, those with the nearest names."""
 ROUNDING = 1.0 + 1e-12
 """A time in days may be less than the same one in hours, in its last digit."""
 
@@ -156,8 +159,8 @@ class Choice:
             ],
         }
 
-    def notices(self) -> Iterator[str]:
-        """Say where the grid may be too narrow, and which combinations tie or lack seeds."""
+    def notices(self, *, ends: bool = True) -> Iterator[str]:
+        """Say which combinations tie or lack seeds, and where ``ends`` of the grid are best."""
         if self.basis.figure.startswith(OF_TESTS):
             yield (
                 f"{self.basis.figure} is of test samples: they no longer tell how good the chosen "
@@ -165,7 +168,8 @@ class Choice:
             )
         for best in (one for one in self.tried if one.is_chosen):
             own = [one for one in self.tried if one.name == best.name]
-            yield from _ends(best, own)
+            if ends:
+                yield from _ends(best, own)
             merit = self.basis.merit(best.figures)
             level = [o for o in own if o is not best and self.basis.merit(o.figures) == merit]
             if level:
@@ -316,7 +320,7 @@ def best_of(sweep: Sweep, best_by: str, at_days: float | None = None) -> Choice:
         raise InputError.of_file(
             sweep.folder,
             Code.NOT_RECORDED,
-            "{names}: no combination has a {figure} with every seed; {why}",
+            "{names}: no combination has {figure} with every seed; {why}",
             names=", ".join(without),
             figure=basis.name,
             why=failed[0] if failed else "see the logs of the runs",
@@ -346,7 +350,14 @@ def _check_keys(sweep: Sweep) -> None:
 def _by_validation(sweep: Sweep, done: Sequence[Mapping[str, Any]], at_days: float | None) -> Basis:
     manifest = read_manifest(sweep.folder / done[0]["folder"])
     learning = manifest["scenario"]["learning"]  # null of a network study
-    if learning is None or not (learning["data"] or {}).get("validation"):
+    if learning is None:
+        raise InputError.of_option(
+            "--best-by validation",
+            Code.UNSUPPORTED,
+            "is of runs that learn, and these are network studies",
+            Other(said="name a column of sweep.parquet, like down_gb_a_day"),
+        )
+    if not (learning["data"] or {}).get("validation"):
         raise InputError.of_option(
             "--best-by validation",
             Code.UNSUPPORTED,
@@ -399,11 +410,14 @@ def _by_column(sweep: Sweep, column: str, at_days: float | None) -> Basis:
         or figure_of_network(name)
     ]
     if column not in numbers:
+        near = get_close_matches(column, numbers, n=MOST_NAMED, cutoff=0.0)
+        others = counted(len(numbers) - len(near), "other number")
         raise InputError.of_option(
             f"--best-by {column}",
             Code.WRONG_VALUE,
-            "must be validation, or one of {columns}",
-            columns=", ".join(numbers),
+            "must be validation, or one of {columns}{others}",
+            columns=", ".join(near),
+            others=f"; or of {others} in {ROWS}" if numbers[MOST_NAMED:] else "",
         )
     figure = figure_listed(column)
     if figure is not None and figure.best:
