@@ -10,56 +10,41 @@ import numpy as np
 import simpy
 
 from learning.requests.cluster import (
-    Cluster,
     Contact,
     Forecast,
     NextContact,
     Outlook,
-    Signal,
     Step,
     TrainUntilContact,
     Work,
 )
-from sim.clock import Clock
-from sim.devices.battery import Battery
 from sim.devices.compute import Phase
 from sim.devices.devices import Devices
-from sim.devices.energy import PeerUse, Use, energy_of
+from sim.devices.energy import Use
 from sim.engine.forecaster import Forecaster
 from sim.mesh.links import MeshLink
 from sim.network.chains import ServiceLink
-from sim.network.endpoint import Endpoint, Rules, Shared
+from sim.network.endpoint import Endpoint, Shared
 from sim.network.legs import ChainEnded, Trained
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, everybody
 
 
 class Client:
-    """One cluster in a run: its sessions with satellites, its devices, its link, its energy.
+    """One cluster in a run: its sessions with satellites, its devices, and its link.
 
     It answers what the method asks of the cluster. Its ``link`` is one of contacts with the server,
-    unless it is joined to a mesh. ``shared`` is what all clients have in common, ``news`` is given
-    when the server's model is another one.
+    unless it is joined to a mesh. ``shared`` is what all clients have in common.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        cluster: Cluster,
-        rules: Rules,
-        *,
-        battery: Battery | None,
-        shared: Shared,
-        news: Signal | None = None,
-    ) -> None:
-        self.cluster = cluster
-        self._transmitter = rules.transmitter
-        self._clock = clock
-        self.sessions = ClusterSessions(clock, cluster, rules.sessions, news)
-        self.devices = Devices(cluster, rules.computing, battery)
-        self._forecaster = Forecaster(self.sessions, self.devices)
-        self.endpoint = Endpoint(clock, self.devices, rules, shared)
-        self.link = ServiceLink(self.sessions, self.endpoint)
+    def __init__(self, sessions: ClusterSessions, devices: Devices, shared: Shared) -> None:
+        self.cluster = devices.cluster
+        self.sessions = sessions
+        self.devices = devices
+        self._clock = shared.clock
+        self._forecaster = Forecaster(sessions, devices)
+        self.endpoint = Endpoint(devices, shared)
+        self.link = ServiceLink(sessions, self.endpoint)
         self._phases: dict[str, Phase] = {}
 
     # What the method asks of the cluster.
@@ -163,26 +148,13 @@ class Client:
             self._end_phase(phase, end_s)
         self._phases.clear()
 
-    # Time and energy that its devices have spent.
+    def use(self, end_s: float, for_peers: Use) -> Use:
+        """Return what the devices have done by now, or the end, in phases that go on too.
 
-    def energy(self, end_s: float, peers: PeerUse) -> dict[str, Any]:
-        """Return time and energy that the devices have spent by ``end_s``, now or the run's end.
-
-        ``peers`` is what they have done besides for other devices.
+        To that they have done something ``for_peers``.
         """
-        use, power_w = self._use(end_s, peers), self.devices.compute.power_w
-        return energy_of(self.cluster, use, power_w, self._transmitter)
-
-    def _use(self, end_s: float, peers: PeerUse) -> Use:
-        """What the devices have done by now, in disconnected phases that go on too."""
-        use = self.link.use()
-        devices = self.devices
-        rounds = use.rounds
-        computed_s = use.computed_s
-        if peers.serving_s is not None:
-            computed_s = computed_s + peers.serving_s
+        use = self.link.use() + for_peers
         for phase in self._phases.values():
-            gap = devices.gap(phase, end_s)
-            computed_s = gap.computed_s - devices.open_s + computed_s
-            rounds = rounds + gap.rounds
-        return Use(rounds, computed_s, use.sending_s, np.array(peers.sending_s))
+            gap = self.devices.gap(phase, end_s)
+            use += Use(gap.rounds, gap.computed_s - self.devices.open_s)
+        return use

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from learning.requests.cluster import Signal
 from sim.clock import Clock
 from sim.devices.battery import Battery
-from sim.devices.energy import PeerUse
+from sim.devices.devices import Devices
+from sim.devices.energy import energy_of
 from sim.engine.client import Client
 from sim.facts.stream import Facts
 from sim.mesh.links import AccessLink, MeshLink
@@ -20,6 +21,7 @@ from sim.network.link_queue import LinkQueue
 from sim.network.nodes import Nodes
 from sim.network.peers import Peers, Queues
 from sim.network.relay import Relay
+from sim.network.sessions import ClusterSessions
 from sim.plan.sessions import PlannedSessions
 
 if TYPE_CHECKING:
@@ -42,25 +44,26 @@ class Clients:
     ) -> None:
         plan = build.plan
         self.books = Books([cluster.name for cluster in plan.clusters])
-        rules = build.client_rules()
         shared = Shared(
+            clock=clock,
             topology=plan.topology,
             facts=facts,
             log=log,
             books=self.books,
+            closing=build.known.closing,
+            cut_transfers=build.world.link.cut_transfers,
+            faults=plan.faults,
         )
+        churn = {} if plan.faults is None else plan.faults.churn
         self.news = Signal()
         self.by_name: dict[str, Client] = {}
-        for cluster in plan.clusters:
+        for cluster, compute in zip(plan.clusters, build.compute, strict=True):
             name = cluster.name
-            self.by_name[name] = Client(
-                clock,
-                cluster,
-                rules[name],
-                battery=Battery(*build.supplies[name]) if name in build.supplies else None,
-                shared=shared,
-                news=self.news,
-            )
+            sessions = ClusterSessions(clock, cluster, plan.sessions(cluster), self.news)
+            battery = Battery(*build.supplies[name]) if name in build.supplies else None
+            devices = Devices(cluster, compute, churn.get(name), battery)
+            self.by_name[name] = Client(sessions, devices, shared)
+        self._transmitter = build.transmitter
         self.edges = Edges(facts, plan.contacts)
         self._mesh = None if plan.mesh is None else self._make_mesh(build, clock, shared)
         self.peers = self._make_peers(build, clock, facts)
@@ -126,15 +129,10 @@ class Clients:
 
     def energy(self, by_s: float) -> list[dict[str, Any]]:
         """Time and energy that each cluster's devices have spent by a time, now or the end."""
-        return [
-            client.energy(by_s, self._spent(name, by_s)) for name, client in self.by_name.items()
-        ]
-
-    def _spent(self, name: str, by_s: float) -> PeerUse:
-        """What the devices of a cluster have done by a time for others, and over the mesh."""
-        spent = self.peers.spent(name, by_s)
-        if self._mesh is None:
-            return spent
-        over_sidelinks_s, over_isls_s = spent.sending_s
-        over_mesh_s = self._mesh.sending_s(name)
-        return PeerUse(spent.serving_s, (over_sidelinks_s, over_isls_s + over_mesh_s))
+        spent = []
+        for name, client in self.by_name.items():
+            # First that of peers: it writes down what went over a mesh.
+            use = client.use(by_s, self.peers.use(name, by_s))
+            power_w = client.devices.compute.power_w
+            spent.append(energy_of(client.cluster, use, power_w, self._transmitter))
+        return spent

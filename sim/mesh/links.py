@@ -151,7 +151,7 @@ class AccessLink(ServiceLink):
             return self._nothing(steps)
         if session is not None and session.start_s > clock.now:
             yield clock.at(session.start_s)
-        chain = Chain(steps, session, clock.now, self.endpoint.rules.closing, held_s)
+        chain = Chain(steps, session, clock.now, self.endpoint.closing, held_s)
         chain.plan(self.endpoint, self._going_on)
         self._number(chain, numbers)
         replies = yield from self._carry(chain, session)

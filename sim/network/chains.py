@@ -201,7 +201,7 @@ class ServiceLink:
         """Let every device run through ``steps``; reply when the last one has ended."""
         check_names(steps)
         endpoint = self.endpoint
-        closing = endpoint.rules.closing
+        closing = endpoint.closing
         chain = Chain(steps, self._sessions.use(), endpoint.clock.now, closing)
         return (yield from chain.run(endpoint, self._going_on))
 
@@ -225,10 +225,5 @@ class ServiceLink:
         use = Use(devices.rounds, devices.computed_s, self.endpoint.sent_s)
         for chain in self._going_on:
             for leg in chain.legs:
-                more = leg.use(now_s)
-                use = Use(
-                    use.rounds + more.rounds,
-                    use.computed_s + more.computed_s,
-                    use.sending_s + more.sending_s,
-                )
+                use += leg.use(now_s)
         return use

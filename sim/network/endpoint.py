@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from learning.requests.cluster import WAITS_FOR_ALL, Cluster, Cost, Quorum
-from sim.devices.compute import Computing
 from sim.devices.devices import Devices
-from sim.devices.energy import Transmitter
 from sim.devices.faults import Faults
 from sim.facts.faults import MemoryLacks
 from sim.facts.stream import Facts
@@ -18,7 +16,6 @@ from sim.network.books import Books, Ledger
 from sim.network.legs import LegLog
 from sim.network.link_faults import LinkFaults
 from sim.network.steps import CutTransfers
-from sim.plan.sessions import PlannedSessions
 from sim.world.topology import Topology
 from statements.arrays import Floats, Mask
 
@@ -27,59 +24,43 @@ if TYPE_CHECKING:  # simpy is imported where a run is
 
 
 @dataclass(frozen=True, eq=False)
-class Rules:
-    """What holds for one client: its sessions, how its devices compute and send, what fails.
+class Shared:
+    """What the clients of a run have in common.
 
-    ``closing`` says whom a chain with uploads waits for,
-    ``cut_transfers`` what becomes of a transfer that a contact cuts off, ``faults`` what goes wrong
-    on the link (None: nothing).
+    ``topology`` says where they and their server are; what happens goes to ``facts``, what legs
+    came to by way of the ``log``, and their bytes into the ``books``. ``closing`` says whom a chain
+    with uploads waits for, ``cut_transfers`` what becomes of a transfer that a contact cuts off,
+    ``faults`` what fails (None: nothing).
     """
 
-    sessions: PlannedSessions
-    computing: Computing
-    transmitter: Transmitter
+    clock: Clock
+    topology: Topology
+    facts: Facts
+    log: LegLog
+    books: Books
     closing: Quorum = WAITS_FOR_ALL
     cut_transfers: CutTransfers = "resume"
     faults: Faults | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Shared:
-    """What the clients of a run have in common.
-
-    ``topology`` says where they and their server are; what happens goes to ``facts``, what legs
-    came to by way of the ``log``, and their bytes into the ``books``.
-    """
-
-    topology: Topology
-    facts: Facts
-    log: LegLog
-    books: Books
-
-
 class Endpoint:
     """What the steps of one client's chains share, whichever chain they are of.
 
-    Its devices; the ``ledger`` of payloads that are open; its rules, and ``faults`` that they draw
-    (None: nothing fails); ``sent_s`` (K,), the seconds in which the devices have sent to the
-    server. Some is ``shared`` with other clients.
+    Its devices; the ``ledger`` of payloads that are open; the ``faults`` that are drawn for its
+    link (None: nothing fails); ``sent_s`` (K,), the seconds in which the devices have sent to the
+    server; and what it has in common with other clients, as :class:`Shared` has it.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        devices: Devices,
-        rules: Rules,
-        shared: Shared,
-    ) -> None:
-        self.clock = clock
+    def __init__(self, devices: Devices, shared: Shared) -> None:
         self.devices = devices
-        self.rules = rules
+        self.clock = shared.clock
         self.facts = shared.facts
         self.log = shared.log
         self.books = shared.books
+        self.closing = shared.closing
+        self.cut_transfers = shared.cut_transfers
         self.ledger = Ledger(devices.cluster, shared.topology, shared.books)
-        self.faults = None if rules.faults is None else LinkFaults(rules.faults, self.cluster)
+        self.faults = None if shared.faults is None else LinkFaults(shared.faults, self.cluster)
         self.sent_s: Floats = np.zeros(devices.cluster.devices)
         self._lack_memory: Mask = np.zeros(devices.cluster.devices, bool)
 

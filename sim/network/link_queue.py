@@ -116,7 +116,7 @@ class LinkQueue:
         endpoint = self._endpoints[send.source.cluster]
         left = float(send.payload.bytes)
         share = self._air_share(send, endpoint)
-        cut_off = OF_CUT_OFF[endpoint.rules.cut_transfers]
+        cut_off = OF_CUT_OFF[endpoint.cut_transfers]
         ready_s = max(self._clock.now, self._free_s.get((send.source, send.target), 0.0))
         parts: list[Part] = []
         for opening in openings:

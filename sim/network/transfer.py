@@ -125,7 +125,7 @@ class Transfer:
             before=entry.through,
             who=who,
             carry=step.carry,
-            cut_transfers=endpoint.rules.cut_transfers,
+            cut_transfers=endpoint.cut_transfers,
             personal=isinstance(step, Download) and step.personal,
             session=session,
             ready_s=ready_s,
@@ -285,10 +285,9 @@ class Transfer:
 
     def use(self, by_s: float) -> Use:
         """Return what the devices have done by a time."""
-        sending_s = np.zeros(len(self.who))
-        if self.session is not None:
-            sending_s = self._sending_s(self._parts(self.session, self._stop_s(by_s)))
-        return Use(np.zeros(len(self.who), np.int64), np.zeros(len(self.who)), sending_s)
+        if self.session is None:
+            return Use()
+        return Use(sending_s=self._sending_s(self._parts(self.session, self._stop_s(by_s))))
 
     def _among(self, theirs: Floats, others: float | Floats) -> Floats:
         """Values (K,) of those who take part, and of the others."""
