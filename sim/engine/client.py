@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
@@ -21,13 +22,16 @@ from learning.requests.cluster import (
 from sim.devices.compute import Phase
 from sim.devices.devices import Devices
 from sim.devices.energy import Use
-from sim.engine.forecaster import Forecaster
+from sim.facts.directions import Way
 from sim.mesh.links import MeshLink
-from sim.network.chains import ServiceLink
-from sim.network.endpoint import Endpoint, Shared
+from sim.network.chains import Reply, ServiceLink
+from sim.network.endpoint import Endpoint, Shared, everybody
 from sim.network.legs import ChainEnded, Trained
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Reply, everybody
+from statements.arrays import Floats
+
+Carried = tuple[Floats, Floats]
+"""Bytes (K,) up and down."""
 
 
 class Client:
@@ -42,10 +46,11 @@ class Client:
         self.sessions = sessions
         self.devices = devices
         self._clock = shared.clock
-        self._forecaster = Forecaster(sessions, devices)
         self.endpoint = Endpoint(devices, shared)
         self.link = ServiceLink(sessions, self.endpoint)
         self._phases: dict[str, Phase] = {}
+        # What was worked out last of a session that is not open yet: its number, and bytes.
+        self._ahead: tuple[int, Carried] | None = None
 
     # What the method asks of the cluster.
 
@@ -69,8 +74,54 @@ class Client:
         return replies
 
     def forecast(self, request: Forecast) -> Outlook | list[Outlook] | None:
-        """Return what the plan holds for the cluster next."""
-        return self._forecaster.answer(request, self._clock.now)
+        """Return what the session that is open, or the next one, can still carry; None at the end.
+
+        With ``fresh`` it is one that begins now or later, with ``sessions`` a list of so many.
+        The links of a session that is not open yet are let go again.
+        """
+        planned = self.sessions.planned
+        now_s = self._clock.now
+        wanted = request.sessions
+        begin = bisect_right(planned.ends_s, now_s)
+        if request.fresh:
+            begin = bisect_left(planned.starts_s, now_s, begin)
+        ahead = range(len(planned))[begin : begin + (1 if wanted is None else wanted)]
+        outlooks = [self._outlook(session, len(planned) - session) for session in ahead]
+        return next(iter(outlooks), None) if wanted is None else outlooks
+
+    def _outlook(self, session: int, left: int) -> Outlook:
+        planned = self.sessions.planned
+        begins_s = planned.starts_s[session]
+        start_s = max(begins_s, self._clock.now)
+        is_open = begins_s <= self._clock.now
+        k = self.cluster.devices
+        per_contact = self.devices.compute.per_contact
+        round_s = self.devices.compute.round_s
+
+        def worked_out() -> Carried:
+            to_server, to_client = (planned.carried_bits(session, way, start_s) for way in Way)
+            return _bytes(to_server, k), _bytes(to_client, k)
+
+        def carried() -> Carried:
+            if is_open:
+                return worked_out()
+            # Until it begins it carries the same, however often somebody asks.
+            if self._ahead is None or self._ahead[0] != session:
+                self._ahead = session, worked_out()
+                planned.close(session)
+            up, down = self._ahead[1]
+            return up.copy(), down.copy()
+
+        return Outlook(
+            start_s=start_s,
+            end_s=planned.ends_s[session],
+            carried=carried,
+            memory_bytes=self.devices.memory_bytes,
+            round_s=lambda cost: np.broadcast_to(round_s(cost), (k,)).astype(float),
+            rounds=1 if per_contact is None else per_contact,
+            sessions=left,
+            cuts_off=planned.cuts_off(session),
+        )
 
     def charge(self) -> float:
         """Return the share of its battery's capacity that it holds now; 1 without a battery."""
@@ -158,3 +209,7 @@ class Client:
             gap = self.devices.gap(phase, end_s)
             use += Use(gap.rounds, gap.computed_s - self.devices.open_s)
         return use
+
+
+def _bytes(bits: Floats | float, devices: int) -> Floats:
+    return np.broadcast_to(bits / 8, (devices,)).astype(float)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from learning.requests.cluster import Signal
+import numpy as np
+
+from learning.requests.cluster import Cost, Forecast, Outlook, Signal
+from learning.requests.decide import Observation, Situation
 from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.devices.devices import Devices
 from sim.devices.energy import energy_of
+from sim.engine.announcements import Edges
 from sim.engine.client import Client
 from sim.facts.stream import Facts
 from sim.mesh.links import AccessLink, MeshLink
 from sim.mesh.messages import Mesh
 from sim.network.books import Books
-from sim.network.edges import Edges
 from sim.network.endpoint import Shared
 from sim.network.legs import LegLog
 from sim.network.link_queue import LinkQueue
@@ -101,6 +104,21 @@ class Clients:
             mesh=self._mesh,
         )
 
+    def observed(self, situation: Situation, now_s: float) -> Observation:
+        """Return what who decides is shown: what the server and the contact plan know."""
+        rows = [_outlook(client, situation.cost, now_s) for client in self.by_name.values()]
+        wait_s, contact_s, uplink_bytes, downlink_bytes, round_s, charge = np.array(rows).T
+        return Observation(
+            **vars(situation),
+            time_s=now_s,
+            wait_s=wait_s,
+            contact_s=contact_s,
+            uplink_bytes=uplink_bytes,
+            downlink_bytes=downlink_bytes,
+            round_s=round_s,
+            charge=charge,
+        )
+
     def open_sessions(self) -> None:
         """Hand out the sessions that begin at the start in the order of the table of contacts."""
         begun = [client.sessions for client in self.by_name.values() if client.sessions.open == 0]
@@ -136,3 +154,13 @@ class Clients:
             power_w = client.devices.compute.power_w
             spent.append(energy_of(client.cluster, use, power_w, self._transmitter))
         return spent
+
+
+def _outlook(client: Client, cost: Cost, now_s: float) -> tuple[float, ...]:
+    """Return the figures of one client, in the order of :class:`Observation`."""
+    device = float(np.max(client.devices.compute.round_s(cost))), client.charge()
+    ahead = client.forecast(Forecast(client.cluster.name))
+    if not isinstance(ahead, Outlook):
+        return np.inf, 0.0, 0.0, 0.0, *device
+    carried = float(ahead.uplink_bytes.min()), float(ahead.downlink_bytes.min())
+    return ahead.start_s - now_s, ahead.end_s - ahead.start_s, *carried, *device

@@ -17,10 +17,9 @@ from learning.requests.reasons import Reason
 from sim.facts.directions import Way
 from sim.mesh.hops import MeshMessage
 from sim.mesh.messages import Mesh
-from sim.network.chains import Chain, ServiceLink
-from sim.network.endpoint import Endpoint
+from sim.network.chains import Chain, Reply, ServiceLink, check_names
+from sim.network.endpoint import Endpoint, everybody, way_of
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Reply, check_names, everybody, way_of
 from sim.network.transfer import Transfer
 from sim.plan.contacts import PlannedSession
 from sim.plan.sessions import PlannedSessions

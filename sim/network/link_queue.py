@@ -27,8 +27,7 @@ from sim.facts.stream import Facts
 from sim.facts.transfers import Outcome, TransferRow
 from sim.links.sidelinks import Opening
 from sim.network.books import Account, Books, PayloadKey
-from sim.network.endpoint import Endpoint
-from sim.network.steps import OF_CUT_OFF
+from sim.network.endpoint import OF_CUT_OFF, Endpoint
 
 Direction = Literal["sidelink", "isl"]
 

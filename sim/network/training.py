@@ -12,9 +12,8 @@ from sim.devices.compute import whole_rounds
 from sim.devices.energy import Use
 from sim.devices.faults import Presence
 from sim.errors import SimulationError
-from sim.network.endpoint import Endpoint
+from sim.network.endpoint import Ending, Endpoint, everybody
 from sim.network.legs import Trained
-from sim.network.steps import Ending, everybody
 from sim.plan.contacts import PlannedSession
 from statements.arrays import Floats, Ints, Mask
 
@@ -108,11 +107,6 @@ class Training:
             self.end_s = np.where(stays | ~(self.who | self.away), self.end_s, np.inf)
 
     # What its chain asks of a step.
-
-    @property
-    def unable(self) -> Mask:
-        """Devices (K,) that take no part in the chain."""
-        return self.excluded
 
     @property
     def next_ready_s(self) -> Floats:
