@@ -10,7 +10,7 @@ __getattr__ = late(
     globals(),
     {
         "sim.cli.contact_listing": "contact_listing=.",
-        "sim.clock": "Clock Moment",
+        "sim.clock": "Clock",
         "sim.devices.battery": "Battery Power",
         "sim.devices.compute": "Compute",
         "sim.devices.devices": "Devices",
@@ -33,7 +33,7 @@ __getattr__ = late(
         "sim.links.plan_links": "plan_links=.",
         "sim.links.session_beam": "SessionBeam",
         "sim.links.sharing": "RateSegment queued shared",
-        "sim.mesh.book": "Book Carrier ContactGraph",
+        "sim.mesh.book": "Book ContactGraph",
         "sim.mesh.contacts": "ContactPlan Contacts Curve Hop Rates Route",
         "sim.mesh.hops": "HopKinds HopsUnderWay MeshMessage",
         "sim.mesh.messages": "MeshReach",
