@@ -11,9 +11,6 @@ from learning.own.raised import ANYTHING
 from learning.registry import Register
 from statements.arrays import Floats, Ints, Mask
 
-ROUNDING = 1e-9
-"""Relative slack when a bound is rounded to a whole number, so that 0.7 * 30 / 7 is 3."""
-
 
 class InfeasibleAssignment(ValueError):
     """No assignment keeps all bounds; the message says which numbers conflict."""
@@ -117,17 +114,10 @@ POLICIES: Register[Policy] = Register(
 """Policies by name. A policy of one's own is ``MODULE:NAME``, or an entry point of the group."""
 
 
-def even_bounds(capacity: Ints, experts: int, low: float, high: float) -> tuple[Ints, Ints]:
-    """Return ``floor(low K / E)`` and ``ceil(high K / E)`` for every expert (E,), K = sum k_c.
-
-    No expert is to be given to more clients than have room for one.
-    """
-    takes = np.minimum(capacity, experts)
-    even = takes.sum() / experts
-    clients = int((takes > 0).sum())
-    least = int(np.floor(low * even * (1 + ROUNDING)))
-    most = min(int(np.ceil(high * even * (1 - ROUNDING))), clients)
-    return np.full(experts, least), np.full(experts, most)
+def even_bounds(capacity: Ints, experts: int) -> tuple[Ints, Ints]:
+    """Return ``floor(K / E)`` and ``ceil(K / E)`` for every expert (E,), K = sum k_c."""
+    total = int(np.minimum(capacity, experts).sum())
+    return np.full(experts, total // experts), np.full(experts, -(-total // experts))
 
 
 def asked(policy: Policy, name: str, problem: Problem, rng: np.random.Generator) -> Mask:

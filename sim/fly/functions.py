@@ -191,7 +191,6 @@ class SelectedOptions(FunctionOptions, SelectOptions):
     """Options of functions whose clients an agent chooses; what FedAvg alone can do is fixed."""
 
     rounds_per_contact: Literal["one"] = option("one", "a cluster takes part once in a contact")
-    weights: Literal["all"] = option("all", "clients weigh by the examples of what has come")
     trains: Literal["contacts"] = option("contacts", "a cluster trains in its contact")
 
 
@@ -238,14 +237,12 @@ class BufferedFunctions(Calls, FedBuff):
 
     @classmethod
     def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
-        """Raise ValueError for a buffer that is never full, and for samples that nobody knows."""
+        """Raise ValueError for a buffer that is never full."""
         if options.buffer_size > len(clusters):
             raise ValueError(
                 f"buffer_size: {options.buffer_size} updates of the same version never come from "
                 f"{len(clusters)} clusters; give at most that"
             )
-        if options.weighing == "samples":
-            raise ValueError("weighing: samples are known when a function returns; remove it")
 
     def cluster(self, me: Cluster) -> Protocol:
         """Train what was downloaded, and exchange models with the server in each contact."""

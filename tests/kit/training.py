@@ -35,7 +35,6 @@ __getattr__ = late(
         "learning.nmoe.training.answers": "answers=.",
         "learning.nmoe.training.experts": "experts=.",
         "learning.nmoe.training.extractor": "extractor=. shared=estimated view",
-        "learning.nmoe.options": "CorrelationShare Descent ExtractorLoss",
         "learning.nmoe.training.gates": "gates=. reach_of route",
         "learning.training.recipe": "LocalRounds TrainedPart Weighing",
         "learning.training.sgd": "rows_of_round sgd=.",

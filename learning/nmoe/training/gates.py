@@ -16,9 +16,8 @@ from torch.nn import functional
 from learning.models.moe import Gate, Residency, Routing
 from learning.models.stacked import Tensors
 from learning.nmoe.models import answer, losses, mixed
-from learning.nmoe.options import Descent
 from learning.nmoe.training.experts import drawn_experts, features_of, first_client, outputs_of
-from learning.nmoe.training.extractor import extractor_in
+from learning.nmoe.training.extractor import LARGEST_GRADIENT, MOMENTUM, extractor_in
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.settings import ModelConfig
@@ -175,7 +174,7 @@ class Mixture(NamedTuple):
         return self.extractor | experts | gate
 
 
-def central(task: Task, *, rounds: int, descent: Descent) -> dict[str, Tensor]:
+def central(task: Task, *, rounds: int) -> dict[str, Tensor]:
     """Train extractor, all experts and the gate for ``rounds`` rounds on the pooled samples."""
     samples = pool({name: task.shards[name].samples for name in task.config.clusters})
     config = task.config
@@ -201,7 +200,7 @@ def central(task: Task, *, rounds: int, descent: Descent) -> dict[str, Tensor]:
     one = {name: tensor.unsqueeze(0) for name, tensor in begin.flat().items()}
     gates = Mixture({}, {}, begin.gate).flat()
     problem = Problem(draw, loss, together=False, gates=gates)
-    how = plain_sgd(config, config.step_size, descent.momentum, descent.largest_gradient)
+    how = plain_sgd(config, config.step_size, MOMENTUM, LARGEST_GRADIENT)
     trained = train(one, problem, how, [rounds], [0]).tensors
     return {name: tensor.squeeze(0) for name, tensor in trained.items()}
 

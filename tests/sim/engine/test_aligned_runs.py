@@ -82,7 +82,7 @@ def plain_device(start, shard, where, reach):
 
 def test_a_round_is_what_plain_pytorch_makes_of_it(tmp_path):
     steps = {"step_size": 0.5, "gate_step_size_ratio": 1.0, "steps_per_round": 3}
-    learning = aligned({"lora": {"rank": None}, **steps}, fitness_average=0.25)
+    learning = aligned({"lora": {"rank": None}, **steps})
     scenario = slots(stop={"cycles": 1}, learning=learning)
     first, second = rounds_of(sim.run(scenario, tmp_path / "run"))
     final = load_file(tmp_path / "run" / "model" / "model.safetensors")
@@ -98,7 +98,7 @@ def test_a_round_is_what_plain_pytorch_makes_of_it(tmp_path):
     before = first["relevance"]
     assert not first["samples"].any()
     assert (second["samples"] == use).all()
-    expected = np.where(use > 0, 0.75 * before + 0.25 * np.array(accuracy), before)
+    expected = np.where(use > 0, 0.5 * before + 0.5 * np.array(accuracy), before)
     np.testing.assert_allclose(second["relevance"], expected, atol=1e-12)
     sizes = np.array([len(shard.y) for shard in shards], float)
     for name, tensor in start.items():
