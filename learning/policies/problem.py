@@ -107,7 +107,6 @@ POLICIES: Register[Policy] = Register(
         "balanced-random": "learning.policies.problem:balanced_random",
         "balanced-fitness": "learning.policies.problem:balanced_fitness",
         "expert-driven": "learning.policies.model_splitting:expert_driven",
-        "identity": "learning.policies.problem:identity",
     },
     "a function of a problem and a random generator",
 )
@@ -146,7 +145,7 @@ def asked(policy: Policy, name: str, problem: Problem, rng: np.random.Generator)
     return found
 
 
-# Assignment without bounds of experts: greedy, at random, and one expert per client.
+# Assignment without bounds of experts: greedy, and at random.
 
 
 def greedy(problem: Problem, _rng: np.random.Generator) -> Mask:
@@ -166,20 +165,6 @@ def _lowest(problem: Problem, order: Floats) -> Mask:
     """Give every client the experts of its lowest ``order`` (C, E), as many as it has room for."""
     ranks = order.argsort(axis=1, kind="stable").argsort(axis=1)
     return np.asarray(ranks < problem.takes[:, None])
-
-
-def identity(problem: Problem, _rng: np.random.Generator) -> Mask:
-    """Give expert i to client i, if that has room for one.
-
-    Raises InfeasibleAssignment where there are not as many experts as clients.
-    """
-    clients, experts = problem.shape
-    if clients != experts:
-        raise InfeasibleAssignment(
-            f"there are {clients} clients and {experts} experts; with an expert for each client "
-            "learning.model.experts is the number of devices"
-        )
-    return np.diag(problem.capacity > 0)
 
 
 # Assignment within bounds of experts: an integer program.

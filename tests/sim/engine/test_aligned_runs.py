@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm
 
 import scenarios
 import sim
+from learning.policies import InfeasibleAssignment
 from tests.kit import results
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
@@ -208,10 +209,15 @@ def last(problem, rng):
     return experts >= len(experts) - problem.takes[:, None]
 
 
+def never(problem, rng):
+    raise InfeasibleAssignment(f"{problem.shape[0]} clients are too many")
+
+
 def test_a_policy_of_ones_own_and_one_that_cannot_keep_its_bounds(leomix):
     for row in rounds_of(timing(options={"policy": f"{__name__}:last"}, capacity=2))[:-1]:
         assert row["assigned"].tolist() == [[False, False, True, True]] * 5
-    wanted = ("--set", "learning.method=aligned", "--set", "learning.options.policy=identity")
+    said = ("learning.method=aligned", f"learning.options.policy={__name__}:never")
+    wanted = [word for key in said for word in ("--set", key)]
     outcome = leomix("run", "paper-slots", *wanted)
     assert outcome.status == 2
-    assert "there are 20 clients and 4 experts" in outcome.err.strip().splitlines()[-1]
+    assert "20 clients are too many" in outcome.err.strip().splitlines()[-1]
