@@ -62,7 +62,6 @@ class Comparison(Mapping[str, Any]):
     drawn: bool = field(default=True, repr=False)
     checks: tuple[CheckOfRun, ...] = field(default=(), repr=False)
     folders: tuple[Path, ...] = field(default=(), repr=False)
-    deadline_days: float | None = field(default=None, repr=False)
 
     @classmethod
     def of(

@@ -21,27 +21,16 @@ if TYPE_CHECKING:
     from sim.sweep.request import SweepOptions
     from sim.sweep.running import Sweeping
 
-ENDED = {
-    "failed": ExitCode.FAILED,
-    "crashed": ExitCode.FAILED,
-    "refused": ExitCode.WRONG_INPUT,
-}
-"""Exit status of a dry run by how the point ended that was tried."""
-
 
 @dataclass(frozen=True)
 class Varied:
-    """What is swept: values of keys, how they are combined, and the seeds of each combination."""
+    """What is swept: values of keys, and the seeds of each combination."""
 
     sweep: Annotated[
         list[str] | None,
         typer.Option("-p", metavar="KEY=SPEC", help="vary a key: a,b,c or start:stop:step"),
     ] = None
     variants: options.VariantsFile = None
-    sampling: Annotated[str, typer.Option(metavar="HOW", help="grid, zip or random")] = "grid"
-    samples: Annotated[
-        int | None, typer.Option(metavar="N", help="how many random combinations")
-    ] = None
     overrides: options.Overrides = field(kw_only=True)
     replications: Annotated[
         int, typer.Option(metavar="N", help="runs of each combination; run r has seed + r")
@@ -55,7 +44,7 @@ class Varied:
 
         overrides = self.overrides.by_key()
         axes = Axes.of(read_pairs(self.sweep or ()), self.variants)
-        return SweepPlan(source, overrides, axes, self.sampling, self.samples, self.replications)
+        return SweepPlan(source, overrides, axes, self.replications)
 
 
 @dataclass(frozen=True)
@@ -78,10 +67,6 @@ class Processes:
     join: Annotated[
         bool, typer.Option("--join", help="begin the sweep in -o, or work on it beside others")
     ] = False
-    merge: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="DIR", help="take the complete points of another folder; repeat it"),
-    ] = None
 
     def sweep_options(self, limits: options.Limits) -> SweepOptions:
         """Return them for a sweep with these limits; InputError where they do not go together."""
@@ -97,7 +82,6 @@ class Processes:
             join=self.join,
             cache=not limits.no_cache,
             max_wall_s=limits.max_wall_s,
-            merge=tuple(self.merge or ()),
         )
 
 
@@ -108,7 +92,8 @@ def sweep_command(
     processes: Processes,
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="show points, time and disk, and run nothing")
+        bool,
+        typer.Option("--dry-run", help="show the points, and run nothing"),
     ] = False,
     limits: options.Limits,
     shown: options.Shown,
@@ -122,10 +107,10 @@ def sweep_command(
     plan = varied.plan(scenario_name(scenario))
     request = SweepRequest(plan, processes.sweep_options(limits))
     if dry_run:
-        text, ended = rehearse(request)
+        text, are_refused = rehearse(request)
         print(text)
-        if ended in ENDED:
-            raise typer.Exit(ENDED[ended])
+        if are_refused:
+            raise typer.Exit(ExitCode.WRONG_INPUT)
         return
     done = run_sweep(request, quiet=shown.quiet, doubts=True)
     _show(done, as_json=shown.json_)

@@ -16,7 +16,6 @@ from sim.draw.ground_map import draw_map
 from sim.draw.network import HOUR_S, Lane, day, lanes_shown
 from sim.draw.views import map_at
 from sim.execution.result import Result
-from sim.formatting import legend_of
 from sim.page.capacity_text import Capacity
 from sim.page.page import MOST_ROWS, Page
 from sim.page.scenario_text import scenario_yaml
@@ -46,7 +45,7 @@ def page(run: Result, found: Capacity | None = None) -> Page:
     every = list(lanes_in(run.tables))
     tables = [
         (caption, [" ".join(head.split()) for head in heads], cells)
-        for caption, heads, cells in (*found.tables(MOST_ROWS), *found.all_columns(MOST_ROWS))
+        for caption, heads, cells in found.tables(MOST_ROWS)
     ]
     payloads = payload_table(run)
     advice = [f"{line.rstrip('.')}." for line in found.advice]
@@ -60,7 +59,6 @@ def page(run: Result, found: Capacity | None = None) -> Page:
             "advice": found.advice[MOST_SAID:],
             "open": [tables[0], *([] if payloads is None else [payloads])],
             "folded": tables[1:],
-            "legend": [*legend_of("capacity").values()][1:],
             "hours": (from_s / HOUR_S, min(span_s, from_s + DAY_S) / HOUR_S),
             "lanes": lanes_shown(every),
             "many": len(every),

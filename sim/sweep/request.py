@@ -32,7 +32,6 @@ class SweepOptions:
     keep_going: bool = False
     cache: bool = True
     max_wall_s: float = math.inf
-    merge: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
@@ -128,7 +127,7 @@ class SweepRequest:
                     Code.WRONG_VALUE,
                     "",
                     f"{{points:,}} points are more than {MOST_POINTS:,}",
-                    Other(said="take coarser steps, or draw by --sampling random --samples N"),
+                    Other(said="take coarser steps"),
                     points=self.plan.count,
                 )
             )

@@ -40,15 +40,7 @@ class Steps(Sequence[int | float]):
         return int(value) if self.whole else float(value)
 
 
-@dataclass(frozen=True)
-class Span:
-    """All numbers between two: what random samples are drawn from."""
-
-    start: float
-    stop: float
-
-
-Spec = Sequence[Any] | Span
+Spec = Sequence[Any]
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, Spec]:
@@ -70,7 +62,7 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, Spec]:
 
 
 def read_spec(key: str, text: str) -> Spec:
-    """Return what a SPEC says: ``a,b,c``, ``start:stop:step`` or ``start:stop``.
+    """Return what a SPEC says: ``a,b,c`` or ``start:stop:step``.
 
     Items are read as YAML: a comma within brackets or quotes belongs to its item. Text with colons
     that are not between plain numbers is no range.
@@ -91,7 +83,7 @@ def _range(key: str, text: str, start: str, stop: str, step: str | None) -> Spec
     if last < first:
         refuse(key, f"{text} is reversed; write it from the least to the greatest")
     if step is None:
-        return Span(float(start), float(stop))
+        refuse(key, "is a range without a step; give start:stop:step")
     by = Fraction(Decimal(step))
     if by <= 0:
         refuse(key, f"{text} has a step of {step}; it must be above 0")
