@@ -31,8 +31,9 @@ REMOVED = {
     "schema": "run leomix list --schema",
     "specialise": "examples/real_models/specialise.py of the repository tunes a dense Llama on "
     "texts",
-    "sweep --engine": "write --dask ADDRESS for Dask; processes of this machine are what -j starts",
-    "sweep --scheduler": "write --dask ADDRESS",
+    "sweep --dask": "run examples/dask_sweep.py of the repository, which joins from each worker",
+    "sweep --engine": "leave it out: -j starts processes of this machine",
+    "sweep --scheduler": "run examples/dask_sweep.py of the repository",
     "sweep --merge": "copy the folders in points/ of the other sweep to points/ of this one, and "
     "--resume it",
     "sweep --samples": "give the values; examples/optuna_study.py of the repository draws them",

@@ -56,10 +56,6 @@ class Processes:
     devices: Annotated[
         str, typer.Option(metavar="cuda:N,...", help="GPUs that are dealt to the processes")
     ] = ""
-    dask: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="run points on the workers of this Dask scheduler"),
-    ] = None
     resume: Annotated[bool, options.go_on("sweep")] = False
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="go on with other points when one has failed")
@@ -76,7 +72,6 @@ class Processes:
             out=self.out,
             workers=workers(self.jobs),
             devices=tuple(self.devices.split(",")) if self.devices else (),
-            dask=self.dask,
             resume=self.resume,
             keep_going=self.keep_going,
             join=self.join,

@@ -232,7 +232,7 @@ class Run(Observer):
                 result = self._executed()
                 log_end(result.manifest)
                 return result
-        except InputError:
+        except ValueError:  # code of the user's, too
             self._leave_as_found()
             raise
         except InvariantError:

@@ -1,4 +1,4 @@
-"""The processes that work on a sweep for one command: of this machine, or of a Dask cluster."""
+"""The processes of this machine that work on a sweep for one command."""
 
 from __future__ import annotations
 

@@ -99,7 +99,6 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
     ``quiet`` shows no progress; ``doubts`` about the points are said on stderr.
     """
     options, place = request.options, request.place
-    options.check_dask()
     is_new = _made(request) is There.NOTHING
     try:
         sweeping = Sweeping(place, request.points, options)
