@@ -134,7 +134,7 @@ def compare_command(
                 print_json(found.printed)
             else:
                 print(found.text(in_full=in_full))
-                steps = next_steps(sweep, found.over_numbers, in_full=in_full)
+                steps = next_steps(sweep, found, in_full=in_full)
                 print("\n".join(["", *steps]))
             return
         compared = compare(runs)

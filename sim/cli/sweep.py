@@ -155,7 +155,7 @@ def _finding(done: Sweeping) -> tuple[str, list[str]]:
         return "", []
     sweep = read_sweep(done.place)
     found = compared(sweep)
-    return found.text(), next_steps(sweep, found.over_numbers)
+    return found.text(), next_steps(sweep, found)
 
 
 def _remaining(done: Sweeping, rows: pa.Table, keys: Sequence[str]) -> Iterator[str]:

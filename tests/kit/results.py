@@ -23,7 +23,7 @@ __getattr__ = late(
             "Evaluation TARGETS by_validation first_reached levels shared_target validation_at"
         ),
         "sim.analysis.text": "pattern_text summary_text",
-        "sim.analysis.time_average": "common_deadline time_averaged",
+        "sim.analysis.time_average": "time_averaged",
         "sim.cli.new": "write_scenario",
         "sim.cli.progress": "Progress",
         "sim.advice.training": "missing_data",
