@@ -11,6 +11,8 @@ REMOVED = {
     "answer": "run leomix export RUN --to dense, then examples/real_models/answer.py of the "
     "repository",
     "cache": "leomix doctor says where the cache is; to empty it, delete that folder",
+    "capacity --csv": "run NETWORK --set learning=null -o DIR, then export DIR --to csv",
+    "capacity --report": "run NETWORK --set learning=null -o DIR, then report DIR",
     "check-method": "call leomix.testing.check_method in Python",
     "cite": "leomix show says how to cite leomix",
     "compare --deadline": "give all one stop.days; show RUN --all has the time-averaged accuracy",

@@ -16,7 +16,6 @@ from sim.draw.ground_map import draw_map
 from sim.draw.network import HOUR_S, Lane, day, lanes_shown
 from sim.draw.views import map_at
 from sim.execution.result import Result
-from sim.page.capacity_text import Capacity
 from sim.page.page import MOST_ROWS, Page
 from sim.page.scenario_text import scenario_yaml
 from sim.page.study_text import capacity_of, payload_table
@@ -29,10 +28,9 @@ MOST_SAID = 3
 """Sentences below the title; the others stand in the text."""
 
 
-def page(run: Result, found: Capacity | None = None) -> Page:
-    """Return the page of a network study, or of a capacity that was ``found``."""
-    kind = "Network study" if found is None else "Capacity of"
-    found = found or capacity_of(run)
+def page(run: Result) -> Page:
+    """Return the page of a network study."""
+    found = capacity_of(run)
     manifest, scenario = run.manifest, run.scenario
     start = datetime.fromisoformat(manifest["start_utc"])
     span_s = manifest["simulated_s"]
@@ -51,7 +49,7 @@ def page(run: Result, found: Capacity | None = None) -> Page:
     advice = [f"{line.rstrip('.')}." for line in found.advice]
     return Page(
         template="capacity.html",
-        kind=f"{kind} {manifest['name']}, {span_s / DAY_S:.2f} days from "
+        kind=f"Network study {manifest['name']}, {span_s / DAY_S:.2f} days from "
         f"{start:%Y-%m-%d %H:%M:%S} UTC",
         title=found.finding.rstrip("."),
         subtitle=" ".join(advice[:MOST_SAID]),
