@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,18 +31,16 @@ class Varied:
         typer.Option("-p", metavar="KEY=SPEC", help="vary a key: a,b,c or start:stop:step"),
     ] = None
     variants: options.VariantsFile = None
-    overrides: options.Overrides = field(kw_only=True)
     replications: Annotated[
         int, typer.Option(metavar="N", help="runs of each combination; run r has seed + r")
     ] = 1
 
-    def plan(self, source: str) -> SweepPlan:
+    def plan(self, source: str, overrides: Mapping[str, Any]) -> SweepPlan:
         """Return the plan of a sweep of a scenario (name or file); InputError for wrong keys."""
         from sim.sweep.points import SweepPlan
         from sim.sweep.specs import read_pairs
         from sim.sweep.variants import Axes
 
-        overrides = self.overrides.by_key()
         axes = Axes.of(read_pairs(self.sweep or ()), self.variants)
         return SweepPlan(source, overrides, axes, self.replications)
 
@@ -84,6 +82,7 @@ class Processes:
 def sweep_command(
     scenario: options.ScenarioName,
     varied: Varied,
+    overrides: options.Overrides,
     processes: Processes,
     *,
     dry_run: Annotated[
@@ -99,7 +98,7 @@ def sweep_command(
     from sim.sweep.request import SweepRequest
     from sim.sweep.running import run_sweep
 
-    plan = varied.plan(scenario_name(scenario))
+    plan = varied.plan(scenario_name(scenario), overrides.by_key())
     request = SweepRequest(plan, processes.sweep_options(limits))
     if dry_run:
         text, are_refused = rehearse(request)

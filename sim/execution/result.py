@@ -25,7 +25,7 @@ from sim.analysis.round_paths import RoundPaths, round_paths
 from sim.analysis.run_screen import figures
 from sim.analysis.spans import names_of_clients
 from sim.analysis.summary import network_summary, summarise
-from sim.analysis.targets import Evaluation, evaluations, validation_at
+from sim.analysis.targets import Evaluation, evaluation_at, evaluations
 from sim.errors import InputError
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.model import whole_model
@@ -223,7 +223,8 @@ class Result:
 
         None where nothing was validated by so many simulated hours.
         """
-        return validation_at(self.evaluations, hours)
+        found = evaluation_at(self.evaluations, hours)
+        return None if found is None else found.validation
 
     @cached_property
     def compared(self) -> Comparison:

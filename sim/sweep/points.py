@@ -18,7 +18,7 @@ from sim.execution.versions import versions
 from sim.formatting import as_yaml
 from sim.sweep.folder import SCHEMA
 from sim.sweep.point import Point
-from sim.sweep.specs import Spec, Steps
+from sim.sweep.specs import Spec
 from sim.sweep.variants import Axes
 from sim.world.world import World
 from statements import Code, Other, Place, Refused, Remedy, Statement, dotted, statement_of
@@ -31,19 +31,16 @@ def combinations(specs: Specs) -> Iterator[dict[str, Any]]:
 
     Each comes once, however often its values are given.
     """
-    return (dict(zip(specs, values, strict=True)) for values in product(*_apart(specs)))
+    every = product(*map(_apart, specs.values()))
+    return (dict(zip(specs, values, strict=True)) for values in every)
 
 
-def _apart(specs: Specs) -> Iterator[Sequence[Any]]:
-    """Yield the values of each key without those that come again, which steps never do."""
-    for spec in specs.values():
-        if isinstance(spec, Steps):
-            yield spec
-            continue
-        first: dict[Any, Any] = {}
-        for value in spec:  # 0.1, 1e-1 and 0.10 are one
-            first.setdefault(_hashable(value), value)
-        yield [*first.values()]
+def _apart(spec: Spec) -> Sequence[Any]:
+    """Return the values of a key without those that come again: 0.1, 1e-1 and 0.10 are one."""
+    first: dict[Any, Any] = {}
+    for value in spec:
+        first.setdefault(_hashable(value), value)
+    return [*first.values()]
 
 
 def _hashable(value: Any) -> Any:
@@ -145,7 +142,7 @@ class SweepPlan:
     @cached_property
     def count(self) -> int:
         """How many points there will be, found without making them."""
-        return math.prod(map(len, _apart(self.specs))) * self.replications
+        return math.prod(len(_apart(spec)) for spec in self.specs.values()) * self.replications
 
     @cached_property
     def read(self) -> Read:

@@ -16,6 +16,7 @@ from sim.files import free_folder
 from sim.sweep.crew import Crew
 from sim.sweep.point import Point
 from sim.sweep.points import SweepPlan
+from sim.sweep.specs import MOST_POINTS
 from statements import Code, Other, Statement
 
 
@@ -80,10 +81,6 @@ def workers(jobs: int) -> int:
     if hasattr(os, "sched_getaffinity"):  # a job system may have narrowed the cores
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-MOST_POINTS = 100_000
-"""Points of a sweep: more are a slip in a range."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -20,27 +19,9 @@ _WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 _MOST_WHOLE = 2**63 - 1
 
 
-@dataclass(frozen=True)
-class Steps(Sequence[int | float]):
-    """Numbers from ``start`` to ``stop``, both included, in steps; exact, as they are decimal.
-
-    They are made when they are asked for; ints where all three were written as whole numbers.
-    """
-
-    start: Fraction
-    stop: Fraction
-    step: Fraction
-    whole: bool
-
-    def __len__(self) -> int:
-        return (self.stop - self.start) // self.step + 1
-
-    def __getitem__(self, place: Any) -> Any:
-        value = self.start + self.step * range(len(self))[place]
-        return int(value) if self.whole else float(value)
-
-
 Spec = Sequence[Any]
+MOST_POINTS = 100_000
+"""Points of a sweep, and values of a key: more are a slip in a range."""
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, Spec]:
@@ -90,9 +71,11 @@ def _range(key: str, text: str, start: str, stop: str, step: str | None) -> Spec
     whole = all(_WHOLE.fullmatch(part) for part in (start, stop, step))
     if whole and max(abs(first), abs(last)) > _MOST_WHOLE:
         refuse(key, f"{text} is too large; whole numbers go up to {_MOST_WHOLE}")
-    if (last - first) / by >= _MOST_WHOLE:
-        refuse(key, f"{text} has far too many values; give a larger step")
-    return Steps(first, last, by, whole)
+    count = (last - first) // by + 1
+    if count > MOST_POINTS:
+        refuse(key, f"{text} has more than {MOST_POINTS:,} values; give a larger step")
+    # Exact, as they are decimal; ints where all three were written as whole numbers.
+    return tuple((int if whole else float)(first + by * number) for number in range(count))
 
 
 def _items(key: str, text: str) -> Spec:

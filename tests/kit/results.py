@@ -20,7 +20,7 @@ __getattr__ = late(
         "sim.analysis.ranking": "Case mean_of ranked values_of",
         "sim.analysis.summary": "fault_counts summarise",
         "sim.analysis.targets": (
-            "Evaluation TARGETS by_validation first_reached levels shared_target validation_at"
+            "Evaluation TARGETS by_validation first_reached levels shared_target"
         ),
         "sim.analysis.text": "pattern_text summary_text",
         "sim.analysis.time_average": "time_averaged",
