@@ -17,7 +17,6 @@ from scenarios.scenario import Traffic
 from sim.errors import InputError
 from sim.facts.plan import PayloadRow
 from sim.formatting import some
-from sim.plan.operations import DAY_S
 from sim.plan.plan import Plan
 from sim.plan.services import BITS_PER_MB, Services, services_of
 from sim.trace.arrow import array, coded_text
@@ -27,7 +26,6 @@ from statements import Code, Give, Other, Raise, Remove, Set, Statement, dotted
 from statements.arrays import Floats, Ints
 
 HOUR_S = 3_600.0
-MB_PER_GB = 1_000.0
 MOST_PAYLOADS = 10_000_000
 """Payloads of one kind, all clients together, up to which a study counts them."""
 ROUNDING = 1e-12
@@ -114,16 +112,6 @@ def _arising(kind: Traffic, stop_s: float) -> list[float]:
         return [0.0]
     times_s: list[float] = np.arange(0.0, stop_s, kind.every_hours * HOUR_S).tolist()
     return times_s
-
-
-def asked_gb_a_day(traffic: Sequence[Traffic], clients: int, span_s: float) -> dict[str, float]:
-    """Return what payloads of all clients ask for in a time, GB a day by direction."""
-    found: dict[str, float] = {}
-    for kind in traffic:
-        count = clients * len(_arising(kind, span_s))
-        gb_a_day = count * kind.payload_mb / MB_PER_GB / (span_s / DAY_S)
-        found[kind.direction] = found.get(kind.direction, 0.0) + gb_a_day
-    return found
 
 
 def sent(services: Services, ready_s: Floats, bits: Floats, stop_s: float) -> tuple[Floats, Ints]:

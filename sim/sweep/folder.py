@@ -36,13 +36,14 @@ from sim.sweep.rows import (
     rows_table,
     sweep_sha256,
 )
-from sim.sweep.trial import LOG
 from sim.trace.parquet import described, read_groups
 from statements import Code, Other
 
 ROWS = "sweep.parquet"
 RESUME = "go on with it by leomix sweep --resume"
 """What helps where rows are missing or broken: they are written anew, and no point is run again."""
+LOG = "workers.log"
+"""What runs have printed, in the sweep's folder."""
 SCHEMA = "1"
 
 

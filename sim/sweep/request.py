@@ -16,6 +16,7 @@ from sim.files import free_folder
 from sim.sweep.crew import Crew
 from sim.sweep.point import Point
 from sim.sweep.points import SweepPlan
+from sim.sweep.specs import MOST_POINTS
 from statements import Code, Other, Statement
 
 
@@ -105,10 +106,6 @@ def workers(jobs: int) -> int:
     return os.cpu_count() or 1
 
 
-MOST_POINTS = 100_000
-"""Points of a sweep: more are a slip in a range."""
-
-
 @dataclass(frozen=True)
 class SweepRequest:
     """A sweep of ``plan``, run as ``options`` say.
@@ -128,7 +125,7 @@ class SweepRequest:
                     Code.WRONG_VALUE,
                     "",
                     f"{{points:,}} points are more than {MOST_POINTS:,}",
-                    Other(said="take coarser steps, or draw by --sampling random --samples N"),
+                    Other(said="take coarser steps"),
                     points=self.plan.count,
                 )
             )

@@ -6,8 +6,7 @@ import textwrap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.analysis.figures import Figure
-from tests.kit.results import curve, heat_map
+from tests.kit.results import Figure, curve, heat_map
 from tests.kit.sweeps import compared_rows
 
 KM = "orbit.altitude_km"

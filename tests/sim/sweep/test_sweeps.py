@@ -141,20 +141,11 @@ def test_equal_points_run_once_and_a_folder_is_found_if_none_is_named(place):
     assert "runs/sweep-tiny.2\n" in place.sweep("-p", "stop.cycles=1").stdout
 
 
-@process
-def test_a_dry_run_writes_nothing_and_estimates_from_a_trial(place):
+def test_a_dry_run_writes_nothing_and_shows_what_would_be_run(place):
     before = {path.name for path in place.folder.iterdir()}
     done = place.sweep("-p", "stop.cycles=1:40:1", "-o", "out", "--dry-run", "-j", 2)
-    assert done.returncode == 0, done.stderr
-    assert "40: 40 to be run" in done.stdout
-    assert "tried on point 0 (100% of it was run)" in done.stdout
-    made = {path.name for path in place.folder.iterdir()} - before
-    assert made - {"__pycache__"} == {"runs.txt"}  # the latter is the test's own, of the trial
-    for mark, status in (("3-1-refuse", 2), ("3-1-fail", 1)):
-        place.mark(mark)
-        done = place.sweep(*POINTS, "--dry-run")
-        assert (done.returncode, "on purpose" in done.stdout) == (status, True)
-        (place.folder / mark).unlink()
+    assert (done.returncode, "40: 40 to be run" in done.stdout) == (0, True), done.stderr
+    assert {path.name for path in place.folder.iterdir()} - before <= {"__pycache__"}
 
 
 def test_what_is_ended_before_any_point_began_can_be_swept_again(place, monkeypatch):
