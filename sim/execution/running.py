@@ -21,8 +21,8 @@ from scenarios import Scenario
 from sim.advice import memory
 from sim.advice.doubts import doubts_of, gap_doubts
 from sim.analysis.judged import followed, judged_of
-from sim.engine.clients_table import clients_table
 from sim.engine.journal import Journal
+from sim.engine.learning_facts import clients_table
 from sim.engine.learning_task import lacking_file, without_accuracy
 from sim.engine.progress import span_s
 from sim.engine.simulation import Simulation

@@ -148,7 +148,7 @@ def test_equal_scenarios_have_one_digest_however_they_are_said(file, tmp_path):
     (whole,), (decimal,) = (made(file, f"link.uplink.eirp_dbw={said}") for said in ("1", "1.0"))
     assert whole.digest == decimal.digest
     # Files count by what they hold, and not by where they lie.
-    elements = scenarios.element_file(scenarios.load("quickstart")).read_text()
+    elements = scenarios.orbit_file(scenarios.load("quickstart")).read_text()
     said = yaml.safe_load(scenarios.shipped_path("quickstart").read_text())
     said["orbit"]["path"] = "sky.tle"
     found = []
