@@ -260,6 +260,6 @@ class PassLinks(PlanLinks):
 def _turns(served: ServedPasses) -> Ints:
     """Number the passes of each satellite over each place, from 0."""
     turns = np.empty(len(served.uncut), np.int64)
-    for passes in groups(served.pass_satellites * len(served.places) + served.pass_places):
+    for passes in groups(served.flyers.which * len(served.places) + served.grounded.which):
         turns[passes] = np.arange(len(passes))
     return turns

@@ -45,12 +45,12 @@ class ServedPasses(WorldPasses):
     @cached_property
     def window_satellites(self) -> Ints:
         """Index in ``satellites`` of each window."""
-        return self.pass_satellites[self.pass_numbers]
+        return self.flyers.which[self.pass_numbers]
 
     @cached_property
     def window_places(self) -> Ints:
-        """Index in ``places`` of each window."""
-        return self.pass_places[self.pass_numbers]
+        """Index in ``grounded``, and in ``places`` where there are any, of each window."""
+        return self.grounded.which[self.pass_numbers]
 
     @cached_property
     def windows_of_clients(self) -> list[Ints]:
@@ -63,9 +63,7 @@ class ServedPasses(WorldPasses):
 
         Where a satellite serves the others, its index stands as ``site``.
         """
-        if self.flying is None:
-            return self.windows
-        ends = {"satellite": self.window_satellites, "site": self.windows.satellite}
+        ends = {"satellite": self.window_satellites, "site": self.window_places}
         order = np.lexsort((ends["site"], ends["satellite"], self.windows.rise_s))
         columns = vars(self.windows) | ends
         return orbit.ContactWindows(**{name: column[order] for name, column in columns.items()})
@@ -108,8 +106,9 @@ def _working(
     passes: WorldPasses, outages: Outages, look: Look | None = None
 ) -> tuple[orbit.ContactWindows, Ints]:
     """Cut passes into the windows in which nobody is out; return the pass of each, too."""
-    ends = passes.fleet, passes.grounded
-    which, out = outages.of_contacts(ends, passes.pass_satellites, passes.pass_places)
+    flyers, grounded = passes.flyers, passes.grounded
+    names = flyers.names, grounded.names
+    which, out = outages.of_contacts(names, flyers.which, grounded.which)
     return cut(passes.uncut, which, out, look)
 
 
@@ -252,12 +251,9 @@ def session_numbers(windows: orbit.ContactWindows, service: orbit.Service, *, jo
 
 
 def _look(passes: WorldPasses) -> Look:
-    satellites = passes.pass_satellites
-    places = passes.pass_places
-
     def look(number: int, time_s: Floats) -> Floats:
-        satellite = passes.satellites[satellites[number]]
-        place = passes.places[places[number]]
+        satellite = passes.satellites[passes.flyers.which[number]]
+        place = passes.places[passes.grounded.which[number]]
         angles = orbit.look_angles(satellite, place, passes.start, time_s)
         rows = [
             angles.elevation_deg,

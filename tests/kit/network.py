@@ -50,6 +50,7 @@ __getattr__ = late(
         "sim.plan.contacts": "ContactColumns PlannedContact PlannedSession planning=.",
         "sim.plan.isl_pairs": "ring_planes",
         "sim.plan.outage_cuts": "cut",
+        "sim.plan.passes": "PassEnd",
         "sim.plan.plan": "Plan",
         "sim.plan.service": "session_numbers",
         "sim.execution.ready": "Plans build",
