@@ -30,7 +30,7 @@ __getattr__ = late(
         "sim.links.beam": "Beam DeviceLinks Radio RangeGrid",
         "sim.links.jumps": "HALVINGS crossings find_jumps turns",
         "sim.links.pass_geometry": "pass_geometry=.",
-        "sim.links.plan_links": "plan_links=.",
+        "sim.links.link_table": "plan_links=.",
         "sim.links.session_beam": "SessionBeam",
         "sim.links.sharing": "RateSegment queued shared",
         "sim.mesh.book": "Book ContactGraph",
