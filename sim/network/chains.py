@@ -201,7 +201,7 @@ class ServiceLink:
 
     def __init__(self, sessions: ClusterSessions, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._sessions = sessions
+        self.sessions = sessions
         self._going_on: list[Chain] = []
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
@@ -209,7 +209,7 @@ class ServiceLink:
         check_names(steps)
         endpoint = self.endpoint
         closing = endpoint.closing
-        chain = Chain(steps, self._sessions.use(), endpoint.clock.now, closing)
+        chain = Chain(steps, self.sessions.use(), endpoint.clock.now, closing)
         return (yield from chain.run(endpoint, self._going_on))
 
     def settle_all(self, end_s: float) -> None:
