@@ -14,12 +14,10 @@ if lacks := [name for name in ("gymnasium", "greenlet") if find_spec(name) is No
 
 import gymnasium
 
-from sim.gym.encoding import FEATURES as FEATURES
-from sim.gym.encoding import OVERALL as OVERALL
-from sim.gym.encoding import decoded as decoded
-from sim.gym.encoding import encoded as encoded
-from sim.gym.environment import Select as Select
+from sim.gym.encoding import FEATURES, OVERALL, decoded, encoded
+from sim.gym.environment import Select
 
+__all__ = ["FEATURES", "OVERALL", "SELECT", "Select", "decoded", "encoded"]
 SELECT = "leomix/Select-v0"
 """What ``gymnasium.make`` calls the environment."""
 

@@ -41,13 +41,12 @@ from sim.facts.events import EventKind
 from sim.facts.row import Row
 from sim.facts.tables import TABLES, columns_of_table
 from statements import Code, Give, Place, Rule, Severity, Statement, as_json
-from statements.remedies import KINDS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/surfaces"
 FACES = ["leomix", "orbit", "channel", "scenarios", "statements", "sim", "sim.export", "sim.sweep"]
 FACES += ["learning", *(f"learning.{face}" for face in ("clients", "data", "models", "policies"))]
-FACES += ["learning.requests", "leomix.testing"]
+FACES += ["learning.requests", "leomix.testing", "sim.gym"]
 ABOUT = ("description", "title", "properties", "required", "additionalProperties", "items", "$ref")
 TIMING = {"learning.train": False, "learning.targets": [0.5], "stop.days": 0.5}
 """Of `plain-fedavg`: half a day, in which nothing is trained that reaches a target."""
@@ -199,8 +198,6 @@ def json_shapes() -> Iterator[Entry]:
     told = Statement.of(Code.MISSING, "learning.lora.rank", "is missing", Give(like=4))
     place = Place(option="--set", file="mine.yaml", line=2)
     yield from _shape("statement", as_json(told, place))
-    for name, kind in KINDS.items():
-        yield Entry(f"remedy {name}", _fields(kind))
     with tempfile.TemporaryDirectory() as scratch:
         keys = [f"--set={key}={json.dumps(value)}" for key, value in TIMING.items()]
         timing = ["plain-fedavg", *keys, "--json"]
@@ -208,12 +205,17 @@ def json_shapes() -> Iterator[Entry]:
         for seed, run in enumerate(runs, 1):
             ran = _printed("run", *timing, "--seed", str(seed), "-o", run, "--quiet")
         yield from _shape("run --json", ran)
+        manifest = json.loads(Path(f"{runs[0]}/manifest.json").read_text())
+        yield from _shape("manifest.json", manifest, deep=1)
         swept = _printed("sweep", *timing, "-p", "seed=1,2", "-o", f"{scratch}/sweep", "-j", "1")
         yield from _shape("sweep --json", swept)
         yield from _shape("show --json", _printed("show", runs[0], "--json"))
         yield from _shape("compare --json", _printed("compare", *runs, "--json"))
         yield from _shape("validate --json", _printed("validate", *timing))
         yield from _shape("refused --json", _printed("validate", *timing, "--set", "stop.dys=1"))
+    short = ("--set", "stop.days=0.1", "--json")
+    yield from _shape("capacity --json", _printed("capacity", "three-stations", *short))
+    yield from _shape("link --json", _printed("link", "circular", "--send", "1MB", *short))
 
 
 def _printed(*arguments: str) -> Any:
