@@ -148,6 +148,7 @@ def test_nobody_gets_more_than_he_has_room_for():
         ({"score": [[0.1, np.nan, 0], [0, 0, 0]]}, "client 0 for expert 1 is nan; give finite"),
         ({"capacity": [1]}, r"capacity has shape \(1,\); give \(2,\)"),
         ({"deficit": [np.inf, 0, 0]}, "deficit is"),
+        ({"score": np.ones(3)}, r"score has shape \(3,\); give one row per client"),
     ],
 )
 def test_a_problem_without_a_solution_is_told_with_its_numbers(changes, message):
@@ -173,8 +174,3 @@ def test_a_policy_of_ones_own_that_fails_is_named():
     ):
         with pytest.raises(ValueError, match=f"policy 'mine' .*{message}"):
             kit.asked(policy, "mine", problem, np.random.default_rng(0))
-
-
-def test_scores_without_a_row_per_client_are_refused():
-    with pytest.raises(ValueError, match=r"score has shape \(3,\); give one row per client"):
-        Problem(np.ones(3), np.ones(3, int))
