@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from channel.link_curve import ROUNDING, LinkCurve, SharedCurve
+from channel.link_curve import ROUNDING, LinkCurve
 from statements.arrays import Floats, Ints, Mask
 
 
@@ -41,7 +41,8 @@ class Line(NamedTuple):
 
     def to(self, members: Mask) -> LinkCurve:
         """The curves (K rows) of what has this rate: that of the `members` (K,), and 0."""
-        return SharedCurve(LinkCurve.summed(self.time_s, self.rate_bps), members)
+        time_s = np.repeat(self.time_s[np.newaxis], len(members), axis=0)
+        return LinkCurve.summed(time_s, np.multiply.outer(members, self.rate_bps))
 
 
 def weakest_lines(curves: Sequence[LinkCurve]) -> list[Line | None]:

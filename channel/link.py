@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, InitVar, dataclass
-from itertools import chain
-from typing import Any, Final, get_args
+from dataclasses import KW_ONLY, dataclass
+from typing import get_args
 
-from channel import budget
 from channel.atmosphere import SlantAttenuation
 from channel.checks import between, checked, finite, not_negative, one_of, positive
 from channel.environment import Environment
 from channel.settings import (
-    BUDGET_FORMS,
     EFFICIENCY_BPS_HZ,
     OUTAGE_PROBABILITY,
     RATES,
@@ -26,15 +22,6 @@ from channel.settings import (
     Rate,
     RateLaw,
 )
-from statements.arrays import Floats
-
-COMBINED: Final[Mapping[str, Callable[..., Floats]]] = {
-    "eirp_dbw": budget.eirp_dbw,
-    "g_over_t_db_k": budget.g_over_t_db_k,
-}
-"""What makes a figure of its parts."""
-IN_PARTS: Final[Any] = None
-"""Default of a figure that may be given in parts; after construction it is always a number."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +29,8 @@ class Link:
     """What turns an elevation and a slant range into a rate; every field is a scalar.
 
     frequency_hz, bandwidth_hz: carrier and noise bandwidth, > 0.
-    eirp_dbw: radiated power; or in its place tx_power_dbm and tx_gain_dbi (see `eirp_dbw`).
-    g_over_t_db_k: receiver; or in its place rx_gain_dbi, noise_figure_db and antenna_temperature_k
-        (see `g_over_t_db_k`). The parts are arguments only: the link keeps the two figures, so that
-        there is one way through the budget. To `replace` a part, give all parts of its figure and
-        None for the figure.
+    eirp_dbw: radiated power; `eirp_dbw` makes it of power and gain.
+    g_over_t_db_k: receiver; `g_over_t_db_k` makes it of gain, noise figure and temperature.
 
     Losses, all in dB and >= 0; every one is a term of `link_budget`:
     zenith_attenuation_db, atmosphere: gases straight up, and their law over the elevation,
@@ -80,14 +64,14 @@ class Link:
         multiplies every rate.
     min_elevation_deg: the mask, 0 to 90; there is no link below it (EMS-FL, equation (16)).
 
-    Raises ValueError for a field outside these ranges, for two forms of one quantity, and for
-    outage_probability, rolloff or modcods that differ from their defaults where no rate uses them.
+    Raises ValueError for a field outside these ranges, and for outage_probability, rolloff or
+    modcods that differ from their defaults where no rate uses them.
     """
 
     frequency_hz: float
     bandwidth_hz: float
-    eirp_dbw: float = IN_PARTS
-    g_over_t_db_k: float = IN_PARTS
+    eirp_dbw: float
+    g_over_t_db_k: float
     other_losses_db: float = 0.0
     zenith_attenuation_db: float = 0.0
     path_gain_db: float | None = None
@@ -110,19 +94,9 @@ class Link:
     max_efficiency_bps_hz: float | None = None
     required_snr_db: float = -math.inf
     duty: float = 1.0
-    tx_power_dbm: InitVar[float | None] = None
-    tx_gain_dbi: InitVar[float | None] = None
-    rx_gain_dbi: InitVar[float | None] = None
-    noise_figure_db: InitVar[float | None] = None
-    antenna_temperature_k: InitVar[float | None] = None
 
-    def __post_init__(self, *parts: float | None) -> None:
-        """Bring both figures to their one form and check every field."""
-        given = dict(zip(chain.from_iterable(BUDGET_FORMS.values()), parts, strict=True))
-        for figure, names in BUDGET_FORMS.items():
-            of_figure = {name: given[name] for name in names}
-            value = one_form(figure, getattr(self, figure), of_figure, COMBINED[figure])
-            object.__setattr__(self, figure, value)
+    def __post_init__(self) -> None:
+        """Check every field."""
         check(self)
 
     @property
@@ -231,36 +205,3 @@ def _instance(link: Link, name: str, kind: type, allowed: str) -> None:
 def _short(value: object) -> str:
     """One line, whatever it is."""
     return " ".join(repr(value).split())[:60]
-
-
-def one_form(
-    name: str,
-    figure: float | None,
-    parts: Mapping[str, float | None],
-    combined: Callable[..., Floats],
-) -> float:
-    """Return the value, computed from its parts if those are given; one whole form is required.
-
-    `combined` takes the parts by their names. Raises ValueError that says what to leave out or add.
-    """
-    given = [part for part, value in parts.items() if value is not None]
-    missing = [part for part in parts if part not in given]
-    if figure is not None and given:
-        raise ValueError(
-            f"{name} is {figure} beside {_listed(given)}; allowed is one form: "
-            f"leave out {name} or {_listed(given)}"
-        )
-    if figure is not None:
-        return figure
-    if not given:
-        raise ValueError(f"{name} is None; allowed is a number: add {name}, or {_listed(missing)}")
-    if missing:
-        raise ValueError(
-            f"{missing[0]} is None beside {_listed(given)}; allowed is the whole form: "
-            f"add {_listed(missing)}, or give {name} alone"
-        )
-    return float(combined(**parts))
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

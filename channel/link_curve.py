@@ -15,20 +15,7 @@ _LEAST: Final = 5e-324
 """Smallest number above 0: 0 / max(x, _LEAST) is 0 where x is 0, and x / x stays as it is."""
 
 
-class _SummedGrid:
-    """Points in time, the rate at each, and the bits up to each: all are known to be right."""
-
-    def __init__(self, time_s: Floats, rate_bps: Floats, bits: Floats, most_bits: Floats) -> None:
-        self.time_s = time_s
-        self.rate_bps = rate_bps
-        self._bits = bits
-        self._most_bits = most_bits
-        # Where each row begins in the grid's memory; None for a single curve.
-        batch = time_s.ndim > 1
-        self._rows = np.arange(0, time_s.size, time_s.shape[1]) if batch else None
-
-
-class LinkCurve(_SummedGrid):
+class LinkCurve:
     """A rate that is linear between grid points and 0 outside the grid.
 
     time_s is (T,) or (K, T) with T >= 2, finite and non-decreasing along T; rate_bps is (T,) or
@@ -60,7 +47,16 @@ class LinkCurve(_SummedGrid):
         checked("a step of time_s", step_s, lambda x: x >= 0, "at least 0: sort the grid by time")
         time = time.copy()
         rate = rate.copy()
-        super().__init__(time, rate, *_sums(time, rate))
+        self._keep(time, rate, *_sums(time, rate))
+
+    def _keep(self, time_s: Floats, rate_bps: Floats, bits: Floats, most_bits: Floats) -> None:
+        self.time_s = time_s
+        self.rate_bps = rate_bps
+        self._bits = bits
+        self._most_bits = most_bits
+        # Where each row begins in the grid's memory; None for a single curve.
+        batch = time_s.ndim > 1
+        self._rows = np.arange(0, time_s.size, time_s.shape[1]) if batch else None
 
     @classmethod
     def summed(cls, time_s: Floats, rate_bps: Floats) -> "LinkCurve":
@@ -78,7 +74,7 @@ class LinkCurve(_SummedGrid):
         Arrays (K, T), each in one piece of memory, and `_most_bits` of them (K,).
         """
         curve = cls.__new__(cls)
-        _SummedGrid.__init__(curve, time_s, rate_bps, bits, most_bits)
+        cls._keep(curve, time_s, rate_bps, bits, most_bits)
         return curve
 
     @property
@@ -239,63 +235,6 @@ class LinkCurve(_SummedGrid):
         """Places in the grid's memory of the points where segments begin."""
         i: Ints = np.minimum(np.maximum(rank - 1, 0), self.time_s.shape[-1] - 2)
         return i if self._rows is None else i + self._rows
-
-
-class SharedCurve(LinkCurve):
-    """A batch whose rows are one and the same curve for the `members` (K,), and 0 for the others.
-
-    What is asked of all rows is worked out on the one curve. The grids of the rows are made when
-    somebody looks at them.
-    """
-
-    def __init__(self, curve: LinkCurve, members: Mask) -> None:
-        """Share a single curve."""
-        self._curve = curve
-        self._members = members
-
-    @cached_property
-    def time_s(self) -> Floats:  # type: ignore[override]
-        """Points in time (K, T)."""
-        return np.repeat(self._curve.time_s[np.newaxis], len(self._members), axis=0)
-
-    @cached_property
-    def rate_bps(self) -> Floats:  # type: ignore[override]
-        """Rate (K, T) at each of them."""
-        return np.multiply.outer(self._members, self._curve.rate_bps)
-
-    @cached_property
-    def _bits(self) -> Floats:  # type: ignore[override]
-        return _sums(self.time_s, self.rate_bps)[0]
-
-    @cached_property
-    def _most_bits(self) -> Floats:  # type: ignore[override]
-        return _sums(self.time_s, self.rate_bps)[1]
-
-    @cached_property
-    def _rows(self) -> Ints:  # type: ignore[override]
-        return np.arange(0, self.time_s.size, self.time_s.shape[1])
-
-    @cached_property
-    def span_s(self) -> tuple[Floats, Floats]:
-        """As of any batch."""
-        time_s = self._curve.time_s
-        rate_bps = self._curve.rate_bps
-        cells = np.flatnonzero(
-            ((rate_bps[:-1] > 0) | (rate_bps[1:] > 0)) & (time_s[1:] > time_s[:-1])
-        )
-        opens_s = time_s[cells[0]] if len(cells) else time_s[0]
-        closes_s = time_s[cells[-1] + 1] if len(cells) else -np.inf
-        members = self._members
-        return np.where(members, opens_s, time_s[0]), np.where(members, closes_s, -np.inf)
-
-    def delivered_bits(self, time_s: ArrayLike) -> Floats:
-        """As of any batch."""
-        return np.where(self._members, self._curve.delivered_bits(time_s), 0.0)
-
-    def unchecked_completion_time_s(self, bits: Floats, start_s: Floats) -> Floats:
-        """As of any batch."""
-        done_s = self._curve.unchecked_completion_time_s(bits, start_s)
-        return np.where(self._members | (bits == 0), done_s, np.inf)
 
 
 def _sums(time: Floats, rate: Floats) -> tuple[Floats, Floats]:

@@ -1,9 +1,3 @@
-from .contact_geometry import ContactGeometry as ContactGeometry
-from .contact_geometry import ContactTrack as ContactTrack
-from .contact_geometry import contact_geometry as contact_geometry
-from .contact_geometry import contact_track as contact_track
-from .contact_geometry import geocentric_radius_km as geocentric_radius_km
-from .contact_geometry import radius_over_km as radius_over_km
 from .contacts import contact_windows as contact_windows
 from .contacts import find_contacts as find_contacts
 from .eclipses import Eclipses as Eclipses
@@ -37,6 +31,8 @@ from .formats.window_tables import parse_windows as parse_windows
 from .formats.window_tables import read_isl_windows as read_isl_windows
 from .formats.window_tables import read_windows as read_windows
 from .formats.window_tables import window_text as window_text
+from .heights import geocentric_radius_km as geocentric_radius_km
+from .heights import radius_over_km as radius_over_km
 from .isl import IslWindows as IslWindows
 from .isl import find_isls as find_isls
 from .isl import isl_windows as isl_windows
@@ -63,7 +59,6 @@ from .validity import OrbitWarning as OrbitWarning
 from .validity import doubts as doubts
 from .walker import Shell as Shell
 from .walker import walker_delta as walker_delta
-from .walker import walker_shell as walker_shell
 from .windows import ContactWindows as ContactWindows
 from .windows import Coverage as Coverage
 from .windows import bare_windows as bare_windows

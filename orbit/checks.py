@@ -7,7 +7,19 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Self
 
+from statements import Code, Place, Refused, Statement
 from statements.arrays import Ints, Mask
+
+
+class BrokenFile(Refused):
+    """What a file says that cannot be used: `file:line: what is wrong; how to mend it`."""
+
+    def __init__(
+        self, said: str | Iterable[Statement], place: Place | None = None, more: int = 0
+    ) -> None:
+        """Keep the text, or what a pickled error was made of."""
+        broken = Statement(Code.BROKEN_FILE, (), said) if isinstance(said, str) else said
+        super().__init__(broken, place, more)
 
 
 def within(value: float, low: float, high: float, name: str, *, below: bool = False) -> float:

@@ -82,16 +82,17 @@ def contact_views(
     set_s: Floats,
     frames: Sequence[SiteFrames],
     place: Ints,
-    points: Ints | None = None,
+    points: Ints,
 ) -> ContactViews:
     """AOS and LOS of all devices in N contacts [rise_s, set_s] (N,), each over one of some places.
 
     `place` (N,) says which of the `frames`, each those of a place's devices; `points` (N,) how many
-    even times of each contact are looked at, at least 2: without it as many as its track has knots.
-    Satellites, times and errors are those of `orbit.contact_geometry`.
+    even times of each contact are looked at, at least 2. A device's interval is the one around its
+    highest elevation in the contact, cut at the contact's ends; AOS and LOS are where exact SGP4
+    crosses its mask (the lowest elevation of a horizon) to 0.1 ms, grazing ones to 1e-6 deg.
+    Raises ValueError for a contact that is not finite or does not last, or where SGP4 fails.
     """
     tracks = contact_tracks(satellites, start, rise_s, set_s)
-    points = tracks.pieces + 1 if points is None else points
     sites = np.array([len(frame.sin_mask) for frame in frames])
     devices = sites[place]
     before = (np.cumsum(sites) - sites)[place]

@@ -122,35 +122,13 @@ class Elements:
         return model
 
 
-def keplerian_satellite(  # noqa: PLR0913 - an orbit has six elements
-    name: str,
-    epoch: datetime,
-    *,
-    semi_major_axis_km: float,
-    inclination_deg: float,
-    eccentricity: float = 0.0,
-    raan_deg: float = 0.0,
-    argument_of_perigee_deg: float = 0.0,
-    mean_anomaly_deg: float = 0.0,
-    bstar: float = 0.0,
-    propagation: Propagation = "sgp4",
-) -> Satellite:
+def keplerian_satellite(name: str, epoch: datetime, **elements: Any) -> Satellite:
     """A satellite with these mean elements at `epoch`: `Elements(...).satellite(name, epoch)`.
 
-    Units, ranges and errors are those of `Elements`. The catalogue number is 0. Raises ValueError
-    for an epoch without a time zone.
+    `elements` are the fields of `Elements`, with their units, ranges and errors. The catalogue
+    number is 0. Raises ValueError for an epoch without a time zone.
     """
-    elements = Elements(
-        semi_major_axis_km=semi_major_axis_km,
-        inclination_deg=inclination_deg,
-        eccentricity=eccentricity,
-        raan_deg=raan_deg,
-        argument_of_perigee_deg=argument_of_perigee_deg,
-        mean_anomaly_deg=mean_anomaly_deg,
-        bstar=bstar,
-        propagation=propagation,
-    )
-    return elements.satellite(name, epoch)
+    return Elements(**elements).satellite(name, epoch)
 
 
 def _check_shape(semi_major_axis_km: float, eccentricity: float) -> None:

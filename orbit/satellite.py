@@ -9,6 +9,7 @@ from datetime import datetime
 from math import tau
 from typing import Any, Protocol, Self
 
+from orbit.checks import BrokenFile
 from orbit.utc import of_julian_date, to_second, utc
 
 _DAY_MIN = 1440.0
@@ -51,7 +52,7 @@ class Satellite:
         return f"Satellite({self.name!r}, norad_id={self.norad_id}, epoch={epoch})"
 
 
-class ElementError(ValueError):
+class ElementError(BrokenFile):
     """Elements that cannot be used.
 
     The message is one line: `file:line` or `file entry N`, the satellite's name or number in

@@ -8,7 +8,7 @@ from orbit.elements import Elements, Propagation, circular_axis_km
 from orbit.satellite import Satellite
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Shell:
     """A Walker pattern i: t/p/f on circular orbits, whose nodes are spread over `spread_deg`.
 
@@ -87,37 +87,6 @@ class Shell:
         return flying
 
 
-def walker_shell(  # noqa: PLR0913 - the numbers of a pattern and the elements of its orbit
-    spread_deg: float,
-    semi_major_axis_km: float,
-    inclination_deg: float,
-    satellites: int,
-    planes: int,
-    phasing: int,
-    epoch: datetime,
-    raan_deg: float = 0.0,
-    argument_of_latitude_deg: float = 0.0,
-    propagation: Propagation = "sgp4",
-    name: str = "",
-) -> list[Satellite]:
-    """The satellites of a Walker pattern: `Shell(...).satellites_at(epoch, name)`.
-
-    Units, notation, names and errors are those of `Shell`.
-    """
-    shell = Shell(
-        spread_deg=spread_deg,
-        semi_major_axis_km=semi_major_axis_km,
-        inclination_deg=inclination_deg,
-        satellites=satellites,
-        planes=planes,
-        phasing=phasing,
-        raan_deg=raan_deg,
-        argument_of_latitude_deg=argument_of_latitude_deg,
-        propagation=propagation,
-    )
-    return shell.satellites_at(epoch, name)
-
-
 def walker_delta(  # noqa: PLR0913 - the numbers of a pattern and the elements of its orbit
     altitude_km: float,
     inclination_deg: float,
@@ -130,15 +99,8 @@ def walker_delta(  # noqa: PLR0913 - the numbers of a pattern and the elements o
     propagation: Propagation = "sgp4",
 ) -> list[Satellite]:
     """A Walker delta: a `Shell` over 360 deg at the altitude of `circular_satellite`."""
-    shell = Shell(
-        spread_deg=360.0,
-        semi_major_axis_km=circular_axis_km(altitude_km, propagation),
-        inclination_deg=inclination_deg,
-        satellites=satellites,
-        planes=planes,
-        phasing=phasing,
-        raan_deg=raan_deg,
-        argument_of_latitude_deg=argument_of_latitude_deg,
-        propagation=propagation,
-    )
+    axis_km = circular_axis_km(altitude_km, propagation)
+    notation = satellites, planes, phasing
+    angles_deg = raan_deg, argument_of_latitude_deg
+    shell = Shell(360.0, axis_km, inclination_deg, *notation, *angles_deg, propagation)
     return shell.satellites_at(epoch)

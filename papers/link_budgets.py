@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -90,18 +89,18 @@ class Case:
         return float(channel.carrier_to_noise_db(*ends, *place, losses_db))
 
     def by_link(self) -> float:
-        """C/N in dB of a link with the terminal in its parts and each loss in its own place."""
+        """C/N in dB of a link with each loss in its own place."""
         band, terminal = self.band, self.band.terminal
-        ends: dict[str, Any] = {"eirp_dbw": self.satellite_db, **terminal.receives}
+        ends = self.satellite_db, float(channel.g_over_t_db_k(**terminal.receives))
         if self.direction == "up":
-            ends = {"g_over_t_db_k": self.satellite_db, **terminal.sends}
+            ends = float(channel.eirp_dbw(**terminal.sends)), self.satellite_db
         link = channel.Link(
             self.frequency_hz,
             self.bandwidth_hz,
+            *ends,
             zenith_attenuation_db=band.gas_db * float(np.sin(np.radians(ELEVATION_DEG))),
             shadowing_margin_db=band.shadowing_db,
             scintillation_loss_db=band.scintillation_db,
-            **ends,
         )
         return float(channel.snr_db(link, ELEVATION_DEG, self.range_m))
 

@@ -43,11 +43,8 @@ Numbers = Iterator[tuple[str, float]]
 PAPER = channel.Link(
     CARRIER_HZ,
     5e6,
-    tx_power_dbm=TX_POWER_DBM,
-    tx_gain_dbi=0.0,
-    rx_gain_dbi=ANTENNA_DBI,
-    noise_figure_db=0.0,
-    antenna_temperature_k=TEMPERATURE_K,
+    float(channel.eirp_dbw(TX_POWER_DBM, 0.0)),
+    float(channel.g_over_t_db_k(ANTENNA_DBI, 0.0, TEMPERATURE_K)),
     path_gain_db=PATH_GAIN_DB,
     rate="shannon",
 )

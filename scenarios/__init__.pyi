@@ -1,15 +1,12 @@
 from .errors import ScenarioError as ScenarioError
-from .files import element_file as element_file
-from .files import horizon_file as horizon_file
 from .files import is_shipped as is_shipped
 from .files import isl_windows as isl_windows
 from .files import local_path as local_path
-from .files import outages_file as outages_file
-from .files import places_file as places_file
+from .files import named_file as named_file
+from .files import orbit_file as orbit_file
 from .files import shipped as shipped
 from .files import shipped_path as shipped_path
 from .files import stations_file as stations_file
-from .files import windows_file as windows_file
 from .loading import as_written as as_written
 from .loading import from_dict as from_dict
 from .loading import from_stored as from_stored

@@ -122,49 +122,17 @@ def origin_name(path: Path) -> str:
     return path.stem if is_shipped(path) else label(path)
 
 
-def element_file(scenario: "Scenario") -> Path:
-    """Return the element file of a scenario; raise ScenarioError if there is none."""
-    return _of_orbit(scenario, ("tle", "omm"), "element file")
-
-
-def windows_file(scenario: "Scenario") -> Path:
-    """Return the file of ready windows of a scenario; raise ScenarioError as `element_file`."""
-    return _of_orbit(scenario, ("contacts",), "window file")
-
-
-def _of_orbit(scenario: "Scenario", sources: tuple[str, ...], kind: str) -> Path:
-    path = getattr(scenario.orbit, "path", None) if scenario.orbit.source in sources else None
-    return _found(scenario, path, "orbit.path", kind)
-
-
-def places_file(scenario: "Scenario", index: int) -> Path:
-    """Return the file with the places of a cluster's devices; `index` counts clusters by name.
-
-    Raises ScenarioError if the cluster names no such file, or it is not there.
-    """
-    cluster = scenario.ground.clusters[index]
-    key = f"ground.clusters {cluster.name!r}: places_path"
-    return _found(scenario, cluster.places_path, key, "file of places")
+def orbit_file(scenario: "Scenario") -> Path:
+    """Return the file of elements or windows that `orbit.path` names, as :func:`named_file`."""
+    source: Any = scenario.orbit
+    kind = "window file" if source.source == "contacts" else "element file"
+    return named_file(scenario, source.path, "orbit.path", kind)
 
 
 def stations_file(scenario: "Scenario") -> Path:
-    """Return the file with the stations; raise ScenarioError if there is none."""
-    path = scenario.ground.stations_path
-    return _found(scenario, path, "ground.stations_path", "file of stations")
-
-
-def outages_file(scenario: "Scenario") -> Path:
-    """Return the file with planned outages; raise ScenarioError if there is none."""
-    path = scenario.faults.planned_path
-    return _found(scenario, path, "faults.planned_path", "file of planned outages")
-
-
-def horizon_file(scenario: "Scenario", name: str, node: str) -> Path:
-    """Return the file `name` of the horizon of a cluster or station; ScenarioError if it is none.
-
-    `node` is the name of that.
-    """
-    return _found(scenario, name, f"ground {node!r}: min_elevation_deg", "file of a horizon")
+    """Return the file of stations that `ground.stations_path` names, as :func:`named_file`."""
+    named: Any = scenario.ground.stations_path
+    return named_file(scenario, named, "ground.stations_path", "file of stations")
 
 
 def isl_windows(scenario: "Scenario") -> tuple[str, str] | None:
@@ -178,14 +146,16 @@ def isl_windows(scenario: "Scenario") -> tuple[str, str] | None:
         return None
     if "\n" in isl.windows:
         return isl.windows, key
-    path = _found(scenario, isl.windows, key, "file of windows")
+    path = named_file(scenario, isl.windows, key, "file of windows")
     return read_text(path, "table of windows", MOST_BYTES_OF_TABLE), label(path)
 
 
-def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
+def named_file(scenario: "Scenario", name: str, key: str, kind: str) -> Path:
+    """Return the file that a key names, of a ``kind``; raise ScenarioError if there is none.
+
+    ``key`` is dotted, or that of somebody: ``ground 'A': min_elevation_deg``.
+    """
     source = scenario.source_path
-    if name is None:
-        raise _no_file(scenario, key, f"is not given; there is no {kind} to read")
     yours = source is not None and is_shipped(source)  # it comes without this file
     beside = local_path(scenario, name) if yours or source is None else source.parent / name
     path = scenario.paths_from / beside

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from functools import partial
-from heapq import heappop, heappush
-from itertools import count
+from heapq import heappush
 from typing import Any
 
 import simpy
@@ -29,80 +28,17 @@ LAST = EventPriority(2)
 """Priority of an event that happens after all others at the same instant."""
 
 
-class Timeline(simpy.Environment):
-    """SimPy's environment over absolute times.
-
-    SimPy schedules after delays, and ``now + (t - now)`` is not always ``t``; nor can its time pass
-    without an event. So the queue and the time are kept here, behind SimPy's public methods: its
-    events and processes use no others. Events at one time happen by priority, then in the order in
-    which they were scheduled.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.time_s = 0.0
-        self.scheduled: list[tuple[float, EventPriority, int, simpy.Event]] = []
-        self._numbers = count()
-
-    @property
-    def now(self) -> float:
-        """Seconds since the start."""
-        return self.time_s
-
-    def schedule(
-        self, event: simpy.Event, priority: EventPriority = NORMAL, delay: float = 0
-    ) -> None:
-        """Schedule an event after a delay."""
-        self.schedule_at(event, self.time_s + delay, priority)
-
-    def schedule_at(self, event: simpy.Event, time_s: float, priority: EventPriority) -> None:
-        """Schedule an event at a time."""
-        heappush(self.scheduled, (time_s, priority, next(self._numbers), event))
-
-    def peek(self) -> float:
-        """Return the time of the next event, inf if there is none."""
-        return self.scheduled[0][0] if self.scheduled else math.inf
-
-    def step(self) -> None:
-        """Process the next event."""
-        self.time_s, _, _, event = heappop(self.scheduled)
-        callbacks = event.callbacks
-        event.callbacks = None  # type: ignore[assignment]  # as SimPy marks a processed event
-        for callback in callbacks:
-            callback(event)
-        if not event.ok and not event.defused:
-            error: Any = event.value
-            raise error
-
-
-class Moment(simpy.Event):
-    """An event that happens at a given time, at which something may be called with it."""
-
-    def __init__(
-        self,
-        timeline: Timeline,
-        time_s: float,
-        priority: EventPriority = NORMAL,
-        call: Callable[[simpy.Event], None] | None = None,
-    ) -> None:
-        # As SimPy's own Timeout: it has succeeded, and is only still to be processed.
-        self.env = timeline
-        self.callbacks = [] if call is None else [call]
-        self._ok = True
-        self._value = None
-        timeline.schedule_at(self, time_s, priority)
-
-
 class Clock:
     """Seconds since the scenario's start.
 
-    Events are scheduled at absolute times, so that steps never add up to a drift. Every process
-    runs under one guard, which turns bad times and errors into one :class:`SimulationError` that
-    says who failed and when.
+    Events are at absolute times: SimPy's come after delays, and ``now + (t - now)`` is not always
+    ``t``. Those at one time happen by priority, then in the order in which they were scheduled.
+    Every process runs under one guard, which turns bad times and errors into one
+    :class:`SimulationError` that says who failed and when.
     """
 
     def __init__(self) -> None:
-        self._timeline = Timeline()
+        self._environment = simpy.Environment()
         self._broken: BaseException | None = None
         self.stopped = False
         self.events = 0
@@ -110,25 +46,33 @@ class Clock:
     @property
     def now(self) -> float:
         """Seconds since the start."""
-        return self._timeline.time_s
+        return self._environment.now
 
     def event(self) -> simpy.Event:
         """Return an event that another process triggers."""
-        return self._timeline.event()
+        return self._environment.event()
 
     def at(self, time_s: float) -> simpy.Event:
         """Return an event at ``time_s``; raise SimulationError if that is past or not a time."""
-        return self._at(time_s, NORMAL)
+        self._check(time_s)
+        return self.put(time_s)
 
-    def _at(
-        self,
-        time_s: float,
-        priority: EventPriority,
-        call: Callable[[simpy.Event], None] | None = None,
-    ) -> simpy.Event:
-        if not self._timeline.time_s <= time_s < math.inf:
+    def _check(self, time_s: float) -> None:
+        if not self.now <= time_s < math.inf:
             raise SimulationError(f"an event cannot be at {time_s} s: the clock shows {self.now} s")
-        return Moment(self._timeline, time_s, priority, call)
+
+    def put(
+        self, time_s: float, priority: EventPriority = NORMAL, *calls: Callable[[simpy.Event], None]
+    ) -> simpy.Event:
+        """Put an event into SimPy's queue, which is called with it then; nothing is checked."""
+        event = simpy.Event(self._environment)
+        event.callbacks.extend(calls)
+        # As SimPy's own Timeout: it has succeeded, and is only still to be processed.
+        event._ok = True
+        event._value = None
+        numbers = self._environment._eid
+        heappush(self._environment._queue, (time_s, priority, next(numbers), event))
+        return event
 
     def call_at(
         self, name: str, time_s: float, act: Callable[[], None], *, first: bool = False
@@ -138,15 +82,16 @@ class Clock:
         ``name`` stands in the errors of what is called; with ``first`` it comes before
         all else at that time.
         """
-        self._at(time_s, URGENT if first else NORMAL, partial(self._act, name, act))
+        self._check(time_s)
+        self.put(time_s, URGENT if first else NORMAL, partial(self._act, name, act))
 
     def after_this_instant(self, name: str, act: Callable[[], None]) -> None:
         """Call ``act`` at this time, after everything else that happens now."""
-        Moment(self._timeline, self.now, LAST, partial(self._act, name, act))
+        self.put(self.now, LAST, partial(self._act, name, act))
 
     def start(self, name: str, process: Process) -> None:
         """Run ``process`` under the guard; ``name`` stands in its errors."""
-        self._timeline.process(self._guard(name, process))
+        self._environment.process(self._guard(name, process))
 
     def stop(self) -> None:
         """End the run after the current event."""
@@ -155,7 +100,7 @@ class Clock:
     @property
     def next_s(self) -> float:
         """When the next event is, inf if there is none."""
-        return self._timeline.peek()
+        return self._environment.peek()
 
     @property
     def exhausted(self) -> bool:
@@ -167,16 +112,15 @@ class Clock:
 
         Raises InvariantError for an event before the last one, or at what is no time.
         """
-        timeline = self._timeline
-        scheduled = timeline.scheduled
-        while scheduled and not self.stopped:
-            now_s = timeline.time_s
-            next_s = scheduled[0][0]
+        environment = self._environment
+        while not self.stopped:
+            now_s = environment.now
+            next_s = environment.peek()
             if not next_s >= now_s:  # so of NaN too
                 raise violated(MONOTONE, f"an event at {next_s} s comes behind one at {now_s} s")
             if next_s > until_s or next_s == math.inf:
                 return
-            timeline.step()
+            environment.step()
             if self._broken is not None:
                 # A process that failed is an event too: others at this time would still happen.
                 raise self._broken

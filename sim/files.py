@@ -117,11 +117,6 @@ def folder_at_once(path: Path) -> Iterator[Path]:
         raise
 
 
-def folder_bytes(place: Path) -> int:
-    """Return the size of all files in a folder."""
-    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
-
-
 def packaged(package: str, name: str) -> str:
     """Return the text of a file that comes with a package."""
     from importlib import resources

@@ -327,19 +327,6 @@ class Bar:
             lines = fill(text, WIDTH - BAR - 1)
             self._bar.update(self._bar.task_ids[0], description=lines, completed=share, total=total)
 
-    def update_parts(self, parts: Sequence[tuple[str, float]]) -> None:
-        """Show parts of it below the bar, each as a text and as a share that is done (0 to 1)."""
-        if self._bar is None:
-            return
-        tasks = self._bar.task_ids[1:]
-        for task in tasks[len(parts) :]:
-            self._bar.remove_task(task)
-        for number, (text, share) in enumerate(parts):
-            if number < len(tasks):
-                self._bar.update(tasks[number], description=text, completed=share)
-            else:
-                self._bar.add_task(text, total=1.0, completed=share)
-
     def _look(self) -> None:
         """Look after it until it is over; the terminal may be closed by now."""
         while not self._over.wait(LOOK_EVERY_S):

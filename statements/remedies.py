@@ -1,7 +1,7 @@
 """What helps, as data: what can be applied to a scenario is, and so it can be tested."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 _FACTOR = 10
@@ -30,14 +30,8 @@ class Change:
         return replace(self, key=f"{above}.{self.key}".rstrip("."))
 
     def as_json(self, about: str) -> dict[str, Any]:
-        """Return what to ``do``, which values to ``set``, and which ``kind`` of change it is."""
-        given = {
-            one.name: value
-            for one in fields(self)
-            if (value := getattr(self, one.name)) != one.default
-        }
-        kind = type(self).__name__
-        return {"do": self.words(about), "set": self.overrides({}), "kind": kind, **given}
+        """Return what to ``do``, and which values to ``set``."""
+        return {"do": self.words(about), "set": self.overrides({})}
 
     def _named(self, about: str) -> str:
         """Name the key as it is set, or as ``it``."""
@@ -161,18 +155,6 @@ class Other(Change):
 
 
 Remedy = Set | Remove | Give | Raise | Other
-KINDS: dict[str, type[Remedy]] = {
-    kind.__name__: kind for kind in (Set, Remove, Give, Raise, Lower, Other)
-}
-
-
-def remedy_of(told: Mapping[str, Any]) -> Remedy:
-    """Return the remedy that :meth:`Change.as_json` has told of."""
-    kind = KINDS[told["kind"]]
-    given = {one.name: told[one.name] for one in fields(kind) if one.name in told}
-    if "others" in given:
-        given["others"] = tuple(given["others"])
-    return kind(**given)
 
 
 def _plain(value: Any) -> str:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from string import Formatter
 from typing import Any, Self
 
 from statements import words
 from statements.code import Code, Severity
-from statements.remedies import Remedy, remedy_of
+from statements.remedies import Remedy
 
 KeyPath = tuple[str | int, ...]
-_WIDE = re.compile(r"\{|\d{3}")
-"""In a format: a width or a precision that another value gives, or of hundreds of letters."""
 _KEY = re.compile(r"[a-z_][a-z0-9_]*(\.[A-Za-z0-9_-]+)*")
 
 
@@ -71,21 +68,11 @@ class Statement:
 
     @classmethod
     def told(cls, told: Mapping[str, Any]) -> Self:
-        """Return the statement that :func:`statements.words.as_json` has told of.
+        """Return what :func:`statements.words.as_json` has told of, in words: its line is its text.
 
-        Values that JSON has no form for are texts by now. Raises ValueError for a template that
-        would be filled up to a width.
+        Raises KeyError and ValueError for what is no statement.
         """
-        if any(_WIDE.search(spec or "") for _, _, spec, _ in Formatter().parse(told["says"])):
-            raise ValueError("the template of a statement has a width")
-        return cls(
-            Code(told["code"]),
-            tuple(map(as_key, told["keys"])),
-            told["says"],
-            told["values"],
-            tuple(map(remedy_of, told["remedies"])),
-            Severity(told["severity"]),
-        )
+        return cls(Code(told["code"]), (), str(told["text"]), severity=Severity(told["severity"]))
 
     @property
     def path(self) -> KeyPath:

@@ -50,14 +50,10 @@ class AlignedOptions:
         "balanced-fitness", "who trains what: one of learning.policies or MODULE:NAME"
     )
     capacity: NonNegativeInt = option(0, "most experts per device; 0: as its means allow")
-    fitness_average: float = option(0.5, "weight of the newest fitness in its average", gt=0, le=1)
-    balance_low: Share = option(1.0, "least devices per expert, over the even number")
-    balance_high: float = option(1.0, "most devices per expert, over the even number", ge=1)
     deficit_weight: NonNegativeFloat = option(
         0.0, "fitness that the expert gains which has fallen furthest behind"
     )
     exploration: Share = option(0.0, "probability that a device swaps one of its experts")
-    local_rounds: NonNegativeInt = option(0, "rounds of a device; 0: learning.rounds.per_contact")
 
 
 class Aligned(FedAvg):
@@ -148,8 +144,7 @@ class Aligned(FedAvg):
                 why = ("no contact is left for it",) * cluster.devices
                 profiles[cluster.name] = Capacity(nothing, why)
             else:
-                rounds = self.local_rounds or outlook.rounds
-                profiles[cluster.name] = capacity(outlook, self.required, rounds)
+                profiles[cluster.name] = capacity(outlook, self.required, outlook.rounds)
                 left.append(outlook.sessions)
         over = len(left) < len(profiles) and min(left, default=0) < 2
         takes = np.concatenate([profile.experts for profile in profiles.values()])
@@ -173,9 +168,7 @@ class Aligned(FedAvg):
         if not takes.any():
             return np.zeros(self.shape, bool)
         options: AlignedOptions = self.options
-        least, most = even_bounds(
-            takes, len(self.experts), options.balance_low, options.balance_high
-        )
+        least, most = even_bounds(takes, len(self.experts))
         behind = options.deficit_weight * deficit(self.assignments)
         problem = Problem(self.fitness, takes, least, most, behind)
         draws = stream(self.world.seed, "assign", self.begun)
@@ -196,12 +189,6 @@ class Aligned(FedAvg):
         flops, memory = np.array([(cost.flops, cost.memory_bytes) for cost in costs], float).T
         size = self.learner.architecture.expert_bytes
         return Cost(flops, memory, size * held)
-
-    @property
-    def local_rounds(self) -> int | None:
-        """Local rounds that a device trains; None for those that the scenario gives a contact."""
-        rounds: int = self.options.local_rounds
-        return rounds or None
 
     def trained(self, devices: ClusterState, who: Mask) -> Protocol:
         """Measure what the experts of the devices in ``who`` do on their data."""
@@ -250,8 +237,6 @@ class Aligned(FedAvg):
             self.weights, told = merge(self.learner, self.weights, update, share, usage=usage)
             yield Used([told], self.version, self.round)
             changes = changes + changes_in(self.learner, update.cluster, own > 0)
-        self.fitness = averaged(
-            self.fitness, self.scored, self.served, self.options.fitness_average
-        )
+        self.fitness = averaged(self.fitness, self.scored, self.served)
         self.aggregated(self.experts, changes)
         return np.flatnonzero(changes).tolist()

@@ -26,12 +26,16 @@ def first_fitness(clients: int, experts: int, seed: int) -> Floats:
     return UNKNOWN + draw
 
 
-def averaged(before: Floats, scored: Floats, samples: Ints, beta: float) -> Floats:
-    """Return ``Q_t = (1 - beta) Q_(t-1) + beta s`` (C, E) where an expert has served ``samples``.
+NEWEST = 0.5
+"""Weight of the newest score in a pair's fitness."""
+
+
+def averaged(before: Floats, scored: Floats, samples: Ints) -> Floats:
+    """Return ``Q_t = (1 - b) Q_(t-1) + b s`` (C, E) where an expert has served ``samples``.
 
     All other pairs keep their fitness: those not assigned, and those assigned but not used.
     """
-    return np.asarray(np.where(samples > 0, (1 - beta) * before + beta * scored, before))
+    return np.asarray(np.where(samples > 0, (1 - NEWEST) * before + NEWEST * scored, before))
 
 
 def deficit(assignments: Ints) -> Floats:

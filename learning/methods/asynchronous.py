@@ -6,12 +6,11 @@ FedAsync: Xie, Koyejo and Gupta, Asynchronous Federated Optimization (arXiv 1903
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
@@ -24,8 +23,8 @@ from learning.requests.cluster import Cluster
 from learning.requests.facts import Aggregated, Range
 from statements.arrays import Floats, Ints
 
-USED = {"constant": (), "polynomial": ("staleness_a",), "hinge": ("staleness_a", "staleness_b")}
-"""The numbers that each staleness function has."""
+POLYNOMIAL_A, HINGE_A, HINGE_B = 0.5, 10.0, 4.0
+"""a and b of the staleness functions: those of FedAsync's experiments, section 6."""
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -33,21 +32,8 @@ class AsynchronousOptions:
     """The staleness function, which all asynchronous methods share."""
 
     staleness: Literal["constant", "polynomial", "hinge"] = option(
-        "polynomial", "weight of an update x versions old: 1, (1+x)^-a, 1/(a(x-b)+1)"
+        "polynomial", "weight of an update x versions old: 1, (1+x)^-0.5, 1/(10(x-4)+1) from 4 on"
     )
-    staleness_a: float | None = option(
-        None, "a of the staleness function; null: 0.5 (polynomial), 10 (hinge)", gt=0
-    )
-    staleness_b: float | None = option(
-        None, "b of hinge, versions without a loss of weight; null: 4", ge=0
-    )
-
-    @model_validator(mode="after")
-    def _each_number_with_its_function(self) -> AsynchronousOptions:
-        for key in ("staleness_a", "staleness_b"):
-            if getattr(self, key) is not None and key not in USED[self.staleness]:
-                raise ValueError(f"{key}: is not used with staleness {self.staleness!r}; remove it")
-        return self
 
     def divisor(self, behind: Ints) -> Floats:
         """Return 1 / s(x) (n,) of updates that are x versions old, ``behind``.
@@ -56,13 +42,11 @@ class AsynchronousOptions:
         (1 + x)^-a; or 1 up to b, and then 1 / (a (x - b) + 1).
         """
         x = np.asarray(behind, np.float64)
-        a = self.staleness_a
         if self.staleness == "constant":
             return np.ones_like(x)
         if self.staleness == "polynomial":
-            return np.asarray((1.0 + x) ** (0.5 if a is None else a))
-        b = 4.0 if self.staleness_b is None else self.staleness_b
-        return np.where(x > b, (10.0 if a is None else a) * (x - b) + 1.0, 1.0)
+            return np.asarray((1.0 + x) ** POLYNOMIAL_A)
+        return np.where(x > HINGE_B, HINGE_A * (x - HINGE_B) + 1.0, 1.0)
 
     def by_age(self, update: Update, version: int) -> list[tuple[Update, float]]:
         """Return the parts of an update that are of one age each, and the 1 / s(x) of each."""
@@ -155,57 +139,14 @@ class Asynchronous(GlobalModelMethod):
 
 
 @dataclass(frozen=True, config=CHECKED)
-class ClusterOptions(AsynchronousOptions):
-    """Options of asynchronous methods whose clients may differ in size."""
-
-    weighing: Literal["equal", "samples"] = option(
-        "equal", "weight of a cluster's updates: alike, as in the papers, or by its samples"
-    )
-
-
-class AsynchronousClusters(Asynchronous):
-    """Clusters that train all the time and may count by their samples.
-
-    The papers weigh each client alike. With ``weighing: samples`` an update also counts by the
-    samples of the devices of its cluster that can take part, over those of ``whole``.
-    """
-
-    traits: ClassVar[Traits] = replace(Asynchronous.traits, takes_personal=True)
-
-    def __init__(self, world: World, options: Any = None) -> None:
-        super().__init__(world, options)
-        self.samples: dict[str, Ints] | None = None
-
-    @abstractmethod
-    def whole(self, sizes: Ints) -> float:
-        """Return how many samples a cluster of weight 1 has, from those (C,) of all clusters."""
-
-    def prepare(self) -> Protocol:
-        """Count the samples of all devices, where they weigh."""
-        yield from super().prepare()
-        if self.options.weighing == "samples":
-            self.samples = yield from self.measure_samples(1)
-
-    def weighted(self, updates: list[Update]) -> list[Weighted]:
-        """Return updates by their staleness and, where asked for, by their clusters' samples."""
-        weighted = super().weighted(updates)
-        if self.samples is None:
-            return weighted
-        whole = self.whole(np.array([own.sum() for own in self.samples.values()]))
-        sizes = [self.samples[update.cluster][update.eligible].sum() for update, _ in weighted]
-        pairs = zip(weighted, sizes, strict=True)
-        return [(update, weight * float(size / whole)) for (update, weight), size in pairs]
-
-
-@dataclass(frozen=True, config=CHECKED)
-class FedAsyncOptions(ClusterOptions):
+class FedAsyncOptions(AsynchronousOptions):
     """Options of FedAsync."""
 
     alpha: float = option(0.6, "weight of a model that is not stale", gt=0, le=1)
     mu: NonNegativeFloat = option(0.0, "weight of the proximal term in the local loss")
 
 
-class FedAsync(Proximal, AsynchronousClusters):
+class FedAsync(Proximal, Asynchronous):
     """Asynchronous federated optimisation: w <- (1 - alpha_t) w + alpha_t w_k.
 
     alpha_t is alpha times the staleness function. What arrives from a cluster in a contact is one
@@ -216,27 +157,23 @@ class FedAsync(Proximal, AsynchronousClusters):
     colour = "#0b4a6b"
     Options: ClassVar[type] = FedAsyncOptions
     traits: ClassVar[Traits] = replace(
-        AsynchronousClusters.traits, offers_models=True, lora_refused="download"
+        Asynchronous.traits, takes_personal=True, offers_models=True, lora_refused="download"
     )
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
         self.step_size = self.options.alpha
 
-    def whole(self, sizes: Ints) -> float:
-        """Return the samples of the largest cluster, so that alpha_t is at most alpha."""
-        return float(sizes.max())
-
 
 @dataclass(frozen=True, config=CHECKED)
-class FedBuffOptions(ClusterOptions):
+class FedBuffOptions(AsynchronousOptions):
     """Options of FedBuff; with a buffer of 1 nothing would be buffered."""
 
     buffer_size: NonNegativeInt = option(0, "updates at a time; 0: half the clusters, at least 2")
     server_step_size: PositiveFloat = option(1.0, "factor of the mean of the buffer")
 
 
-class FedBuff(AsynchronousClusters):
+class FedBuff(Asynchronous):
     """Buffered asynchronous aggregation: the changes of ``buffer_size`` updates at a time.
 
     Each is weighted by 1 / sqrt(1 + staleness), unless another staleness function is named.
@@ -244,12 +181,9 @@ class FedBuff(AsynchronousClusters):
 
     colour = "#6b4400"
     Options: ClassVar[type] = FedBuffOptions
+    traits: ClassVar[Traits] = replace(Asynchronous.traits, takes_personal=True)
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
         self.buffer_size = self.options.buffer_size or max(2, (len(world.clusters) + 1) // 2)
         self.step_size = self.options.server_step_size
-
-    def whole(self, sizes: Ints) -> float:
-        """Return the mean of all clusters, so that a buffer of one update of each is FedAvg's."""
-        return float(sizes.mean())

@@ -186,12 +186,18 @@ class Method(ABC):
         return None
 
     def devices(self, me: Cluster) -> ClusterState:
-        """Return the state of a cluster's devices, which train with the method's local loss.
+        """Return the state of a cluster's devices, made when it is first asked for.
 
         It is one of the method's ``sides``, by name.
         """
+        if me.name not in self.sides:
+            self.sides[me.name] = self.new_devices(me)
+        return self.sides[me.name]
+
+    def new_devices(self, me: Cluster) -> ClusterState:
+        """Return devices of a cluster that have no model, and train with the local loss."""
         has_term = type(self).local_loss is not Method.local_loss
-        self.sides[me.name] = ClusterState(
+        return ClusterState(
             self.learner,
             me,
             local_loss=partial(self.local_loss, me) if has_term else None,
@@ -200,7 +206,6 @@ class Method(ABC):
             offers_models=self.traits.offers_models,
             turns=None if type(self).turns is Method.turns else partial(self.turns, me),
         )
-        return self.sides[me.name]
 
     def measure_samples(self, default: int) -> Generator[Request, Any, dict[str, Ints]]:
         """Return each device's number of samples, (K,) by cluster; timing-only: ``default``."""

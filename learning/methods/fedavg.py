@@ -44,9 +44,6 @@ MOST_NAMED = 20
 class FedAvgOptions:
     """Options of FedAvg and of what derives from it."""
 
-    weights: Literal["all", "present"] = option(
-        "all", "an update's share of the samples: of all devices, or of those present"
-    )
     trains: Literal["contacts", "gaps"] = option(
         "contacts", "when a cluster trains: in its contact, or from one contact to the next"
     )
@@ -262,9 +259,7 @@ class FedAvg(GlobalModelMethod):
             late = f"{self.ended_by}: round:{self.version} without {missing}"
             yield Note("wait", self.version, late)
         self.updates = [update for update in self.updates if update.cluster in self.arrived]
-        # Of the options of a subclass it may be none.
-        weighs_present = getattr(self.options, "weights", "all") == "present"
-        if weighs_present or not self.world.closing.waits_for_all:
+        if not self.world.closing.waits_for_all:
             self.count_who_came()
         everybody = sum(self.arrived.values())
         shares = {name: own / everybody for name, own in self.arrived.items()}

@@ -54,8 +54,8 @@ class FedAvgSatOptions:
 class Client:
     """A satellite in the present round: its passes, the rounds that are left, when it is done."""
 
-    def __init__(self, me: Cluster, devices: ClusterState) -> None:
-        self.me = me
+    def __init__(self, devices: ClusterState) -> None:
+        self.name = devices.name
         self.devices = devices
         self.begin(-1, [])
 
@@ -102,10 +102,10 @@ class FedAvgSat(FedAvg):
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
-        self.clients = {me.name: Client(me, self.devices(me)) for me in world.clusters}
+        self.clients = {me.name: Client(self.devices(me)) for me in world.clusters}
         self.planes: dict[str, list[Client]] = {}
-        for client in self.clients.values():
-            self.planes.setdefault(client.me.plane, []).append(client)
+        for me in world.clusters:
+            self.planes.setdefault(me.plane, []).append(self.clients[me.name])
         self.wanted = min(self.options.clients, len(self.clients))
         self.joined: set[str] = set()
         self.places = Signal()
@@ -183,7 +183,7 @@ class FedAvgSat(FedAvg):
         if client.left:
             client.train(work, self.experts)
             if work.excluded.all():
-                self.joined.discard(client.me.name)
+                self.joined.discard(client.name)
                 self.places.give()
         return self.has_use(client) or not client.left
 
@@ -209,7 +209,7 @@ class FedAvgSat(FedAvg):
     def has_place(self, client: Client) -> bool:
         """Return whether the round has a place for a client that has the memory for it."""
         full = self.options.selection == "first" and len(self.joined) >= self.wanted
-        if full and client.me.name not in self.joined:
+        if full and client.name not in self.joined:
             return False
         return bool(client.devices.eligible.any())
 
@@ -220,14 +220,14 @@ class FedAvgSat(FedAvg):
 
     def join(self, client: Client) -> Protocol:
         """Download the model; what a contact is too short for comes in the next one."""
-        self.joined.add(client.me.name)
+        self.joined.add(client.name)
         down = yield client.devices.download("model", self.server, self.experts)
         client.devices.receive(down)
         if down.done.all() and client.round == self.version:
             client.trains = True
             client.left = self.options.local_rounds
             if self.options.intra_plane:  # else nobody asks
-                outlook = yield Forecast(client.me.name)
+                outlook = yield Forecast(client.name)
                 one_s = outlook.round_s(self.cost(client.devices)) if outlook else np.inf
                 client.ready_s = float(np.max(down.end_s + client.left * one_s))
 
@@ -246,7 +246,7 @@ class FedAvgSat(FedAvg):
         """Count a client as one of the round."""
         client.trains = False
         client.arrived = True
-        self.arrived[client.me.name] = float(self.shares[client.me.name].sum())
+        self.arrived[client.name] = float(self.shares[client.name].sum())
 
     def collect_plane(self, here: Client, contact: Contact) -> Protocol:
         """Take the updates that are ready in the plane of the satellite in contact."""
@@ -273,7 +273,7 @@ class FedAvgSat(FedAvg):
         # As in FLySTacK: whose update is in, or comes in now, counts no more in this round.
         waiting = [
             other
-            for other in self.planes[here.me.plane]
+            for other in self.planes[here.devices.cluster.plane]
             if other.round == self.version
             and not (other.arrived or other.handed_over)
             and not (other is here and self.may_bring(here))
@@ -291,10 +291,10 @@ class FedAvgSat(FedAvg):
         number = self.version
         for other in ready:
             other.handed_over = True
-        names = next(r for r in self.world.rings if here.me.name in r)
+        names = next(r for r in self.world.rings if here.name in r)
         ring = [Node(name, 0) for name in names]
-        among = [names.index(o.me.name) for o in ready]
-        added = yield from reduce(ring, names.index(here.me.name), self.partial, among=among)
+        among = [names.index(o.name) for o in ready]
+        added = yield from reduce(ring, names.index(here.name), self.partial, among=among)
         brought = False
         if self.version == number:
             receipt = yield Upload(self.partial, carry=False)
@@ -304,7 +304,7 @@ class FedAvgSat(FedAvg):
                 other.handed_over = False
         if not brought or self.version != number:
             return []
-        return [other for other in ready if names.index(other.me.name) in added]
+        return [other for other in ready if names.index(other.name) in added]
 
 
 @dataclass(frozen=True, config=CHECKED)

@@ -276,16 +276,10 @@ def waterfall(planes: int) -> list[Pairs]:
     return [*inwards, [(half - 1, half)], [(half, half - 1)], *outwards[1:]]
 
 
-@dataclass(frozen=True, config=CHECKED)
-class AutoFlSatOptions(FedIslOptions):
-    """Options of the waterfall."""
-
-    wait_s: float = Field(
-        125.0, ge=0, description="seconds from one step, or from training, to the next step's link"
-    )
-    window_s: float = Field(
-        200.0, ge=0, description="seconds that the window of a link between planes has to exceed"
-    )
+WAIT_S = 125.0
+"""From one step, or from training, to the link of the next step, s, as in FLySTacK."""
+WINDOW_S = 200.0
+"""What the window of a link between planes has to exceed, s, as in FLySTacK."""
 
 
 class AutoFlSat(FedIsl):
@@ -293,13 +287,12 @@ class AutoFlSat(FedIsl):
 
     In a cycle all satellites train, those of a plane reduce what they have round its ring, and
     the planes exchange partial aggregates by the :func:`waterfall`: each step over the first window
-    between any two satellites of two neighbouring planes that begins more than ``wait_s`` after the
+    between any two satellites of two neighbouring planes that begins more than WAIT_S after the
     step before began, and is long enough. Whoever gets something sends it round its ring. The next
     cycle begins with the mean over all satellites by samples.
     """
 
     colour = "#4c2aa0"
-    Options: ClassVar[type] = AutoFlSatOptions
     needs: ClassVar[Needs] = replace(FedIsl.needs, isl=("within_plane", "between_planes"))
     traits: ClassVar[Traits] = replace(FedIsl.traits, uses_isl=("within_plane", "between_planes"))
 
@@ -344,9 +337,8 @@ class AutoFlSat(FedIsl):
         self, source: Plane, target: Plane, from_s: float
     ) -> Generator[Request, Any, float | None]:
         """Send from one plane to another; return when its window began, None if there is none."""
-        after_s = from_s + self.options.wait_s
-        lasts_s = self.options.window_s
-        while link := (yield NextLink(source.ring, target.ring, after_s, lasts_s)):
+        after_s = from_s + WAIT_S
+        while link := (yield NextLink(source.ring, target.ring, after_s, WINDOW_S)):
             yield Wait(link.start_s)
             arrival = yield Send(link.source, link.target, self.partial, wait=True)
             if arrival.delivered:

@@ -23,7 +23,7 @@ from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Needs
 from learning.registry import Register
-from learning.requests.cluster import Cluster, Forecast
+from learning.requests.cluster import Forecast
 from learning.requests.peers import Wait
 from learning.requests.request import Request
 from learning.rng import stream
@@ -77,16 +77,12 @@ class FedSpace(Asynchronous):
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
-        made = super().devices
-        self.clients = {me.name: made(me) for me in world.clusters}
+        for me in world.clusters:  # the plan looks at all of them
+            self.devices(me)
         self.utility = UTILITIES.find(self.options.utility)
         self.buffer_size = math.inf  # it is full when the plan says so
 
     # -- a satellite
-
-    def devices(self, me: Cluster) -> ClusterState:
-        """Return the state of a satellite, which the plan looks at too."""
-        return self.clients[me.name]
 
     def exchange(self, devices: ClusterState) -> Protocol:
         """Bring what was trained, and take a model that is newer, to train once from it."""
@@ -127,7 +123,7 @@ class FedSpace(Asynchronous):
         slot_s = self.options.slot_s
         horizon = self.options.horizon
         contacts = []
-        for name in self.clients:
+        for name in self.sides:
             outlooks = yield Forecast(name, fresh=True, sessions=PER_SLOT * horizon)
             contacts += [(outlook.start_s, name) for outlook in outlooks]
         rows = [(int(start_s // slot_s) - slot, name) for start_s, name in sorted(contacts)]
@@ -144,9 +140,9 @@ class FedSpace(Asynchronous):
         """Return the summed utility of a plan (I0,), by the slot and satellite of each contact."""
         version = self.version
         total = 0.0
-        base = {name: base_of(devices) for name, devices in self.clients.items()}
+        base = {name: base_of(devices) for name, devices in self.sides.items()}
         # Who trains, or has an update on its way.
-        trains = {name for name, d in self.clients.items() if d.complete[0] or d.pending[0]}
+        trains = {name for name, d in self.sides.items() if d.complete[0] or d.pending[0]}
         buffer = [int(update.version[0]) for update in self.buffer]
         position = 0
         for slot in np.flatnonzero(plan).tolist():

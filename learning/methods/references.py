@@ -33,13 +33,12 @@ class Local(Method):
         super().__init__(world, options)
         self.experts = list(range(self.learner.architecture.experts))
         start = ServerModel(self.learner.start())
-        self.sides = {cluster.name: self.devices(cluster) for cluster in world.clusters}
-        for side in self.sides.values():
-            side.load_initial(start, self.experts)
+        for cluster in world.clusters:
+            self.devices(cluster).load_initial(start, self.experts)
 
     def cluster(self, me: Cluster) -> Protocol:
         """Train, in contact or not."""
-        devices = self.sides[me.name]
+        devices = self.devices(me)
         while True:
             work, contact = yield devices.train_until_contact(self.experts, gate=True)
             devices.train(work, self.experts, gate=True)

@@ -68,10 +68,10 @@ class Scaffold(FedAvg):
         """A device keeps c and its c_i."""
         return 2
 
-    def devices(self, me: Cluster) -> ClusterState:
+    def new_devices(self, me: Cluster) -> ClusterState:
         """Return devices with control variates of zero."""
         self.own[me.name] = self.learner.zeros(self.weights, me.devices)
-        return super().devices(me)
+        return super().new_devices(me)
 
     def local_loss(self, me: Cluster) -> LocalLoss | None:
         """Return the correction of the cluster's devices."""

@@ -64,17 +64,11 @@ class Select(FedAvg):
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
-        made = super().devices
-        self.clients = {me.name: made(me) for me in world.clusters}
         self.agent = AGENTS.find(self.options.agent)(world.clusters, world.seed)
         self.chosen: set[str] = set()
         self.begun_version: dict[str, int] = {}
         self.accuracy = math.nan
         self.measured: int | None = None
-
-    def devices(self, me: Cluster) -> ClusterState:
-        """Return the state of a cluster, which decisions look at too."""
-        return self.clients[me.name]
 
     # -- a round
 
@@ -102,7 +96,7 @@ class Select(FedAvg):
         """Aggregate what has arrived, of clusters too of which only a part has."""
         unfinished = {name: who for name, who in self.sent.items() if name not in self.arrived}
         for name in {update.cluster for update in self.updates} - set(self.arrived):
-            self.arrived[name] = self.cluster_share(self.clients[name])
+            self.arrived[name] = self.cluster_share(self.sides[name])
         yield from super().end_round()
         self.sent = unfinished
 
@@ -181,7 +175,7 @@ class Select(FedAvg):
             chosen=np.array([name in self.chosen for name in names]),
             working=np.array([name in self.sent for name in names]) & ~arrived,
             arrived=arrived,
-            staleness=np.array([self.version - self.oldest(name) for name in names]),
+            staleness=np.array([self.version - self.oldest(me) for me in self.world.clusters]),
             share=np.array([self.shares[name].sum() for name in names]),
             cost=self.learner.round_cost(
                 self.experts, self.experts, gate=True, copies=self.memory_copies
@@ -191,9 +185,10 @@ class Select(FedAvg):
             * sizes.download_bytes(self.experts, gate=True),
         )
 
-    def oldest(self, name: str) -> int:
+    def oldest(self, me: Cluster) -> int:
         """Return the version of the oldest model that a cluster works on, or that has arrived."""
-        devices = self.clients[name]
+        devices = self.devices(me)
+        name = me.name
         bases: list[Ints] = [u.version[u.who] for u in self.updates if u.cluster == name]
         if name in self.sent:
             training = self.has_model(devices) & ~self.sent[name] & ~devices.pending

@@ -82,10 +82,6 @@ class Objective:
         """Return by how much the loss of a part counts in the mean over the whole."""
         return self.count(part) / max(self.count(whole), 1)
 
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each sample (n,)."""
-        raise NotImplementedError
-
     def right(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return how right each answer is (n,), double: 0 or 1, or a share of what is in it."""
         raise NotImplementedError
@@ -114,10 +110,6 @@ class Classes(Objective):
         """Return the mean, in nats."""
         return functional.cross_entropy(outputs, targets)
 
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each sample, in nats."""
-        return functional.cross_entropy(outputs, targets, reduction="none")
-
     def right(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return 1 where the largest logit is that of the label."""
         return (outputs.argmax(-1) == targets).to(torch.double)
@@ -144,11 +136,6 @@ class Labels(Classes):
     def count(self, targets: Tensor) -> int:
         """Return how many labels are not left out."""
         return int((targets != LEFT_OUT).sum())
-
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean over each sample's labels, 0 where it has none."""
-        of_each = functional.cross_entropy(outputs, targets, reduction="none")
-        return _mean_in(of_each, targets)
 
     def right(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the share of each sample's labels that is right, 0 where it has none."""
@@ -191,10 +178,6 @@ class NextTokens(Objective):
         """Return the mean over texts, in nats."""
         return next_token(outputs, targets)
 
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean over a text's tokens, in nats."""
-        return outputs[:, SURPRISE]
-
     def right(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the share of tokens that a model holds for the likeliest."""
         return outputs[:, RIGHT].double()
@@ -208,11 +191,6 @@ class Squares(Objective):
     def of(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Tensor:
         """Return the mean over all numbers."""
         return mse(outputs, targets)
-
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean over a sample's numbers."""
-        apart = outputs.reshape(targets.shape) - targets
-        return apart.square().reshape(len(targets), -1).mean(1)
 
     def misfit(self, shape: tuple[int, ...], targets: Tensor, spec: InputSpec) -> str:
         """Ask for as many numbers as a target has; one more dimension of size 1 does not count."""
@@ -304,12 +282,6 @@ class OwnLoss(Objective):
             torch.manual_seed(0)
             each = [self.of(*part) * len(part[0]) for part in parts]
         return torch.stack(each).sum() / len(outputs)
-
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each sample by itself."""
-        own = outputs.clone(), targets, outputs
-        alone = zip(*(torch.split(part, 1) for part in own), strict=True)
-        return torch.stack([self.of(*one) for one in alone])
 
     def judged(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Judgement:
         """Return the mean loss over samples, and the share of labels that are right."""

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
@@ -102,24 +99,23 @@ def adapted(folder: Path, names: Names, tensors: Tensors) -> Tensors:
         )
     try:
         file = open_tensors(folder / WEIGHTS)
-        keys = AdapterKeys(read_object(folder / CONFIG))
+        scale = scale_of(read_object(folder / CONFIG))
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder}: no PEFT adapter that can be read ({error})") from None
-    return _Adapter(folder, file, keys, names, tensors).made()
+    return _Adapter(folder, file, scale, names, tensors).made()
 
 
 WRAPPED = ("base_layer", "modules_to_save")
 """What PEFT puts around a module that it adapts, and around one that it saves whole."""
-ROW_LENGTHS = ("lora_magnitude_vector", "lora_magnitude_vector.weight")
 
 
 class _Adapter:
     """An adapter of ``tensors``: its parts in ``file``, by the path of their module."""
 
     def __init__(
-        self, folder: Path, file: Any, keys: AdapterKeys, names: Names, tensors: Tensors
+        self, folder: Path, file: Any, scale: float, names: Names, tensors: Tensors
     ) -> None:
-        self._folder, self._file, self._keys = folder, file, keys
+        self._folder, self._file, self._scale = folder, file, scale
         self._names, self._tensors = names, tensors
 
     def made(self) -> Tensors:
@@ -153,34 +149,15 @@ class _Adapter:
                 f"{self._folder}: tensor {odd!r} is of no pair of factors of a linear map, and not "
                 f"read; {PLAIN}"
             )
-        found = self._keys.of(module)
-        name = self._known(f"{module}.weight", self._shape(module, a, b, found.rank))
-        product = found.scale * (self._number(b) @ self._number(a))
-        moved = self._finite(name, product)
+        name = self._known(f"{module}.weight", self._shape(module, a, b))
+        moved = self._finite(name, self._scale * (self._number(b) @ self._number(a)))
         made = {name: self._tensors[name] + moved}
-        lengths = [parts.pop(key) for key in ROW_LENGTHS if key in parts]
-        if bool(lengths) is not self._keys.normalises:
-            which = "lacks" if self._keys.normalises else "has"
-            raise ValueError(
-                f"{self._folder}: use_dora is {str(self._keys.normalises).lower()}, and {module!r} "
-                f"{which} lora_magnitude_vector; save it anew"
-            )
-        for key in lengths:
-            made[name] = self._finite(name, self._stretched(name, product, key))
         if (shift := parts.pop("lora_B.bias", None)) is not None:
             bias = self._known(f"{module}.bias", tuple(self._file.get_slice(shift).get_shape()))
-            made[bias] = self._tensors[bias] + self._finite(bias, found.scale * self._number(shift))
+            made[bias] = self._tensors[bias] + self._finite(bias, self._scale * self._number(shift))
         for key in parts.values():
             raise ValueError(f"{self._folder}: tensor {key!r} is not read; {PLAIN}")
         return made
-
-    def _stretched(self, name: str, product: Tensor, key: str) -> Tensor:
-        """Return a matrix whose rows have the lengths that DoRA gives them (its equation 5)."""
-        lengths = self._number(key)
-        whole = self._tensors[name].to(product) + product
-        if lengths.shape != whole.shape[:1]:
-            raise of_another_model(self._folder, f"{name} (its rows)", tuple(lengths.shape))
-        return whole * (lengths / whole.norm(dim=1))[:, None]
 
     def _known(self, path: str, shape: tuple[int, ...]) -> str:
         """Return the stored name of a tensor that the model has in this shape."""
@@ -189,18 +166,13 @@ class _Adapter:
             raise of_another_model(self._folder, name, shape)
         return name
 
-    def _shape(self, module: str, a: str, b: str, rank: int) -> tuple[int, ...]:
-        """Return the shape of a product of factors, which have the ``rank`` that is said."""
+    def _shape(self, module: str, a: str, b: str) -> tuple[int, ...]:
+        """Return the shape of a product of factors."""
         first, second = (list(self._file.get_slice(key).get_shape()) for key in (a, b))
         if len(first) != 2 or len(second) != 2 or second[1] != first[0]:
             raise ValueError(
                 f"{self._folder}: the factors of {module!r} have shapes {second} and {first}; save "
                 "it anew"
-            )
-        if first[0] != rank:
-            raise ValueError(
-                f"{self._folder}: the factors of {module!r} have rank {first[0]}, and r and "
-                f"rank_pattern say {rank}; mend {CONFIG}"
             )
         return second[0], first[1]
 
@@ -333,117 +305,38 @@ def export_adapters(
     return written
 
 
-READ = {
-    "peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora",
-    "init_lora_weights",
+PASSED_OVER = {
+    "peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern",
+    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
+    *("modules_to_save", "bias", "lora_bias"),
+    *("task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision"),
+    *("inference_mode", "lora_dropout", "megatron_core", "qalora_group_size", "runtime_config"),
+    *("loftq_config", "eva_config", "corda_config", "lora_ga_config"),
 }  # fmt: skip
-"""Keys that are followed."""
-SAID_BY_TENSORS = {
-    "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
-    "modules_to_save", "bias", "lora_bias",
-}  # fmt: skip
-"""Keys that say which tensors there are: these are all read, or refused by their names."""
-OF_ITS_MAKING = {
-    "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision",
-    "inference_mode", "lora_dropout", "megatron_core", "qalora_group_size", "runtime_config",
-    "loftq_config", "eva_config", "corda_config", "lora_ga_config",
-}  # fmt: skip
-"""Keys of how it was made, and of what is switched on by another key: factors are the same."""
-KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal", "mica")
-"""How factors were drawn that leave the model they adapt as it is."""
-USUAL = 8
-"""Rank and alpha where they are not given."""
-MOST_PATTERN = 400
-MOST_REPEATS = 4
-"""Limits of a regular expression in a file: more of them may search a name for ever."""
+"""Keys that say of which rank factors are, which tensors there are, and how they were made.
 
-
-@dataclass(frozen=True)
-class Factored:
-    """Of one module: the rank of its factors, and what their product is multiplied by."""
-
-    rank: int
-    scale: float
-
-
-class AdapterKeys:
-    """The keys of one adapter.
-
-    ``normalises`` says whether it is DoRA, which gives rows of matrices a length of their own.
-    Raises :class:`ValueError` with the name of a key that is wrong, or that would change what the
-    factors mean and is not read.
-    """
-
-    def __init__(self, keys: Mapping[str, Any]) -> None:
-        if keys.get("peft_type") != "LORA":
-            raise ValueError(f"peft_type is {keys.get('peft_type')!r:.40}; only 'LORA' is read")
-        for key, value in keys.items():
-            if key not in READ | SAID_BY_TENSORS | OF_ITS_MAKING and not _is_unset(value):
-                raise ValueError(f"{key} is {value!r:.60}, which is not read; {PLAIN}")
-        made = keys.get("init_lora_weights", True)
-        if made not in KEEPS_BASE:
-            raise ValueError(
-                f"init_lora_weights is {made!r:.40}, which changes the adapted model; {PLAIN}"
-            )
-        self._roots = _flag(keys, "use_rslora")
-        self.normalises = _flag(keys, "use_dora")
-        self._rank = _rank("r", keys.get("r", USUAL))
-        self._alpha = _alpha("lora_alpha", keys.get("lora_alpha", USUAL))
-        ranks, alphas = (_object(keys, key) for key in ("rank_pattern", "alpha_pattern"))
-        self._ranks = {_pattern(key): _rank("rank_pattern", n) for key, n in ranks.items()}
-        self._alphas = {_pattern(key): _alpha("alpha_pattern", n) for key, n in alphas.items()}
-
-    def of(self, module: str) -> Factored:
-        """Return what holds for the module at this path.
-
-        The first pattern counts that matches the end of the path, from a dot on or all of it.
-        """
-        rank = next((n for key, n in self._ranks.items() if key.match(module)), self._rank)
-        alpha = next((n for key, n in self._alphas.items() if key.match(module)), self._alpha)
-        return Factored(rank, alpha / (sqrt(rank) if self._roots else rank))
-
-
+Tensors are all read, or refused by their names.
+"""
 PLAIN = "merge the adapter into its model, or train plain LoRA"
 
 
-def _is_unset(value: object) -> bool:
-    return value is None or value is False or value in ("", [], {})
+def scale_of(keys: Mapping[str, Any]) -> float:
+    """Return by what the products of an adapter's factors are multiplied: alpha / r.
 
-
-def _flag(keys: Mapping[str, Any], key: str) -> bool:
-    value = keys.get(key)
-    if value is not None and not isinstance(value, bool):
-        raise ValueError(f"{key} is {value!r:.40}; must be true or false")
-    return value is True
-
-
-def _rank(key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1e9:
-        raise ValueError(f"{key} has {value!r:.40}, which is no rank")
-    return value
-
-
-def _alpha(key: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
-        raise ValueError(f"{key} has {value!r:.40}, which is no alpha")
-    return float(value)
-
-
-def _object(keys: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = keys.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ValueError(f"{key} is {value!r:.40}; must be an object")
-    return value
-
-
-def _pattern(key: str) -> re.Pattern[str]:
-    """Return the pattern of a name's end; refuse one that may take for ever to be looked for."""
-    repeats = re.findall(r"(?<!\\)[*+{]", key)
-    if len(key) > MOST_PATTERN or len(repeats) > MOST_REPEATS or re.search(r"\)[*+{?]", key):
-        raise ValueError(f"the pattern {key!r:.60} repeats too much; name modules more plainly")
-    try:
-        return re.compile(rf"(.*\.)?({key})$")
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"the pattern {key!r:.60} is no regular expression ({error})") from None
+    Raises :class:`ValueError` with the name of a key that would change what the factors mean.
+    """
+    if keys.get("peft_type") != "LORA":
+        raise ValueError(f"peft_type is {keys.get('peft_type')!r:.40}; only 'LORA' is read")
+    for key, value in keys.items():
+        usual: tuple[Any, ...] = (None, False, "", [], {}, PLAIN_LORA.get(key))
+        if key not in PASSED_OVER and value not in usual:
+            raise ValueError(f"{key} is {value!r:.60}, which is not read; {PLAIN}")
+    rank: Any = keys.get("r")
+    alpha: Any = keys.get("lora_alpha")
+    for key, number in (("r", rank), ("lora_alpha", alpha)):
+        if type(number) not in (int, float) or not 0 < number < 1e9:
+            raise ValueError(f"{key} is {number!r:.40}; must be a number above 0")
+    ranks, alphas = keys.get("rank_pattern") or {}, keys.get("alpha_pattern") or {}
+    if ranks != alphas or (ranks and rank != alpha):
+        raise ValueError(f"alpha_pattern gives modules scales of their own; {PLAIN}")
+    return float(alpha / rank)

@@ -8,7 +8,6 @@ import numpy as np
 
 from learning.clients.updates import finite
 from learning.methods.base import Protocol
-from learning.nmoe.options import CorrelationShare
 from learning.nmoe.round_trip import RoundTrip
 from learning.nmoe.system import Networked
 from learning.requests.cluster import Cluster
@@ -22,14 +21,13 @@ class ExtractorStage:
     """``extractor_rounds`` federated rounds of the extractor, each with all clients.
 
     FedCE trains extractor and head by cross-entropy and averages them by samples. FedSC trains
-    extractor and projector by the spectral contrastive loss; clients weigh alike, or by samples
-    (``client_weights``). If correlation matrices R_j are shared, a round has two barriers: R_j up
-    and their weighted sum down, then the weights. In the end all clients download the extractor,
-    which is frozen from then on.
+    extractor and projector by the spectral contrastive loss; clients weigh alike. Its rounds have
+    two barriers: correlation matrices R_j up and their sum down, then the weights. In the end all
+    clients download the extractor, which is frozen from then on.
 
     The weight alpha of a client's own matrix falls linearly from 1 in round 0 towards its weight in
     the mean, with which the mean gradient of all clients is that of the loss over all their data.
-    ``shared`` are a cluster's matrices and the sum of all, its clients' counts, and alpha.
+    ``shared`` are a cluster's matrices, the sum of all, and alpha.
     """
 
     def __init__(self, system: Networked) -> None:
@@ -38,7 +36,7 @@ class ExtractorStage:
         self.senders: dict[str, Mask] = {}
         self.contacts: dict[str, Ints] = {}
         self.correlations: dict[str, Handle] = {}
-        self.shared: dict[str, tuple[Sequence[Handle], CorrelationShare]] = {}
+        self.shared: dict[str, tuple[Sequence[Handle], float]] = {}
 
     def cluster(self, me: Cluster) -> Protocol:
         """Run all rounds for one cluster."""
@@ -46,7 +44,7 @@ class ExtractorStage:
         options = self.system.options
         if options.extractor == "none" or options.extractor_rounds == 0:
             return
-        shares = options.shares_correlations and len(system.clients.nodes) > 1
+        shares = options.extractor == "fedsc" and len(system.clients.nodes) > 1
         rounds: Ints = np.zeros(me.devices, np.int64)
         for number in range(options.extractor_rounds):
             down = self.down(head=True) if number else None
@@ -70,11 +68,11 @@ class ExtractorStage:
         yield from system.round_trip(me, who, down=down)
         flops = [system.sizes.correlation_flops(int(n)) for n in system.samples[me.name]]
         yield from system.compute(me, np.where(who, flops, 0.0))
-        noise = system.options.correlation_noise
-        radius = system.options.radius
-        how = {"cluster": me.name, "number": number, "noise": noise, "radius": radius}
         self.correlations[me.name] = system.learner.make(
-            "learning.nmoe.training.extractor:correlation", system.server, **how
+            "learning.nmoe.training.extractor:correlation",
+            system.server,
+            cluster=me.name,
+            number=number,
         )
         up = Payload("correlation", system.sizes.correlation_bytes, number)
         yield from system.round_trip(me, who, up=up)
@@ -85,17 +83,11 @@ class ExtractorStage:
             self.correlations = {}
             names = sorted(matrices)
             rounds = system.options.extractor_rounds
-            each = system.samples if system.options.weighs_samples else dict.fromkeys(names, 1)
-            counts = {n: np.where(clients.able[n], each[n], 0) for n in names}
             held = [matrices[n] for n in names]
-            every = sum(int(c.sum()) for c in counts.values())
-            total = system.learner.make(
-                "learning.nmoe.training.extractor:total", *held, counts=list(counts.values())
-            )
-            for name, own in counts.items():
-                alpha = 1.0 - (1.0 - own / every) * number / rounds
-                share = CorrelationShare(own, alpha)
-                self.shared[name] = [matrices[name], total], share
+            able = [clients.able[n] for n in names]
+            total = system.learner.make("learning.nmoe.training.extractor:total", *held, who=able)
+            alpha = 1.0 - (1.0 - 1 / len(clients.able_nodes)) * number / rounds
+            self.shared = {name: ((matrices[name], total), alpha) for name in names}
 
     def collect(self, me: Cluster, done: RoundTrip, before: Ints) -> Protocol:
         """Train a cluster's clients and keep what they have sent until the round ends."""
@@ -104,15 +96,15 @@ class ExtractorStage:
         if not who.any():
             return
         options = system.options
-        shared, share = self.shared.get(me.name, ((), CorrelationShare()))
+        shared, alpha = self.shared.get(me.name, ((), 1.0))
         trained = system.learner.make(
             "learning.nmoe.training.extractor:train_extractor",
             system.server,
             *shared,
             local=LocalRounds(me.name, done.rounds, before),
-            objective=options.extractor_loss,
-            descent=options.descent,
-            share=share,
+            loss=options.loss,
+            step_size_ratio=options.extractor_step_size_ratio,
+            alpha=alpha,
         )
         who = yield from finite(system.learner, trained, who)
         if who.any():
@@ -128,7 +120,7 @@ class ExtractorStage:
         senders = self.senders
         self.trained = {}
         self.senders = {}
-        weighted = system.options.weighs_samples
+        weighted = system.options.extractor == "fedce"
         system.server = system.learner.make(
             "learning.training.aggregation:average",
             system.server,

@@ -185,11 +185,7 @@ class Central(GateTrainer):
         rounds = options.extractor_rounds + options.expert_rounds + options.gate_rounds
         make = system.learner.make
         number = system.learner.number
-        whole = make(
-            "learning.nmoe.training.gates:central",
-            rounds=rounds,
-            descent=options.descent,
-        )
+        whole = make("learning.nmoe.training.gates:central", rounds=rounds)
         finite = Measure(
             "finite", lambda: number("learning.training.guards:all_finite", whole), default=True
         )

@@ -16,7 +16,7 @@ from learning.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Measure
 from learning.requests.facts import Note
 from learning.requests.payload import Payload
-from learning.requests.peers import All, Answered, Arrival, Infer, Node, Send, Wait, outcome_of
+from learning.requests.peers import All, Answered, Arrival, Infer, Node, Send, Wait
 from learning.requests.request import Request
 from learning.rng import stream
 from statements.arrays import Mask
@@ -84,8 +84,7 @@ class Query:
     """Query ``number`` of a client: ``size`` samples that arrive at ``time_s``.
 
     They are routed at ``routed_s``, each to experts in ``chosen``. ``asked`` are these experts by
-    number, and what has come of asking them. An answer after ``deadline_s`` is late; it is inf if
-    the client waits for all.
+    number, and what has come of asking them. An answer after ``deadline_s`` is late.
     """
 
     def __init__(
@@ -98,8 +97,7 @@ class Query:
         self.number = number
         self.size = size
         self.time_s = time_s
-        waits = self.options.inference_late == "wait"
-        self.deadline_s = math.inf if waits else time_s + self.options.inference_deadline_s
+        self.deadline_s = time_s + self.options.inference_deadline_s
         self.routed_s = time_s
         self.chosen: list[list[int]] = []
         self.asked: dict[int, Asked] = {}
@@ -173,7 +171,7 @@ class Query:
         def rest() -> Generator[Request, Any, FallbackEnds]:
             # Nothing is sent if the deadline has passed before the samples are routed.
             if others and self.routed_s < self.deadline_s:
-                left_s = None if math.isinf(self.deadline_s) else self.deadline_s - self.routed_s
+                left_s = self.deadline_s - self.routed_s
                 yield All(tuple(self.ask(one) for one in others.values()), left_s)
             # Late requests continue, but their answers no longer count: keep the state as it is.
             self.asked |= {e: replace(one) for e, one in others.items()}
@@ -232,8 +230,7 @@ class Query:
     def groups(self) -> list[Group]:
         """Return groups of samples by the experts that they were routed to."""
         own = self.system.clients.own(self.client)
-        late = self.options.inference_late
-        return grouped(self.chosen, self.asked, own, late, self.routed_s, self.deadline_s)
+        return grouped(self.chosen, self.asked, own, self.routed_s, self.deadline_s)
 
     def rows(
         self,
@@ -338,19 +335,24 @@ def grouped(
     chosen: Sequence[Sequence[int]],
     asked: Mapping[int, Asked],
     own: int | None,
-    late: str,
     routed_s: float,
     deadline_s: float,
 ) -> list[Group]:
-    """Return groups of samples by the experts ``chosen``, settled from ``routed_s`` on."""
+    """Return groups of samples by the experts ``chosen``, settled from ``routed_s`` on.
+
+    Where answers are missing, the others share their weight; if all are, the client's ``own``
+    expert answers, and the samples of a client without one fail.
+    """
     groups = []
     for experts, count in sorted(Counter(tuple(sorted(row)) for row in chosen).items()):
         counted = [e for e in experts if asked[e].answered and asked[e].known_s <= deadline_s]
-        outcome = outcome_of(experts, counted, own, late)
-        if outcome == "failed":
-            counted = []
-        elif outcome == "fallback" and own is not None:
-            counted = [own]
+        if len(counted) == len(experts):
+            outcome = "local" if experts == (own,) else "complete"
+        elif counted:
+            outcome = "renormalised"
+        else:
+            outcome = "failed" if own is None else "fallback"
+            counted = [] if own is None else [own]
         settled_s = max(routed_s, *(min(asked[e].known_s, deadline_s) for e in experts))
         sent_bytes = sum(asked[e].sent_bytes * count / asked[e].samples for e in experts)
         groups.append(Group(experts, count, outcome, settled_s, sent_bytes, tuple(counted)))

@@ -33,15 +33,21 @@ asked_for: defaultdict[str, set[str]] = defaultdict(set)
 """Modules that were imported while code of a file of the user's ran, by the path of that."""
 INSTALLED = ("site-packages", "dist-packages")
 """Folders of packages that are known by their versions."""
-LIBRARY = {get_path("stdlib"), get_path("platstdlib")}
-"""Folders of Python's own library."""
+HOME = Path(__file__).resolve().parents[2]
+"""The folder that holds all packages of leomix."""
+LIBRARY = {
+    *(Path(get_path(name)) for name in ("stdlib", "platstdlib", "scripts")),
+    *(HOME / name for name in OURS),
+    HOME / "leomix.py",
+}
+"""Folders of Python's own library, of commands that were installed, and of leomix."""
 
 
 @cache
 def is_own_file(file: str) -> bool:
-    """Whether a file of Python code is the user's: no library's, and not installed as a package."""
+    """Whether a file of code is the user's: no library's, not leomix's, not installed."""
     path = Path(file)
-    if not path.is_absolute() or any(folder in path.parts for folder in INSTALLED):
+    if file.startswith("<") or any(folder in path.parts for folder in INSTALLED):
         return False
     return not any(path.is_relative_to(folder) for folder in LIBRARY)
 

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-import sysconfig
 import traceback
 from pathlib import Path
 from textwrap import shorten
 
-from learning.own.imports import OURS
+from learning.own.imports import is_own_file
 
 ANYTHING = (Exception, SystemExit)
 """Any error, and the end of the process by ``sys.exit``: leomix says whose it was, and goes on."""
 LONGEST_CAUSE = 160
 """Most characters of the cause that a message repeats."""
-HOME = Path(__file__).resolve().parents[2]
-"""The folder that holds all packages of leomix."""
-
-
-def is_own(file: str) -> bool:
-    """Return whether a file of code belongs neither to leomix nor to what is installed."""
-    ours = (f"{HOME / name}/" for name in OURS)
-    known = (*ours, f"{HOME / 'leomix.py'}", sys.prefix, sysconfig.get_path("stdlib"))
-    return not file.startswith((*known, "<"))
 
 
 def line_of(error: BaseException) -> str:
@@ -31,7 +20,7 @@ def line_of(error: BaseException) -> str:
     Empty where there is none.
     """
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if is_own(frame.filename):
+        if is_own_file(frame.filename):
             return f"{Path(frame.filename).name}:{frame.lineno}"
     return ""
 
@@ -40,7 +29,7 @@ def waits_at(generator: object) -> str:
     """Return the last line of custom code at which a generator waits; empty where there is none."""
     found = ""
     while (frame := getattr(generator, "gi_frame", None)) is not None:
-        if is_own(frame.f_code.co_filename):
+        if is_own_file(frame.f_code.co_filename):
             found = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
         generator = getattr(generator, "gi_yieldfrom", None)
     return found
@@ -48,7 +37,7 @@ def waits_at(generator: object) -> str:
 
 def place_of(error: BaseException) -> str:
     """Return the same as :func:`line_of`; of text that is no Python the line that is none."""
-    if isinstance(error, SyntaxError) and error.filename and is_own(error.filename):
+    if isinstance(error, SyntaxError) and error.filename and is_own_file(error.filename):
         return f"{Path(error.filename).name}:{error.lineno}"
     return line_of(error)
 
@@ -56,7 +45,7 @@ def place_of(error: BaseException) -> str:
 def written_at(function: object) -> str:
     """Return the line at which custom code writes a function; empty for one of others."""
     code = getattr(function, "__code__", None)
-    if code is None or not is_own(code.co_filename):
+    if code is None or not is_own_file(code.co_filename):
         return ""
     return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
 

@@ -11,9 +11,6 @@ from learning.own.raised import ANYTHING
 from learning.registry import Register
 from statements.arrays import Floats, Ints, Mask
 
-ROUNDING = 1e-9
-"""Relative slack when a bound is rounded to a whole number, so that 0.7 * 30 / 7 is 3."""
-
 
 class InfeasibleAssignment(ValueError):
     """No assignment keeps all bounds; the message says which numbers conflict."""
@@ -110,24 +107,16 @@ POLICIES: Register[Policy] = Register(
         "balanced-random": "learning.policies.problem:balanced_random",
         "balanced-fitness": "learning.policies.problem:balanced_fitness",
         "expert-driven": "learning.policies.model_splitting:expert_driven",
-        "identity": "learning.policies.problem:identity",
     },
     "a function of a problem and a random generator",
 )
 """Policies by name. A policy of one's own is ``MODULE:NAME``, or an entry point of the group."""
 
 
-def even_bounds(capacity: Ints, experts: int, low: float, high: float) -> tuple[Ints, Ints]:
-    """Return ``floor(low K / E)`` and ``ceil(high K / E)`` for every expert (E,), K = sum k_c.
-
-    No expert is to be given to more clients than have room for one.
-    """
-    takes = np.minimum(capacity, experts)
-    even = takes.sum() / experts
-    clients = int((takes > 0).sum())
-    least = int(np.floor(low * even * (1 + ROUNDING)))
-    most = min(int(np.ceil(high * even * (1 - ROUNDING))), clients)
-    return np.full(experts, least), np.full(experts, most)
+def even_bounds(capacity: Ints, experts: int) -> tuple[Ints, Ints]:
+    """Return ``floor(K / E)`` and ``ceil(K / E)`` for every expert (E,), K = sum k_c."""
+    total = int(np.minimum(capacity, experts).sum())
+    return np.full(experts, total // experts), np.full(experts, -(-total // experts))
 
 
 def asked(policy: Policy, name: str, problem: Problem, rng: np.random.Generator) -> Mask:
@@ -156,7 +145,7 @@ def asked(policy: Policy, name: str, problem: Problem, rng: np.random.Generator)
     return found
 
 
-# Assignment without bounds of experts: greedy, at random, and one expert per client.
+# Assignment without bounds of experts: greedy, and at random.
 
 
 def greedy(problem: Problem, _rng: np.random.Generator) -> Mask:
@@ -176,20 +165,6 @@ def _lowest(problem: Problem, order: Floats) -> Mask:
     """Give every client the experts of its lowest ``order`` (C, E), as many as it has room for."""
     ranks = order.argsort(axis=1, kind="stable").argsort(axis=1)
     return np.asarray(ranks < problem.takes[:, None])
-
-
-def identity(problem: Problem, _rng: np.random.Generator) -> Mask:
-    """Give expert i to client i, if that has room for one.
-
-    Raises InfeasibleAssignment where there are not as many experts as clients.
-    """
-    clients, experts = problem.shape
-    if clients != experts:
-        raise InfeasibleAssignment(
-            f"there are {clients} clients and {experts} experts; with an expert for each client "
-            "learning.model.experts is the number of devices"
-        )
-    return np.diag(problem.capacity > 0)
 
 
 # Assignment within bounds of experts: an integer program.

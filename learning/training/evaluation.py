@@ -27,10 +27,18 @@ from learning.models.moe import answers, forward_with_routing, gates_of, tokens_
 from learning.models.objective import Objective
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import model_of_device, whole
-from learning.training.embedding import embedded, in_parts, trial_of
 from learning.training.sgd import gradient_by
 from learning.training.state import State
-from learning.training.task import Samples, Shards, Task, in_batches, rows_like
+from learning.training.task import (
+    Samples,
+    Shards,
+    Task,
+    embedded,
+    in_batches,
+    in_parts,
+    rows_like,
+    trial_of,
+)
 
 
 def evaluate(task: Task, server: Tensors, metrics: Sequence[str] = ()) -> list[Score]:

@@ -1,4 +1,4 @@
-"""The term that a method adds to the loss of one device: it sees what the loss sees."""
+"""The loss of one device: a model's, and the term that a method adds to it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pkgutil import resolve_name
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from learning.models.moe import product
-from learning.models.stacked import Tensors
+from learning.models.objective import Objective
+from learning.models.stacked import Tensors, in_single, with_tensors
+from learning.training import sgd
 from learning.training.state import Parameter, State
 from learning.training.task import Task
 
@@ -150,3 +153,77 @@ class AddedLoss:
                 same = (p for p in tensors if p == b or (p[0] == "." and p.endswith(f".{b}")))
                 tensors |= {path: torch.zeros_like(tensors[path]) for path in [*same]}
         return tensors
+
+
+# The whole loss: of a model that is run with the tensors of one device.
+
+
+def loss_of(
+    model: nn.Module,
+    whole: Callable[[Tensors], Mapping[str, Tensor]],
+    *,
+    objective: Objective,
+    own: bool = False,
+    tied: bool = False,
+    embedded: bool = False,
+    added: AddedLoss | None = None,
+) -> sgd.Loss:
+    """Return the loss of ``model`` for one device: ``whole`` gives all tensors that it is run in.
+
+    A module of one's ``own`` is run itself, as it may refer to its parts anywhere; of parameters
+    that are ``tied`` the first path is given. Samples may be ``embedded``
+    (:func:`~learning.training.task.embedded`); where a term is ``added``, or the loss takes inputs,
+    the samples themselves stand behind these.
+    """
+
+    def outputs_of(tensors: Tensors, given: Sequence[Tensor]) -> Tensor:
+        if own:
+            found: Tensor = functional_call(
+                model, dict(whole(tensors)), tuple(given), tie_weights=tied
+            )
+            return in_single(found)
+        run: Any = with_tensors(model, whole(tensors))
+        return in_single((run.after_embedding if embedded else run)(*given))
+
+    def of_one(tensors: Tensors, *batch: Tensor) -> Tensor:
+        *given, y = batch
+        x = given[-1]
+        if embedded and (added is not None or objective.takes_inputs):
+            given = given[:-1]
+        outputs = outputs_of(tensors if added is None else added.model(tensors), given)
+        loss = objective.of(outputs, y, x)
+        if added is None:
+            return loss
+        return loss + added.of(tensors, x, y, outputs, lambda others: outputs_of(others, given))
+
+    return of_one
+
+
+def within(
+    model: nn.Module,
+    whole: Callable[[Tensors], Mapping[str, Tensor]],
+    *,
+    tied: bool = False,
+    added: AddedLoss | None = None,
+) -> sgd.Within:
+    """Return what makes a call while a ``model`` of one's own has the tensors of its loss."""
+    inside = _Inside(model)
+
+    def held(tensors: Tensors, call: Callable[[], Tensors]) -> Tensors:
+        mine = whole(tensors if added is None else added.model(tensors))
+        given = {f"model.{path}": tensor for path, tensor in mine.items()}
+        found: Tensors = functional_call(inside, given, (call,), tie_weights=tied)
+        return found
+
+    return held
+
+
+class _Inside(nn.Module):
+    """A module around a model, which makes a call while the model has other tensors."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, call: Callable[[], Any]) -> Any:
+        return call()

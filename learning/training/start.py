@@ -72,10 +72,9 @@ from learning.own.raised import ANYTHING
 from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
 from learning.settings import LearningConfig
-from learning.training.embedding import trial_of
-from learning.training.local import loss_of, within
+from learning.training.local_loss import loss_of, within
 from learning.training.sgd import Optimizer, gradient_by, gradients, remembered
-from learning.training.task import Samples, Shards, Task, pool, to_tensors
+from learning.training.task import Samples, Shards, Task, pool, to_tensors, trial_of
 
 
 def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:

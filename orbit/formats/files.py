@@ -8,6 +8,8 @@ from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from os import PathLike, fspath
 
+from orbit.checks import BrokenFile
+
 # Bounds that no file of a user comes near.
 LONGEST_ROW = 16_384
 """Characters of a table's row, or of one entry of elements."""
@@ -30,7 +32,7 @@ _PACKED = {
 """How files begin that are packed."""
 
 
-class TableError(ValueError):
+class TableError(BrokenFile):
     """A CSV that cannot be used; the message is `file:line: what is wrong; how to mend it`."""
 
 

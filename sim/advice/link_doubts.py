@@ -12,8 +12,9 @@ import numpy as np
 import channel
 from channel import Link
 from orbit import Site
-from orbit.contact_views import contact_views
+from orbit.look_angles import elevation_and_range
 from orbit.sites import site_frames
+from orbit.tracks import contact_tracks
 from orbit.windows import groups
 from sim.advice.remedies import less_rain
 from sim.formatting import some
@@ -287,20 +288,16 @@ def _within_its_margin(
 
 def _looks(served: ServedPasses, windows: Ints) -> tuple[Floats, Floats]:
     """Elevations and ranges (m), (N, LOOKS), in the middle of even parts of windows (N,)."""
-    masks_deg = [place.min_elevation_deg for place in served.places]
-    frames = [
-        site_frames([place], served.min_elevation_deg if mask_deg is None else mask_deg)
-        for place, mask_deg in zip(served.places, masks_deg, strict=True)
-    ]
     satellites = [served.satellites[number] for number in served.window_satellites[windows]]
     rise_s, set_s = served.windows.rise_s[windows], served.windows.set_s[windows]
-    places = served.window_places[windows]
-    views = contact_views(satellites, served.start, rise_s, set_s, frames, places)
+    tracks = contact_tracks(satellites, served.start, rise_s, set_s)
     shares = (np.arange(LOOKS) + 0.5) / LOOKS
     times_s = rise_s[:, np.newaxis] + (set_s - rise_s)[:, np.newaxis] * shares
-    elevation_deg, range_km = views.place(
-        np.repeat(np.arange(len(windows)), LOOKS), times_s.ravel()
-    )
+    window = np.repeat(np.arange(len(windows)), LOOKS)
+    state = tracks.state(window, times_s.ravel()).T
+    frames = site_frames(served.places, served.min_elevation_deg)
+    place = served.window_places[windows][window]
+    elevation_deg, range_km, _ = elevation_and_range(state, frames, place)
     return elevation_deg.reshape(times_s.shape), range_km.reshape(times_s.shape) * 1e3
 
 

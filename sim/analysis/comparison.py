@@ -62,7 +62,6 @@ class Comparison(Mapping[str, Any]):
     drawn: bool = field(default=True, repr=False)
     checks: tuple[CheckOfRun, ...] = field(default=(), repr=False)
     folders: tuple[Path, ...] = field(default=(), repr=False)
-    deadline_days: float | None = field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -85,36 +84,18 @@ class Comparison(Mapping[str, Any]):
         """
         values = values_of(cases, figures)
         rows = ranked(values, figures, drawn=drawn)
-        title, notes = _Sayer(rows, figures, values, lacking, untrained).said()
-        unranked = [one for one in limits if one.code is Code.OTHER_LOSSES]
-        if unranked and not any(own.learnt for own in figures.values()):
-            title = _upper(sentence(unranked[0]))
-            limits = [one for one in limits if one not in unranked]
         groups = len({case.group for case in cases})
-        every = by_rank([*limits, *_limits(rows, groups, more_seeds, drawn=drawn)])
-        others = values_of(cases, beside)
-        means = {
-            str(column): {
-                str(group): mean_of(each["value"].to_numpy(), beside[column])[0]
-                for group, each in own.groupby("group", sort=False)
-            }
-            for column, own in others.groupby("figure", sort=False)
-            if own["value"].notna().any()
-        }
-        others_known = {column: (beside[column], own) for column, own in means.items()}
-        return cls(
-            rows,
-            figures,
-            values,
-            title,
-            tuple(notes),
-            tuple(every),
-            untrained,
-            lacking,
-            others_known,
-            about,
-            drawn,
-        )
+        unranked = [one for one in limits if one.code is Code.OTHER_LOSSES]
+        is_unranked = bool(unranked) and not any(own.learnt for own in figures.values())
+        known = [one for one in limits if not (is_unranked and one in unranked)]
+        every = by_rank([*known, *_limits(rows, groups, more_seeds, drawn=drawn)])
+        found = cls(
+            rows, figures, values, "", (), tuple(every), untrained, lacking,
+            _means(cases, beside), about, drawn,
+        ).in_words()  # fmt: skip
+        if is_unranked:
+            return replace(found, headline=_upper(sentence(unranked[0])))
+        return found
 
     def regrouped(self, places: Mapping[str, tuple[str, str]]) -> Comparison:
         """Return the comparison of the same runs in other groups: by group, that and a setting."""
@@ -122,11 +103,10 @@ class Comparison(Mapping[str, Any]):
         setting = self.values["group"].map({label: place[1] for label, place in places.items()})
         values = self.values.assign(group=group, setting=setting)
         rows = ranked(values, self.figures, drawn=self.drawn)
-        title, notes = _Sayer(rows, self.figures, values).said()
         return replace(
-            self, rows=rows, values=values, headline=title, notes=tuple(notes), limits=(),
-            checks=(), lacking={}, beside={}, about={},
-        )  # fmt: skip
+            self, rows=rows, values=values, limits=(), checks=(), untrained=(), lacking={},
+            beside={}, about={},
+        ).in_words()  # fmt: skip
 
     @cached_property
     def printed(self) -> Mapping[str, Any]:
@@ -164,49 +144,18 @@ class Comparison(Mapping[str, Any]):
         means = own.groupby(["group", "seed"], sort=False)["value"].mean()
         return {str(group): [*each] for group, each in means.groupby(level=0, sort=False)}
 
-    def why_none(self, column: str, group: str) -> str:
-        """Say why a group has no mean of a figure: "never", "in 2 of 3 seeds"."""
-        said = _Sayer(self.rows, self.figures, self.values, self.lacking, self.untrained)
-        return said.why_none(column, group)
+    def in_words(self) -> Comparison:
+        """Return it with its headline, without a full stop, and sentences that qualify that."""
+        headline, notes = self._sentences()
+        return replace(self, headline=headline, notes=tuple(notes))
 
-    def __getitem__(self, key: str) -> Any:
-        """Return one part of what is printed."""
-        return self.printed[key]
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names of these parts."""
-        return iter(self.printed)
-
-    def __len__(self) -> int:
-        """Return how many parts there are."""
-        return len(self.printed)
-
-    def _repr_html_(self) -> str | None:
-        """Return the page of the report in a frame; None without folders."""
-        return framed(self.headline, self) if self.folders else None
-
-
-@dataclass(frozen=True, eq=False)
-class _Sayer:
-    """Says in sentences what a table has found."""
-
-    rows: pd.DataFrame
-    figures: Mapping[str, Figure]
-    values: pd.DataFrame
-    lacking: Mapping[str, str] = field(default_factory=dict)
-    untrained: Collection[str] = ()
-
-    @cached_property
-    def by_figure(self) -> dict[str, pd.DataFrame]:
-        """The rows of each figure, in the order of the table."""
-        return {str(key): own for key, own in self.rows.groupby("figure", sort=False)}
-
-    def said(self) -> tuple[str, list[str]]:
-        """Return the headline, without a full stop, and sentences that qualify it.
+    def _sentences(self) -> tuple[str, list[str]]:
+        """Return the headline, and sentences that qualify it.
 
         It is on the first figure by which groups may differ: what was learnt comes first.
         """
-        known = {key: own for key, own in self.by_figure.items() if own["mean"].notna().any()}
+        each = {column: self.by(column) for column in self.figures}
+        known = {key: own for key, own in each.items() if own["mean"].notna().any()}
         if not known:
             return "", []
         first = next(iter(known))
@@ -234,7 +183,7 @@ class _Sayer:
 
     def _values(self, column: str) -> str:
         """Say what groups have of a figure, the best first; those that print the same together."""
-        figure, own = self.figures[column], self.by_figure[column]
+        figure, own = self.figures[column], self.by(column)
         alike: dict[str, list[str]] = {}
         without: dict[str, list[str]] = {}
         for group, mean in zip(own["group"], own["mean"], strict=True):
@@ -283,7 +232,7 @@ class _Sayer:
 
     def _of_equals(self, column: str) -> str:
         """Say which groups no test tells from the first one by a figure."""
-        own = self.by_figure[column]
+        own = self.by(column)
         first, *_ = own["group"]
         level = own[own["verdict"] == Verdict.NO_DIFFERENCE]["group"]
         if {*level} <= {first}:
@@ -293,7 +242,7 @@ class _Sayer:
 
     def _none_found(self, column: str) -> str:
         """Say that no difference was found by a figure."""
-        own = self.by_figure[column]
+        own = self.by(column)
         name = self.figures[column].name
         if {*own["verdict"]} == {Verdict.EQUAL}:
             return f"{self._values(column)}."
@@ -305,7 +254,7 @@ class _Sayer:
 
     def _one_way(self, column: str) -> Iterator[str]:
         """Say which of those that no test tells from the first are on one side at each seed."""
-        own = self.by_figure[column]
+        own = self.by(column)
         first, *_ = own["group"]
         found: dict[str, list[str]] = {}
         values = self.values[self.values["figure"] == column]
@@ -318,6 +267,39 @@ class _Sayer:
                 found.setdefault(where, []).append(group)
         for where, groups in found.items():
             yield f"{listed(groups)}: {where}, more may tell."
+
+    def __getitem__(self, key: str) -> Any:
+        """Return one part of what is printed."""
+        return self.printed[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of these parts."""
+        return iter(self.printed)
+
+    def __len__(self) -> int:
+        """Return how many parts there are."""
+        return len(self.printed)
+
+    def _repr_html_(self) -> str | None:
+        """Return the page of the report in a frame; None without folders."""
+        return framed(self.headline, self) if self.folders else None
+
+
+def _means(
+    cases: Sequence[Case], figures: Mapping[str, Figure]
+) -> dict[str, tuple[Figure, dict[str, float]]]:
+    """Return figures by which nobody is best, with the mean of each group, as far as known."""
+    return {
+        str(column): (
+            figures[column],
+            {
+                str(group): mean_of(each["value"].to_numpy(), figures[column])[0]
+                for group, each in own.groupby("group", sort=False)
+            },
+        )
+        for column, own in values_of(cases, figures).groupby("figure", sort=False)
+        if own["value"].notna().any()
+    }
 
 
 def _is_decided(own: pd.DataFrame) -> bool:

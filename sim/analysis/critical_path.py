@@ -80,19 +80,6 @@ class CriticalPath(NamedTuple):
         """Seconds behind the last complete cycle."""
         return self.simulated_s - (self.cycles[-1].end_s if self.cycles else 0.0)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return it as rows for JSON: ``what`` is ``cluster``, ``cycle`` or ``rest``."""
-        whole = {"cycle": None, "begin_s": 0.0, "end_s": self.simulated_s}
-        rows: list[dict[str, Any]] = [
-            {"what": "cluster", "cluster": cluster, **whole, **spent._asdict()}
-            for cluster, spent in self.clusters.items()
-        ]
-        for cycle in self.cycles:
-            row = {"what": "cycle", **cycle._asdict()}
-            rows.append(row | row.pop("spent")._asdict())
-        rest = {"what": "rest", "cluster": None, **whole, **dict.fromkeys(Spent._fields)}
-        return [*rows, rest | {"begin_s": self.simulated_s - self.rest_s}]
-
 
 class Run(Protocol):
     """What is needed of a run, like :class:`sim.Result`, to say and draw where its time went."""

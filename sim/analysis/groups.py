@@ -31,7 +31,6 @@ from sim.analysis.targets import (
     named,
     shared_target,
 )
-from sim.analysis.time_average import common_deadline, time_averaged
 from sim.facts.status import COMPLETE
 from statements import Code, Other, Remedy, Statement
 
@@ -132,13 +131,9 @@ def _labels(
     ]
 
 
-TO_DEADLINE = "accuracy_mean_to_deadline"
-
-
 def compare_groups(
     groups: Sequence[Group],
     *,
-    deadline_days: float | None = None,
     more_seeds: Remedy = MORE_SEEDS,
     without: Sequence[Case] = (),
     lacking: Mapping[str, str] = {},
@@ -147,10 +142,9 @@ def compare_groups(
     """Compare groups of runs, or of network studies.
 
     Times are those to the targets that the scenarios name, or else to one that runs share: the
-    highest that all have reached, or half, or any. Accuracy is averaged until ``deadline_days``
-    where these are given. ``without`` are runs that have no figures, and ``lacking`` says why of
-    groups that have no others. ``points`` are the rows of runs in a sweep, by names of folders.
-    Raises InputError for a deadline that not all runs cover.
+    highest that all have reached, or half, or any. ``without`` are runs that have no figures, and
+    ``lacking`` says why of groups that have no others. ``points`` are the rows of runs in a sweep,
+    by names of folders.
     """
     runs = [run for group in groups for run in group.runs]
     words = {**lacking, **_unended(groups)}
@@ -159,7 +153,6 @@ def compare_groups(
         "said": [*_said(groups)],
         "groups": [_about(group) for group in groups],
     }
-    deadline = None if deadline_days is None else common_deadline(runs, deadline_days)
     if any(run.manifest["method"] is None for run in runs):
         known = [run.manifest["network"] for run in runs]
         cases = [
@@ -171,7 +164,7 @@ def compare_groups(
         losses = None
     else:
         targets, shared = _targets(groups, words)
-        cases = _cases(groups, words, targets, deadline, points)
+        cases = _cases(groups, words, targets, points)
         losses = _other_losses(run.manifest for run in runs)
         judged = judged_together(run.summary for run in runs)
         figures, beside = figures_of_cases(
@@ -181,7 +174,7 @@ def compare_groups(
             methods={str(run.summary["method"]) for run in runs},
             ranks_loss=losses is None,
         )
-        learnt = {"judged_by": judged, "shared_target": shared, "deadline_hours": deadline}
+        learnt = {"judged_by": judged, "shared_target": shared}
         about = learnt | about
     found = Comparison.of(
         [*cases, *without],
@@ -203,7 +196,6 @@ def _cases(
     groups: Sequence[Group],
     unended: Collection[str],
     targets: Sequence[str],
-    deadline: float | None,
     points: Mapping[str, Mapping[str, Any]],
 ) -> list[Case]:
     """Return the runs of groups with their figures; without any where these have not ended."""
@@ -211,7 +203,7 @@ def _cases(
     for group in groups:
         for run in group.runs:
             row = points.get("" if run.folder is None else run.folder.name, {})
-            own = {} if group.label in unended else _figures(run, targets, deadline, row)
+            own = {} if group.label in unended else _figures(run, targets, row)
             cases.append(Case(group.label, run.summary["seed"], own))
     return cases
 
@@ -351,9 +343,7 @@ def _targets(groups: Sequence[Group], unended: Collection[str]) -> tuple[list[st
     return [shared, *reversed(rest)], shared
 
 
-def _figures(
-    run: Any, targets: Sequence[str], deadline: float | None, row: Mapping[str, Any]
-) -> dict[str, Any]:
+def _figures(run: Any, targets: Sequence[str], row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures of a run by column."""
     found: dict[str, Any] = {}
     for column, figure in FIGURES.items():
@@ -365,8 +355,6 @@ def _figures(
         found[f"hours_to_{target}"] = (first_reached(run.evaluations, float(target)) or {}).get(
             "hours"
         )
-    if deadline is not None and found["accuracy_final"] is not None:
-        found[TO_DEADLINE] = time_averaged(run.evaluations, deadline)
     return found
 
 

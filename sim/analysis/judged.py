@@ -21,11 +21,6 @@ class Judged(StrEnum):
     """Of the next token, in nats, beside the share of tokens held for the likeliest; or any other
     loss, alone."""
 
-    @property
-    def on_validation(self) -> str:
-        """How the figure is called where it is of validation samples."""
-        return "validation loss" if self == Judged.LOSS else "validation accuracy"
-
     def merit(self, figure: float | None) -> float:
         """Return what is the greater the better a figure is; -inf if it is None or no number."""
         if figure is None or math.isnan(figure):

@@ -1,16 +1,15 @@
 """LinkStates: whether a link or a pass was there at a time, and whether somebody else had it."""
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.intervals import NumberedSpans
+from sim.analysis.intervals import Intervals, NumberedSpans
 from sim.analysis.journeys import Sent
 from sim.trace.arrow import array, as_numpy
 from statements.arrays import Floats, Ints
@@ -82,43 +81,28 @@ class _Used:
             yield from_s, until_s
 
 
-class _Cover:
-    """Spans of time that may overlap; one holds its begin and not its end.
+class _Course(NamedTuple):
+    """States (N,) that follow each other, by their numbers, and from when on each holds (N,)."""
 
-    There are a few only, which are looked up sooner in lists than in the arrays of `Intervals`.
-    """
+    begins_s: Floats
+    states: Ints
 
-    def __init__(self, spans: Sequence[tuple[float, float]]) -> None:
-        there = [span for span in spans if span[0] < span[1]]
-        self._begins_s = sorted(begin_s for begin_s, _ in there)
-        self._ends_s = sorted(end_s for _, end_s in there)
+    @classmethod
+    def of(cls, begins_s: Floats, states: Ints) -> Self:
+        """Return a course in which no state follows itself."""
+        new = np.append(True, states[1:] != states[:-1])
+        return cls(begins_s[new], states[new])
 
-    @property
-    def edges_s(self) -> list[float]:
-        """When spans begin or end."""
-        return self._begins_s + self._ends_s
-
-    def holds(self, time_s: float) -> bool:
-        """Tell whether a span holds a time."""
-        return bisect_right(self._begins_s, time_s) > bisect_right(self._ends_s, time_s)
+    def at(self, times_s: Floats) -> Ints:
+        """Return the states at some times, none of which is before the first one."""
+        return self.states[np.searchsorted(self.begins_s, times_s, "right") - 1]
 
 
-class _Course:
-    """States that follow each other: from when on, in order, and which."""
-
-    def __init__(self) -> None:
-        self.begins_s: list[float] = []
-        self.states: list[State] = []
-
-    def add(self, begin_s: float, state: State) -> None:
-        """Go on in a state from a time on."""
-        if not self.states or self.states[-1] is not state:
-            self.begins_s.append(begin_s)
-            self.states.append(state)
-
-    def at(self, time_s: float) -> State:
-        """Return the state at a time, not before the first one."""
-        return self.states[bisect_right(self.begins_s, time_s) - 1]
+def _there(spans: Sequence[tuple[float, float]]) -> Intervals:
+    """Return the spans of time that last."""
+    begin_s, end_s = np.array(spans).reshape(-1, 2).T
+    lasts = begin_s < end_s
+    return Intervals(np.sort(begin_s[lasts]), np.sort(end_s[lasts]))
 
 
 class _Windows:
@@ -162,14 +146,13 @@ class _Windows:
             usable_s = max(begin_s, near_s[0]), min(end_s, near_s[1])
             for from_s, until_s in self._used.gaps_s(used_as(place), need.row, usable_s):
                 free.append((from_s, until_s - need.most_s))
-        are_free, are_taken = _Cover(free), _Cover(taken)
-        edges_s = {*are_free.edges_s, *are_taken.edges_s}
-        begins_s = [between_s[0], *sorted(s for s in edges_s if between_s[0] < s < between_s[1])]
-        course = _Course()
-        for begin_s in begins_s:
-            state = State.TAKEN if are_taken.holds(begin_s) else State.SHUT
-            course.add(begin_s, State.FREE if are_free.holds(begin_s) else state)
-        return course
+        each = are_free, are_taken = _there(free), _there(taken)
+        edges_s = np.concatenate([edge for one in each for edge in (one.begin_s, one.end_s)])
+        within = (between_s[0] < edges_s) & (edges_s < between_s[1])
+        begins_s = np.append(between_s[0], np.unique(edges_s[within]))
+        found = [are_free.cover(begins_s), are_taken.cover(begins_s)]
+        kinds = [State.FREE.value, State.TAKEN.value]
+        return _Course.of(begins_s, np.select(found, kinds, State.SHUT.value))
 
 
 class LinkStates:
@@ -255,7 +238,8 @@ class LinkStates:
         if not begin_s < begins_s:
             return
         course = self._course(row, (begin_s, begins_s))
-        yield from zip([*course.begins_s[1:], begins_s], course.states, strict=True)
+        untils_s = [*course.begins_s[1:].tolist(), begins_s]
+        yield from zip(untils_s, map(State, course.states.tolist()), strict=True)
 
     def _course(self, row: int, between_s: tuple[float, float]) -> _Course:
         sent = self._sent
@@ -273,18 +257,15 @@ class LinkStates:
 
         own = self._own_passes.states(cluster, used_as, need, between_s)
         # The server has every pass; an upload has those of its satellite first.
-        enough = {State.FREE, State.TAKEN} if toward else {State.FREE}
-        if enough.issuperset(own.states):
+        enough = [State.FREE.value, *([State.TAKEN.value] if toward else [])]
+        if np.isin(own.states, enough).all():
             return own
         group = int(self._group[cluster])
         every = self._all_passes.states(group, used_as, need, between_s)
-        course = _Course()
-        for begin_s in sorted({*own.begins_s, *every.begins_s}):
-            state, of_all = own.at(begin_s), every.at(begin_s)
-            if state not in enough:
-                state = State.ELSEWHERE if of_all is State.FREE else of_all
-            course.add(begin_s, state)
-        return course
+        begins_s = np.union1d(own.begins_s, every.begins_s)
+        states, of_all = own.at(begins_s), every.at(begins_s)
+        others = np.where(of_all == State.FREE.value, State.ELSEWHERE.value, of_all)
+        return _Course.of(begins_s, np.where(np.isin(states, enough), states, others))
 
 
 def _longest_s(sent: Sent) -> Floats:

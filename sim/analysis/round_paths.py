@@ -130,23 +130,6 @@ class RoundPaths:
         link, lasted_s = next(iter(self.links_s.items()), (None, 0.0))
         return Limit(part, share, link, lasted_s / sum(self.parts_s.values()))
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the stretches as rows for JSON, with round, client and the ends of the link."""
-        return [
-            {
-                "round": path.round,
-                "client": path.client,
-                "part": str(stretch.part),
-                "begin_s": stretch.begin_s,
-                "end_s": stretch.end_s,
-                "kind": None if stretch.link is None else stretch.link.kind,
-                "source": None if stretch.link is None else stretch.link.source,
-                "target": None if stretch.link is None else stretch.link.target,
-            }
-            for path in self.rounds
-            for stretch in path.stretches
-        ]
-
     def _summed(self, key: Callable[[Stretch], Key]) -> dict[Key, float]:
         lasted_s: defaultdict[Key, float] = defaultdict(float)
         for path in self.rounds:

@@ -164,16 +164,6 @@ def evaluation_at(curve: Sequence[Evaluation], hours: float = math.inf) -> Evalu
     return next((one for one in reversed(curve) if one.hours <= hours), None)
 
 
-def validation_at(curve: Sequence[Evaluation], hours: float = math.inf) -> float | None:
-    """Return the validation accuracy of the model that there was after so many simulated hours.
-
-    It was measured at the last evaluation by then, by default the last one of the run. None where
-    none was measured by then.
-    """
-    found = evaluation_at(curve, hours)
-    return None if found is None else found.validation
-
-
 def given(manifest: Mapping[str, Any]) -> tuple[float, ...]:
     """Return the targets of a run's scenario; none where it leaves them open."""
     learning = manifest["scenario"]["learning"]  # null of a network study

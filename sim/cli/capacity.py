@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +13,6 @@ from sim.analysis.screen import steps_lines
 from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
-from sim.files import check_file
 from sim.formatting import Bar
 from statements import Code, Set, Statement, as_json
 
@@ -32,26 +30,12 @@ def capacity_command(
         list[str] | None,
         typer.Option(metavar="STATION", help="leave a station out, and compare; repeat it"),
     ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE.csv", help="write all rows and columns, too")
-    ] = None,
-    page: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="FILE.html", help="write a page that opens offline, too"),
-    ] = None,
     json_: Json = False,
 ) -> None:
     """Show what a network carries: GB a day, what limits it; by station, cluster, satellite."""
     import scenarios
     from sim.world.world import World
 
-    if csv is not None:
-        check_file(csv, ".csv", said_as="--csv ")
-    if page is not None:
-        from sim.page.write import checked
-
-        check_file(page, ".html", ".htm", said_as="--report ")
-        page = checked((), page)
     world = World(scenarios.load(network, overrides_of(set_)))
     with Bar(quiet=False) as bar:
         bar.start("looking for contacts")
@@ -59,14 +43,10 @@ def capacity_command(
     doubts = [*plan.doubts, *_unused_links(world)]
     if not json_:
         warn(doubts)
-    if csv is not None:
-        _write(found, csv)
-    if page is not None:
-        _write_page(found, plan, world, Path(network).stem, page)
     if json_:
         print_json(found.json | {"doubts": [as_json(doubt) for doubt in doubts]})
     else:
-        print(f"{found.text}\n\n{_next(found, network, set_ or [])}")
+        print(f"{found.text}\n\n{_next(found, world, network, set_ or [])}")
 
 
 def _left_out(world: World, names: Sequence[str]) -> list[str]:
@@ -91,14 +71,11 @@ def _left_out(world: World, names: Sequence[str]) -> list[str]:
     return left_out
 
 
-def _next(found: Capacity, network: str, set_: Sequence[str]) -> str:
+def _next(found: Capacity, world: World, network: str, set_: Sequence[str]) -> str:
     """Return what may be asked next: commands, and what each gives."""
     asked = shlex.join([network, *(word for pair in set_ for word in ("--set", pair))])
-    if found.left_out is not None:
-        out = shlex.join(word for name in found.left_out.names for word in ("--without", name))
-        steps = [(f"leomix capacity {asked} {out} --report without.html", "the day without it")]
-    else:
-        steps = []
+    steps = []
+    if found.left_out is None:
         if found.ends[0].kind != "relay":
             send = f"leomix link {asked} --send 500MB"
             steps.append((send, "how long, and in how many passes"))
@@ -106,7 +83,8 @@ def _next(found: Capacity, network: str, set_: Sequence[str]) -> str:
         if station is not None and len(found.ends) > 1:
             without = f"leomix capacity {asked} --without {shlex.quote(station)}"
             steps.append((without, "a day without it"))
-        steps.append((f"leomix capacity {asked} --report network.html", "map, lanes of the day"))
+    study = "" if world.scenario.learning is None else " --set learning=null"
+    steps.append((f"leomix run {asked}{study} -o network", "then report: map, lanes of the day"))
     return "\n".join(steps_lines(steps))
 
 
@@ -145,25 +123,3 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
     limits = limits_of(world, rows, find)
     silent = silent_services(plan, carried)
     return Capacity(rows, limits, silent, planned_outages(plan), before), plan
-
-
-def _write(found: Capacity, path: Path) -> None:
-    from sim.plan.operations import capacity_table
-    from sim.trace.plain_tables import without_formulas, write_batches
-
-    table = capacity_table(found.rows)
-    write_batches(without_formulas(table).combine_chunks().to_batches(), path)
-
-
-def _write_page(found: Capacity, plan: Plan, world: World, name: str, path: Path) -> None:
-    from sim.execution.identity import Named
-    from sim.execution.study import study_result
-    from sim.page.figures import Figures
-    from sim.page.page import html
-    from sim.page.study_page import page
-    from sim.page.write import write_page
-    from sim.plan.network_study import NetworkStudy
-
-    study = NetworkStudy(world, plan, found.rows)
-    shown = page(study_result(study, Named(study, name)), found)
-    write_page(path, html(shown, Figures()))

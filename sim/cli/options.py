@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -134,8 +134,8 @@ class Shown:
 def spread_out(command: Callable[..., None]) -> Callable[..., None]:
     """Return ``command`` with the options of its groups in place of the groups, as typer reads it.
 
-    A group is a parameter whose type is a dataclass. Its fields become options in their order,
-    those of a group within it as well. Names of options must differ between groups.
+    A group is a parameter whose type is a dataclass. Its fields become options in their order.
+    Names of options must differ between groups.
     """
     groups = {
         name: hint
@@ -145,7 +145,10 @@ def spread_out(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def spread(**given: Any) -> None:
-        gathered = {name: _gathered(group, given) for name, group in groups.items()}
+        gathered = {
+            name: group(**{field.name: given[field.name] for field in fields(group)})
+            for name, group in groups.items()
+        }
         alone = {name: given[name] for name in signature(command).parameters if name not in groups}
         command(**alone, **gathered)
 
@@ -172,19 +175,6 @@ def _options(command: Callable[..., None]) -> Iterator[Parameter]:
 def _options_of(group: type) -> Iterator[Parameter]:
     hints = get_type_hints(group, include_extras=True)
     for field in fields(group):
-        hint = hints[field.name]
-        if _is_group(hint):
-            yield from _options_of(hint)
-            continue
         default = Parameter.empty if field.default is MISSING else field.default
+        hint = hints[field.name]
         yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-
-
-def _gathered(group: type, given: Mapping[str, Any]) -> Any:
-    """Return a group with the options that were given."""
-    hints = get_type_hints(group, include_extras=True)
-    values = {
-        name: _gathered(hint, given) if _is_group(hint) else given[name]
-        for name, hint in hints.items()
-    }
-    return group(**values)

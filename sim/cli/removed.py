@@ -11,9 +11,13 @@ REMOVED = {
     "answer": "run leomix export RUN --to dense, then examples/real_models/answer.py of the "
     "repository",
     "cache": "leomix doctor says where the cache is; to empty it, delete that folder",
+    "capacity --csv": "run NETWORK --set learning=null -o DIR, then export DIR --to csv",
+    "capacity --report": "run NETWORK --set learning=null -o DIR, then report DIR",
     "check-method": "call leomix.testing.check_method in Python",
     "cite": "leomix show says how to cite leomix",
+    "compare --deadline": "give all one stop.days; show RUN --all has the time-averaged accuracy",
     "contacts --sets": "leave it out: of a satellite's sets the latest before --start counts",
+    "export --checkpoints": "put a link where the run has found the folder",
     "fetch-model": "examples/real_models/fetch.py of the repository fetches SmolLM2 and MiniLM; hf "
     "download OWNER/NAME --local-dir FOLDER takes a model of the Hugging Face hub",
     "fly --tensorboard": "leomix export RUN --to tensorboard writes the curves of a run",
@@ -29,15 +33,21 @@ REMOVED = {
     "schema": "run leomix list --schema",
     "specialise": "examples/real_models/specialise.py of the repository tunes a dense Llama on "
     "texts",
-    "sweep --engine": "write --dask ADDRESS for Dask; processes of this machine are what -j starts",
-    "sweep --scheduler": "write --dask ADDRESS",
+    "sweep --dask": "run examples/dask_sweep.py of the repository, which joins from each worker",
+    "sweep --engine": "leave it out: -j starts processes of this machine",
+    "sweep --scheduler": "run examples/dask_sweep.py of the repository",
+    "sweep --merge": "copy the folders in points/ of the other sweep to points/ of this one, and "
+    "--resume it",
+    "sweep --samples": "give the values; examples/optuna_study.py of the repository draws them",
+    "sweep --sampling": "all values are combined; values that go together are those of a variant: "
+    '-p "KEY=a:{OTHER: x},b:{OTHER: y}"',
     "sweep --shard": "start the same line with --join -o DIR as often as there are machines: each "
     "process takes the next point",
     "sweep --yes": "leave it out: up to 100,000 points are taken",
     "tune": "run sweep with --set learning.data.validation=0.2, then compare SWEEP "
     "--best-by validation -o chosen.yaml",
     "validate --estimate": "leomix validate tells the memory by itself; "
-    "leomix sweep SCENARIO -p seed=1 --dry-run tries a run and tells its time and disk",
+    "leomix run tells how long the rest takes, and --resume continues what Ctrl-C stops",
     "watch": "report shows a sweep that is under way, and run --tensorboard DIR follows a run",
     "why": "show RUN says what held the run back, and which key to change",
 }

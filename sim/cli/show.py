@@ -78,15 +78,6 @@ def _show_study(study: Result, *, json_: bool) -> None:
     print(f"{'cite':<14} {CITATION}. Version {study.manifest['versions']['leomix']}.")
 
 
-Deadline = Annotated[
-    float | None,
-    typer.Option(
-        metavar="DAYS",
-        help="average accuracy over time until then; default: what the shortest run covers",
-    ),
-]
-
-
 InFull = Annotated[
     bool,
     typer.Option("--all", help="all groups and figures, with intervals and p values"),
@@ -119,14 +110,13 @@ class BestBy:
 def compare_command(
     runs: RunFolders,
     *,
-    deadline: Deadline = None,
     in_full: InFull = False,
     best: BestBy,
     json_: Json = False,
 ) -> None:
     """Compare runs, or the points of a sweep; those of one setting are a group of seeds."""
     if best.best_by is not None or best.at is not None or best.chosen is not None:
-        _choose(runs, deadline, best, in_full=in_full, json_=json_)
+        _choose(runs, best, in_full=in_full, json_=json_)
         return
     from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
@@ -139,15 +129,15 @@ def compare_command(
             from sim.sweep.compared import compared as compared_sweep
 
             sweep = read_sweep(runs[0])
-            found = compared_sweep(sweep, deadline)
+            found = compared_sweep(sweep)
             if json_:
                 print_json(found.printed)
             else:
                 print(found.text(in_full=in_full))
-                steps = next_steps(sweep, found.over_numbers, in_full=in_full)
+                steps = next_steps(sweep, found, in_full=in_full)
                 print("\n".join(["", *steps]))
             return
-        compared = compare(runs, deadline)
+        compared = compare(runs)
         if json_:
             print_json(dict(compared))
         else:
@@ -156,9 +146,7 @@ def compare_command(
                 warn(f"{run}: {said}" for said in by_rank(warnings_in(read_manifest(run))))
 
 
-def _choose(
-    runs: list[Path], deadline: float | None, asked: BestBy, *, in_full: bool, json_: bool
-) -> None:
+def _choose(runs: list[Path], asked: BestBy, *, in_full: bool, json_: bool) -> None:
     """Choose settings of a sweep, and show what was tried."""
     from sim.execution.folder import as_written
     from sim.sweep.best import VALIDATION, compare
@@ -168,7 +156,7 @@ def _choose(
             "-o" if asked.at is None else "--at", Code.CONFLICT, "goes with --best-by"
         )
     with as_written(runs):
-        found = compare(runs, deadline, best_by=asked.best_by, at_days=asked.at)
+        found = compare(runs, best_by=asked.best_by, at_days=asked.at)
     for line in found.notices():
         print(f"note: {line}", file=sys.stderr)
     if asked.chosen is not None:
@@ -191,7 +179,7 @@ def _judged_by(found: Choice, *, in_full: bool) -> str | None:
     sweep = compared(read_sweep(found.sweep))
     if sweep.over_numbers is None:
         return None
-    return sweep.judged_by(found.basis.figure, found.basis.judging).text(in_full=in_full)
+    return sweep.judged_by(found.basis.column, found.basis.figure).text(in_full=in_full)
 
 
 RunsOrSweeps = Annotated[
@@ -231,14 +219,14 @@ def report_command(
 
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="RUN_DIR", help="folder of a run; of a sweep with csv, parquet")
+    Path, typer.Argument(metavar="RUN_DIR", help="folder of a run; of a sweep with csv")
 ]
 Format = Annotated[
     str,
     typer.Option(
         "--to",
         metavar="FORMAT",
-        help="csv, parquet (the tables), perfetto, czml, tensorboard, "
+        help="csv (the tables), perfetto, czml, tensorboard, "
         "peft (trained experts), dense (each as a Llama), "
         "profile (delay, Doppler, loss of passes) or MODULE:FUNCTION",
     ),
@@ -249,19 +237,7 @@ Place = Annotated[
 ]
 
 
-MovedCheckpoints = Annotated[
-    list[Path] | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="where a checkpoint of the run's model lies now, if it has moved; "
-        "repeat it for each, in the order of learning.model.checkpoints",
-    ),
-]
-
-
-def export_command(
-    run: Folder, to: Format, out: Place = None, checkpoints: MovedCheckpoints = None
-) -> None:
+def export_command(run: Folder, to: Format, out: Place = None) -> None:
     """Write a run for other tools: its tables, traces, orbits, curves or trained experts.
 
     In CSV, text that begins like a formula (with =, +, - or @) gets a ' before it.
@@ -270,7 +246,7 @@ def export_command(
     from sim.export.formats import export
 
     with as_written([run]):
-        exported = export(run, to, out, checkpoints or ())
+        exported = export(run, to, out)
     for note in exported.notes:
         print(note, file=sys.stderr)
     print("\n".join(str(path) for path in exported.paths))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,41 +21,28 @@ if TYPE_CHECKING:
     from sim.sweep.request import SweepOptions
     from sim.sweep.running import Sweeping
 
-ENDED = {
-    "failed": ExitCode.FAILED,
-    "crashed": ExitCode.FAILED,
-    "refused": ExitCode.WRONG_INPUT,
-}
-"""Exit status of a dry run by how the point ended that was tried."""
-
 
 @dataclass(frozen=True)
 class Varied:
-    """What is swept: values of keys, how they are combined, and the seeds of each combination."""
+    """What is swept: values of keys, and the seeds of each combination."""
 
     sweep: Annotated[
         list[str] | None,
         typer.Option("-p", metavar="KEY=SPEC", help="vary a key: a,b,c or start:stop:step"),
     ] = None
     variants: options.VariantsFile = None
-    sampling: Annotated[str, typer.Option(metavar="HOW", help="grid, zip or random")] = "grid"
-    samples: Annotated[
-        int | None, typer.Option(metavar="N", help="how many random combinations")
-    ] = None
-    overrides: options.Overrides = field(kw_only=True)
     replications: Annotated[
         int, typer.Option(metavar="N", help="runs of each combination; run r has seed + r")
     ] = 1
 
-    def plan(self, source: str) -> SweepPlan:
+    def plan(self, source: str, overrides: Mapping[str, Any]) -> SweepPlan:
         """Return the plan of a sweep of a scenario (name or file); InputError for wrong keys."""
         from sim.sweep.points import SweepPlan
         from sim.sweep.specs import read_pairs
         from sim.sweep.variants import Axes
 
-        overrides = self.overrides.by_key()
         axes = Axes.of(read_pairs(self.sweep or ()), self.variants)
-        return SweepPlan(source, overrides, axes, self.sampling, self.samples, self.replications)
+        return SweepPlan(source, overrides, axes, self.replications)
 
 
 @dataclass(frozen=True)
@@ -67,10 +54,6 @@ class Processes:
     devices: Annotated[
         str, typer.Option(metavar="cuda:N,...", help="GPUs that are dealt to the processes")
     ] = ""
-    dask: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="run points on the workers of this Dask scheduler"),
-    ] = None
     resume: Annotated[bool, options.go_on("sweep")] = False
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="go on with other points when one has failed")
@@ -78,10 +61,6 @@ class Processes:
     join: Annotated[
         bool, typer.Option("--join", help="begin the sweep in -o, or work on it beside others")
     ] = False
-    merge: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="DIR", help="take the complete points of another folder; repeat it"),
-    ] = None
 
     def sweep_options(self, limits: options.Limits) -> SweepOptions:
         """Return them for a sweep with these limits; InputError where they do not go together."""
@@ -91,13 +70,11 @@ class Processes:
             out=self.out,
             workers=workers(self.jobs),
             devices=tuple(self.devices.split(",")) if self.devices else (),
-            dask=self.dask,
             resume=self.resume,
             keep_going=self.keep_going,
             join=self.join,
             cache=not limits.no_cache,
             max_wall_s=limits.max_wall_s,
-            merge=tuple(self.merge or ()),
         )
 
 
@@ -105,10 +82,12 @@ class Processes:
 def sweep_command(
     scenario: options.ScenarioName,
     varied: Varied,
+    overrides: options.Overrides,
     processes: Processes,
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="show points, time and disk, and run nothing")
+        bool,
+        typer.Option("--dry-run", help="show the points, and run nothing"),
     ] = False,
     limits: options.Limits,
     shown: options.Shown,
@@ -119,13 +98,13 @@ def sweep_command(
     from sim.sweep.request import SweepRequest
     from sim.sweep.running import run_sweep
 
-    plan = varied.plan(scenario_name(scenario))
+    plan = varied.plan(scenario_name(scenario), overrides.by_key())
     request = SweepRequest(plan, processes.sweep_options(limits))
     if dry_run:
-        text, ended = rehearse(request)
+        text, are_refused = rehearse(request)
         print(text)
-        if ended in ENDED:
-            raise typer.Exit(ENDED[ended])
+        if are_refused:
+            raise typer.Exit(ExitCode.WRONG_INPUT)
         return
     done = run_sweep(request, quiet=shown.quiet, doubts=True)
     _show(done, as_json=shown.json_)
@@ -175,7 +154,7 @@ def _finding(done: Sweeping) -> tuple[str, list[str]]:
         return "", []
     sweep = read_sweep(done.place)
     found = compared(sweep)
-    return found.text(), next_steps(sweep, found.over_numbers)
+    return found.text(), next_steps(sweep, found)
 
 
 def _remaining(done: Sweeping, rows: pa.Table, keys: Sequence[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from learning.requests.cluster import Cost
 from scenarios.compute import DeviceCompute
 from sim.devices.energy import Transmitter
-from sim.devices.faults import Presence, slowdown_of
+from sim.devices.faults import slowdown_of
 from sim.world.world import World
 from statements.arrays import Floats, Ints, Mask
 
@@ -143,24 +143,6 @@ def _own(world: World, index: int, devices: int) -> Sequence[DeviceCompute | Non
 
 def _numbers(values: list[float | None], unsaid: float) -> Floats:
     return np.array([unsaid if value is None else value for value in values])
-
-
-@dataclass(frozen=True, eq=False)
-class Computing:
-    """How fast the devices of a cluster compute, and when they are present (None: always)."""
-
-    compute: Compute
-    presence: Presence | None = None
-
-    def excluded(self, cost: Cost, devices: int) -> Mask:
-        """Devices (K,) whose memory is too small for the round."""
-        too_small = ~self.compute.fits(cost)
-        return too_small if too_small.ndim else np.full(devices, too_small)
-
-    def pace_s(self, round_s: Floats) -> Floats:
-        """Seconds of a disconnected phase that a round of ``round_s`` takes, () or (K,)."""
-        pace_s = self.compute.pace_s
-        return round_s if pace_s is None else np.asarray(pace_s)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from learning.requests.cluster import Cluster, Cost
 from sim.devices.battery import Battery
-from sim.devices.compute import ROUNDING, Compute, Computing, Gap, Phase, whole_rounds
+from sim.devices.compute import ROUNDING, Compute, Gap, Phase, whole_rounds
 from sim.devices.faults import Presence
 from statements.arrays import Floats, Ints, Mask
 
@@ -21,15 +21,21 @@ class Devices:
     """The devices of one cluster: until when each is busy, and time left over from a cut round.
 
     ``serving_until_s`` is when each has computed what it was asked for besides its training.
-    ``computing`` says how fast they compute and when they are present; a device that is absent
-    computes nothing. A satellite may have a ``battery``, which computing and sending drain.
+    ``compute`` says how fast they compute, ``presence`` when they are there (None: always); a
+    device that is absent computes nothing. A satellite may have a ``battery``, which computing and
+    sending drain.
     """
 
     def __init__(
-        self, cluster: Cluster, computing: Computing, battery: Battery | None = None
+        self,
+        cluster: Cluster,
+        compute: Compute,
+        presence: Presence | None = None,
+        battery: Battery | None = None,
     ) -> None:
         self.cluster = cluster
-        self.computing = computing
+        self.compute = compute
+        self.presence = presence
         self.battery = battery
         self.load = Load()
         self.free_s: Floats = np.zeros(cluster.devices)
@@ -38,16 +44,6 @@ class Devices:
         self.ended_s: Floats = np.zeros(cluster.devices)
         self.open_s: Floats = np.zeros(cluster.devices)
         self._kept_s: Floats = np.zeros(cluster.devices)
-
-    @property
-    def compute(self) -> Compute:
-        """How fast they compute."""
-        return self.computing.compute
-
-    @property
-    def presence(self) -> Presence | None:
-        """When they are present; None for always."""
-        return self.computing.presence
 
     @property
     def computed_s(self) -> Floats:
@@ -62,7 +58,7 @@ class Devices:
 
     def excluded(self, cost: Cost) -> Mask:
         """Devices (K,) whose memory is too small for the round."""
-        return self.computing.excluded(cost, self.cluster.devices)
+        return np.full(self.free_s.shape, ~self.compute.fits(cost))
 
     def drop_open(self) -> None:
         """Forget the rounds that were interrupted; their time was spent."""
@@ -86,7 +82,7 @@ class Devices:
         compute = self.compute
         presence = self.presence
         round_s = compute.round_s(phase.cost)
-        one_s = self.computing.pace_s(round_s)
+        one_s = round_s if compute.pace_s is None else np.asarray(compute.pace_s)
         kept_s = self._kept_s
         able = phase.who & ~self.excluded(phase.cost)
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.

@@ -32,30 +32,26 @@ class Transmitter:
 
 @dataclass(frozen=True, eq=False)
 class Use:
-    """What the devices of a cluster (K,) have done so far.
+    """What the devices of a cluster (K,) have done so far, or more than that.
 
     Complete ``rounds`` of training; seconds in which they computed, also of rounds that are not
     complete, and for inference; seconds in which they sent to a satellite, and in ``peer_s`` (2,)
-    over sidelinks and between satellites.
+    all together over sidelinks and between satellites. A 0 stands for nothing of a kind.
     """
 
-    rounds: Ints
-    computed_s: Floats
-    sending_s: Floats
+    rounds: Ints | int = 0
+    computed_s: Floats | float = 0.0
+    sending_s: Floats | float = 0.0
     peer_s: Floats | float = 0.0
 
-
-@dataclass(frozen=True, eq=False)
-class PeerUse:
-    """What the devices of a cluster (K,) have done for others by a time.
-
-    ``serving_s`` (K,) are seconds of computations that are not complete; None where no device of
-    any cluster computes for another one. ``sending_s`` are the seconds in which they have sent over
-    sidelinks, all together, and over links between satellites.
-    """
-
-    serving_s: Floats | None
-    sending_s: tuple[float, float]
+    def __add__(self, more: Use) -> Use:
+        """Return both together."""
+        return Use(
+            self.rounds + more.rounds,
+            self.computed_s + more.computed_s,
+            self.sending_s + more.sending_s,
+            self.peer_s + more.peer_s,
+        )
 
 
 def energy_of(
@@ -65,14 +61,14 @@ def energy_of(
 
     The energy of sending is what is radiated.
     """
-    air_s = float(use.sending_s.sum()) * transmitter.duty
+    air_s = float(np.sum(use.sending_s)) * transmitter.duty
     watts = np.nan if power_w is None else power_w
-    training_j = float((watts * use.computed_s).sum())
+    training_j = float(np.sum(watts * use.computed_s))
     return {
         "cluster": cluster.name,
         "devices": cluster.devices,
-        "device_rounds": int(use.rounds.sum()),
-        "computed_s": float(use.computed_s.sum()),
+        "device_rounds": int(np.sum(use.rounds)),
+        "computed_s": float(np.sum(use.computed_s)),
         "training_j": None if np.isnan(training_j) else training_j,
         "air_s": air_s + float(np.sum(use.peer_s)),
         "transmit_j": None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, get_args
 
@@ -21,7 +22,6 @@ from sim.engine.clients import Clients
 from sim.engine.learning_facts import LearningFacts
 from sim.engine.meetings import Meetings
 from sim.engine.progress import Progress
-from sim.engine.tasks import Tasks
 from sim.errors import SimulationError, asking_line
 
 SERVER = "server"
@@ -87,7 +87,7 @@ class Actors:
         self._measure = measure
         self._decide = decide
         self._learning_facts = learning_facts
-        self._tasks = Tasks(clock)
+        self._tasks: Counter[str] = Counter()  # of each actor
 
     def start(self) -> None:
         """Start an actor for each cluster, and one for the server where the method has it."""
@@ -159,7 +159,9 @@ class Actors:
             elif isinstance(request, Lookup):
                 reply = self._look_up(client, request)
             elif isinstance(request, peers.Start):
-                self._tasks.start(actor, name, request, self._drive)
+                for where, task in zip(_places("Start", request, name), request.tasks, strict=True):
+                    own = self._task_of(actor)
+                    self._clock.start(own, self._drive(where, own, task))
                 reply = None
             elif isinstance(request, Lasting):
                 reply = yield from self._answer(actor, client, request)
@@ -186,12 +188,50 @@ class Actors:
             case peers.Compute():
                 return (yield from self._peers.nodes.compute(request))
             case peers.All():
-                return (
-                    yield from self._tasks.run(actor, client.cluster.name, request, self._drive)
-                )
+                return (yield from self._all(actor, client.cluster.name, request))
             case peers.Wait():
                 return (yield from wait(self._clock, request))
         raise AssertionError(request)
+
+    def _all(
+        self, actor: str, cluster: str, request: peers.All
+    ) -> Generator[simpy.Event, Any, list[Any]]:
+        """Reply when all tasks are done, or at the deadline; who is not done by then runs on."""
+        deadline_s = request.deadline_s
+        if deadline_s is not None and not deadline_s >= 0.0:
+            raise SimulationError(f"All: deadline_s is {deadline_s}; allowed is at least 0")
+        places = _places("All", request, cluster)
+        left = len(places)
+        results: list[Any] = [None] * left
+        if not left:
+            return results
+        over = self._clock.event()
+
+        def child(number: int, name: str) -> Process:
+            nonlocal left
+            results[number] = yield from self._drive(places[number], name, request.tasks[number])
+            left -= 1
+            if not left and not over.triggered:
+                over.succeed()
+
+        def deadline(after_s: float) -> Process:
+            yield self._clock.at(self._clock.now + after_s)
+            if not over.triggered:
+                over.succeed()
+
+        for number in range(left):
+            name = self._task_of(actor)
+            self._clock.start(name, child(number, name))
+        if deadline_s is not None:
+            self._clock.start(f"{actor}'s deadline", deadline(deadline_s))
+        yield over
+        return list(results)
+
+    def _task_of(self, actor: str) -> str:
+        """Return the name of an actor's next task; no cluster is called so."""
+        first = actor.partition(":")[0]  # names of tasks of tasks of tasks would grow without end
+        self._tasks[first] += 1
+        return f"{first}:{self._tasks[first]}"
 
     def _look_up(self, client: Client, request: Lookup) -> Any:
         """Answer at once what concerns single devices."""
@@ -234,6 +274,15 @@ class Actors:
                 self._learning_facts.aggregated(request, sessions)
                 self._progress.aggregated()
         return None
+
+
+def _places(kind: str, request: peers.All | peers.Start, cluster: str) -> Sequence[str]:
+    """Return for which cluster each task of a request is: the asking one, unless it says so."""
+    many = len(request.tasks)
+    at = (cluster,) * many if request.at is None else request.at
+    if len(at) != many:
+        raise SimulationError(f"{kind}: at names {len(at)} clusters for {many} tasks")
+    return at
 
 
 def _is_protocol(what: str, protocol: object) -> None:

@@ -1,7 +1,8 @@
-"""What a plan says will happen, told when it does: waits for beams, and faults."""
+"""What a plan says will happen, told when it does: contacts, waits for beams, and faults."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,9 +10,11 @@ import numpy as np
 
 from sim.clock import Clock, Process
 from sim.devices.faults import Faults
+from sim.facts.coded import Coded
 from sim.facts.faults import DeviceAway, DeviceSlow, Fault, OutAsPlanned, SatelliteOut
 from sim.facts.stream import Facts
-from sim.facts.transfers import BeamBusy, BeamTakenOver, Waited
+from sim.facts.transfers import BeamBusy, BeamTakenOver, Connected, Disconnected, Waited
+from sim.plan.contacts import ContactColumns
 from sim.plan.plan import Plan
 
 
@@ -90,3 +93,35 @@ def _announced(faults: Faults) -> Iterator[Announced]:
         for k in np.flatnonzero(times > 1.0).tolist():
             slow = DeviceSlow(time_s=0.0, cluster=name, device=k, times=float(times[k]))
             yield Announced(0.0, name, k, slow)
+
+
+class Edges:
+    """Tells once of each contact that opens or closes, when asked what has happened by now.
+
+    They are told in the order of time, and those of one time in that of their numbers: so the order
+    does not depend on when somebody looks.
+    """
+
+    def __init__(self, facts: Facts, contacts: ContactColumns) -> None:
+        self._facts = facts
+        self._contacts = contacts
+        self._told_s = -math.inf
+
+    def tell(self, by_s: float) -> None:
+        """Tell of what has happened by a time, and was not told of yet."""
+        contacts = self._contacts
+        clusters = [cluster.name for cluster in contacts.clusters]
+        told_s = self._told_s
+        self._told_s = by_s
+        for kind, time_s in ((Connected, contacts.start_s), (Disconnected, contacts.end_s)):
+            new = np.flatnonzero(contacts.served & (time_s > told_s) & (time_s <= by_s))
+            new = new[np.argsort(time_s[new], kind="stable")]
+            if len(new):
+                self._facts.emit(
+                    kind(
+                        time_s=time_s[new],
+                        cluster=Coded(contacts.cluster[new], clusters),
+                        contact_id=new,
+                        satellite=Coded(contacts.satellite[new], contacts.satellites),
+                    )
+                )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
@@ -10,57 +11,46 @@ import numpy as np
 import simpy
 
 from learning.requests.cluster import (
-    Cluster,
     Contact,
     Forecast,
     NextContact,
     Outlook,
-    Signal,
     Step,
     TrainUntilContact,
     Work,
 )
-from sim.clock import Clock
-from sim.devices.battery import Battery
 from sim.devices.compute import Phase
 from sim.devices.devices import Devices
-from sim.devices.energy import PeerUse, Use, energy_of
-from sim.engine.forecaster import Forecaster
+from sim.devices.energy import Use
+from sim.facts.directions import Way
 from sim.mesh.links import MeshLink
-from sim.network.chains import ServiceLink
-from sim.network.endpoint import Endpoint, Rules, Shared
+from sim.network.chains import Reply, ServiceLink
+from sim.network.endpoint import Endpoint, Shared, everybody
 from sim.network.legs import ChainEnded, Trained
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Reply, everybody
+from statements.arrays import Floats
+
+Carried = tuple[Floats, Floats]
+"""Bytes (K,) up and down."""
 
 
 class Client:
-    """One cluster in a run: its sessions with satellites, its devices, its link, its energy.
+    """One cluster in a run: its sessions with satellites, its devices, and its link.
 
     It answers what the method asks of the cluster. Its ``link`` is one of contacts with the server,
-    unless it is joined to a mesh. ``shared`` is what all clients have in common, ``news`` is given
-    when the server's model is another one.
+    unless it is joined to a mesh. ``shared`` is what all clients have in common.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        cluster: Cluster,
-        rules: Rules,
-        *,
-        battery: Battery | None,
-        shared: Shared,
-        news: Signal | None = None,
-    ) -> None:
-        self.cluster = cluster
-        self._transmitter = rules.transmitter
-        self._clock = clock
-        self.sessions = ClusterSessions(clock, cluster, rules.sessions, news)
-        self.devices = Devices(cluster, rules.computing, battery)
-        self._forecaster = Forecaster(self.sessions, self.devices)
-        self.endpoint = Endpoint(clock, self.devices, rules, shared)
-        self.link = ServiceLink(self.sessions, self.endpoint)
+    def __init__(self, sessions: ClusterSessions, devices: Devices, shared: Shared) -> None:
+        self.cluster = devices.cluster
+        self.sessions = sessions
+        self.devices = devices
+        self._clock = shared.clock
+        self.endpoint = Endpoint(devices, shared)
+        self.link = ServiceLink(sessions, self.endpoint)
         self._phases: dict[str, Phase] = {}
+        # What was worked out last of a session that is not open yet: its number, and bytes.
+        self._ahead: tuple[int, Carried] | None = None
 
     # What the method asks of the cluster.
 
@@ -84,8 +74,54 @@ class Client:
         return replies
 
     def forecast(self, request: Forecast) -> Outlook | list[Outlook] | None:
-        """Return what the plan holds for the cluster next."""
-        return self._forecaster.answer(request, self._clock.now)
+        """Return what the session that is open, or the next one, can still carry; None at the end.
+
+        With ``fresh`` it is one that begins now or later, with ``sessions`` a list of so many.
+        The links of a session that is not open yet are let go again.
+        """
+        planned = self.sessions.planned
+        now_s = self._clock.now
+        wanted = request.sessions
+        begin = bisect_right(planned.ends_s, now_s)
+        if request.fresh:
+            begin = bisect_left(planned.starts_s, now_s, begin)
+        ahead = range(len(planned))[begin : begin + (1 if wanted is None else wanted)]
+        outlooks = [self._outlook(session, len(planned) - session) for session in ahead]
+        return next(iter(outlooks), None) if wanted is None else outlooks
+
+    def _outlook(self, session: int, left: int) -> Outlook:
+        planned = self.sessions.planned
+        begins_s = planned.starts_s[session]
+        start_s = max(begins_s, self._clock.now)
+        is_open = begins_s <= self._clock.now
+        k = self.cluster.devices
+        per_contact = self.devices.compute.per_contact
+        round_s = self.devices.compute.round_s
+
+        def worked_out() -> Carried:
+            to_server, to_client = (planned.carried_bits(session, way, start_s) for way in Way)
+            return _bytes(to_server, k), _bytes(to_client, k)
+
+        def carried() -> Carried:
+            if is_open:
+                return worked_out()
+            # Until it begins it carries the same, however often somebody asks.
+            if self._ahead is None or self._ahead[0] != session:
+                self._ahead = session, worked_out()
+                planned.close(session)
+            up, down = self._ahead[1]
+            return up.copy(), down.copy()
+
+        return Outlook(
+            start_s=start_s,
+            end_s=planned.ends_s[session],
+            carried=carried,
+            memory_bytes=self.devices.memory_bytes,
+            round_s=lambda cost: np.broadcast_to(round_s(cost), (k,)).astype(float),
+            rounds=1 if per_contact is None else per_contact,
+            sessions=left,
+            cuts_off=planned.cuts_off(session),
+        )
 
     def charge(self) -> float:
         """Return the share of its battery's capacity that it holds now; 1 without a battery."""
@@ -163,26 +199,17 @@ class Client:
             self._end_phase(phase, end_s)
         self._phases.clear()
 
-    # Time and energy that its devices have spent.
+    def use(self, end_s: float, for_peers: Use) -> Use:
+        """Return what the devices have done by now, or the end, in phases that go on too.
 
-    def energy(self, end_s: float, peers: PeerUse) -> dict[str, Any]:
-        """Return time and energy that the devices have spent by ``end_s``, now or the run's end.
-
-        ``peers`` is what they have done besides for other devices.
+        To that they have done something ``for_peers``.
         """
-        use, power_w = self._use(end_s, peers), self.devices.compute.power_w
-        return energy_of(self.cluster, use, power_w, self._transmitter)
-
-    def _use(self, end_s: float, peers: PeerUse) -> Use:
-        """What the devices have done by now, in disconnected phases that go on too."""
-        use = self.link.use()
-        devices = self.devices
-        rounds = use.rounds
-        computed_s = use.computed_s
-        if peers.serving_s is not None:
-            computed_s = computed_s + peers.serving_s
+        use = self.link.use() + for_peers
         for phase in self._phases.values():
-            gap = devices.gap(phase, end_s)
-            computed_s = gap.computed_s - devices.open_s + computed_s
-            rounds = rounds + gap.rounds
-        return Use(rounds, computed_s, use.sending_s, np.array(peers.sending_s))
+            gap = self.devices.gap(phase, end_s)
+            use += Use(gap.rounds, gap.computed_s - self.devices.open_s)
+        return use
+
+
+def _bytes(bits: Floats | float, devices: int) -> Floats:
+    return np.broadcast_to(bits / 8, (devices,)).astype(float)

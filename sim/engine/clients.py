@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from learning.requests.cluster import Signal
+import numpy as np
+
+from learning.requests.cluster import Cost, Forecast, Outlook, Signal
+from learning.requests.decide import Observation, Situation
 from sim.clock import Clock
 from sim.devices.battery import Battery
-from sim.devices.energy import PeerUse
+from sim.devices.devices import Devices
+from sim.devices.energy import energy_of
+from sim.engine.announcements import Edges
 from sim.engine.client import Client
 from sim.facts.stream import Facts
 from sim.mesh.links import AccessLink, MeshLink
 from sim.mesh.messages import Mesh
 from sim.network.books import Books
-from sim.network.edges import Edges
 from sim.network.endpoint import Shared
 from sim.network.legs import LegLog
 from sim.network.link_queue import LinkQueue
 from sim.network.nodes import Nodes
 from sim.network.peers import Peers, Queues
 from sim.network.relay import Relay
+from sim.network.sessions import ClusterSessions
 from sim.plan.sessions import PlannedSessions
 
 if TYPE_CHECKING:
@@ -42,25 +47,26 @@ class Clients:
     ) -> None:
         plan = build.plan
         self.books = Books([cluster.name for cluster in plan.clusters])
-        rules = build.client_rules()
         shared = Shared(
+            clock=clock,
             topology=plan.topology,
             facts=facts,
             log=log,
             books=self.books,
+            closing=build.known.closing,
+            cut_transfers=build.world.link.cut_transfers,
+            faults=plan.faults,
         )
+        churn = {} if plan.faults is None else plan.faults.churn
         self.news = Signal()
         self.by_name: dict[str, Client] = {}
-        for cluster in plan.clusters:
+        for cluster, compute in zip(plan.clusters, build.compute, strict=True):
             name = cluster.name
-            self.by_name[name] = Client(
-                clock,
-                cluster,
-                rules[name],
-                battery=Battery(*build.supplies[name]) if name in build.supplies else None,
-                shared=shared,
-                news=self.news,
-            )
+            sessions = ClusterSessions(clock, cluster, plan.sessions(cluster), self.news)
+            battery = Battery(*build.supplies[name]) if name in build.supplies else None
+            devices = Devices(cluster, compute, churn.get(name), battery)
+            self.by_name[name] = Client(sessions, devices, shared)
+        self._transmitter = build.transmitter
         self.edges = Edges(facts, plan.contacts)
         self._mesh = None if plan.mesh is None else self._make_mesh(build, clock, shared)
         self.peers = self._make_peers(build, clock, facts)
@@ -98,6 +104,21 @@ class Clients:
             mesh=self._mesh,
         )
 
+    def observed(self, situation: Situation, now_s: float) -> Observation:
+        """Return what who decides is shown: what the server and the contact plan know."""
+        rows = [_outlook(client, situation.cost, now_s) for client in self.by_name.values()]
+        wait_s, contact_s, uplink_bytes, downlink_bytes, round_s, charge = np.array(rows).T
+        return Observation(
+            **vars(situation),
+            time_s=now_s,
+            wait_s=wait_s,
+            contact_s=contact_s,
+            uplink_bytes=uplink_bytes,
+            downlink_bytes=downlink_bytes,
+            round_s=round_s,
+            charge=charge,
+        )
+
     def open_sessions(self) -> None:
         """Hand out the sessions that begin at the start in the order of the table of contacts."""
         begun = [client.sessions for client in self.by_name.values() if client.sessions.open == 0]
@@ -126,15 +147,20 @@ class Clients:
 
     def energy(self, by_s: float) -> list[dict[str, Any]]:
         """Time and energy that each cluster's devices have spent by a time, now or the end."""
-        return [
-            client.energy(by_s, self._spent(name, by_s)) for name, client in self.by_name.items()
-        ]
+        spent = []
+        for name, client in self.by_name.items():
+            # First that of peers: it writes down what went over a mesh.
+            use = client.use(by_s, self.peers.use(name, by_s))
+            power_w = client.devices.compute.power_w
+            spent.append(energy_of(client.cluster, use, power_w, self._transmitter))
+        return spent
 
-    def _spent(self, name: str, by_s: float) -> PeerUse:
-        """What the devices of a cluster have done by a time for others, and over the mesh."""
-        spent = self.peers.spent(name, by_s)
-        if self._mesh is None:
-            return spent
-        over_sidelinks_s, over_isls_s = spent.sending_s
-        over_mesh_s = self._mesh.sending_s(name)
-        return PeerUse(spent.serving_s, (over_sidelinks_s, over_isls_s + over_mesh_s))
+
+def _outlook(client: Client, cost: Cost, now_s: float) -> tuple[float, ...]:
+    """Return the figures of one client, in the order of :class:`Observation`."""
+    device = float(np.max(client.devices.compute.round_s(cost))), client.charge()
+    ahead = client.forecast(Forecast(client.cluster.name))
+    if not isinstance(ahead, Outlook):
+        return np.inf, 0.0, 0.0, 0.0, *device
+    carried = float(ahead.uplink_bytes.min()), float(ahead.downlink_bytes.min())
+    return ahead.start_s - now_s, ahead.end_s - ahead.start_s, *carried, *device

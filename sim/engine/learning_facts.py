@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from learning.methods.base import Method
 from learning.requests.cluster import Assign, Cluster
@@ -21,6 +22,7 @@ from sim.facts.learning import (
     AnswerRow,
     Assigned,
     AssignmentRow,
+    ClientRow,
     InferenceRow,
     Inferred,
     ModelAggregated,
@@ -29,6 +31,8 @@ from sim.facts.learning import (
 )
 from sim.facts.stream import Facts
 from sim.network.sessions import ClusterSessions
+from sim.trace.arrow import array, coded_text
+from sim.trace.schema import table_of
 from statements.arrays import Ints
 
 SAMPLES = "samples of updates"
@@ -211,3 +215,19 @@ class LearningFacts:
 def _of_client(figures: Any, number: int) -> np.ndarray | None:
     """One row of figures (C, E), where these are known."""
     return None if figures is None else np.asarray(figures)[number]
+
+
+def clients_table(clusters: Sequence[str], holdings: Sequence[Sequence[int]]) -> pa.Table:
+    """Return how many samples of which class each device holds.
+
+    ``holdings`` are the columns that :meth:`learning.learner.Learner.build` returns.
+    """
+    cluster, device, label, samples = (np.array(column, np.int64) for column in holdings)
+    return table_of(
+        ClientRow(
+            cluster=coded_text(cluster, clusters),
+            device=array(device),
+            label=array(label),
+            samples=array(samples),
+        )
+    )

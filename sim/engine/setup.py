@@ -19,12 +19,11 @@ from learning.methods.making import Made, made, own_part, try_hooks
 from learning.methods.options import read_options
 from learning.requests.cluster import Quorum
 from sim.devices.battery import Power
-from sim.devices.compute import Compute, Computing
+from sim.devices.compute import Compute
 from sim.devices.energy import Transmitter
 from sim.engine.learning_task import learner_of
 from sim.errors import as_input
 from sim.links.sidelinks import Sidelinks
-from sim.network.endpoint import Rules
 from sim.plan.plan import Plan
 from sim.world.key_rules import refuse_for_method
 from sim.world.world import World
@@ -69,22 +68,6 @@ class Build:
             rings=() if self.plan.isls is None else self.plan.isls.rings,
             over_mesh=self.plan.topology.over_mesh,
         )
-
-    def client_rules(self) -> dict[str, Rules]:
-        """Return what holds for each client, by the name of its cluster."""
-        churn = {} if self.plan.faults is None else self.plan.faults.churn
-        closing = self.known.closing
-        return {
-            cluster.name: Rules(
-                sessions=self.plan.sessions(cluster),
-                computing=Computing(compute, churn.get(cluster.name)),
-                transmitter=self.transmitter,
-                closing=closing,
-                cut_transfers=self.world.link.cut_transfers,
-                faults=self.plan.faults,
-            )
-            for cluster, compute in zip(self.plan.clusters, self.compute, strict=True)
-        }
 
     def try_hooks(self, of_run: Method | None = None) -> list[Statement]:
         """Try what a method of one's own adds; raise InputError with the hook that fails.

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from learning.own.raised import ANYTHING
 from learning.requests.cluster import Measure
-from learning.requests.decide import Agent
+from learning.requests.decide import Agent, Decide, Decision
 from sim.checks.invariants import Invariants
 from sim.clock import Clock
 from sim.engine.actors import Actors
 from sim.engine.announcements import announce
 from sim.engine.clients import Clients
-from sim.engine.decisions import Decisions
 from sim.engine.evaluation import Evaluator
 from sim.engine.journal import Journal
 from sim.engine.learning_facts import LearningFacts
@@ -55,6 +54,7 @@ class Simulation:
         self.trace = trace
         self.journal = journal
         self._observers = observers
+        self._player = player
         self._ended_at_s: float | None = None
         self._last_known_s = math.inf
         plan = build.plan
@@ -77,7 +77,7 @@ class Simulation:
             self.clients,
             progress=self._progress,
             measure=self._measure,
-            decide=Decisions(clock, self.clients.by_name, player).answer,
+            decide=self._decide,
             learning_facts=LearningFacts(
                 self._facts, method, journal, plan.clusters, lambda: self.end_s
             ),
@@ -88,6 +88,11 @@ class Simulation:
         if not self.method.learner.measures:
             return request.default
         return self.journal.answer(actor, request.name, self.clock.now, request.compute)
+
+    def _decide(self, request: Decide) -> Decision:
+        """Let the player decide or, if there is none, the method's agent."""
+        agent = request.agent if self._player is None else self._player
+        return agent(self.clients.observed(request.situation, self.clock.now))
 
     def run(self, before_end: Callable[[], None] = lambda: None) -> None:
         """Run to the end; call ``before_end`` when time is over and nothing is concluded yet."""

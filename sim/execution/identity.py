@@ -28,12 +28,10 @@ def portable(world: World) -> dict[str, Any]:
     scenario, sites = world.scenario, world.sites
     stored: dict[str, Any] = scenario.model_dump(mode="json")
     source = scenario.orbit
-    if source.source in ("tle", "omm") and source.path is not None:
-        elements = scenarios.element_file(scenario).read_text(encoding="utf-8-sig")
-        stored["orbit"] |= {"path": None, "elements": elements}
-    if source.source == "contacts" and source.path is not None:
-        windows = scenarios.windows_file(scenario).read_text(encoding="utf-8-sig")
-        stored["orbit"] |= {"path": None, "windows": windows}
+    if getattr(source, "path", None) is not None:
+        text = scenarios.orbit_file(scenario).read_text(encoding="utf-8-sig")
+        held = "windows" if source.source == "contacts" else "elements"
+        stored["orbit"] |= {"path": None, held: text}
     for index, cluster in enumerate(scenario.ground.clusters):
         if cluster.places_path is not None:
             places = [place_keys(site) for site in sites.places_of(index) or ()]

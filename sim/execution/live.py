@@ -84,7 +84,7 @@ class Live(Heartbeat):
 
 MOST_BYTES = 100_000
 """Of a sign of life; one has some hundred."""
-NUMBERS = ("time_s", "span_s", "cycle", "cycles", "rounds", "most_rounds", "accuracy")
+NUMBERS = ("time_s", "span_s", "cycle", "cycles", "rounds", "most_rounds")
 MOST = 1e18
 
 

@@ -28,6 +28,7 @@ PERSONAL = "personal.safetensors"
 REFERENCES = "model.references.json"
 FOLDERS = "folders"
 """Key of the references: the checkpoints' folders, each by its path and from the run folder."""
+PUT_BACK = "put it back: a link to where it lies now is enough"
 ANEW = "to export the weights, run it anew elsewhere (the tables do not depend on it)"
 
 
@@ -88,12 +89,9 @@ def with_folders(
     return {**references, FOLDERS: folders}
 
 
-def whole_model(
-    folder: Path, manifest: Mapping[str, Any], checkpoints: Sequence[Path] = ()
-) -> Tensors:
+def whole_model(folder: Path, manifest: Mapping[str, Any]) -> Tensors:
     """Return all tensors of the trained model of a run folder by their stored names.
 
-    ``checkpoints`` are the folders of `learning.model.checkpoints`, in order, where they lie now.
     Raises InputError for a run without weights or that is not complete, for a broken file, and for
     a file of a checkpoint that is missing or has changed.
     """
@@ -110,38 +108,20 @@ def whole_model(
     from learning.models.references import References
     from learning.training.frozen import made_whole
 
-    folders = _found(folder, said, checkpoints)
+    folders = _found(folder, said)
     with as_input(file=str(folder / "model" / REFERENCES)):
         referenced = References.of(said, len(folders))
     try:
         read = referenced.read(folders)
     except ValueError as error:
-        raise helped(error, _cure(checkpoints)) from None
+        raise helped(error, PUT_BACK) from None
     return made_whole(rest, referenced, read)
 
 
-def checkpoint_folders(folder: Path, checkpoints: Sequence[Path] = ()) -> list[Path]:
-    """Return where the checkpoints lie that a run folder refers to: [] where it refers to none.
-
-    They are ``checkpoints`` where these are given. Raises InputError for another number of them.
-    """
+def checkpoint_folders(folder: Path) -> list[Path]:
+    """Return where the checkpoints lie that a run folder refers to: [] where it refers to none."""
     said = _references(folder)
-    return list(checkpoints) if said is None else _found(folder, said, checkpoints)
-
-
-def check_given(given: Sequence[Path], known: int) -> None:
-    """Raise InputError where folders are given, and not as many as a run has checkpoints."""
-    if not given or len(given) == known:
-        return
-    order = "name the folder of each, in the order of learning.model.checkpoints"
-    raise InputError.of_option(
-        "--checkpoints",
-        Code.WRONG_VALUE if known else Code.UNUSED,
-        "{given} given, and the run has {known}",
-        Other(said=order if known else "leave it out"),
-        given=len(given),
-        known=known,
-    )
+    return [] if said is None else _found(folder, said)
 
 
 def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -178,14 +158,10 @@ def _references(folder: Path) -> dict[str, Any] | None:
         raise helped(error, ANEW) from None
 
 
-def _found(folder: Path, said: Mapping[str, Any], given: Sequence[Path]) -> list[Path]:
-    """Return where the checkpoints lie: as given, as they were named, or as seen from the run."""
-    known = _folders(folder, said)
-    check_given(given, len(known))
-    if given:
-        return list(given)
+def _found(folder: Path, said: Mapping[str, Any]) -> list[Path]:
+    """Return where the checkpoints lie: as they were named, or as seen from the run."""
     places = []
-    for one in known:
+    for one in _folders(folder, said):
         path = Path(one["path"])
         moved = folder.resolve() / one.get("from_run", one["path"])
         places.append(moved if os.path.isdir(moved) and not os.path.isdir(path) else path)
@@ -212,9 +188,3 @@ def _is_folder(said: Any) -> bool:
         and "path" in said
         and all(isinstance(text, str) and "\0" not in text for text in said.values())
     )
-
-
-def _cure(given: Sequence[Path]) -> str:
-    if given:
-        return "name the folders that the run was trained from"
-    return "put it back, or name where it lies now: --checkpoints FOLDER, once for each"

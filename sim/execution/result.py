@@ -25,7 +25,7 @@ from sim.analysis.round_paths import RoundPaths, round_paths
 from sim.analysis.run_screen import figures
 from sim.analysis.spans import names_of_clients
 from sim.analysis.summary import network_summary, summarise
-from sim.analysis.targets import Evaluation, evaluations, validation_at
+from sim.analysis.targets import Evaluation, evaluation_at, evaluations
 from sim.errors import InputError
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.model import whole_model
@@ -43,20 +43,19 @@ if TYPE_CHECKING:
     from sim.replay.replay import Replay
 
 
-def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -> Comparison:
+def compare(folders: Sequence[str | Path]) -> Comparison:
     """Compare the runs in folders; those that differ in their seed only are one group.
 
     Returns a Comparison: ``rows`` is a pandas table with one row per figure and group, ``headline``
     says in one sentence what was found, and as a mapping it is what ``compare --json`` prints. In a
     notebook it shows itself as the page of the report.
-    Raises InputError for a folder without a run, and for a deadline that not all runs cover.
+    Raises InputError for a folder without a run.
     """
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
     loaded = (load(place) for place in places)
     kept = [WithoutTables(run.summary, run.manifest, run.evaluations, run.folder) for run in loaded]
     check_of_one_kind(run.manifest for run in kept)
-    found = compare_groups(group_runs(kept), deadline_days=deadline_days)
-    return replace(found, folders=tuple(places), deadline_days=deadline_days)
+    return replace(compare_groups(group_runs(kept)), folders=tuple(places))
 
 
 def check_of_one_kind(manifests: Iterable[Mapping[str, Any]]) -> None:
@@ -110,7 +109,6 @@ class Result:
     ``tables`` are those of Arrow. Of a run in a folder they are read when they are asked for; those
     of more than a million rows stay in their files, and are read each time. ``warnings`` are what a
     user should know of the run; a run that is read from its folder has them in words alone.
-    ``checkpoints`` are the folders of `learning.model.checkpoints`, in order, if they have moved.
     """
 
     tables: Mapping[str, pa.Table]
@@ -118,7 +116,6 @@ class Result:
     folder: Path | None = None
     warnings: list[Statement] = field(default_factory=list, repr=False)
     _frames: dict[str, Any] = field(default_factory=dict, repr=False)
-    checkpoints: tuple[Path, ...] = field(default=(), repr=False)
 
     contacts = _frame("contacts", "One row a contact of the plan, served or not.")
     transfers = _frame("transfers", "One row a device, payload and contact.")
@@ -148,12 +145,12 @@ class Result:
         """
         return map(plain, pieces_of(self.tables, name, columns))
 
-    def model(self, checkpoints: Sequence[str | Path] = ()) -> dict[str, Any]:
+    def model(self) -> dict[str, Any]:
         """Return the model at the end of the run: all its tensors (of torch), by stored name.
 
-        Weights of `learning.model.checkpoints` that nothing trained are read from there; name the
-        folders of ``checkpoints``, in order, where they have moved. Raises InputError for a run
-        without a folder or weights, and for a checkpoint that is missing or has changed.
+        Weights of `learning.model.checkpoints` that nothing trained are read from there. Raises
+        InputError for a run without a folder or weights, and for a checkpoint that is missing or
+        has changed.
         """
         if self.folder is None:
             raise InputError(
@@ -164,9 +161,7 @@ class Result:
                     Other(said="give sim.run a folder, by out"),
                 )
             )
-        return whole_model(
-            self.folder, self.manifest, tuple(map(Path, checkpoints)) or self.checkpoints
-        )
+        return whole_model(self.folder, self.manifest)
 
     @property
     def generate(self) -> NoReturn:
@@ -228,7 +223,8 @@ class Result:
 
         None where nothing was validated by so many simulated hours.
         """
-        return validation_at(self.evaluations, hours)
+        found = evaluation_at(self.evaluations, hours)
+        return None if found is None else found.validation
 
     @cached_property
     def compared(self) -> Comparison:

@@ -21,8 +21,8 @@ from scenarios import Scenario
 from sim.advice import memory
 from sim.advice.doubts import doubts_of, gap_doubts
 from sim.analysis.judged import followed, judged_of
-from sim.engine.clients_table import clients_table
 from sim.engine.journal import Journal
+from sim.engine.learning_facts import clients_table
 from sim.engine.learning_task import lacking_file, without_accuracy
 from sim.engine.progress import span_s
 from sim.engine.simulation import Simulation
@@ -193,7 +193,6 @@ class Run(Observer):
         self._doubts: list[Statement] = []
         self._observers = observers
         self._cycle = 0
-        self._accuracy: float | None = None
         if live is not None:
             live.says = self._so_far
 
@@ -233,7 +232,7 @@ class Run(Observer):
                 result = self._executed()
                 log_end(result.manifest)
                 return result
-        except InputError:
+        except ValueError:  # code of the user's, too
             self._leave_as_found()
             raise
         except InvariantError:
@@ -354,7 +353,6 @@ class Run(Observer):
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Keep how far the run has come, for its sign of life."""
         self._cycle = cycle
-        self._accuracy = None if math.isnan(accuracy) else accuracy
 
     def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Log an evaluation, unless nothing is measured."""
@@ -430,7 +428,6 @@ class Run(Observer):
             "cycles": scenario.stop.cycles,
             "rounds": self.simulation.rounds,
             "most_rounds": scenario.stop.rounds,
-            "accuracy": self._accuracy,
             "next_test_s": self.simulation.next_evaluation_s,
         }
 

@@ -62,7 +62,7 @@ def run_study(
             claim.check_writable(place)
         for observer in observers:
             observer.doubted(plan.doubts)
-        found = study_result(study_of(world, plan), named, began)
+        found = _result(study_of(world, plan), named, began)
         if place is not None:
             with claim.as_run_failure(place):
                 _write(place, found)
@@ -71,7 +71,7 @@ def run_study(
         return replace(found, folder=place)
 
 
-def study_result(study: NetworkStudy, named: Named[Any], began: float | None = None) -> Result:
+def _result(study: NetworkStudy, named: Named[Any], began: float) -> Result:
     """Return a network study as a result, in no folder; it ``began`` at this monotonic time."""
     plan, scenario = study.plan, study.world.scenario
     tables = study.tables
@@ -84,7 +84,7 @@ def study_result(study: NetworkStudy, named: Named[Any], began: float | None = N
         "seed": scenario.seed,
         "start_utc": plan.start.isoformat(),
         "simulated_s": plan.stop_s,
-        "wall_s": None if began is None else round(time.monotonic() - began, 3),
+        "wall_s": round(time.monotonic() - began, 3),
         "peak_memory_bytes": peak_bytes(),
         **({} if draws is None else {"drawn": draws.any}),
         "identity": named.identity,

@@ -13,9 +13,8 @@ from statements import Code, Other
 def write_adapters(run: Result, place: Path) -> list[str]:
     """Make the start model of the run once more, and write what has changed since."""
     assert run.folder is not None
-    # First what lies in files: a checkpoint that has moved is named.
-    final = whole_model(run.folder, run.manifest, run.checkpoints)
-    learner = learner_of_run(run.folder, run.manifest, run.checkpoints)
+    final = whole_model(run.folder, run.manifest)
+    learner = learner_of_run(run.folder, run.manifest)
     check_experts("--to peft", learner.config.model, run.folder)
     from learning.models.moe import Residency
     from learning.models.peft import export_adapters
@@ -39,6 +38,5 @@ def check_experts(option: str, model: ModelConfig, folder: Path) -> None:
             Code.UNSUPPORTED,
             "a run of kind {kind} has no experts",
             Other(said=f"take all of its weights from {folder / 'model' / WEIGHTS}"),
-            Other(said="use --to parquet for its tables"),
             kind=model.kind,
         )

@@ -16,7 +16,7 @@ def write_dense(run: Result, place: Path) -> list[str]:
 
     assert run.folder is not None
     check_trained(run.folder, run.manifest)
-    model = learner_of_run(run.folder, run.manifest, run.checkpoints).config.model
+    model = learner_of_run(run.folder, run.manifest).config.model
     check_experts("--to dense", model, run.folder)
     family = kind_of(model.kind).merged
     if family is None or not model.checkpoints:
@@ -29,7 +29,7 @@ def write_dense(run: Result, place: Path) -> list[str]:
         )
     from learning.text.checkpoints import CLASSIFIER, save_dense
 
-    final = whole_model(run.folder, run.manifest, run.checkpoints)
+    final = whole_model(run.folder, run.manifest)
     file = run.folder / "model" / WEIGHTS
     source = Path(model.checkpoints[0])
     dense_layers = text_shape(model).dense_layers

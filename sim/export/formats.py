@@ -1,9 +1,9 @@
 """The formats that a run or sweep is exported to, and how an export is written."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from learning.own.raised import ANYTHING
 from learning.registry import Register
 from sim.errors import InputError, as_input, custom_line, missing
 from sim.execution.folder import POINTS, is_sweep
-from sim.execution.model import check_given
 from sim.execution.result import Result, load
 from sim.facts.status import COMPLETE
 from sim.files import check_within, folder_at_once, naming
@@ -26,7 +25,6 @@ FORMATS: Register[Writer] = Register(
     "leomix.exports",
     {
         "csv": "sim.export.tables:write_csv",
-        "parquet": "sim.export.tables:write_parquet",
         "perfetto": "sim.export.perfetto:write_perfetto",
         "czml": "sim.export.czml:write_czml",
         "tensorboard": "sim.export.curves:write_tensorboard",
@@ -37,12 +35,15 @@ FORMATS: Register[Writer] = Register(
 )
 """The writer of each format."""
 
-OF_SWEEPS = ("csv", "parquet")
+OF_SWEEPS = ("csv",)
 OF_NETWORKS = (*OF_SWEEPS, "czml", "profile")
 """Formats of network studies; the others, those of one's own apart, are of runs that learn."""
 EXTRAS = ("tensorboard",)
 """Formats whose packages are not always installed."""
-REMOVED = {"mlflow": "examples/mlflow_log.py of the repository logs a run to MLflow"}
+REMOVED = {
+    "mlflow": "examples/mlflow_log.py of the repository logs a run to MLflow",
+    "parquet": "the tables in the folder are Parquet",
+}
 """Formats of earlier versions, and what to do now."""
 PART = ".export.part"
 """In a folder that was there: what is being written into it. No other program has this name."""
@@ -56,9 +57,7 @@ class Exported:
     notes: list[str]
 
 
-def export(
-    folder: Path, to: str, out: Path | None = None, checkpoints: Sequence[Path] = ()
-) -> Exported:
+def export(folder: Path, to: str, out: Path | None = None) -> Exported:
     """Write the run (or, as tables, the sweep) in ``folder`` as ``to``, a name of ``FORMATS``.
 
     ``to`` may also be ``MODULE:FUNCTION``, a :data:`Writer` of the user. ``out`` is a new or empty
@@ -74,7 +73,7 @@ def export(
         raise InputError.of_option(f"--to {to}", Code.UNSUPPORTED, "is gone", now)
     with as_input(option=f"--to {to}"):
         writer = FORMATS.find(to)
-    source = read_sweep(folder) if is_sweep(folder) else _loaded(folder, checkpoints)
+    source = read_sweep(folder) if is_sweep(folder) else load(folder)
     if isinstance(source, Sweep) and to not in OF_SWEEPS:
         raise InputError.of_file(
             folder,
@@ -120,14 +119,6 @@ def export(
             ) from error
         written = sorted(path.name for path in part.iterdir())
     return Exported([place / name for name in written], notes)
-
-
-def _loaded(folder: Path, checkpoints: Sequence[Path]) -> Result:
-    """Return the run in a folder, whose checkpoints lie where they are given."""
-    run = load(folder)
-    learning = run.manifest["scenario"]["learning"]  # null of a network study
-    check_given(checkpoints, 0 if learning is None else len(learning["model"]["checkpoints"]))
-    return replace(run, checkpoints=tuple(checkpoints))
 
 
 def _incomplete(source: Result | Sweep) -> Iterator[str]:

@@ -93,9 +93,8 @@ class Clients(ClusterState):
 class Calls(OwnLearning):
     """A method in which ``train(weights, data, context)`` of the user's trains.
 
-    ``called`` are the devices by cluster, ``tree`` are the server's weights, and ``calls`` what
-    devices have trained and the server has not merged, by cluster, device and the version that
-    they began with.
+    ``tree`` are the server's weights, and ``calls`` what devices have trained and the server has
+    not merged, by cluster, device and the version that they began with.
     """
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -116,7 +115,6 @@ class Calls(OwnLearning):
         self.memory: dict[int, Tree] = {}
         self.server_memory: Tree = frozen({})
         self._data_contexts: dict[tuple[str, int | None], Context] = {}
-        self.called = {me.name: Clients(self.learner, me) for me in world.clusters}
         self.calls: dict[tuple[str, int, int], Call] = {}
         self.examples = 0
         self.uncounted: list[str] = []
@@ -317,9 +315,13 @@ class Calls(OwnLearning):
 
     # -- training, as an operation of the method's
 
-    def devices(self, me: Cluster) -> ClusterState:
+    def devices(self, me: Cluster) -> Clients:
         """Return the devices of a cluster."""
-        return self.called[me.name]
+        return cast("Clients", super().devices(me))
+
+    def new_devices(self, me: Cluster) -> Clients:
+        """Return devices that the function trains."""
+        return Clients(self.learner, me)
 
     def measure_shares(self) -> Generator[Request, Any, dict[str, Floats]]:
         """Let all devices have the same share: how many examples they have is known later."""

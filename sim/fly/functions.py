@@ -81,7 +81,7 @@ class Functions(Calls, FedAvg):
         while me.name not in self.arrived and (contact := (yield NextContact(fresh))):
             if self.version != number:
                 return
-            yield from self.join_round(self.called[me.name], contact.start_s)
+            yield from self.join_round(self.devices(me), contact.start_s)
             if self.version != number:
                 yield Evaluate()  # with contact all the time no cycle may ever be complete
                 everybody = self.world.clusters
@@ -107,7 +107,7 @@ class Functions(Calls, FedAvg):
 
     def update(self, devices: ClusterState) -> Protocol:
         """Call for the devices that will get the server's weights, and let all of them train."""
-        clients = self.called[devices.name]
+        clients = self.devices(devices.cluster)
         who = self.members(devices) & ~self.sent[devices.name] & ~devices.receiving
         for device in np.flatnonzero(who).tolist():
             who[device] = (devices.name, device, self.version) not in self.calls
@@ -117,7 +117,7 @@ class Functions(Calls, FedAvg):
 
     def cost(self, devices: ClusterState) -> Cost:
         """Return what the calls of the cluster's devices take of them."""
-        return Cost(self.called[devices.name].flops)
+        return Cost(self.devices(devices.cluster).flops)
 
     @property
     def local_rounds(self) -> int | None:
@@ -126,7 +126,7 @@ class Functions(Calls, FedAvg):
 
     def trained(self, devices: ClusterState, who: Mask) -> Protocol:
         """Keep what the devices in ``who`` remember."""
-        self.remember(self.called[devices.name], who)
+        self.remember(self.devices(devices.cluster), who)
         yield from ()
 
     def keep(self, devices: ClusterState, number: int, receipt: Receipt) -> Protocol:
@@ -191,7 +191,6 @@ class SelectedOptions(FunctionOptions, SelectOptions):
     """Options of functions whose clients an agent chooses; what FedAvg alone can do is fixed."""
 
     rounds_per_contact: Literal["one"] = option("one", "a cluster takes part once in a contact")
-    weights: Literal["all"] = option("all", "clients weigh by the examples of what has come")
     trains: Literal["contacts"] = option("contacts", "a cluster trains in its contact")
 
 
@@ -205,10 +204,6 @@ class SelectedFunctions(Functions, Select):
     traits: ClassVar[Traits] = replace(
         OwnLearning.traits, asynchronous=True, waits_for_all=True, decides=True
     )
-
-    def __init__(self, world: World, options: Any = None) -> None:
-        super().__init__(world, options)
-        self.clients = {**self.called}
 
     def situation(self) -> Situation:
         """Return what the server knows now: bytes are those of its weights, FLOPs of no call."""
@@ -238,18 +233,16 @@ class BufferedFunctions(Calls, FedBuff):
 
     @classmethod
     def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
-        """Raise ValueError for a buffer that is never full, and for samples that nobody knows."""
+        """Raise ValueError for a buffer that is never full."""
         if options.buffer_size > len(clusters):
             raise ValueError(
                 f"buffer_size: {options.buffer_size} updates of the same version never come from "
                 f"{len(clusters)} clusters; give at most that"
             )
-        if options.weighing == "samples":
-            raise ValueError("weighing: samples are known when a function returns; remove it")
 
     def cluster(self, me: Cluster) -> Protocol:
         """Train what was downloaded, and exchange models with the server in each contact."""
-        clients = self.called[me.name]
+        clients = self.devices(me)
         everybody = np.ones(me.devices, bool)
         yield from self.call(clients, everybody)
         clients.load_initial(self.server, self.experts)
@@ -267,7 +260,7 @@ class BufferedFunctions(Calls, FedBuff):
 
     def exchange(self, devices: ClusterState) -> Protocol:
         """Upload what was trained; download the server's weights where they are newer."""
-        clients = self.called[devices.name]
+        clients = self.devices(devices.cluster)
         clients.offer(self.experts, gate=True)
         yield from self.send(clients, "model")
         who = ~(clients.complete | clients.pending) & (clients.version < self.version)

@@ -21,8 +21,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from learning.own.code import packages_of, running_code_digest
-from learning.own.imports import import_own
-from learning.own.raised import ANYTHING, is_own
+from learning.own.imports import import_own, is_own_file
+from learning.own.raised import ANYTHING
 from learning.own.replies import key_of
 from sim.errors import custom_line
 
@@ -255,7 +255,7 @@ def within(limit_s: float) -> Iterator[None]:
 def _imports_a_package(frame: FrameType | None) -> bool:
     """Whether the last line of the user's own code that runs is the import of a package."""
     imports = False
-    while frame is not None and not is_own(frame.f_code.co_filename):
+    while frame is not None and not is_own_file(frame.f_code.co_filename):
         imports = imports or frame.f_code.co_filename.startswith("<frozen importlib")
         frame = frame.f_back
     return imports

@@ -1,6 +1,6 @@
-"""Book: what of each contact is free; Carrier: the earliest way of a message over it.
+"""Book: what of each contact is free, and the earliest way of a message over that.
 
-Nodes are numbers, and what goes in and out is routes: ``route`` finds one, ``book`` takes its
+Nodes are numbers, and what goes in and out is routes: ``route`` finds one, ``take`` takes its
 times, and ``forward`` forgets what is over. The functions are those of :mod:`sim.mesh.search`; a
 book holds their rows, and makes room.
 """
@@ -50,32 +50,33 @@ POINTS = 3 * 4096
 
 
 class Book:
-    """The free times of ``contacts``: rows for plain functions, or ``compiled`` ones.
+    """The free times of ``contacts`` between so many ``nodes``, and ways over them.
 
-    ``sent`` and ``load`` are asked where contacts have no rate of their own.
+    They are rows for plain functions, or ``compiled`` ones. ``sent`` and ``load`` are asked where
+    contacts have no rate of their own.
     """
 
     def __init__(
         self,
+        nodes: int,
         contacts: Contacts,
         sent: Sent | None = None,
         load: Load | None = None,
         *,
         compiled: bool = False,
     ) -> None:
-        self.contacts = contacts
-        self.compiled = compiled
+        self._contacts = contacts
+        self._compiled = compiled
         self._load = load
         self._sent = sent
         self._number: list[int] = contacts.number.tolist()
         self._source: list[int] = contacts.source.tolist()
-        self.last_end_s = float(contacts.end_s.max(initial=0.0))
-        self.now_s = -np.inf
+        self._now_s = -np.inf
         self._known: set[int] = set()
         self._looked_up = 0
         self._points = 0
         self._curves: list[tuple[int, int, int]] = []
-        self.functions = functions_of_search(compiled=compiled)
+        self._functions = functions_of_search(compiled=compiled)
         kind = np.where(np.isnan(contacts.rate_bps), ASKED, FIXED)
         kind[contacts.rate_bps == 0.0] = UNKNOWN
         count = len(kind)
@@ -104,153 +105,41 @@ class Book:
         gaps["begin_s"][:count] = contacts.start_s
         gaps["end_s"][:count] = contacts.end_s
         gaps["after"][:count] = NONE
-        self.rows = Rows(
-            contacts=self.kept(Contact, rows),
-            gaps=self.kept(Gap, gaps),
-            points=self.plain(np.zeros(0)),
-            counters=self.plain(np.array([NONE, count, SPARE])),
-            ask=self._ask if asked else None,
+        by_start = np.lexsort((contacts.start_s, contacts.source))
+        edges = np.searchsorted(contacts.source[by_start], np.arange(nodes + 1))
+        places = {"first": edges[:-1], "later": edges[:-1], "last": edges[1:]}
+
+        def numbers(count: int) -> Any:
+            return self._plain(np.zeros(count, np.int64))
+
+        self._search = Search(
+            book=Rows(
+                contacts=self._kept(Contact, rows),
+                gaps=self._kept(Gap, gaps),
+                points=self._plain(np.zeros(0)),
+                counters=self._plain(np.array([NONE, count, SPARE])),
+                ask=self._ask if asked else None,
+            ),
+            nodes=self._kept(Node, array_of(Node, nodes, places)),
+            leaving=self._plain(by_start),
+            counters=numbers(COUNTERS),
+            times_s=self._plain(np.array([-inf, contacts.end_s.max(initial=0.0)])),
+            front=numbers(nodes + 1),
+            front_ways=numbers(nodes + 1),
+            ahead=numbers(nodes + 1),
+            ways=self._kept(Way, array_of(Way, 16 * nodes + 64, {})),
+            best=self._kept(Best, array_of(Best, 1, {})),
+            hop_rows=self._plain(np.zeros(4 * nodes + 8)),
         )
 
-    def plain(self, values: Any) -> Any:
-        """Return an array of numbers as functions of the search take it."""
-        return values if self.compiled else values.tolist()
+    @property
+    def _rows(self) -> Rows:
+        """The rows of contacts, and their free times."""
+        return self._search.book
 
-    def kept(self, kind: type, rows: np.ndarray) -> Any:
-        """Return rows of a kind as functions of the search take them."""
-        return rows if self.compiled else objects_of(kind, rows)
-
-    @staticmethod
-    def _gaps(count: int, first: int) -> np.ndarray:
-        """Return so many free times, those from ``first`` on each with the one after it."""
-        gaps = array_of(Gap, count, {})
-        gaps["after"][first:] = np.append(np.arange(first + 1, count), NONE)
-        return gaps
-
-    def _ask(self, row: int, begin_s: float, bits: float) -> tuple[float, float]:
-        assert self._sent is not None  # where rates are nan
-        return self._sent(self._number[row], self._source[row], begin_s, bits)
-
-    def forward(self, now_s: float) -> None:
-        """Let times pass: what is booked from now on begins no earlier."""
-        self.now_s = now_s
-
-    def take(self, route: Route) -> None:
-        """Take the times of hops out; raise ValueError where one is not free."""
-        if not route:
-            return
-        counters = self.rows.counters
-        if counters[LEFT] < len(route):
-            self._add_gaps(len(route))
-        taken: int = self.functions["take_all"](self.rows, route.figures, self.now_s)
-        if taken != NONE:
-            contact, begin_s = self._number[route.row[taken]], route.begin_s[taken]
-            raise ValueError(f"contact {contact} is not free at {begin_s:g} s")
-
-    def _add_gaps(self, least: int) -> None:
-        """Make room for free times, at least so many."""
-        gaps: Any = self.rows.gaps
-        count = len(gaps)
-        new = self._gaps(2 * count + least, count)
-        new["after"][-1] = self.rows.counters[UNUSED]
-        if self.compiled:
-            new[:count] = gaps
-            self.rows = self.rows._replace(gaps=self.kept(Gap, new))
-        else:
-            gaps += objects_of(Gap, new[count:])
-        self.rows.counters[UNUSED] = count
-        self.rows.counters[LEFT] += len(new) - count
-
-    def delay(self, row: int, delay_s: float) -> None:
-        """Let signals take so long from now on over the contact of a row."""
-        self._change(row, delay_s=delay_s, asked_bits=-1.0)
-
-    def _change(self, row: int, **values: float) -> None:
-        contacts: Any = self.rows.contacts
-        for name, value in values.items():
-            if self.compiled:
-                contacts[name][row] = value
-            else:
-                setattr(contacts[row], name, value)
-
-    def look_up(self) -> None:
-        """Look the rates up that are wanted, and those of contacts that open soon behind."""
-        wanted = self.rows.counters[WANTED]
-        until_s = self.contacts.start_s[wanted] + LOADED_AHEAD_S
-        last = int(np.searchsorted(self._unknown_s, until_s, side="right"))
-        new = self._unknown[self._looked_up : last]
-        self._looked_up = max(self._looked_up, last)
-        for row in new[self.contacts.end_s[new] >= self.now_s].tolist():
-            self._know(row)
-        self._know(wanted)
-
-    def _know(self, row: int) -> None:
-        """Look the rates of a row up, unless they are known."""
-        if row in self._known:
-            return
-        assert self._load is not None  # where rates are 0
-        self._known.add(row)
-        rates = self._load(self._number[row], self._source[row])
-        if rates.curve is None:
-            self._change(row, kind=FIXED, rate_bps=rates.rate_bps, delay_s=rates.delay_s)
-            return
-        points = np.array(rates.curve).T.ravel()
-        if self._points + len(points) > len(self.rows.points):
-            self._forget_points(len(points))
-        first = self._points
-        self._points += len(points)
-        self._curves.append((row, first, len(points)))
-        held: Any = self.rows.points
-        held[first : self._points] = self.plain(points)
-        self._change(
-            row,
-            kind=CURVE,
-            first_point=first // 3,
-            points=len(points) // 3,
-            delay_s=rates.delay_s,
-        )
-
-    def _forget_points(self, more: int) -> None:
-        """Leave curves of contacts out that are over, and make room for more points."""
-        ends_s = self.contacts.end_s
-        curves = [one for one in self._curves if ends_s[one[0]] >= self.now_s]
-        left = sum(count for _, _, count in curves)
-        points = np.zeros(2 * (left + more) + POINTS)
-        self._curves = []
-        self._points = 0
-        for row, first, count in curves:
-            held = self.rows.points[first : first + count]
-            points[self._points : self._points + count] = held
-            self._curves.append((row, self._points, count))
-            self._change(row, first_point=self._points // 3)
-            self._points += count
-        self.rows = self.rows._replace(points=self.plain(points))
-
-
-TYPES = {"int": np.int64, "float": np.float64}
-
-
-def array_of(kind: type, count: int, columns: Mapping[str, Any]) -> np.ndarray:
-    """Return so many rows with the fields of a dataclass; those without a column are 0."""
-    names = [(field.name, TYPES[str(field.type)]) for field in fields(kind)]
-    rows = np.zeros(count, np.dtype(names, align=True))
-    for name, values in columns.items():
-        rows[name] = values
-    return rows
-
-
-def objects_of(kind: type, rows: np.ndarray) -> list[Any]:
-    """Return an object of a dataclass for each row of an array."""
-    return [kind(*row) for row in rows.tolist()]
-
-
-class Carrier:
-    """Finds ways between so many ``nodes`` over the contacts of a ``book``."""
-
-    def __init__(self, nodes: int, book: Book) -> None:
-        self._book = book
-        self._functions = book.functions
-        self._search = _search(nodes, book)
+    def _replace(self, **rows: Any) -> None:
+        """Let the search go on with other rows of a kind."""
+        self._search = self._search._replace(book=self._rows._replace(**rows))
 
     def route(
         self, source: int, target: int, bits: float, ready_s: float, avoid: int | None = None
@@ -277,61 +166,149 @@ class Carrier:
 
     def _answer(self, function: str, message: Message) -> int:
         """Return what a function of the search answers, once it has got all that it wants."""
-        book = self._book
         while True:
-            if self._search.book is not book.rows:
-                self._search = self._search._replace(book=book.rows)
-            search = self._search
-            answer: int = self._functions[function](search, message)
-            wanted = book.rows.counters[WANTED]
+            answer: int = self._functions[function](self._search, message)
+            wanted = self._rows.counters[WANTED]
             if wanted == NONE:
                 return answer
             if wanted == FULL:
-                ways = 2 * len(search.ways)
-                self._search = search._replace(ways=book.kept(Way, array_of(Way, ways, {})))
+                ways = array_of(Way, 2 * len(self._search.ways), {})
+                self._search = self._search._replace(ways=self._kept(Way, ways))
             else:
-                book.look_up()
+                self._look_up(wanted)
 
-    def book(self, route: Route) -> None:
+    def _plain(self, values: Any) -> Any:
+        """Return an array of numbers as functions of the search take it."""
+        return values if self._compiled else values.tolist()
+
+    def _kept(self, kind: type, rows: np.ndarray) -> Any:
+        """Return rows of a kind as functions of the search take them."""
+        return rows if self._compiled else objects_of(kind, rows)
+
+    @staticmethod
+    def _gaps(count: int, first: int) -> np.ndarray:
+        """Return so many free times, those from ``first`` on each with the one after it."""
+        gaps = array_of(Gap, count, {})
+        gaps["after"][first:] = np.append(np.arange(first + 1, count), NONE)
+        return gaps
+
+    def _ask(self, row: int, begin_s: float, bits: float) -> tuple[float, float]:
+        assert self._sent is not None  # where rates are nan
+        return self._sent(self._number[row], self._source[row], begin_s, bits)
+
+    def forward(self, now_s: float) -> None:
+        """Forget what is over: no message will be ready earlier, and nothing begins earlier."""
+        self._now_s = self._search.times_s[NOW] = now_s
+
+    def take(self, route: Route) -> None:
         """Take the times of a route's hops out: later messages use what is left.
 
         Raises ValueError for a time that is not free.
         """
-        self._book.take(route)
+        if not route:
+            return
+        counters = self._rows.counters
+        if counters[LEFT] < len(route):
+            self._add_gaps(len(route))
+        taken: int = self._functions["take_all"](self._rows, route.figures, self._now_s)
+        if taken != NONE:
+            contact, begin_s = self._number[route.row[taken]], route.begin_s[taken]
+            raise ValueError(f"contact {contact} is not free at {begin_s:g} s")
 
-    def forward(self, now_s: float) -> None:
-        """Forget what is over: no message will be ready earlier."""
-        self._book.now_s = now_s
-        self._search.times_s[NOW] = now_s
+    def _add_gaps(self, least: int) -> None:
+        """Make room for free times, at least so many."""
+        gaps: Any = self._rows.gaps
+        count = len(gaps)
+        new = self._gaps(2 * count + least, count)
+        new["after"][-1] = self._rows.counters[UNUSED]
+        if self._compiled:
+            new[:count] = gaps
+            self._replace(gaps=self._kept(Gap, new))
+        else:
+            gaps += objects_of(Gap, new[count:])
+        self._rows.counters[UNUSED] = count
+        self._rows.counters[LEFT] += len(new) - count
 
     def delay(self, row: int, delay_s: float) -> None:
         """Let signals take so long from now on over the contact of a row."""
-        self._book.delay(row, delay_s)
+        self._change(row, delay_s=delay_s, asked_bits=-1.0)
+
+    def _change(self, row: int, **values: float) -> None:
+        contacts: Any = self._rows.contacts
+        for name, value in values.items():
+            if self._compiled:
+                contacts[name][row] = value
+            else:
+                setattr(contacts[row], name, value)
+
+    def _look_up(self, wanted: int) -> None:
+        """Look the rates up that are wanted, and those of contacts that open soon behind."""
+        until_s = self._contacts.start_s[wanted] + LOADED_AHEAD_S
+        last = int(np.searchsorted(self._unknown_s, until_s, side="right"))
+        new = self._unknown[self._looked_up : last]
+        self._looked_up = max(self._looked_up, last)
+        for row in new[self._contacts.end_s[new] >= self._now_s].tolist():
+            self._know(row)
+        self._know(wanted)
+
+    def _know(self, row: int) -> None:
+        """Look the rates of a row up, unless they are known."""
+        if row in self._known:
+            return
+        assert self._load is not None  # where rates are 0
+        self._known.add(row)
+        rates = self._load(self._number[row], self._source[row])
+        if rates.curve is None:
+            self._change(row, kind=FIXED, rate_bps=rates.rate_bps, delay_s=rates.delay_s)
+            return
+        points = np.array(rates.curve).T.ravel()
+        if self._points + len(points) > len(self._rows.points):
+            self._forget_points(len(points))
+        first = self._points
+        self._points += len(points)
+        self._curves.append((row, first, len(points)))
+        held: Any = self._rows.points
+        held[first : self._points] = self._plain(points)
+        self._change(
+            row,
+            kind=CURVE,
+            first_point=first // 3,
+            points=len(points) // 3,
+            delay_s=rates.delay_s,
+        )
+
+    def _forget_points(self, more: int) -> None:
+        """Leave curves of contacts out that are over, and make room for more points."""
+        ends_s = self._contacts.end_s
+        curves = [one for one in self._curves if ends_s[one[0]] >= self._now_s]
+        left = sum(count for _, _, count in curves)
+        points = np.zeros(2 * (left + more) + POINTS)
+        self._curves = []
+        self._points = 0
+        for row, first, count in curves:
+            held = self._rows.points[first : first + count]
+            points[self._points : self._points + count] = held
+            self._curves.append((row, self._points, count))
+            self._change(row, first_point=self._points // 3)
+            self._points += count
+        self._replace(points=self._plain(points))
 
 
-def _search(nodes: int, book: Book) -> Search:
-    """Return a search that knows nothing yet."""
-    contacts = book.contacts
-    by_start = np.lexsort((contacts.start_s, contacts.source))
-    edges = np.searchsorted(contacts.source[by_start], np.arange(nodes + 1))
-    places = {"first": edges[:-1], "later": edges[:-1], "last": edges[1:]}
+TYPES = {"int": np.int64, "float": np.float64}
 
-    def numbers(count: int) -> Any:
-        return book.plain(np.zeros(count, np.int64))
 
-    return Search(
-        book=book.rows,
-        nodes=book.kept(Node, array_of(Node, nodes, places)),
-        leaving=book.plain(by_start),
-        counters=numbers(COUNTERS),
-        times_s=book.plain(np.array([-inf, book.last_end_s])),
-        front=numbers(nodes + 1),
-        front_ways=numbers(nodes + 1),
-        ahead=numbers(nodes + 1),
-        ways=book.kept(Way, array_of(Way, 16 * nodes + 64, {})),
-        best=book.kept(Best, array_of(Best, 1, {})),
-        hop_rows=book.plain(np.zeros(4 * nodes + 8)),
-    )
+def array_of(kind: type, count: int, columns: Mapping[str, Any]) -> np.ndarray:
+    """Return so many rows with the fields of a dataclass; those without a column are 0."""
+    names = [(field.name, TYPES[str(field.type)]) for field in fields(kind)]
+    rows = np.zeros(count, np.dtype(names, align=True))
+    for name, values in columns.items():
+        rows[name] = values
+    return rows
+
+
+def objects_of(kind: type, rows: np.ndarray) -> list[Any]:
+    """Return an object of a dataclass for each row of an array."""
+    return [kind(*row) for row in rows.tolist()]
 
 
 class ContactGraph:
@@ -344,7 +321,7 @@ class ContactGraph:
 
     def __init__(self, plan: ContactPlan) -> None:
         contacts = plan.contacts()
-        self._carrier = Carrier(plan.nodes, Book(contacts, plan.sent))
+        self._book = Book(plan.nodes, contacts, plan.sent)
         ends = (contacts.number, contacts.source, contacts.target)
         self._contacts = list(zip(*(column.tolist() for column in ends), strict=True))
         self._rows = {contact[:2]: row for row, contact in enumerate(self._contacts)}
@@ -358,7 +335,7 @@ class ContactGraph:
         for a time that is no number.
         """
         self._check(source, target, bits, ready_s)
-        route = self._carrier.route(source, target, bits, ready_s)
+        route = self._book.route(source, target, bits, ready_s)
         if route is None:
             return None
         return [Hop(*self._contacts[row], *times_s) for row, *times_s in route.hops()]
@@ -369,7 +346,7 @@ class ContactGraph:
         Raises ValueError as :meth:`route` does.
         """
         self._check(source, source, bits, ready_s)
-        return self._carrier.arrivals(source, bits, ready_s)
+        return self._book.arrivals(source, bits, ready_s)
 
     def book(self, hops: Sequence[Hop]) -> None:
         """Take the times of ``hops`` out of the plan: later routes use what is left of it.
@@ -382,7 +359,7 @@ class ContactGraph:
             if row is None:
                 raise ValueError(f"contact {hop.contact} does not begin at node {hop.source}")
             figures += row, hop.begin_s, hop.sent_s, hop.arrival_s
-        self._carrier.book(Route.of(figures))
+        self._book.take(Route.of(figures))
 
     def _check(self, source: int, target: int, bits: float, ready_s: float) -> None:
         for node in (source, target):

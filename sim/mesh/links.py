@@ -17,10 +17,9 @@ from learning.requests.reasons import Reason
 from sim.facts.directions import Way
 from sim.mesh.hops import MeshMessage
 from sim.mesh.messages import Mesh
-from sim.network.chains import Chain, ServiceLink
-from sim.network.endpoint import Endpoint
+from sim.network.chains import Chain, Reply, ServiceLink, check_names
+from sim.network.endpoint import Endpoint, everybody, way_of
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Reply, check_names, everybody, way_of
 from sim.network.transfer import Transfer
 from sim.plan.contacts import PlannedSession
 from sim.plan.sessions import PlannedSessions
@@ -151,7 +150,7 @@ class AccessLink(ServiceLink):
             return self._nothing(steps)
         if session is not None and session.start_s > clock.now:
             yield clock.at(session.start_s)
-        chain = Chain(steps, session, clock.now, self.endpoint.rules.closing, held_s)
+        chain = Chain(steps, session, clock.now, self.endpoint.closing, held_s)
         chain.plan(self.endpoint, self._going_on)
         self._number(chain, numbers)
         replies = yield from self._carry(chain, session)

@@ -10,7 +10,7 @@ import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, LinkCurve
 from sim.facts.directions import Way
-from sim.mesh.book import Book, Carrier
+from sim.mesh.book import Book
 from sim.mesh.compiled import can_compile
 from sim.mesh.contacts import Contacts, Curve, Rates, Route
 from sim.plan.contacts import PlannedContact, PlannedSession
@@ -51,8 +51,8 @@ class MeshTimetable:
         if compiled is None:
             compiled = can_compile()
         compiled &= not np.isnan(contacts.rate_bps).any()
-        book = Book(contacts, self._sent, self._rates, compiled=bool(compiled))
-        self.carrier = Carrier(self._ground + 1, book)
+        nodes = self._ground + 1
+        self.book = Book(nodes, contacts, self._sent, self._rates, compiled=bool(compiled))
 
     def _directed(self) -> Contacts:
         """Return the contacts both ways: passes first, so that a search knows soon when it ends."""
@@ -104,7 +104,7 @@ class MeshTimetable:
 
         That is with the longest delays; inf if it never arrives.
         """
-        route = self.carrier.route(source, target, bits, ready_s)
+        route = self.book.route(source, target, bits, ready_s)
         if route is None:
             return math.inf
         return route.arrival_s[-1] if route else ready_s
@@ -117,9 +117,9 @@ class MeshTimetable:
         None if it never arrives. It goes ``over_links`` alone, or over passes too.
         """
         avoid = self._ground if over_links else None
-        self.carrier.forward(ready_s)
+        self.book.forward(ready_s)
         while True:
-            route = self.carrier.route(source, target, bits, ready_s, avoid)
+            route = self.book.route(source, target, bits, ready_s, avoid)
             if route is None:
                 return None
             there_s = []
@@ -133,7 +133,7 @@ class MeshTimetable:
                     is_late = True
                 there_s.append(arrival_s)
             if not is_late:
-                self.carrier.book(route)
+                self.book.take(route)
                 route.arrival_s = there_s
                 return route
 
@@ -149,10 +149,10 @@ class MeshTimetable:
         """Take another longest delay of a link from now on, both ways."""
         self._link_delays_s[link] = delay_s
         for row in np.flatnonzero(self.contacts.number == link).tolist():
-            self.carrier.delay(row, delay_s)
+            self.book.delay(row, delay_s)
 
     def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
-        """When bits have left over a contact of which a carrier knows no rates, and are there."""
+        """When bits have left over a contact of which a book knows no rates, and are there."""
         if contact < self._links:
             sent_s, _ = self._isls.sent(contact, begin_s, bits)
             if self._exact and sent_s < math.inf:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Quorum, Step, Train, Upload
+from learning.requests.cluster import Quorum, Receipt, Step, Train, Upload, Work
 from sim.devices.energy import Use
+from sim.errors import SimulationError
 from sim.facts.directions import Way
 from sim.facts.transfers import ChainClosed
-from sim.network.endpoint import Endpoint
+from sim.network.endpoint import Ending, Endpoint, everybody, way_of
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Ending, Reply, check_names, everybody, way_of
 from sim.network.training import Training
 from sim.network.transfer import Transfer
 from sim.plan.contacts import PlannedContact, PlannedSession
@@ -25,6 +25,20 @@ from statements.arrays import Floats, Mask
 
 PlannedLeg = Training | Transfer
 """A step that is planned: when each device begins and ends it, and what comes of it."""
+Reply = Work | Receipt
+
+
+def check_names(steps: Sequence[Step]) -> None:
+    """Refuse a chain that sends one payload twice: the ledger knows payloads by their names."""
+    if len(steps) == 1:
+        return
+    sent = [(way_of(s), s.payload.name) for s in steps if not isinstance(s, Train)]
+    for way, name in sent if len(set(sent)) < len(sent) else ():
+        if sent.count((way, name)) > 1:
+            raise SimulationError(
+                f"a chain has two transfers of payload {name!r} to the {way}; give them two names, "
+                "or ask for the second one in a request of its own"
+            )
 
 
 class Chain:
@@ -139,8 +153,8 @@ class Chain:
         legs = self.legs
         parties: Mask = np.logical_or.reduce([leg.who for leg in legs])
         for leg in legs:
-            if leg.unable is not None:
-                parties = parties & ~leg.unable
+            if isinstance(leg, Training):
+                parties = parties & ~leg.excluded
         return parties
 
     def _through_s(self) -> Floats:
@@ -201,7 +215,7 @@ class ServiceLink:
         """Let every device run through ``steps``; reply when the last one has ended."""
         check_names(steps)
         endpoint = self.endpoint
-        closing = endpoint.rules.closing
+        closing = endpoint.closing
         chain = Chain(steps, self._sessions.use(), endpoint.clock.now, closing)
         return (yield from chain.run(endpoint, self._going_on))
 
@@ -225,10 +239,5 @@ class ServiceLink:
         use = Use(devices.rounds, devices.computed_s, self.endpoint.sent_s)
         for chain in self._going_on:
             for leg in chain.legs:
-                more = leg.use(now_s)
-                use = Use(
-                    use.rounds + more.rounds,
-                    use.computed_s + more.computed_s,
-                    use.sending_s + more.sending_s,
-                )
+                use += leg.use(now_s)
         return use

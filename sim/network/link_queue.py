@@ -27,8 +27,7 @@ from sim.facts.stream import Facts
 from sim.facts.transfers import Outcome, TransferRow
 from sim.links.sidelinks import Opening
 from sim.network.books import Account, Books, PayloadKey
-from sim.network.endpoint import Endpoint
-from sim.network.steps import OF_CUT_OFF
+from sim.network.endpoint import OF_CUT_OFF, Endpoint
 
 Direction = Literal["sidelink", "isl"]
 
@@ -116,7 +115,7 @@ class LinkQueue:
         endpoint = self._endpoints[send.source.cluster]
         left = float(send.payload.bytes)
         share = self._air_share(send, endpoint)
-        cut_off = OF_CUT_OFF[endpoint.rules.cut_transfers]
+        cut_off = OF_CUT_OFF[endpoint.cut_transfers]
         ready_s = max(self._clock.now, self._free_s.get((send.source, send.target), 0.0))
         parts: list[Part] = []
         for opening in openings:

@@ -66,11 +66,6 @@ class Nodes:
         devices.ended_s = devices.ended_s + here * self._spent_s(job, job.end_s)
         return job.end_s
 
-    @property
-    def computing(self) -> bool:
-        """Whether any of them computes what it was asked for."""
-        return bool(self._jobs)
-
     def here(self, clusters: Sequence[Cluster]) -> Mask:
         """Which devices of some clusters are there now (N,), one cluster after the other."""
         return np.concatenate([self._here(cluster.name) for cluster in clusters])
@@ -108,7 +103,7 @@ class Nodes:
 
     def computed_s(self, cluster: str, by_s: float) -> Floats:
         """Seconds (K,) that the devices have spent by a time on what is not complete."""
-        spent_s: Floats = np.zeros(self._devices[cluster].cluster.devices)
+        spent_s = np.zeros(self._devices[cluster].cluster.devices)
         for job in self._jobs:
             if job.at.cluster == cluster:
                 spent_s[job.at.device] += self._spent_s(job, by_s)

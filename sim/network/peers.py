@@ -20,7 +20,7 @@ from learning.requests.peers import (
 )
 from learning.requests.reasons import Reason
 from sim.clock import Clock
-from sim.devices.energy import PeerUse
+from sim.devices.energy import Use
 from sim.errors import SimulationError
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost
@@ -47,6 +47,9 @@ class Carrier(Protocol):
 
     def reach(self, cluster: str, asked: Reach) -> Mask:
         """Whom a message of a cluster can get to (N,) within limits, itself too."""
+
+    def sending_s(self, client: str) -> float:
+        """Seconds in which a satellite has sent over links by now."""
 
 
 class Peers:
@@ -132,12 +135,15 @@ class Peers:
         isls = self._isls
         return None if isls is None else isls.next_window(asked, self._clock.now)
 
-    def spent(self, cluster: str, by_s: float) -> PeerUse:
-        """What the devices of a cluster have done by a time for other devices."""
-        computing = self.nodes.computing
-        serving_s = self.nodes.computed_s(cluster, by_s) if computing else None
+    def use(self, cluster: str, by_s: float) -> Use:
+        """What the devices of a cluster have done by a time for others, and over the mesh."""
         over_sidelinks_s, over_isls_s = (queue.sending_s(cluster, by_s) for queue in self._queues)
-        return PeerUse(serving_s, (over_sidelinks_s, over_isls_s))
+        if self._mesh is not None:
+            over_isls_s += self._mesh.sending_s(cluster)
+        return Use(
+            computed_s=self.nodes.computed_s(cluster, by_s),
+            peer_s=np.array([over_sidelinks_s, over_isls_s]),
+        )
 
     def settle_all(self, end_s: float) -> None:
         """Write which messages are still under way, as far as they got, when the run has ended."""

@@ -12,9 +12,8 @@ from sim.devices.compute import whole_rounds
 from sim.devices.energy import Use
 from sim.devices.faults import Presence
 from sim.errors import SimulationError
-from sim.network.endpoint import Endpoint
+from sim.network.endpoint import Ending, Endpoint, everybody
 from sim.network.legs import Trained
-from sim.network.steps import Ending, everybody
 from sim.plan.contacts import PlannedSession
 from statements.arrays import Floats, Ints, Mask
 
@@ -71,9 +70,7 @@ class Training:
             raise SimulationError("Train: rounds of no FLOPs cannot fill a contact; give rounds")
         rounds = np.full(k, 0 if wanted is None else wanted)
         if wanted is None or (step.partial and not at_once):
-            closes_s = (
-                endpoint.clock.now + endpoint.rules.closing.deadline_s if step.partial else np.inf
-            )
+            closes_s = endpoint.clock.now + endpoint.closing.deadline_s if step.partial else np.inf
             fit = np.ones(k, np.int64)
             if session is not None:
                 latest_s = _latest_s(endpoint, session, behind, k, closes_s)
@@ -112,11 +109,6 @@ class Training:
     # What its chain asks of a step.
 
     @property
-    def unable(self) -> Mask:
-        """Devices (K,) that take no part in the chain."""
-        return self.excluded
-
-    @property
     def next_ready_s(self) -> Floats:
         """When each device (K,) is ready for the next step; inf for never."""
         return np.where(self.excluded, np.inf, self.end_s)
@@ -139,7 +131,7 @@ class Training:
     def use(self, by_s: float) -> Use:
         """Return what the devices have done by a time."""
         rounds = np.where(self._ended(by_s), self.rounds, 0)
-        return Use(rounds, self._computed_s(by_s), np.zeros(len(self.who)))
+        return Use(rounds, self._computed_s(by_s))
 
     def _ended(self, by_s: float) -> Mask:
         """Devices (K,) that have trained and ended all their rounds by ``by_s``."""

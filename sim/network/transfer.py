@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,12 +21,18 @@ from sim.facts.transfers import Outcome, SubChannelBusy, in_tables
 from sim.links.session_beam import SessionBeam, Transmission, Turns, beam_free_s, turn_s
 from sim.links.sharing import everywhere
 from sim.network.books import LedgerEntry
-from sim.network.endpoint import Endpoint
+from sim.network.endpoint import (
+    FLAWLESS,
+    OF_CUT_OFF,
+    CutTransfers,
+    Ending,
+    Endpoint,
+    LegFaults,
+    everybody,
+    way_of,
+)
 from sim.network.legs import Dropped, Moved
-from sim.network.link_faults import FLAWLESS, LegFaults, Sending
-from sim.network.parts import Part, PartOfSeveral, first_heard, parts_at_once
-from sim.network.steps import CutTransfers, Ending, everybody, outcomes_of, way_of
-from sim.plan.contacts import PlannedSession
+from sim.plan.contacts import PlannedContact, PlannedSession
 from statements.arrays import Floats, Ints, Mask
 
 SHORTEST_S = 1e-6
@@ -35,15 +42,28 @@ LOST = {Outcome.DROPPED: "given up", Outcome.RESTARTED: "begins anew"}
 """What is said of a part that was sent in vain."""
 
 
+class Part(NamedTuple):
+    """What of a transfer of devices (K,) lies in one of its contacts, between two times.
+
+    These are so many ``bytes`` (K,), or fewer. ``last`` (K,) marks the devices for which nothing of
+    the transfer lies in a later contact: all that is left moves in this one.
+    """
+
+    contact: PlannedContact
+    begin_s: Floats
+    end_s: Floats
+    bytes: Floats
+    last: Mask
+
+
 @dataclass(eq=False, kw_only=True)
 class Transfer:
     """A transfer step of a chain: its bytes, and when each device (K,) begins and ends it.
 
     It sends a payload ``name`` in a ``version`` (K,), to which the ledger's ``entry`` belongs; of
     its ``size`` (K,), the bytes ``before`` (K,) were through when the step began. ``who`` (K,) take
-    part, ``everyone`` says whether all do; ``away`` (K,) would have, but are not there. A
-    ``personal`` payload is not broadcast. ``carry`` and ``cut_transfers`` rule what a pass cuts
-    off.
+    part; ``away`` (K,) would have, but are not there. A ``personal`` payload is not broadcast.
+    ``carry`` and ``cut_transfers`` rule what a pass cuts off.
 
     A device is ready at ``ready_s``, which ``struck`` may delay; it can begin at ``arrival_s`` and
     does at ``begin_s``; the last bit is sent at ``sent_s`` and there at ``end_s``. These are inf
@@ -72,7 +92,6 @@ class Transfer:
     sent: Transmission | None = None
     message: Ints | None = None
     left: Floats = field(init=False)
-    everyone: bool = field(init=False)
     arrival_s: Floats = field(init=False)
     begin_s: Floats = field(init=False)
     sent_s: Floats = field(init=False)
@@ -80,9 +99,7 @@ class Transfer:
     los_s: Floats = field(init=False)
 
     def __post_init__(self) -> None:
-        self.everyone = everywhere(self.who)
-        if not self.everyone:
-            self.before = np.where(self.who, self.before, 0.0)
+        self.before = np.where(self.who, self.before, 0.0)
         self.left = self.size - self.before
         self.arrival_s = self.ready_s
 
@@ -125,7 +142,7 @@ class Transfer:
             before=entry.through,
             who=who,
             carry=step.carry,
-            cut_transfers=endpoint.rules.cut_transfers,
+            cut_transfers=endpoint.cut_transfers,
             personal=isinstance(step, Download) and step.personal,
             session=session,
             ready_s=ready_s,
@@ -149,20 +166,20 @@ class Transfer:
             self.begin_s = self.sent_s = self.end_s = np.full(len(self.who), np.inf)
             self.los_s = np.full(len(self.who), endpoint.clock.now)
             return
-        self.beam = session.beam(self.way)
+        beam = self.beam = session.beam(self.way)
         if endpoint.faults is not None:
-            starts_s = session.start_s
-            sending = Sending(self.way, self.name, starts_s, self.who, self.left, self.personal)
-            self.struck = endpoint.faults.draw(sending, self.beam)
+            together = None if beam is None else beam.is_broadcast and not self.personal
+            self.struck = endpoint.faults.draw(
+                self.way, self.name, session.start_s, self.who, self.left, together=together
+            )
         in_time = self.who & (self.arrival_s <= session.end_s)
-        arrival_s = session.in_service_s(self.arrival_s)
-        self.arrival_s = arrival_s if everywhere(in_time) else np.where(in_time, arrival_s, np.inf)
-        if self.beam is None:  # a neglected link takes no time
+        self.arrival_s = np.where(in_time, session.in_service_s(self.arrival_s), np.inf)
+        if beam is None:  # a neglected link takes no time
             self.begin_s = self.sent_s = self.end_s = self.arrival_s
             self.los_s = np.full(len(self.who), session.end_s)
             return
-        self._line_up(self.beam, earlier, others)
-        self._send(self.beam, session, in_time)
+        self._line_up(beam, earlier, others)
+        self._send(beam, session, in_time)
 
     def _line_up(
         self, beam: SessionBeam, earlier: Sequence[Transfer], others: Sequence[Transfer]
@@ -246,14 +263,9 @@ class Transfer:
     # What its chain asks of a step.
 
     @property
-    def unable(self) -> None:
-        """Excluded: none."""
-        return None
-
-    @property
     def next_ready_s(self) -> Floats:
         """When each device (K,) is ready for the next step; inf for never."""
-        ready_s = self._among(self.end_s, self.ready_s)
+        ready_s = np.where(self.who, self.end_s, self.ready_s)
         return ready_s if self.away is None else np.where(self.away, np.inf, ready_s)
 
     @property
@@ -285,14 +297,9 @@ class Transfer:
 
     def use(self, by_s: float) -> Use:
         """Return what the devices have done by a time."""
-        sending_s = np.zeros(len(self.who))
-        if self.session is not None:
-            sending_s = self._sending_s(self._parts(self.session, self._stop_s(by_s)))
-        return Use(np.zeros(len(self.who), np.int64), np.zeros(len(self.who)), sending_s)
-
-    def _among(self, theirs: Floats, others: float | Floats) -> Floats:
-        """Values (K,) of those who take part, and of the others."""
-        return theirs if self.everyone else np.where(self.who, theirs, others)
+        if self.session is None:
+            return Use()
+        return Use(sending_s=self._sending_s(self._parts(self.session, self._stop_s(by_s))))
 
     def _stop_s(self, by_s: float) -> Floats:
         """When the devices (K,) have stopped sending: the last bit is sent, LOS, or ``by_s``."""
@@ -321,19 +328,22 @@ class Transfer:
         if self.way is Way.TO_SERVER:
             for part in parts:
                 lasts_s = part.end_s - np.minimum(part.begin_s, part.end_s)
-                sends = part.senders(self.who)
-                seconds = seconds + (
-                    lasts_s if everywhere(sends) else np.where(sends, lasts_s, 0.0)
-                )
+                seconds = seconds + np.where(self.who & (part.bytes > 0), lasts_s, 0.0)
         return seconds
 
-    def _parts(self, session: PlannedSession, end_s: Floats) -> Iterable[Part]:
+    def _parts(self, session: PlannedSession, end_s: Floats) -> Sequence[Part]:
         """Split what has been sent by ``end_s`` (K,), contact by contact."""
         if len(session.contacts) == 1:
             # A device that sends nothing may lie outside; one that does is within its contact.
-            return (Part(session.contacts[0], self.begin_s, end_s),)
-        if self.beam is None or self.sent is None:
-            return parts_at_once(session.contacts, self.begin_s, end_s)
+            bytes_, last = np.full(len(self.who), np.inf), np.ones(len(self.who), bool)
+            return (Part(session.contacts[0], self.begin_s, end_s, bytes_, last),)
+        if self.beam is None or self.sent is None:  # all of it in the contact that has begun
+            starts_s = [contact.start_s for contact in session.contacts]
+            begun = np.searchsorted(starts_s, self.begin_s, "right") - 1
+            return [
+                Part(contact, self.begin_s, end_s, np.where(begun == n, np.inf, 0.0), begun == n)
+                for n, contact in enumerate(session.contacts)
+            ]
         # The run may end before a device begins.
         begin_s = np.minimum(self.begin_s, end_s)
         spans = [
@@ -344,7 +354,7 @@ class Transfer:
         carried = [self._useful_bytes(by(until_s) - by(since_s)) for since_s, until_s in spans]
         last = len(carried) - 1 - np.argmax(np.array(carried)[::-1] > 0, axis=0)
         return [
-            PartOfSeveral(contact, *spans[number], carried[number], last == number)
+            Part(contact, *spans[number], carried[number], last == number)
             for number, contact in enumerate(session.contacts)
         ]
 
@@ -386,12 +396,11 @@ class Transfer:
 
     def _moved(self, whole: Mask, ending: Ending, *, all_there: bool) -> tuple[Floats, Floats]:
         """Bytes (K,) that have moved when the chain is over, and until when (K,) they were sent."""
+        moved = np.where(whole, self.left, 0.0)
         if all_there:
-            moved = self.left if self.everyone else np.where(whole, self.left, 0.0)
-            return moved, self._among(self.sent_s, ending.time_s)
+            return moved, np.where(self.who, self.sent_s, ending.time_s)
         # A chain that is closed early gets nothing of what is still on its way.
         stop_s = (self._there_s if ending.closed else self._stop_s)(ending.time_s)
-        moved = np.where(whole, self.left, 0.0)
         partial = self.who & ~whole & (self.begin_s < stop_s)
         if partial.any():
             moved = np.where(partial, np.minimum(self._sent_bytes(stop_s), self.left), moved)
@@ -418,35 +427,28 @@ class Transfer:
         outcome: Ints | Outcome,
         now_s: float,
     ) -> None:
-        """Log what moved in each contact of the session in which anything did."""
-        parts = [*self._parts(session, stop_s)]
+        """Log what moved in each contact of the session, what of it was in vain, and its energy."""
+        parts = self._parts(session, stop_s)
         if self.way is Way.TO_SERVER:
-            self._book_sending(endpoint, parts, now_s)
+            seconds = self._sending_s(parts)
+            endpoint.sent_s = endpoint.sent_s + seconds
+            if endpoint.devices.battery is not None:
+                endpoint.devices.battery.send(now_s, float(seconds[0]))
         left = moved
         for part in parts:
-            in_part = part.taken_of(left)
+            in_part = np.where(part.last, left, np.minimum(part.bytes, left))
             left = left - in_part
-            fact = self.fact(part, in_part, outcome, endpoint.cluster.name, now_s)
-            if fact is not None:
-                self._log(endpoint, fact, outcome)
+            fact = self._fact(part, in_part, outcome, endpoint.cluster.name, now_s)
+            if fact is None:
+                continue
+            endpoint.log.add(fact)
+            for dropped in self._drops(fact, outcome):
+                endpoint.log.add(dropped)
+            if fact.on_air is not None:
+                again = float((fact.bytes - fact.on_air)[fact.who].sum())
+                self.entry.account.heard_again += again
 
-    def _book_sending(self, endpoint: Endpoint, parts: Iterable[Part], now_s: float) -> None:
-        """Book the seconds in which devices have sent to the server, and the energy for that."""
-        seconds = self._sending_s(parts)
-        endpoint.sent_s = endpoint.sent_s + seconds
-        if endpoint.devices.battery is not None:
-            endpoint.devices.battery.send(now_s, float(seconds[0]))
-
-    def _log(self, endpoint: Endpoint, fact: Moved, outcome: Ints | Outcome) -> None:
-        """Log what moved in a contact, and what of it was in vain; book what was heard twice."""
-        endpoint.log.add(fact)
-        for dropped in self._drops(fact, outcome):
-            endpoint.log.add(dropped)
-        if fact.on_air is not None:
-            again = float((fact.bytes - fact.on_air)[fact.who].sum())
-            self.entry.account.heard_again += again
-
-    def fact(
+    def _fact(
         self, part: Part, moved: Floats, outcome: Ints | Outcome, cluster: str, now_s: float
     ) -> Moved | None:
         """Return what moved in one contact (K,), and with which outcome; None for nothing.
@@ -456,8 +458,10 @@ class Transfer:
         moves = self.who & (moved > 0)
         if not np.count_nonzero(moves):
             return None
-        ends = part.ends_of(self.end_s <= now_s)
+        ends = part.last & (self.end_s <= now_s)
         in_table = outcome if isinstance(outcome, Outcome) else in_tables(outcome)
+        if not everywhere(part.last):
+            in_table = np.where(part.last, in_table, Outcome.CARRIED)
         return Moved(
             cluster,
             part.contact.contact_id,
@@ -469,23 +473,35 @@ class Transfer:
             bytes=moved,
             start_s=part.begin_s,
             end_s=np.where(ends, self.end_s, part.end_s),
-            outcome=part.outcome_of(in_table),
+            outcome=in_table,
             now_s=now_s,
             at_once=self.beam is None,
             message=self.message,
             on_air=self._on_air(part, moves, moved),
         )
 
-    def _on_air(self, part: Part, moves: Mask, moved: Floats) -> Floats | None:
-        """Bytes (K,) of a broadcast that no device before got; None where each is sent its own."""
+    def _on_air(self, part: Part, who: Mask, moved: Floats) -> Floats | None:
+        """Bytes (K,) of a broadcast that no device before got; None where each is sent its own.
+
+        All hear one transmission, each from when it sees the sender until it has ``moved`` bytes.
+        In order of their beginnings, what one hears later than all before it is sent for it.
+        """
         if self.sent is None or not self.sent.is_one_for_all:
             return None
-        by = self.sent.curve.delivered_bits
-
-        def between(since_s: Floats) -> Floats:
-            return self._useful_bytes(by(part.end_s) - by(since_s))
-
-        return first_heard(part, moves, moved, between)
+        on_air = np.zeros_like(moved)
+        rows = np.flatnonzero(who)
+        rows = rows[np.lexsort((-part.end_s[rows], part.begin_s[rows]))]
+        first_s, last_s = part.begin_s[rows], part.end_s[rows]
+        heard_until_s = np.concatenate([[-np.inf], np.maximum.accumulate(last_s)[:-1]])
+        alone = first_s >= heard_until_s
+        on_air[rows[alone]] = moved[rows[alone]]
+        if (later := ~alone & (last_s > heard_until_s)).any():
+            since_s = part.begin_s.copy()
+            since_s[rows] = np.minimum(heard_until_s, last_s)
+            by = self.sent.curve.delivered_bits
+            heard = self._useful_bytes(by(part.end_s) - by(since_s))
+            on_air[rows[later]] = np.minimum(heard, moved)[rows[later]]
+        return on_air
 
     def _drops(self, moved: Moved, outcome: Ints | Outcome) -> Iterator[Dropped]:
         """Yield what of a part was sent in vain: what was refused first."""
@@ -554,3 +570,30 @@ class Transfer:
                         packets=int(np.rint(self.struck.packets * share).sum()),
                     )
                 )
+
+
+def outcomes_of(
+    *,
+    whole: Mask,
+    begun: Mask,
+    corrupted: Mask | None,
+    cut_transfers: CutTransfers,
+    carry: bool,
+    run_over: bool,
+) -> Ints:
+    """Return the outcome of a transfer for each device (K,) that takes part in it.
+
+    It is ``whole`` where the last bit is there: delivered, or refused where it is ``corrupted``
+    (None: nobody's). Otherwise a pass has cut it off, unless the run is over before that. What had
+    ``begun``, in this session or an earlier one, then meets the rule ``cut_transfers``; a transfer
+    that had not begun has nothing to lose. What its sender does not ``carry`` over is given up in
+    any case.
+    """
+    cut_off = OF_CUT_OFF[cut_transfers] if carry else Outcome.DROPPED
+    if run_over:
+        cut_off = Outcome.CARRIED
+    lost = begun | (not carry)
+    outcome = np.where(whole, Outcome.DELIVERED, np.where(lost, cut_off, Outcome.CARRIED))
+    if corrupted is not None:
+        outcome = np.where(whole & corrupted, Outcome.CORRUPTED, outcome)
+    return outcome

@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
-from math import floor, inf, isfinite, isnan, log10, nan
+from math import floor, isfinite, isnan, log10, nan
 from statistics import median
 from typing import Any, NamedTuple
 
-from sim.facts.plan import FIGURES_OF_OPERATIONS, Operations
+from sim.facts.plan import Operations
 from sim.formatting import (
     WIDTH,
     counted,
     duration,
-    legend_of,
     listed,
     short_size,
     some,
@@ -23,7 +22,6 @@ from sim.formatting import (
 )
 from sim.plan.limits import Carried, Limits, Tried, served_share
 from sim.plan.operations import (
-    TOTAL,
     as_values,
     clients_of,
     ends_of,
@@ -36,8 +34,6 @@ MOST_PLACES = 10
 MOST_NAMED = 3
 """Stations that a sentence names, and planned outages."""
 GB_BYTES = 1e9
-HEADS = {name: head for name, (head, _) in legend_of("capacity").items()}
-"""Short heads of columns, for the page; files keep the full names."""
 OF_SERVERS = {"relay": ("terminal", "terminals"), "satellite": ("beam", "beams")}
 """What servers have of which there may be too few; stations and gateways have dishes."""
 LONGEST_NAMES = 35
@@ -253,16 +249,6 @@ class Capacity:
         whom = listed(left_out.names)
         return f"Without {whom}", *_columns("", [f"with {whom}", "without"], columns)
 
-    def all_columns(self, most: int) -> list[Table]:
-        """Return all columns of each kind that has at most so many rows."""
-        found = []
-        for kind in dict.fromkeys(row.kind for row in self.rows if row.kind != TOTAL):
-            own = [row for row in self.rows if row.kind == kind]
-            own += [row for row in self.rows if row.name == counted(len(own), kind)]
-            if len(own) <= most:
-                found.append((f"By {kind}, all columns", *_cells(own)))
-        return found
-
     @property
     def text(self) -> str:
         """The finding, what helps, and the tables."""
@@ -270,7 +256,7 @@ class Capacity:
         for ends in self._grounded if self.left_out is None else ():
             if len(ends) > MOST_PLACES:
                 of = f"Of {counted(len(ends), ends[0].kind)} the {MOST_PLACES} that carry the most"
-                said.append(f"{of} are shown; --csv FILE.csv has all.")
+                said.append(f"{of} are shown; --json has all.")
         parts = ["\n".join(said)]
         parts += [_aligned(one) for one in self.tables()]
         return "\n\n".join(parts)
@@ -401,22 +387,3 @@ def _lines(rows: Sequence[Sequence[str]]) -> str:
         return table(heads, cells)
     above, below = zip(*(head.split("\n") for head in heads), strict=True)
     return table(above, [below, *cells])
-
-
-def _cells(rows: Sequence[Operations]) -> tuple[list[str], list[list[str]]]:
-    """Return heads and cells of all columns; one without any figure is left out."""
-    fields = [
-        name for name in FIGURES_OF_OPERATIONS if any(not isnan(getattr(row, name)) for row in rows)
-    ]
-    cells = [[row.name, *(_cell(name, getattr(row, name)) for name in fields)] for row in rows]
-    return ["", *(HEADS[name] for name in fields)], cells
-
-
-def _cell(name: str, value: float) -> str:
-    if isnan(value) or value == inf:
-        return "-" if isnan(value) else "any"
-    if "gap" in name:
-        return f"{value:.2f}"
-    if "hours" in name:
-        return f"{value:.1f}"
-    return f"{value:,.0f}" if value >= 100.0 or value == 0.0 else f"{value:.3g}"

@@ -22,11 +22,8 @@ from sim.replay.scene import MOST_RUNS, share_sky
 from statements import Code
 
 
-def page(folders: Sequence[Path], deadline_days: float | None = None) -> Page:
-    """Return the comparison of the runs in ``folders``; raise InputError if there is none.
-
-    Accuracy is averaged until ``deadline_days``, else over what the shortest run covers.
-    """
+def page(folders: Sequence[Path]) -> Page:
+    """Return the comparison of the runs in ``folders``; raise InputError if there is none."""
     places = list({folder.resolve(): folder for folder in folders}.values())
     if not places:
         raise InputError.of_option(
@@ -35,7 +32,7 @@ def page(folders: Sequence[Path], deadline_days: float | None = None) -> Page:
     runs = [load(place) for place in places]
     check_of_one_kind(run.manifest for run in runs)
     groups = group_runs(runs)
-    found = compare_groups(groups, deadline_days=deadline_days)
+    found = compare_groups(groups)
     if runs[0].of_network:
         return study_page.page_of_several(found, len(runs))
     names = sorted({str(run.manifest.get("name")) for run in runs})

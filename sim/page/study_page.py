@@ -16,8 +16,6 @@ from sim.draw.ground_map import draw_map
 from sim.draw.network import HOUR_S, Lane, day, lanes_shown
 from sim.draw.views import map_at
 from sim.execution.result import Result
-from sim.formatting import legend_of
-from sim.page.capacity_text import Capacity
 from sim.page.page import MOST_ROWS, Page
 from sim.page.scenario_text import scenario_yaml
 from sim.page.study_text import capacity_of, payload_table
@@ -30,10 +28,9 @@ MOST_SAID = 3
 """Sentences below the title; the others stand in the text."""
 
 
-def page(run: Result, found: Capacity | None = None) -> Page:
-    """Return the page of a network study, or of a capacity that was ``found``."""
-    kind = "Network study" if found is None else "Capacity of"
-    found = found or capacity_of(run)
+def page(run: Result) -> Page:
+    """Return the page of a network study."""
+    found = capacity_of(run)
     manifest, scenario = run.manifest, run.scenario
     start = datetime.fromisoformat(manifest["start_utc"])
     span_s = manifest["simulated_s"]
@@ -46,13 +43,13 @@ def page(run: Result, found: Capacity | None = None) -> Page:
     every = list(lanes_in(run.tables))
     tables = [
         (caption, [" ".join(head.split()) for head in heads], cells)
-        for caption, heads, cells in (*found.tables(MOST_ROWS), *found.all_columns(MOST_ROWS))
+        for caption, heads, cells in found.tables(MOST_ROWS)
     ]
     payloads = payload_table(run)
     advice = [f"{line.rstrip('.')}." for line in found.advice]
     return Page(
         template="capacity.html",
-        kind=f"{kind} {manifest['name']}, {span_s / DAY_S:.2f} days from "
+        kind=f"Network study {manifest['name']}, {span_s / DAY_S:.2f} days from "
         f"{start:%Y-%m-%d %H:%M:%S} UTC",
         title=found.finding.rstrip("."),
         subtitle=" ".join(advice[:MOST_SAID]),
@@ -60,7 +57,6 @@ def page(run: Result, found: Capacity | None = None) -> Page:
             "advice": found.advice[MOST_SAID:],
             "open": [tables[0], *([] if payloads is None else [payloads])],
             "folded": tables[1:],
-            "legend": [*legend_of("capacity").values()][1:],
             "hours": (from_s / HOUR_S, min(span_s, from_s + DAY_S) / HOUR_S),
             "lanes": lanes_shown(every),
             "many": len(every),

@@ -29,13 +29,8 @@ class Drawing:
 
 
 def drawings(found: OverNumbers) -> list[Drawing]:
-    """Return the pictures of a sweep over numbers; the first one answers, others are small.
-
-    None where random values of several keys would leave a map empty.
-    """
-    if found.is_line:
-        return list(_curves(found))
-    return list(_maps(found))
+    """Return the pictures of a sweep over numbers; the first one answers, others are small."""
+    return list(_curves(found) if found.is_line else _maps(found))
 
 
 def _curves(found: OverNumbers) -> Iterator[Drawing]:
@@ -82,5 +77,4 @@ def _parts(found: OverNumbers) -> dict[str, list[int]]:
         numbers = [axis.text(values[axis.key]) for axis in found.wide[2:]]
         label = ", ".join(filter(None, [found.labels[place], *numbers]))
         parts.setdefault(label, []).append(place)
-    few = list(parts.items())[:MOST_SMALL]
-    return {label: own for label, own in few if found.is_dense(own)}
+    return dict([*parts.items()][:MOST_SMALL])

@@ -97,8 +97,6 @@ def asked(sweep: Sweep) -> list[list[str]]:
         ["scenario", str(about["scenario"])],
         *([f"{key} (varied)", _values_of_key(sweep, key)] for key in sweep.keys),
         *([f"{key} (set)", as_yaml(value)] for key, value in fixed.items()),
-        ["sampling", str(about["sampling"])],
-        *([["samples", str(about["samples"])]] if about.get("samples") else []),
         ["replications", str(about["replications"])],
         ["sweep sha256", sha256_text(sweep.rows, 64)],
     ]

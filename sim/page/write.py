@@ -95,7 +95,7 @@ def page_of(shown: Comparison | Sweep) -> str:
     if isinstance(shown, Sweep):
         page = sweep_page.page_of(shown)
     else:
-        page = comparison_page.page(shown.folders, shown.deadline_days)
+        page = comparison_page.page(shown.folders)
     return html(page, Figures())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,9 +27,13 @@ from sim.plan.service import served_passes
 from sim.trace import plain_tables
 from sim.world.world import World
 from statements import Code, Other, Statement
+from statements.arrays import Floats
 
 Tables = dict[str, dict[str, Any]]
 """Columns of each direction."""
+
+STEP_S = 8.0
+"""Longest time between two rows of a pass."""
 
 FAR_MORE = 10.0
 """How many times the rate of the slower direction is too much for one scale."""
@@ -339,7 +344,8 @@ def one_pass(world: World, number: int) -> Budget:
     mask_deg = served.min_elevation_deg if own_deg is None else own_deg
     rise_s, set_s = served.window_s(number)
     until_s = float(served.windows.set_s[number])  # the end of the run may cut the pass
-    seen = orbit.contact_geometry(satellite, [site], served.start, rise_s, until_s, mask_deg)
+    time_s = np.linspace(rise_s, until_s, max(2, ceil((until_s - rise_s) / STEP_S) + 1))
+    seen = orbit.look_angles(satellite, site, served.start, time_s)
     # Bits are those of a run, whose grid is finer than what is shown.
     nearest_km = float(served.windows.min_slant_range_km[number])
     radios = ground_radios(world)
@@ -352,7 +358,7 @@ def one_pass(world: World, number: int) -> Budget:
     }
     directions = _directions(world, place)
     tables = {
-        side: _along(radio.link, seen, rise_s, curves[side], mask_deg)
+        side: _along(radio.link, seen, time_s, curves[side], mask_deg)
         for side, radio in directions.items()
     }
     over = _over(site.name, [one.name for one in served.places], radios)
@@ -363,31 +369,32 @@ def one_pass(world: World, number: int) -> Budget:
 
 def _along(
     link: channel.Link,
-    seen: orbit.ContactGeometry,
-    rise_s: float,
+    seen: orbit.LookAngles,
+    time_s: Floats,
     curve: channel.LinkCurve,
     mask_deg: float,
 ) -> dict[str, Any]:
-    """One direction at the points of a pass of one site, which begins at `rise_s`."""
-    elevation = np.maximum(seen.elevation_deg[0], max(mask_deg, HORIZON_DEG))
-    terms = _terms(link, elevation, seen.slant_range_km[0] * 1e3)
+    """One direction at the times (T,) of a pass over one site."""
+    elevation = np.maximum(seen.elevation_deg[:, 0], max(mask_deg, HORIZON_DEG))
+    range_m = seen.slant_range_km[:, 0] * 1e3
+    terms = _terms(link, elevation, range_m)
     losses = {name: terms[name] for name in LOSSES if name in terms}
     mode = {name: terms[name] for name in MODE if name in terms}
     return {
-        "time_s": seen.time_s[0] - rise_s,
+        "time_s": time_s - time_s[0],
         "elevation_deg": elevation,
-        "slant_range_km": seen.slant_range_km[0],
-        "delay_ms": seen.slant_range_km[0] * 1e6 / channel.SPEED_OF_LIGHT_M_S,
+        "slant_range_km": seen.slant_range_km[:, 0],
+        "delay_ms": range_m * 1e3 / channel.SPEED_OF_LIGHT_M_S,
         "eirp_dbw": terms["eirp_dbw"],
         **losses,
         "path_loss_db": sum(losses.values()),
-        "doppler_khz": channel.doppler_hz(seen.range_rate_km_s[0], link.frequency_hz) / 1e3,
+        "doppler_khz": channel.doppler_hz(seen.range_rate_km_s[:, 0], link.frequency_hz) / 1e3,
         **{name: terms[name] for name in ("g_over_t_db_k", "noise_bandwidth_dbhz")},
         **{name: terms[name] for name in ("c_over_n0_dbhz", "snr_db", "required_snr_db")},
         "margin_db": terms["margin_db"],
         **mode,
         "rate_mbps": terms["rate_mbps"],
-        "delivered_mbit": curve.device(0).delivered_bits(seen.time_s[0]) / 1e6,
+        "delivered_mbit": curve.device(0).delivered_bits(time_s) / 1e6,
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import channel
 from channel import Link, snr_db
 from channel.budget import system_temperature_k
+from channel.settings import BUDGET_FORMS
 from scenarios.ground import Station
 from scenarios.link_rules import DISHES
 from sim.errors import InputError, as_input
@@ -23,7 +24,11 @@ LOWEST_ALTITUDE_M = 160e3
 HIGHEST_SNR_DB = 120.0
 """More than any radio has: values of a link beyond it are taken to be wrong."""
 
-_AS_THEY_ARE = signature(Link).parameters.keys() - {"atmosphere", "system_temperature_k"}
+_AS_THEY_ARE = signature(Link).parameters.keys() - {
+    *BUDGET_FORMS,
+    "atmosphere",
+    "system_temperature_k",
+}
 """Keys of the scenario that are fields of the link, in the same unit."""
 
 
@@ -93,7 +98,7 @@ def si_link(
 ) -> Link:
     """Turn one direction of ``link:`` (user units, presets filled in) into SI values."""
     fixed_mbps = values.get("fixed_rate_mbps")
-    gains_dbi: dict[str, Any] = dish_gains_dbi(values)
+    parts = {**values, **dish_gains_dbi(values)}
     frequency_hz = values["frequency_ghz"] * 1e9
     around = None
     if environment is not None:
@@ -108,9 +113,18 @@ def si_link(
         rician_k_linear=10 ** (values.get("rician_k_db", 10.0) / 10),
         min_elevation_deg=min_elevation_deg,
         **{key: values[key] for key in _AS_THEY_ARE if key in values},
-        **gains_dbi,
+        eirp_dbw=_figure("eirp_dbw", parts),
+        g_over_t_db_k=_figure("g_over_t_db_k", parts),
         atmosphere="cosecant" if attenuation else values.get("atmosphere", "cosecant"),
     )
+
+
+def _figure(name: str, values: Mapping[str, Any]) -> float:
+    """Return a figure of the budget, as it is given or of its parts."""
+    if name in values:
+        return float(values[name])
+    combined: Any = {"eirp_dbw": channel.eirp_dbw, "g_over_t_db_k": channel.g_over_t_db_k}[name]
+    return float(combined(*(values[part] for part in BUDGET_FORMS[name])))
 
 
 USUAL_SYSTEM_K = 290.0

@@ -31,8 +31,6 @@ FEWEST = 3
 """Values from which on the numbers of a key are an axis; two of them are two names."""
 WITHIN = 0.02
 """Share of the best within which a value hardly differs from it."""
-SPARSEST = 4
-"""Fields for each combination up to which two axes make a map; random points leave more empty."""
 BESIDE = (
     "cycles",
     "contacts_served",
@@ -332,13 +330,8 @@ class OverNumbers:
 
     @property
     def is_map(self) -> bool:
-        """Whether there are two numbers and nothing else, and few fields of their map are empty."""
-        return len(self.axes) == 2 and not self.names and self.is_dense(range(len(self.spots)))
-
-    def is_dense(self, places: Sequence[int]) -> bool:
-        """Return whether few fields of the map of the first two axes are empty at some spots."""
-        across, up = self.wide[:2]
-        return len(across.values) * len(up.values) <= SPARSEST * len(places)
+        """Whether there are two numbers and nothing else."""
+        return len(self.axes) == 2 and not self.names
 
     @property
     def wide(self) -> list[Axis]:

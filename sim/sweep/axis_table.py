@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from sim.files import from_here
 from sim.formatting import WIDTH, as_yaml, counted, last_parts
 from sim.sweep.axis import Course, OverNumbers, number
 from sim.sweep.folder import ROWS, Sweep
+
+if TYPE_CHECKING:
+    from sim.sweep.compared import Compared
 
 MOST_ROWS = 12
 """Rows of a table on a screen; what is more is said, and stands behind ``--all``."""
@@ -230,12 +233,15 @@ def _keys(found: OverNumbers, places: Sequence[int]) -> list[Column]:
     ]
 
 
-def next_steps(sweep: Sweep, found: OverNumbers | None, *, in_full: bool = False) -> list[str]:
+def next_steps(sweep: Sweep, found: Compared, *, in_full: bool = False) -> list[str]:
     """Return commands that go on from here, with what each gives."""
     place = shlex.quote(str(from_here(sweep.folder)))
     steps = [(f"leomix report {place}", "the pictures of all figures")]
-    if found and (finer := _finer(sweep.about, found)):
+    if found.over_numbers and (finer := _finer(sweep.about, found.over_numbers)):
         steps.append((finer, "finer there"))
+    if not found.groups and sweep.finished:  # no run was read
+        run = shlex.quote(str(from_here(sweep.finished[0])))
+        steps.append((f"leomix show {run}", "one point, with what is said of it"))
     if not in_full:
         steps.append((f"leomix compare {place} --all", "every row and figure"))
     return steps_lines(steps)

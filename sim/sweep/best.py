@@ -2,13 +2,12 @@
 
 By validation samples, all runs are compared after the same simulated time: test samples decide
 nothing. That is their accuracy, or the loss where runs are judged by it (``sim.analysis.judged``).
-By a figure, which is a column of the sweep's rows, each run is taken as it ended.
+By a figure, a column of the sweep's rows with a best value, each run is taken as it ended.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,15 +17,7 @@ from typing import Any, overload
 import yaml
 
 from sim.analysis.comparison import Comparison
-from sim.analysis.figures import (
-    NO_BOUNDS,
-    RISING,
-    Bounds,
-    Figure,
-    figure_listed,
-    figure_of,
-    figure_of_network,
-)
+from sim.analysis.figures import Figure, figure_listed
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.labels import METHOD, VARIANT
 from sim.analysis.ranking import mean_of
@@ -37,11 +28,11 @@ from sim.execution.folder import is_sweep, read_manifest
 from sim.facts.status import COMPLETE
 from sim.files import write_text
 from sim.formatting import as_yaml, last_parts, table
+from sim.sweep.axis import is_number
 from sim.sweep.compared import compared
 from sim.sweep.folder import Sweep, read_sweep
-from sim.sweep.rows import DECIDED, FOLLOWING, MACHINE_COLUMNS, TO_TARGETS
+from sim.sweep.rows import TO_TARGETS
 from sim.sweep.text import failures_text
-from sim.trace.schema import FLOAT, INT
 from statements import Code, Other
 
 VALIDATION = "validation"
@@ -52,46 +43,37 @@ OF_THE_DATA = ("learning.data", "ground", "roles", "seed", "stop")
 """Sections that decide what is learnt from, by whom, and until when: nothing to choose among."""
 OF_STUDIES = ("seed", "stop", "traffic")
 """Those that decide what is asked of a network study."""
-LESS_IS_BETTER = re.compile(r"(^|_)(loss|bytes|j|s|hours|idle|cycles_to)(_|$)")
-"""How columns are called of losses, data, energies and times, where no figure says what is best."""
-OF_SERVICE = ("service_hours", "in_view_hours", "median_contact_s")
-"""Times of which more is better."""
 OF_TESTS = ("accuracy_", "loss_", *TO_TARGETS)
 """How columns begin that are of test samples."""
-BOUNDS = {Judged.ACCURACY: Bounds(0.0, 1.0), Judged.LOSS: Bounds(0.0, math.inf)}
-"""What validation figures cannot be below and above."""
+VALIDATED = {
+    Judged.ACCURACY: Figure("validation accuracy", str, least=0.0, most=1.0, best="highest"),
+    Judged.LOSS: Figure("validation loss", str, least=0.0, best="lowest"),
+}
+"""The figures of validation samples, by what runs are judged by."""
 ROUNDING = 1.0 + 1e-12
 """A time in days may be less than the same one in hours, in its last digit."""
 
 
 @dataclass(frozen=True)
 class Basis:
-    """By what settings are compared: its ``name``, whether more is better, and when, in hours."""
+    """By what settings are compared: ``validation`` or a column, its figure, and when in hours."""
 
-    figure: str
-    name: str
-    rising: bool
-    bounds: Bounds
+    column: str
+    figure: Figure
     hours: float | None = None
-
-    @property
-    def judging(self) -> Figure:
-        """The column as what a sweep over numbers is judged by."""
-        figure = figure_of(self.figure)
-        return figure._replace(best=figure.best or ("most" if self.rising else "least"))
 
     @property
     def text(self) -> str:
         """What the best has: "highest validation accuracy after 2.00 days"."""
         when = "" if self.hours is None else f" after {self.hours / 24:.2f} days"
-        return f"{'highest' if self.rising else 'lowest'} {self.name}{when}"
+        return f"{self.figure.best} {self.figure.name}{when}"
 
     def merit(self, figures: Mapping[int, float | None]) -> float:
         """Return what is the greater the better; -inf where a seed has no figure."""
         known = [value for value in figures.values() if value is not None]
         if not known or len(known) < len(figures):
             return -math.inf
-        return mean(known) if self.rising else -mean(known)
+        return mean(known) if self.figure.rising else -mean(known)
 
 
 @dataclass(frozen=True)
@@ -136,9 +118,7 @@ class Choice:
 
     def over_seeds(self, one: Tried) -> dict[str, float | None]:
         """Return the mean of what was tried over its seeds, and its interval."""
-        bounds = self.basis.bounds
-        figure = Figure("", str, least=bounds.least, most=bounds.most)
-        found = (None if math.isnan(each) else each for each in mean_of(one.known, figure))
+        found = (None if math.isnan(end) else end for end in mean_of(one.known, self.basis.figure))
         return dict(zip(("mean", "low", "high"), found, strict=True))
 
     def as_json(self) -> dict[str, Any]:
@@ -149,7 +129,7 @@ class Choice:
                 {
                     "name": one.name,
                     "keys": dict(one.keys),
-                    **{key: self.over_seeds(one)[key] for key in ("mean", "low", "high")},
+                    **self.over_seeds(one),
                     "seeds": len(one.known),
                 }
                 for one in self.tried
@@ -158,9 +138,9 @@ class Choice:
 
     def notices(self) -> Iterator[str]:
         """Say where the grid may be too narrow, and which combinations tie or lack seeds."""
-        if self.basis.figure.startswith(OF_TESTS):
+        if self.basis.column.startswith(OF_TESTS):
             yield (
-                f"{self.basis.figure} is of test samples: they no longer tell how good the chosen "
+                f"{self.basis.column} is of test samples: they no longer tell how good the chosen "
                 "settings are; --best-by validation leaves them out"
             )
         for best in (one for one in self.tried if one.is_chosen):
@@ -173,7 +153,7 @@ class Choice:
                 yield f"{best.label} ties with {names}; the first one was taken"
         for one in self.tried:
             if lacking := [seed for seed, value in one.figures.items() if value is None]:
-                without = f"no {self.basis.name} with seed {', '.join(map(str, lacking))}"
+                without = f"no {self.basis.figure.name} with seed {', '.join(map(str, lacking))}"
                 yield f"{one.label}: has {without}, and cannot be chosen"
 
     @property
@@ -194,7 +174,7 @@ class Choice:
             for one in self.tried
             if one.is_chosen
         )
-        heads = ["", "seeds", f"{self.basis.name} [95 %]", ""]
+        heads = ["", "seeds", f"{self.basis.figure.name} [95 %]", ""]
         return f"{best}: {self.basis.text}.\n{table(heads, lines)}"
 
     def write(self, path: Path) -> None:
@@ -202,7 +182,7 @@ class Choice:
         seeds = max(len(one.figures) for one in self.tried)
         write_text(
             path,
-            f"# Chosen by `leomix compare {self.sweep.name} --best-by {self.basis.figure}`: the "
+            f"# Chosen by `leomix compare {self.sweep.name} --best-by {self.basis.column}`: the "
             f"{self.basis.text},\n# in the mean of {seeds} seed{'s' * (seeds != 1)}, from "
             f"{len(self.tried)} combinations.\n"
             + yaml.dump(self.chosen, Dumper=_WithoutAnchors, sort_keys=False, allow_unicode=True),
@@ -219,8 +199,8 @@ class _WithoutAnchors(yaml.SafeDumper):
 def _ends(best: Tried, own: Sequence[Tried]) -> Iterator[str]:
     """Say which values of the best are the least or greatest that were tried."""
     for key, value in best.settings.items():
-        values = {one.settings[key] for one in own if _is_number(one.settings[key])}
-        if not _is_number(value) or len(values) < 2:
+        values = {one.settings[key] for one in own if is_number(one.settings[key])}
+        if not is_number(value) or len(values) < 2:
             continue
         for which, end in (("least", min(values)), ("greatest", max(values))):
             if value == end:
@@ -230,21 +210,16 @@ def _ends(best: Tried, own: Sequence[Tried]) -> Iterator[str]:
                 )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 Folders = str | Path | Sequence[str | Path]
 
 
 @overload
-def compare(folders: Folders, deadline_days: float | None = None) -> Comparison: ...
+def compare(folders: Folders) -> Comparison: ...
 
 
 @overload
 def compare(
     folders: Folders,
-    deadline_days: float | None = None,
     *,
     best_by: str,
     at_days: float | None = None,
@@ -253,7 +228,6 @@ def compare(
 
 def compare(
     folders: Folders,
-    deadline_days: float | None = None,
     *,
     best_by: str | None = None,
     at_days: float | None = None,
@@ -276,15 +250,11 @@ def compare(
         if at_days is not None:
             raise InputError.of_option("--at", Code.CONFLICT, "goes with --best-by")
         if len(several) == 1 and is_sweep(Path(several[0])):
-            return compared(read_sweep(several[0]), deadline_days).comparison
-        return result.compare(several, deadline_days)
+            return compared(read_sweep(several[0])).comparison
+        return result.compare(several)
     if len(several) != 1 or not is_sweep(Path(several[0])):
         raise InputError.of_option(
             "--best-by", Code.UNSUPPORTED, "takes the folder of one sweep, and no others"
-        )
-    if deadline_days is not None:
-        raise InputError.of_option(
-            "--deadline", Code.CONFLICT, "does not go with --best-by", Other(said="use --at DAYS")
         )
     return best_of(read_sweep(several[0]), best_by, at_days)
 
@@ -318,7 +288,7 @@ def best_of(sweep: Sweep, best_by: str, at_days: float | None = None) -> Choice:
             Code.NOT_RECORDED,
             "{names}: no combination has a {figure} with every seed; {why}",
             names=", ".join(without),
-            figure=basis.name,
+            figure=basis.figure.name,
             why=failed[0] if failed else "see the logs of the runs",
         )
     return Choice(
@@ -365,9 +335,7 @@ def _by_validation(sweep: Sweep, done: Sequence[Mapping[str, Any]], at_days: flo
             Other(said="name that time, or leave --at out"),
             days=f"{end / 24:.6g}",
         )
-    judged = judged_together(done)
-    rising = judged != Judged.LOSS
-    return Basis(VALIDATION, judged.on_validation, rising, BOUNDS[judged], hours)
+    return Basis(VALIDATION, VALIDATED[judged_together(done)], hours)
 
 
 def _validated(sweep: Sweep, row: Mapping[str, Any], basis: Basis) -> float | None:
@@ -377,7 +345,7 @@ def _validated(sweep: Sweep, row: Mapping[str, Any], basis: Basis) -> float | No
     found = evaluation_at(curve, basis.hours * ROUNDING)
     if found is None:
         return None
-    return _if_finite(found.validated(Judged.ACCURACY if basis.rising else Judged.LOSS))
+    return _if_finite(found.validated(Judged.ACCURACY if basis.figure.rising else Judged.LOSS))
 
 
 def _if_finite(figure: float | None) -> float | None:
@@ -390,27 +358,16 @@ def _by_column(sweep: Sweep, column: str, at_days: float | None) -> Basis:
         raise InputError.of_option(
             "--at", Code.CONFLICT, "goes with --best-by validation; a column is of the run's end"
         )
-    kinds = {**DECIDED, **FOLLOWING, **MACHINE_COLUMNS}
-    numbers = [
-        name
-        for name in sweep.rows.column_names
-        if kinds.get(name) in (INT, FLOAT)
-        or name.startswith(tuple(TO_TARGETS))
-        or figure_of_network(name)
-    ]
-    if column not in numbers:
+    known = {name: figure_listed(name) for name in sweep.rows.column_names}
+    ranked = {name: figure for name, figure in known.items() if figure is not None and figure.best}
+    if column not in ranked:
         raise InputError.of_option(
             f"--best-by {column}",
             Code.WRONG_VALUE,
             "must be validation, or one of {columns}",
-            columns=", ".join(numbers),
+            columns=", ".join(ranked),
         )
-    figure = figure_listed(column)
-    if figure is not None and figure.best:
-        rising = figure.best in RISING
-    else:
-        rising = column in OF_SERVICE or not LESS_IS_BETTER.search(column)
-    return Basis(column, column, rising, figure.bounds if figure else NO_BOUNDS)
+    return Basis(column, ranked[column]._replace(ratios=False))
 
 
 def _tried(sweep: Sweep, figures: Sequence[float | None]) -> list[Tried]:

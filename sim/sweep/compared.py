@@ -22,7 +22,6 @@ from sim.analysis.labels import CODE, code_label, labels_of
 from sim.analysis.ranking import Case
 from sim.analysis.screen import wrapped
 from sim.analysis.targets import shared_target
-from sim.errors import InputError
 from sim.execution.result import load
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, counted
@@ -32,7 +31,7 @@ from sim.sweep.axis_text import headline
 from sim.sweep.axis_text import notes as axis_notes
 from sim.sweep.folder import Sweep
 from sim.sweep.rows import NO_CONTACT, combinations_in, how_complete, missing_status, said_of
-from statements import Code, Other, Remedy
+from statements import Other, Remedy
 
 MORE_SEEDS: Remedy = Other(said="add --replications 5")
 """What helps where points of one seed were compared."""
@@ -81,11 +80,8 @@ class Compared:
         return {**self.comparison, "keys": keys}
 
 
-def compared(sweep: Sweep, deadline_days: float | None = None) -> Compared:
-    """Compare the combinations of a sweep's keys; runs that learn are read where they are few.
-
-    Raises InputError for a deadline that not all runs cover, or where runs are not read.
-    """
+def compared(sweep: Sweep) -> Compared:
+    """Compare the combinations of a sweep's keys; runs that learn are read where they are few."""
 
     def read(name: str) -> WithoutTables:
         run = load(sweep.folder / name)
@@ -94,21 +90,13 @@ def compared(sweep: Sweep, deadline_days: float | None = None) -> Compared:
     rows = sweep.rows.to_pylist()
     folders = {row["folder"] for row in rows if row["status"] == COMPLETE}
     few = 0 < len(folders) <= MOST_RUNS and not sweep.points[0].of_network
-    if deadline_days is not None and not few:
-        raise InputError.of_option(
-            "--deadline",
-            Code.UNSUPPORTED,
-            "takes runs that learn, or a sweep of {most} of them at most",
-            most=MOST_RUNS,
-        )
-    return compared_rows(rows, sweep.keys, read if few else None, deadline_days)
+    return compared_rows(rows, sweep.keys, read if few else None)
 
 
 def compared_rows(
     rows: Sequence[Row],
     swept: Sequence[str],
     read: Callable[[str], WithoutTables] | None = None,
-    deadline_days: float | None = None,
 ) -> Compared:
     """Compare the combinations of the keys of some rows; ``read`` reads the run of a folder."""
     keys = [key for key in swept if key != "seed"]
@@ -125,7 +113,6 @@ def compared_rows(
         groups = _groups(by_label, read)
         found = compare_groups(
             groups,
-            deadline_days=deadline_days,
             more_seeds=MORE_SEEDS,
             without=without,
             lacking=lacking,

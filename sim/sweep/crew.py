@@ -1,4 +1,4 @@
-"""The processes that work on a sweep for one command: of this machine, or of a Dask cluster."""
+"""The processes of this machine that work on a sweep for one command."""
 
 from __future__ import annotations
 
@@ -12,8 +12,18 @@ from pathlib import Path
 from typing import Self
 
 from sim.process.installation import HOME
+from sim.sweep.folder import LOG
 from sim.sweep.join import CANNOT
-from sim.sweep.trial import LOG, THREADS
+
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""Environment variables that set how many threads libraries use: one in a worker."""
 
 
 def started(place: Path, flags: Sequence[str], device: str | None = None) -> subprocess.Popen[str]:

@@ -1,14 +1,13 @@
 """The points of a sweep: combinations of values, each a valid scenario."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from learning.rng import stream
 from scenarios import Scenario
 from scenarios.errors import SET
 from scenarios.loading import Read
@@ -19,88 +18,29 @@ from sim.execution.versions import versions
 from sim.formatting import as_yaml
 from sim.sweep.folder import SCHEMA
 from sim.sweep.point import Point
-from sim.sweep.specs import Span, Spec, Steps, refuse
+from sim.sweep.specs import Spec
 from sim.sweep.variants import Axes
 from sim.world.world import World
 from statements import Code, Other, Place, Refused, Remedy, Statement, dotted, statement_of
 
-T = TypeVar("T")
 Specs = Mapping[str, Spec]
-SAMPLINGS = ("grid", "zip", "random")
 
 
-def combinations_count(specs: Specs, sampling: str, samples: int | None) -> int:
-    """Return how many combinations there are, without making them; InputError if none can be.
+def combinations(specs: Specs) -> Iterator[dict[str, Any]]:
+    """Yield the values of each combination by key; the last key varies fastest.
 
-    Of a grid; there are at most as many where values are taken one by one or drawn.
+    Each comes once, however often its values are given.
     """
-    if sampling not in SAMPLINGS:
-        raise InputError.of_option(
-            f"--sampling {sampling}", Code.WRONG_VALUE, f"must be one of {', '.join(SAMPLINGS)}"
-        )
-    if sampling == "random":
-        if samples is None:
-            raise InputError.of_option(
-                "--sampling random", Code.MISSING, "say how many by --samples N"
-            )
-        if samples < 1:
-            raise InputError.of_option(
-                f"--samples {samples}", Code.WRONG_VALUE, "must be at least 1"
-            )
-        return samples
-    if samples is not None:
-        raise InputError.of_option(
-            f"--samples {samples}", Code.CONFLICT, "goes with --sampling random"
-        )
-    if sampling == "grid":
-        return math.prod(len(_apart(_listed(key, spec))) for key, spec in specs.items())
-    counts = {key: len(_listed(key, spec)) for key, spec in specs.items()}
-    first, most = next(iter(counts.items()))
-    for key, count in counts.items():
-        if count != most:
-            raise InputError.of_option(
-                f"-p {key}",
-                Code.CONFLICT,
-                "has {count} values and -p {first} {most}; --sampling zip needs as many of each",
-                count=count,
-                first=first,
-                most=most,
-            )
-    return most
+    every = product(*map(_apart, specs.values()))
+    return (dict(zip(specs, values, strict=True)) for values in every)
 
 
-def combinations(
-    specs: Specs, sampling: str, samples: int | None, seed: Callable[[], int]
-) -> Iterator[dict[str, Any]]:
-    """Yield the values of each combination by key; ``seed`` is asked for if there is chance in it.
-
-    Each comes once, however often its values are given or drawn. In a grid the last key varies
-    fastest. Random values of a key are drawn from its own stream, so
-    that neither other keys nor more ``samples``, which only these have, change them.
-    """
-    if samples is None:
-        drawn = [_listed(key, spec) for key, spec in specs.items()]
-    else:
-        drawn = [_drawn(key, spec, samples, seed()) for key, spec in specs.items()]
-    if sampling == "grid":  # whose values are told apart before they are many
-        tuples: Iterable[tuple[Any, ...]] = product(*map(_apart, drawn))
-    else:
-        tuples = _distinct(zip(*drawn, strict=True))
-    return (dict(zip(specs, values, strict=True)) for values in tuples)
-
-
-def _apart(values: Sequence[Any]) -> Sequence[Any]:
-    """Return the values of a key without those that come again, which steps never do."""
-    return values if isinstance(values, Steps) else list(_distinct(values))
-
-
-def _distinct(values: Iterable[T]) -> Iterator[T]:
-    """Yield values but for those that come again: 0.1, 1e-1 and 0.10 are one."""
-    seen = set[Any]()
-    for value in values:
-        if (key := _hashable(value)) not in seen:
-            seen.add(key)
-            yield value
+def _apart(spec: Spec) -> Sequence[Any]:
+    """Return the values of a key without those that come again: 0.1, 1e-1 and 0.10 are one."""
+    first: dict[Any, Any] = {}
+    for value in spec:
+        first.setdefault(_hashable(value), value)
+    return [*first.values()]
 
 
 def _hashable(value: Any) -> Any:
@@ -110,20 +50,6 @@ def _hashable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return list, tuple(map(_hashable, value))
     return (bool, value) if isinstance(value, bool) else value
-
-
-def _listed(key: str, spec: Spec) -> Sequence[Any]:
-    """Return the values of a key; raise InputError for a range without a step."""
-    if isinstance(spec, Span):
-        refuse(key, "is a range without a step; give start:stop:step, or sample it at random")
-    return spec
-
-
-def _drawn(key: str, spec: Spec, samples: int, seed: int) -> list[Any]:
-    rng = stream(seed, "sweep", key)
-    if isinstance(spec, Span):
-        return [float(value) for value in rng.uniform(spec.start, spec.stop, samples)]
-    return [spec[int(place)] for place in rng.integers(len(spec), size=samples)]
 
 
 def contender(point: Point) -> str:
@@ -137,13 +63,11 @@ def contender(point: Point) -> str:
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What is swept: a scenario with overrides, values by key, and how they are combined."""
+    """What is swept: a scenario with overrides, and values by key, all of which are combined."""
 
     scenario: str
     overrides: Mapping[str, Any]
     axes: Axes
-    sampling: str = "grid"
-    samples: int | None = None
     replications: int = 1
 
     def __post_init__(self) -> None:
@@ -209,8 +133,6 @@ class SweepPlan:
             "scenario": self.scenario,
             "set": dict(self.overrides),
             **({"variants": self.axes.variants} if self.axes.variants else {}),
-            "sampling": self.sampling,
-            "samples": self.samples,
             "replications": self.replications,
             "keys": list(points[0].values),
             "made_with": versions(),
@@ -220,7 +142,7 @@ class SweepPlan:
     @cached_property
     def count(self) -> int:
         """How many points there will be, found without making them."""
-        return combinations_count(self.specs, self.sampling, self.samples) * self.replications
+        return math.prod(len(_apart(spec)) for spec in self.specs.values()) * self.replications
 
     @cached_property
     def read(self) -> Read:
@@ -231,20 +153,16 @@ class SweepPlan:
 
     @cached_property
     def seed(self) -> int:
-        """The seed of random samples and of the first replication: the scenario's."""
+        """The seed of the first replication: the scenario's."""
         # Any one value of each key makes a complete scenario.
-        others = {
-            key: (spec.start + spec.stop) / 2 if isinstance(spec, Span) else spec[0]
-            for key, spec in self.specs.items()
-            if key != "seed"
-        }
+        others = {key: spec[0] for key, spec in self.specs.items() if key != "seed"}
         return self._load(others, None)[1].seed
 
     def points(self) -> Iterator[Point]:
         """Yield all points in order, replications last; raise InputError for a wrong one."""
-        made = combinations(self.specs, self.sampling, self.samples, lambda: self.seed)
         seen: set[bool] = set()
-        for number, (values, replication) in enumerate(product(made, range(self.replications))):
+        every = product(combinations(self.specs), range(self.replications))
+        for number, (values, replication) in enumerate(every):
             seed = self.seed + replication if self.replications > 1 else None
             overrides, world = self._load(values, seed)
             identity = point_identity(world)

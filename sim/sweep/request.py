@@ -11,35 +11,30 @@ from pathlib import Path
 from typing import Any
 
 from learning.hardware import only, seen_without
-from sim.errors import InputError, missing
+from sim.errors import InputError
 from sim.files import free_folder
 from sim.sweep.crew import Crew
 from sim.sweep.point import Point
 from sim.sweep.points import SweepPlan
+from sim.sweep.specs import MOST_POINTS
 from statements import Code, Other, Statement
 
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """Where and how a sweep is run; ``dask`` is the address of a scheduler."""
+    """Where and how a sweep is run."""
 
     out: Path | None
     workers: int = 1
     devices: tuple[str, ...] = ()
-    dask: str | None = None
     resume: bool = False
     join: bool = False
     keep_going: bool = False
     cache: bool = True
     max_wall_s: float = math.inf
-    merge: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
-        if self.devices and self.dask is not None:
-            raise InputError.of_option(
-                "--devices", Code.CONFLICT, "does not go with --dask, whose workers have their own"
-            )
         self._check_devices()
         for option, meant in (("--resume", self.resume), ("--join", self.join)):
             if meant and self.out is None:
@@ -62,28 +57,11 @@ class SweepOptions:
                     f"--devices {device}", Code.WRONG_VALUE, "{text}", text=text
                 )
 
-    def check_dask(self) -> None:
-        """Raise InputError if no scheduler can be had, before anything is written for it."""
-        if self.dask is None:
-            return
-        try:
-            import distributed  # noqa: F401
-
-            from sim.sweep.dask_crew import connected
-        except ImportError as error:
-            raise missing("--dask", "cluster", error) from None
-        with connected(self.dask):
-            pass
-
     def crew(self, place: Path) -> Crew:
         """Return the processes that are to work on the sweep in a folder."""
         flags = ["--keep-going"] if self.keep_going else []
         flags += [] if self.cache else ["--no-cache"]
-        if self.dask is None:
-            return Crew(place, flags, self.visible())
-        from sim.sweep.dask_crew import DaskCrew
-
-        return DaskCrew(place, flags, self.dask, self.workers)
+        return Crew(place, flags, self.visible())
 
     def visible(self) -> list[str | None]:
         """Return the devices that each process of this machine sees: in turn, at least one each."""
@@ -105,10 +83,6 @@ def workers(jobs: int) -> int:
     return os.cpu_count() or 1
 
 
-MOST_POINTS = 100_000
-"""Points of a sweep: more are a slip in a range."""
-
-
 @dataclass(frozen=True)
 class SweepRequest:
     """A sweep of ``plan``, run as ``options`` say.
@@ -128,7 +102,7 @@ class SweepRequest:
                     Code.WRONG_VALUE,
                     "",
                     f"{{points:,}} points are more than {MOST_POINTS:,}",
-                    Other(said="take coarser steps, or draw by --sampling random --samples N"),
+                    Other(said="take coarser steps"),
                     points=self.plan.count,
                 )
             )

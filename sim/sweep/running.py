@@ -19,7 +19,7 @@ from sim.execution.folder import POINTS, SWEEP
 from sim.execution.interrupt import BROKEN_OFF, PATIENCE_S, on_signals
 from sim.facts.status import COMPLETE
 from sim.files import from_here, trouble_text
-from sim.formatting import as_yaml, counted
+from sim.formatting import as_yaml
 from sim.sweep import folder as sweep_folder
 from sim.sweep.claims import ENDED, RELEASED, RUNNING, Claim, Claims
 from sim.sweep.crew import Crew
@@ -41,8 +41,6 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     *,
     overrides: Mapping[str, Any] | None = None,
     variants: str | Path | Mapping[str, Mapping[str, Any]] | None = None,
-    sampling: str = "grid",
-    samples: int | None = None,
     replications: int = 1,
     jobs: int = 1,
     devices: Sequence[str] = (),
@@ -55,10 +53,10 @@ def sweep(  # noqa: PLR0913 (a documented signature)
 
     ``scenario`` is a path or a shipped name. ``keys`` maps dotted keys to values, or to a text like
     ``400:1200:50``; ``variants`` are sets of keys by name, or a file of them, and vary like the
-    values of one key. They are combined as a ``sampling`` of ``grid``, ``zip`` or ``random`` (with
-    ``samples``), each with ``replications`` seeds. ``jobs`` processes run the points (0: one per
-    core), at least one on each of ``devices``, like ``["cuda:0", "cuda:1"]``. ``out`` is a new
-    folder (default: a free one in ``runs``), or with ``resume`` that of a sweep to continue.
+    values of one key. All combinations are run, each with ``replications`` seeds. ``jobs``
+    processes run the points (0: one per core), at least one on each of ``devices``, like
+    ``["cuda:0", "cuda:1"]``. ``out`` is a new folder (default: a free one in ``runs``), or with
+    ``resume`` that of a sweep to continue.
     Returns the sweep with the rows that there are; their ``status`` says which points failed.
     Raises InputError for wrong input, before anything runs.
     """
@@ -66,8 +64,6 @@ def sweep(  # noqa: PLR0913 (a documented signature)
         scenario=scenario_name(scenario),
         overrides=dict(overrides or {}),
         axes=axes_of(keys, variants),
-        sampling=sampling,
-        samples=samples,
         replications=replications,
     )
     options = SweepOptions(
@@ -103,12 +99,8 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
     ``quiet`` shows no progress; ``doubts`` about the points are said on stderr.
     """
     options, place = request.options, request.place
-    options.check_dask()
     is_new = _made(request) is There.NOTHING
     try:
-        for source in options.merge:
-            taken = sweep_folder.take_points(place, request.about, source)
-            print(f"note: {from_here(source)}: {counted(taken, 'point')} taken", file=sys.stderr)
         sweeping = Sweeping(place, request.points, options)
         sweeping.collect()
         left = sweeping.left

@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -20,35 +19,9 @@ _WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 _MOST_WHOLE = 2**63 - 1
 
 
-@dataclass(frozen=True)
-class Steps(Sequence[int | float]):
-    """Numbers from ``start`` to ``stop``, both included, in steps; exact, as they are decimal.
-
-    They are made when they are asked for; ints where all three were written as whole numbers.
-    """
-
-    start: Fraction
-    stop: Fraction
-    step: Fraction
-    whole: bool
-
-    def __len__(self) -> int:
-        return (self.stop - self.start) // self.step + 1
-
-    def __getitem__(self, place: Any) -> Any:
-        value = self.start + self.step * range(len(self))[place]
-        return int(value) if self.whole else float(value)
-
-
-@dataclass(frozen=True)
-class Span:
-    """All numbers between two: what random samples are drawn from."""
-
-    start: float
-    stop: float
-
-
-Spec = Sequence[Any] | Span
+Spec = Sequence[Any]
+MOST_POINTS = 100_000
+"""Points of a sweep, and values of a key: more are a slip in a range."""
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, Spec]:
@@ -70,7 +43,7 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, Spec]:
 
 
 def read_spec(key: str, text: str) -> Spec:
-    """Return what a SPEC says: ``a,b,c``, ``start:stop:step`` or ``start:stop``.
+    """Return what a SPEC says: ``a,b,c`` or ``start:stop:step``.
 
     Items are read as YAML: a comma within brackets or quotes belongs to its item. Text with colons
     that are not between plain numbers is no range.
@@ -91,16 +64,18 @@ def _range(key: str, text: str, start: str, stop: str, step: str | None) -> Spec
     if last < first:
         refuse(key, f"{text} is reversed; write it from the least to the greatest")
     if step is None:
-        return Span(float(start), float(stop))
+        refuse(key, "is a range without a step; give start:stop:step")
     by = Fraction(Decimal(step))
     if by <= 0:
         refuse(key, f"{text} has a step of {step}; it must be above 0")
     whole = all(_WHOLE.fullmatch(part) for part in (start, stop, step))
     if whole and max(abs(first), abs(last)) > _MOST_WHOLE:
         refuse(key, f"{text} is too large; whole numbers go up to {_MOST_WHOLE}")
-    if (last - first) / by >= _MOST_WHOLE:
-        refuse(key, f"{text} has far too many values; give a larger step")
-    return Steps(first, last, by, whole)
+    count = (last - first) // by + 1
+    if count > MOST_POINTS:
+        refuse(key, f"{text} has more than {MOST_POINTS:,} values; give a larger step")
+    # Exact, as they are decimal; ints where all three were written as whole numbers.
+    return tuple((int if whole else float)(first + by * number) for number in range(count))
 
 
 def _items(key: str, text: str) -> Spec:

@@ -17,7 +17,7 @@ from scenarios.parsing import parse_yaml
 from sim.analysis.labels import METHOD, VARIANT
 from sim.errors import InputError
 from sim.formatting import as_yaml, last_parts
-from sim.sweep.specs import Span, Spec, Steps, refuse
+from sim.sweep.specs import Spec, refuse
 from statements import Code, Other, Place, Refused
 
 Keys = Mapping[str, Any]
@@ -99,7 +99,7 @@ def variants_of_key(key: str, spec: Spec) -> dict[str, dict[str, Any]] | None:
     Such a value is written as ``scaffold:{learning.step_size: 0.1}``. Each variant is named by its
     value, and by what it sets where another has the same one.
     """
-    if isinstance(spec, Span | Steps) or not any(_sets_keys(value) for value in spec):
+    if not any(map(_sets_keys, spec)):
         return None
     found: dict[str, dict[str, Any]] = {}
     values = [_parted(value) for value in spec]

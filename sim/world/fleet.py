@@ -141,7 +141,7 @@ class Fleet:
         source: Any = self.scenario.orbit
         text, name = source.windows, "orbit.windows"
         if text is None:
-            path = scenarios.windows_file(self.scenario)
+            path = scenarios.orbit_file(self.scenario)
             text, name = orbit.window_text(path), str(path)
         bad: list[str] = []
         options: dict[str, Any] = {
@@ -208,7 +208,7 @@ class Fleet:
         checksum: Checksum = getattr(source, "checksum", "verify")
         if source.elements is not None:
             return orbit.parse_elements(source.elements, "orbit.elements", checksum)
-        return orbit.read_elements(scenarios.element_file(self.scenario), checksum)
+        return orbit.read_elements(scenarios.orbit_file(self.scenario), checksum)
 
     def _chosen(self, found: Sequence[S]) -> list[S]:
         """Return all of ``found`` where any serves, is a client or relays, else the one wanted.

@@ -52,10 +52,13 @@ class PlannedOutages:
         """
         faults = self.scenario.faults
         own = [ListedOutage(one, ("faults", "planned", k)) for k, one in enumerate(faults.planned)]
-        return (*own, *(() if faults.planned_path is None else self._of_file()))
+        named = faults.planned_path
+        return (*own, *(() if named is None else self._of_file(named)))
 
-    def _of_file(self) -> Iterator[ListedOutage]:
-        path = scenarios.outages_file(self.scenario)
+    def _of_file(self, named: str) -> Iterator[ListedOutage]:
+        path = scenarios.named_file(
+            self.scenario, named, "faults.planned_path", "file of planned outages"
+        )
         table = parse_table(
             read_text(path), str(path), COLUMNS, _is_header, COLUMNS, most_rows=MOST_ROWS
         )

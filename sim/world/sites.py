@@ -186,7 +186,9 @@ class Sites:
         mask: Mask | str = node.min_elevation_deg
         if not isinstance(mask, str):
             return mask
-        return orbit.read_horizon(scenarios.horizon_file(self.scenario, mask, node.name)).pairs
+        key = f"ground {node.name!r}: min_elevation_deg"
+        path = scenarios.named_file(self.scenario, mask, key, "file of a horizon")
+        return orbit.read_horizon(path).pairs
 
     def places_of(self, index: int) -> list[orbit.Site] | None:
         """Return the places of a cluster's devices in canonical order, if they are given."""
@@ -259,8 +261,11 @@ class Sites:
 
     def _sites_of_file(self, index: int) -> tuple[list[orbit.Site], tuple[int, ...]]:
         """Sites of a cluster's file in its order, and the numbers in canonical order."""
-        sites = self._read("ground.clusters", scenarios.places_file(self.scenario, index))
         cluster = self.scenario.ground.clusters[index]
+        named: Any = cluster.places_path
+        key = f"ground.clusters {cluster.name!r}: places_path"
+        path = scenarios.named_file(self.scenario, named, key, "file of places")
+        sites = self._read("ground.clusters", path)
         for site in sites:
             if site.horizon is not None:
                 raise InputError(

@@ -93,8 +93,8 @@ def test_decibels_agree_with_the_ratio_of_powers_in_watts(powers, place):
     assert channel.carrier_to_noise_db(*ends, *place) == pytest.approx(expected_db, abs=1e-9)
     loss_db = channel.free_space_path_loss_db(distance_m, frequency_hz)
     assert loss_db == pytest.approx(-10 * math.log10(caught), abs=1e-9)
-    parts = Link(frequency_hz, bandwidth_hz, other_losses_db=losses_db, **sent, **received)
-    assert channel.snr_db(parts, 30.0, distance_m) == pytest.approx(expected_db, abs=1e-9)
+    link = Link(frequency_hz, bandwidth_hz, *ends, other_losses_db=losses_db)
+    assert channel.snr_db(link, 30.0, distance_m) == pytest.approx(expected_db, abs=1e-9)
 
 
 # Along the ground

@@ -1,6 +1,5 @@
 """The link as a whole: its fields, its forms and its gate."""
 
-import math
 from dataclasses import fields, replace
 from typing import get_args
 
@@ -80,24 +79,3 @@ def test_a_field_changes_the_budget_or_is_refused(field):
         after = link_budget_terms(link, [20.0, 70.0], altitude_m=600e3)
         same = set(before) == set(after) and all((before[k] == after[k]).all() for k in before)
         assert same == ((form, field) in SILENT), form
-
-
-SENT = {"tx_power_dbm": 23.0, "tx_gain_dbi": 0.0}
-RECEIVED = {"rx_gain_dbi": 0.0, "noise_figure_db": 7.0, "antenna_temperature_k": 290.0}
-WHOLE = {"eirp_dbw": 3.0, "g_over_t_db_k": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("given", "text"),
-    [
-        ({}, "eirp_dbw is None; allowed is a number: add eirp_dbw, or tx_power_dbm and tx_gain"),
-        ({**WHOLE, **SENT}, r"eirp_dbw is 3\.0 beside tx_power_dbm"),
-        ({"tx_gain_dbi": 0.0, **RECEIVED}, "tx_power_dbm is None beside tx_gain_dbi; .* add tx_po"),
-        ({**SENT, "noise_figure_db": 7.0}, "add rx_gain_dbi and antenna_temperature_k, or give g_"),
-        ({**SENT, **RECEIVED, "tx_power_dbm": math.nan}, "tx_power_dbm is nan"),
-    ],
-)
-def test_a_quantity_is_given_once_and_whole(given, text):
-    with pytest.raises(ValueError, match=text) as caught:
-        Link(2e9, 1e6, **given)
-    assert "\n" not in str(caught.value)

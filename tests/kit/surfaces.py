@@ -41,7 +41,6 @@ from sim.facts.events import EventKind
 from sim.facts.row import Row
 from sim.facts.tables import TABLES, columns_of_table
 from statements import Code, Give, Place, Rule, Severity, Statement, as_json
-from statements.remedies import KINDS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/surfaces"
@@ -199,8 +198,6 @@ def json_shapes() -> Iterator[Entry]:
     told = Statement.of(Code.MISSING, "learning.lora.rank", "is missing", Give(like=4))
     place = Place(option="--set", file="mine.yaml", line=2)
     yield from _shape("statement", as_json(told, place))
-    for name, kind in KINDS.items():
-        yield Entry(f"remedy {name}", _fields(kind))
     with tempfile.TemporaryDirectory() as scratch:
         keys = [f"--set={key}={json.dumps(value)}" for key, value in TIMING.items()]
         timing = ["plain-fedavg", *keys, "--json"]

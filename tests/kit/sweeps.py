@@ -22,7 +22,7 @@ __getattr__ = late(
         "sim.sweep.crew": "Crew",
         "sim.sweep.join": "Joined Stop",
         "sim.sweep.point": "Outcome Point",
-        "sim.sweep.points": "SweepPlan combinations combinations_count",
+        "sim.sweep.points": "SweepPlan combinations",
         "sim.sweep.progress": "SweepProgress",
         "sim.sweep.rows": "MACHINE_COLUMNS missing_status rows_table",
         "sim.sweep.specs": "read_pairs read_spec",

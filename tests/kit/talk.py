@@ -208,22 +208,18 @@ def talk(
     antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster))
     replies = []
     over_s = []
-    rules = network.Rules(
-        sessions=plan.sessions(cluster),
-        computing=network.Computing(computing or compute(), churn.get("c")),
-        transmitter=network.Transmitter(),
-        closing=closing,
-        cut_transfers=policy,
-        faults=struck,
-    )
-    devices = network.Devices(cluster, rules.computing)
+    devices = network.Devices(cluster, computing or compute(), churn.get("c"))
     shared = network.Shared(
+        clock=clock,
         topology=network.GROUND_CLIENTS,
         facts=facts,
         log=log,
         books=network.Books([cluster.name]),
+        closing=closing,
+        cut_transfers=policy,
+        faults=struck,
     )
-    endpoint = network.Endpoint(clock, devices, rules, shared)
+    endpoint = network.Endpoint(devices, shared)
     link = network.ServiceLink(antenna, endpoint)
 
     def actor() -> Generator[Any, Any, None]:

@@ -26,7 +26,6 @@ __getattr__ = late(
         "learning.models.stacked": "with_tensors",
         "learning.policies.model_splitting": "home_clusters",
         "learning.training.aggregation": "add_changes aggregation=. sample_weights",
-        "learning.training.embedding": "embedding=.",
         "learning.training.evaluation": "evaluation=.",
         "learning.training.frozen": "frozen=.",
         "learning.training.guards": "Frozen Guard not_finite",
@@ -35,7 +34,6 @@ __getattr__ = late(
         "learning.nmoe.training.answers": "answers=.",
         "learning.nmoe.training.experts": "experts=.",
         "learning.nmoe.training.extractor": "extractor=. shared=estimated view",
-        "learning.nmoe.options": "CorrelationShare Descent ExtractorLoss",
         "learning.nmoe.training.gates": "gates=. reach_of route",
         "learning.training.recipe": "LocalRounds TrainedPart Weighing",
         "learning.training.sgd": "rows_of_round sgd=.",
@@ -44,7 +42,7 @@ __getattr__ = late(
         ),
         "learning.training.device_state": "device_state=.",
         "learning.training.state": "Offer Parameter State flatten map_tensors moved_in_state",
-        "learning.training.task": "Task use_one_thread",
+        "learning.training.task": "Task embedding=. use_one_thread",
     },
 )
 

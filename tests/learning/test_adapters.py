@@ -80,24 +80,16 @@ def test_peft_makes_the_final_model_of_the_start(tmp_path, vectors, bias, backbo
 
 FACTORED = r"moe\.\d\.experts\.\d\.(up|down)"
 OF_OTHERS = [
-    {},
-    {"use_rslora": True},
-    {"alpha_pattern": {"down": 64}},
-    {"alpha_pattern": {"experts.1.up": 3, r"moe\.0\..*": 5, "up": 7}},
-    {"rank_pattern": {"up": 2, "moe.0.experts.1.down": 1}, "alpha_pattern": {"own": 90}},
-    {"use_rslora": True, "rank_pattern": {r"\d+\.down": 9}, "alpha_pattern": {"down": 1}},
-    {"use_dora": True},
-    {"use_dora": True, "use_rslora": True, "rank_pattern": {"up": 2}},
-    {"lora_bias": True, "alpha_pattern": {"up": 30}},
+    {"lora_dropout": 0.3},
+    {"lora_bias": True},
     {"bias": "all", "modules_to_save": ["head"]},
-    {"init_lora_weights": "orthogonal", "lora_dropout": 0.3},
 ]
 
 
 @pytest.mark.parametrize("keys", OF_OTHERS, ids=str)
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_an_adapter_of_others_means_what_peft_makes_of_it(tmp_path, vectors, keys, kind):
-    """Scales, patterns, DoRA, biases and whole modules; factors of sixteen bits too."""
+    """The scale, biases and whole modules; factors of sixteen bits too."""
     start = stored(vectors)
     config = LoraConfig(r=4, lora_alpha=6, target_modules=FACTORED, **keys)
     theirs = get_peft_model(copy.deepcopy(vectors), config).eval()
@@ -127,14 +119,12 @@ def test_an_adapter_of_others_means_what_peft_makes_of_it(tmp_path, vectors, key
         ("alora_invocation_tokens", [1]),
         ("use_qalora", True),
         ("megatron_config", {"a": 1}),
-        *(("init_lora_weights", way) for way in ("pissa", "olora", "corda", "loftq", "lora_ga")),
+        ("init_lora_weights", "pissa"),
         ("a_key_of_tomorrow", 0.5),
-        ("use_rslora", "yes"),
-        ("r", 5),
-        ("rank_pattern", {"down": 2}),
-        ("rank_pattern", {"down": True}),
-        ("alpha_pattern", {"(u+)+p": 2}),
-        ("alpha_pattern", {"(up": 2}),
+        ("use_rslora", True),
+        ("r", True),
+        ("lora_alpha", None),
+        ("alpha_pattern", {"down": 2}),
         ("alpha_pattern", [1]),
         ("use_dora", True),
     ],
@@ -146,8 +136,7 @@ def test_no_key_of_an_adapter_is_passed_over(tmp_path, vectors, key, value):
     ).save_pretrained(tmp_path)
     file = tmp_path / "adapter_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
-    word = "pattern" if key == "alpha_pattern" and isinstance(value, dict) else key
-    with pytest.raises(ValueError, match=rf"\b{word}\b"):
+    with pytest.raises(ValueError, match=rf"\b{key}\b"):
         adapted(tmp_path, names_of(vectors), start)
 
 

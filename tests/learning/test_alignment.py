@@ -17,15 +17,14 @@ from tests.kit.training import Traits, evaluation, expert_of, forward_with_routi
 
 
 def test_fitness_is_a_moving_average_of_the_pairs_that_are_used():
-    """Q_t = s + (Q_0 - s) (1 - beta)^t, for Q_0 = .3, beta = .2, s = .9 and t = 10."""
+    """Q_t = s + (Q_0 - s) / 2^t, for Q_0 = .3, s = .9 and t = 10."""
     fitness = np.array([[0.3, 0.4]])
     scored = np.full((1, 2), 0.9)
     used = np.array([[7, 0]])
     for _ in range(10):
-        fitness = alignment.averaged(fitness, scored, used, beta=0.2)
-    assert fitness[0, 0] == pytest.approx(0.9 + (0.3 - 0.9) * (1 - 0.2) ** 10, rel=1e-14)
+        fitness = alignment.averaged(fitness, scored, used)
+    assert fitness[0, 0] == pytest.approx(0.9 + (0.3 - 0.9) / 2**10, rel=1e-14)
     assert fitness[0, 1] == 0.4
-    assert alignment.averaged(fitness, scored, used, beta=1.0).tolist() == [[0.9, 0.4]]
     first = alignment.first_fitness(5, 4, seed=3)
     assert np.abs(first - 0.5).max() <= 1e-6
     assert len(set(first.ravel().tolist())) == 20  # so that no two pairs are alike

@@ -16,7 +16,6 @@ from tests.kit.training import answers
 
 ME = Node("b", 1)
 ALL = [True] * 5
-LATE = ("wait", "renormalise", "local")
 
 
 class Serving(System):
@@ -56,18 +55,18 @@ class Serving(System):
             logits = model.extractor(self.x) @ model.moe.gate.weight.T + model.moe.gate.bias
         return (logits[:, [own]] > logits[:, others]).all(1).double().mean().item()
 
-    def answered(self, routed, came, late, tested=None):
+    def answered(self, routed, came, tested=None):
         """Answer a query's samples whose first and second expert have answered, or not."""
         shares = []
         for row, weights in zip(routed["chosen"], routed["weights"], strict=True):
             asked = {e: Asked(ME, 1, here, 0.0) for e, here in zip(row, came, strict=True)}
-            [group] = grouped([row], asked, 4, late, routed_s=0.0, deadline_s=1.0)
+            [group] = grouped([row], asked, 4, routed_s=0.0, deadline_s=1.0)
             shares.append(mixture(row, weights, group.counted))
-        given = [number for number, experts in enumerate(shares) if experts]
-        mixtures = [(routed["rows"][number], list(shares[number].items())) for number in given]
+        mixtures = [
+            (row, list(own.items())) for row, own in zip(routed["rows"], shares, strict=True)
+        ]
         found = answers.answered(self.task, tested or self.tested, mixtures=mixtures)
-        predictions = dict(zip(given, found["predictions"], strict=True))
-        return [predictions.get(row, -1) for row in range(len(shares))], sum(found["correct"])
+        return found["predictions"], sum(found["correct"])
 
     def broken(self):
         """All gates, that of B/1 not finite."""
@@ -159,15 +158,9 @@ def test_answers_by_what_has_arrived(system):
         whole = system.assembled("b", 1)(system.x[routed["rows"]]).argmax(-1).tolist()
     first = [outputs[row, chosen[0]].argmax() for row, chosen in enumerate(routed["chosen"])]
     own = [outputs[row, 4].argmax() for row in range(20)]
-    none = [-1] * 20
-    for came, wanted in (
-        ([True, True], (whole, whole, whole)),
-        ([True, False], (none, first, own)),
-        ([False, False], (none, own, own)),
-    ):
-        for late, predictions in zip(LATE, wanted, strict=True):
-            correct = int((np.array(predictions) == labels).sum())
-            assert system.answered(routed, came, late) == (predictions, correct)
+    for came, wanted in (([True, True], whole), ([True, False], first), ([False, False], own)):
+        correct = int((np.array(wanted) == labels).sum())
+        assert system.answered(routed, came) == (wanted, correct)
 
 
 def test_a_gate_of_nan_is_refused_and_scores_nan(system):
@@ -189,8 +182,8 @@ def test_an_expert_out_of_reach_may_be_anything(system, routing):
         held["outputs"][:, 1] = value
         how = {"routing": routing, "reach": reach, "tested": held}
         routed = system.routes(**how)
-        answered = [system.answered(routed, [True, False], late, held) for late in LATE]
-        return [system.scores(**how), system.asked("pattern", **how), routed, *answered]
+        answered = system.answered(routed, [True, False], held)
+        return [system.scores(**how), system.asked("pattern", **how), routed, answered]
 
     assert everything(math.nan) == everything(math.inf) == everything(0.5)
 

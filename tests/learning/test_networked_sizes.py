@@ -55,8 +55,7 @@ def test_bytes_are_those_of_the_tensors(config):
     samples = sum(system.task.shards["b"].sizes)
     assert known["features"].nbytes == samples * sizes.feature_bytes
     assert known["outputs"].nbytes == samples * CLIENTS * sizes.output_bytes
-    how = {"cluster": "b", "number": 0, "noise": 0.0, "radius": 4.0}
-    matrix = extractor.correlation(system.task, server, **how)["matrix"][0]
+    matrix = extractor.correlation(system.task, server, cluster="b", number=0)["matrix"][0]
     assert sizes.correlation_bytes == matrix[np.triu_indices(len(matrix))].nbytes
 
 

@@ -32,9 +32,7 @@ def problems(draw):
     # Scores on a grid, so that ties occur.
     score = draw(arrays(np.float64, (clients, experts), elements=st.integers(0, 20))) / 20
     capacity = draw(arrays(np.int64, clients, elements=st.integers(0, experts + 1)))
-    low = draw(st.sampled_from([0.0, 0.5, 1.0]))
-    high = draw(st.sampled_from([1.0, 1.5, 3.0]))
-    return Problem(score, capacity, *kit.even_bounds(capacity, experts, low, high))
+    return Problem(score, capacity, *kit.even_bounds(capacity, experts))
 
 
 def best_by_trying(problem):
@@ -72,13 +70,12 @@ def test_small_problems_against_all_assignments(clients, experts, seed):
 
 
 def test_even_bounds_are_rounded_outwards():
-    for capacity, experts, low, high, expected in (
-        ([2, 2, 2, 1], 3, 1.0, 1.0, (2, 3)),
-        ([1] * 30, 7, 0.7, 1.4, (3, 6)),  # 0.7 * (30 / 7) is 3, not 2.9999...
-        ([1] * 20, 3, 0.6, 1.05, (4, 7)),  # 1.05 * (20 / 3) is 7, not 7.0000...1
-        ([9, 9, 0], 2, 1.0, 5.0, (2, 2)),  # two clients take part, with two experts each
+    for capacity, experts, expected in (
+        ([2, 2, 2, 1], 3, (2, 3)),
+        ([1] * 30, 7, (4, 5)),
+        ([9, 9, 0], 2, (2, 2)),  # two clients take part, with two experts each
     ):
-        least, most = kit.even_bounds(np.array(capacity), experts, low, high)
+        least, most = kit.even_bounds(np.array(capacity), experts)
         assert (set(least.tolist()), set(most.tolist())) == ({expected[0]}, {expected[1]})
 
 
@@ -120,7 +117,7 @@ def test_exploration_swaps_as_often_as_it_is_told_():
         (alignment.explored(first, problem, 0.2, rng) != first).any(1).sum() for _ in range(50)
     ]
     assert 5 < np.mean(often) < 11  # 8 expected; nobody needs a partner without bounds
-    even = Problem(problem.score, np.full(40, 2), *kit.even_bounds(np.full(40, 2), 8, 1.0, 1.0))
+    even = Problem(problem.score, np.full(40, 2), *kit.even_bounds(np.full(40, 2), 8))
     first = solved("balanced-fitness", even)
     assert (alignment.explored(first, even, 1.0, rng) != first).any(1).sum() > 30
 

@@ -89,9 +89,10 @@ def notations(draw):
 @given(notations(), st.sampled_from([360, 180]), st.floats(0, 359), st.floats(0, 359))
 def test_planes_satellites_and_phasing_are_spread_as_walker_says(notation, spread, node, latitude):
     total, planes, phasing = notation
-    shape = 60.0, *notation, START, node, latitude
-    made = orbit.walker_shell(spread, orbit.circular_axis_km(780.0), *shape)
-    assert spread != 360 or made == orbit.walker_delta(780.0, *shape)
+    pattern = orbit.Shell(spread, orbit.circular_axis_km(780.0), 60.0, *notation, node, latitude)
+    made = pattern.satellites_at(START)
+    delta = orbit.walker_delta(780.0, 60.0, *notation, START, node, latitude)
+    assert spread != 360 or made == delta
     assert len(made) == total
     for number, satellite in enumerate(made):
         model, (plane, place) = satellite.model, divmod(number, total // planes)

@@ -85,17 +85,18 @@ def test_edges_and_ranges_of_real_satellites_are_those_of_skyfield(name, count, 
 @pytest.mark.wide
 def test_a_star_of_40_has_the_windows_that_stk_counts_in_91_days():
     # STK's nodal period is 5684.908 s, that of an axis 7 m below 6878.137 km.
-    star = orbit.walker_shell(
-        180, 6878.137 * (5684.908 / 5684.91656) ** (2 / 3), 90, 40, 4, 1, STK_START,
-        propagation="secular_j2",
-    )  # fmt: skip
+    axis_km = 6878.137 * (5684.908 / 5684.91656) ** (2 / 3)
+    pattern = orbit.Shell(180, axis_km, 90, 40, 4, 1, propagation="secular_j2")
+    star = pattern.satellites_at(STK_START)
     found = orbit.find_isls(star, STK_START, STK_START + 91 * DAY, grazing_km=0.0)
     assert 2 * len(found) == 1_438_604
     always = found.clipped_start & found.clipped_end
     assert always.sum() == 40
     same = (found.a // 10 == found.b // 10) & ((found.b - found.a) % 10 % 8 == 1)
     np.testing.assert_array_equal(same, always)
-    by_sgp4 = orbit.walker_shell(180, orbit.circular_axis_km(500), 90, 40, 4, 1, STK_START)
+    by_sgp4 = replace(
+        pattern, semi_major_axis_km=orbit.circular_axis_km(500), propagation="sgp4"
+    ).satellites_at(STK_START)
     other = orbit.find_isls(by_sgp4, STK_START, STK_START + 91 * DAY, grazing_km=0.0)
     assert 2 * len(other) == pytest.approx(1_438_604, rel=2e-4)
 
@@ -103,7 +104,8 @@ def test_a_star_of_40_has_the_windows_that_stk_counts_in_91_days():
 def test_a_plane_sees_past_the_limb_as_far_as_its_angle_says():
     # Ten in the plane of the equator at 705 km: the next is 36 deg away and always in sight, the
     # one after it never is; the limb allows 2 acos(R / a) = 51.6 deg.
-    ring = orbit.walker_shell(360, 7083.137, 0, 10, 1, 0, START, propagation="secular_j2")
+    pattern = orbit.Shell(360, 7083.137, 0, 10, 1, 0, propagation="secular_j2")
+    ring = pattern.satellites_at(START)
     found = orbit.find_isls(ring, START, START + DAY, grazing_km=0.0)
     apart = np.minimum(found.b - found.a, 10 - found.b + found.a)
     assert len(found) == 10
@@ -157,7 +159,7 @@ def test_periods_by_sgp4_that_were_not_searched_have_its_windows(
 ):
     """Each as often as a search of the whole time finds it, and to a millisecond."""
     axis_km = orbit.circular_axis_km(altitude_km)
-    shell = orbit.walker_shell(spread_deg, axis_km, inclination_deg, *pattern, START)
+    shell = orbit.Shell(spread_deg, axis_km, inclination_deg, *pattern).satellites_at(START)
     # A hair of drag, and nothing repeats.
     other = [
         orbit.keplerian_satellite(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from math import nan
+from math import ceil, nan
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from scipy.optimize import brentq, minimize_scalar
 from skyfield.api import wgs84
 
 import orbit
-from tests.kit.orbit import contact_views, site_frames
+from tests.kit.orbit import contact_tracks, contact_views, looks_from, site_frames
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, START, element_file, refused, verified
 
 ZURICH = orbit.Site("Zurich", 47.37, 8.54, 408.0)
@@ -20,6 +20,7 @@ DEVICES = orbit.place_devices(ZURICH, 12, 200.0, np.random.default_rng(3))
 HIGH = CIRCLES[6]
 # What is promised against exact SGP4.
 NEAR = {"elevation_deg": 1e-6, "azimuth_deg": 1e-6, "slant_range_km": 1e-5, "range_rate_km_s": 1e-6}
+LOOKS = ("elevation_deg", "slant_range_km", "range_rate_km_s")
 
 
 def _contacts(satellite):
@@ -33,9 +34,9 @@ def _elevation_deg(satellite, site, start, time_s):
     return seen if np.ndim(time_s) else float(seen[0])
 
 
-def _assert_near(seen, exact, row=slice(None)):
-    for name in NEAR.keys() & vars(seen).keys():
-        off = getattr(seen, name)[row].reshape(exact.azimuth_deg.shape) - getattr(exact, name)
+def _assert_near(seen, exact):
+    for name in NEAR:
+        off = getattr(seen, name) - getattr(exact, name)
         if name == "azimuth_deg":
             off = ((off + 180) % 360 - 180) * np.cos(np.radians(exact.elevation_deg))
         assert np.abs(off).max() < NEAR[name], name
@@ -60,16 +61,27 @@ def _edges(satellite, device, start, rise_s, set_s, mask_deg, scan_s):
     return aos[0], los[0]
 
 
+def _views(satellite, devices, start, rise_s, set_s, mask_deg=10.0, step_s=8.0):
+    """The devices in one contact."""
+    frames = [site_frames(devices, mask_deg)]
+    points = np.array([max(41, ceil((set_s - rise_s) / step_s) + 1)])
+    span_s = np.array([rise_s]), np.array([set_s])
+    return contact_views([satellite], start, *span_s, frames, np.zeros(1, np.int64), points)
+
+
 def _checked(satellite, devices, start, rise_s, set_s, mask_deg, step_s, scan_s=1.0, near_s=1e-4):
-    """The geometry of a contact: AOS, LOS and all that is seen as exact SGP4 says."""
-    seen = orbit.contact_geometry(satellite, devices, start, rise_s, set_s, mask_deg, step_s)
+    """The views of a contact: AOS, LOS and all that is seen as exact SGP4 says."""
+    views = _views(satellite, devices, start, rise_s, set_s, mask_deg, step_s)
     for k, device in enumerate(devices):
         mask = mask_deg if device.min_elevation_deg is None else device.min_elevation_deg
         edges = _edges(satellite, device, start, rise_s, set_s, mask, scan_s)
-        mine = seen.aos_s[k], seen.los_s[k]
+        mine = views.aos_s[k], views.los_s[k]
         assert mine == pytest.approx(edges, abs=near_s) if edges else mine[0] == mine[1]
-        _assert_near(seen, orbit.look_angles(satellite, device, start, seen.time_s[k]), k)
-    return seen
+        time_s = np.linspace(*mine, 40)
+        exact = orbit.look_angles(satellite, device, start, time_s)
+        seen = views.look(np.full(len(time_s), k), time_s)
+        for name, values in zip(LOOKS, seen, strict=True):
+            assert np.abs(values - getattr(exact, name)[:, 0]).max() < NEAR[name], name
 
 
 def _iss():
@@ -95,12 +107,13 @@ def test_a_pass_between_two_knots_is_seen_and_one_never_seen_has_its_exact_top()
         below_deg = (1e-2, 1e-4, 1e-6)[n % 3]
         strict = replace(ZURICH, min_elevation_deg=-peak.fun - below_deg)
         never = replace(ZURICH, min_elevation_deg=-peak.fun + below_deg)
-        seen = orbit.contact_geometry(HIGH, [strict, never], START, rise_s, set_s, 10.0)
+        seen = _views(HIGH, [strict, never], START, rise_s, set_s)
         assert seen.aos_s[0] < peak.x < seen.los_s[0] < seen.aos_s[0] + 30.0
         edges_deg = _elevation_deg(HIGH, ZURICH, START, np.r_[seen.aos_s[0], seen.los_s[0]])
         np.testing.assert_allclose(edges_deg, strict.min_elevation_deg, atol=2e-7)
         assert seen.aos_s[1] == seen.los_s[1]
-        assert seen.elevation_deg[1].max() == pytest.approx(-peak.fun, abs=1e-7)
+        top_deg = _elevation_deg(HIGH, ZURICH, START, seen.aos_s[1])
+        assert top_deg == pytest.approx(-peak.fun, abs=1e-7)
 
 
 def test_no_rounding_moves_the_ends_of_a_contact():
@@ -110,20 +123,8 @@ def test_no_rounding_moves_the_ends_of_a_contact():
     ends = np.random.default_rng(8).uniform((0.01, 10), (1, 300), (20000, 2))
     off_s = ends[:, 0] + (ends[:, 1] - ends[:, 0]) - ends[:, 1]
     for first_s, last_s in [*ends[off_s > 0][:5], *ends[off_s < 0][:5], (5, np.nextafter(5, 6))]:
-        seen = orbit.contact_geometry(HIGH, [low], later, first_s, last_s, 10.0)
+        seen = _views(HIGH, [low], later, first_s, last_s)
         assert (seen.aos_s[0], seen.los_s[0]) == (first_s, last_s)
-
-
-@pytest.mark.parametrize("step_s", [1.0, 8.0, 33.0])
-def test_the_grid_runs_from_aos_to_los_with_no_larger_step_than_asked(step_s):
-    seen = orbit.contact_geometry(HIGH, DEVICES, START, *_contacts(HIGH)[0], 10.0, step_s)
-    np.testing.assert_array_equal(seen.time_s[:, [0, -1]].T, [seen.aos_s, seen.los_s])
-    spacing = np.diff(seen.time_s, axis=1)
-    steps = seen.time_s.shape[1] - 1
-    assert 0 <= spacing.min() <= spacing.max() <= step_s + 1e-9
-    longest = (seen.los_s - seen.aos_s).max()
-    assert longest / steps == pytest.approx(spacing.max())
-    assert longest / max(1, steps - 1) > step_s
 
 
 def test_contacts_do_not_depend_on_each_other_however_many_they_are():
@@ -138,7 +139,8 @@ def test_contacts_do_not_depend_on_each_other_however_many_they_are():
     def views(some):
         satellites, rise_s, set_s = zip(*(found[n] for n in some), strict=True)
         edges_s = np.array(rise_s), np.array(set_s)
-        seen = contact_views(satellites, START, *edges_s, frames, place[some])
+        points = np.full(len(some), 60)
+        seen = contact_views(satellites, START, *edges_s, frames, place[some], points)
         lasts_s = (seen.los_s - seen.aos_s)[:, None]  # linspace rounds by what is beside a row
         when_s = seen.aos_s[:, None] + lasts_s * np.arange(7) / 6
         return seen, seen.look(np.repeat(np.arange(len(seen.site)), 7), when_s.ravel())
@@ -169,40 +171,21 @@ def test_the_track_of_a_contact_is_sgp4s_on_all_kinds_of_orbits(norad_id):
         last_s = first_s + lasts_s
         inside_s = np.random.default_rng(0).uniform(first_s, last_s, 3000)
         time_s = np.concatenate([first_s + near_s, inside_s, last_s - near_s])
-        seen = orbit.contact_track(satellite, satellite.epoch, first_s, last_s)
+        span_s = np.array([first_s]), np.array([last_s])
+        track = contact_tracks([satellite], satellite.epoch, *span_s)
+        states = track.state(np.zeros(len(time_s), np.int64), time_s).T[:, None]
+        frames = site_frames(EIGHT_SITES, 0.0)
         exact = orbit.look_angles(satellite, EIGHT_SITES, satellite.epoch, time_s)
-        _assert_near(seen.look(EIGHT_SITES, time_s), exact)
-
-
-def test_times_may_be_common_to_all_sites_or_each_sites_own():
-    track = orbit.contact_track(HIGH, START, 100.0, 900.0)
-    time_s = np.linspace(100.0, 900.0, 7)[:, None]
-    count = len(EIGHT_SITES)
-    assert track.look(EIGHT_SITES, time_s[:, 0]).azimuth_deg.shape == (7, count)
-    own_s = time_s - np.linspace(0, 1, count) * (time_s - 100.0)
-    seen = track.look(EIGHT_SITES, own_s)
-    for k, site in enumerate(EIGHT_SITES):
-        alone = track.look(site, own_s[:, k])
-        for name in NEAR:
-            np.testing.assert_array_equal(getattr(seen, name)[:, [k]], getattr(alone, name))
+        _assert_near(looks_from(states, frames, np.arange(len(EIGHT_SITES))), exact)
 
 
 def test_bad_contacts_and_times_are_refused():
     for words, device, *asked in (
-        ("does not last", ZURICH, START, nan, 60.0, 10.0),
-        ("step_s 0.0 is not a positive", ZURICH, START, 0.0, 60.0, 10.0, 0.0),
+        ("does not last", ZURICH, START, 5.0, 5.0, 10.0),
         ("a NoneType is no site", None, START, 0.0, 60.0, 10.0),
         ("min_elevation_deg -1.0", ZURICH, START, 0.0, 60.0, -1.0),
     ):
-        refused(words, orbit.contact_geometry, HIGH, [device], *asked)
-    refused("does not last", orbit.contact_track, HIGH, START, 5.0, 5.0)
-    track = orbit.contact_track(HIGH, START, 100.0, 900.0)
-    for words, time_s in (
-        ("time 99.999 s is outside the track; give times from 100.0 s to 900.0 s", [99.999]),
-        ("time 900.001 s is outside", [200.0, 900.001]),
-        (r"time_s has shape \(1, 2\); give \(T,\), or \(T, 8\)", [[150.0, 160.0]]),
-    ):
-        refused(words, track.look, EIGHT_SITES, np.array(time_s))
+        refused(words, _views, HIGH, [device], *asked)
     words = "time_s .* must be one row of finite seconds"
     time_s = np.array([nan])
     refused(words, orbit.look_angles, HIGH, ZURICH, START, time_s)

@@ -26,7 +26,8 @@ def forgotten(made, days):
 
 
 def test_planes_are_those_that_a_walker_pattern_was_made_of():
-    made = orbit.walker_shell(180, orbit.circular_axis_km(600), 86.4, 66, 6, 2, START, raan_deg=300)
+    star = orbit.Shell(180, orbit.circular_axis_km(600), 86.4, 66, 6, 2, raan_deg=300)
+    made = star.satellites_at(START)
     days = np.random.default_rng(1).uniform(0, 60, len(made))
     told = orbit.planes([forgotten(*each) for each in zip(made, days, strict=True)])
     pairs = {(one.plane, plane) for one, plane in zip(made, told, strict=True)}

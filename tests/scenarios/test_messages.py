@@ -134,7 +134,7 @@ FILES = {
     "mine.yaml": CIRCULAR, "space.yaml": SPACE, "fleet.json": json.dumps(FLEET),
     "windows.yaml": READY, "x.csv": WINDOWS,
     "x.json": json.dumps([ELEMENTS]),
-    "x.tle": scenarios.element_file(scenarios.load("quickstart")).read_text(),
+    "x.tle": scenarios.orbit_file(scenarios.load("quickstart")).read_text(),
     "sites.csv": "name,latitude_deg,longitude_deg\nA,48.1,11.6\n",
     "net.yaml": NETWORK, "v.yaml": "a: {seed: 3}\n",
     "scene.yaml": json.dumps(SIZED), "sized.yaml": json.dumps(SIZED | {"learning": {}}),

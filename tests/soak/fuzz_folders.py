@@ -21,7 +21,7 @@ SCENARIO = SMALL.replace("cycles: 2", "cycles: 1").replace(
 RUN = "run small.yaml --quiet --no-cache -o run"
 SWEEP = "sweep small.yaml -p seed=1,2 --set learning.train=false --quiet --no-cache -o run"
 SHOW = ("show run", "show run --json", "compare run run", "report run", "report run -o page.html")
-EXPORT = ("export run --to csv", "export run --to parquet -o out", "export run --to perfetto")
+EXPORT = ("export run --to csv", "export run --to csv -o out", "export run --to perfetto")
 LEFT = ("run/model", "run/.spilled", "run/.run.lock")
 TRAINED = ("export run --to tensorboard", "export run --to peft -o out", f"{RUN} --resume")
 

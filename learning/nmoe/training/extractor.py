@@ -15,7 +15,6 @@ from torch.nn import functional
 from learning.data.samples import InputSpec
 from learning.models.build import initialise
 from learning.nmoe.models import Pretext
-from learning.nmoe.options import CorrelationShare, Descent, ExtractorLoss
 from learning.nmoe.shapes import VIEWS
 from learning.rng import stream
 from learning.settings import ModelConfig
@@ -37,6 +36,10 @@ EXTRACTOR = "extractor."
 OTHERS = "others"
 ALPHA = "alpha"
 """Names of what is frozen: the mean correlation matrix of all other clients, one's own weight."""
+RADIUS = 4.0
+"""mu of the spectral loss."""
+MOMENTUM, LARGEST_GRADIENT = 0.9, 3.0
+"""Of the extractor's SGD, and of central training: the norm that gradients are clipped to."""
 
 
 @lru_cache(maxsize=8)
@@ -66,13 +69,8 @@ def correlation(
     *,
     cluster: str,
     number: int,
-    noise: float,
-    radius: float,
 ) -> dict[str, Tensor]:
-    """Return R_j (K, d, d) of each device, from two views of each of its samples.
-
-    Each entry gets Gaussian noise of the standard deviation ``noise``.
-    """
+    """Return R_j (K, d, d) of each device, from two views of each of its samples."""
     model = pretext(task.config.model, task.spec, "spectral")
     found = []
     for device in range(task.devices(cluster)):
@@ -81,29 +79,22 @@ def correlation(
         views = [view(x, rng) for x in parts for _ in range(VIEWS)]
         with torch.no_grad():
             z = torch.cat([functional_call(model, dict(server), (x,)) for x in views])
-        matrix = correlation_of(clipped(z, radius))
-        if noise:
-            noisy = stream(task.config.seed, "correlation noise", cluster, device, number)
-            drawn = noise * noisy.standard_normal(matrix.shape)
-            matrix = matrix + torch.from_numpy(drawn).to(matrix)
-        found.append(matrix)
+        found.append(correlation_of(clipped(z)))
     return {"matrix": torch.stack(found)}
 
 
 def total(
-    _task: Task, *correlations: Mapping[str, Tensor], counts: Sequence[Sequence[int]]
+    _task: Task, *correlations: Mapping[str, Tensor], who: Sequence[Sequence[bool]]
 ) -> dict[str, Tensor]:
-    """Return the sum of all clients' matrices, each times its count, and the sum of the counts.
+    """Return the sum of the matrices of the clients in ``who``, and how many these are.
 
-    A client of count 0 is left out. Raises ValueError if a matrix is not finite.
+    Raises ValueError if a matrix is not finite.
     """
     whole = torch.cat([part["matrix"] for part in correlations])
-    each_counts = torch.tensor([n for own in counts for n in own], device=whole.device)
-    counted = each_counts > 0
+    counted = torch.tensor([here for own in who for here in own], device=whole.device)
     if not bool(torch.isfinite(whole[counted]).all()):
         raise ValueError("a client's correlation matrix is not finite; lower learning.step_size")
-    matrix = (each_counts[counted, None, None] * whole[counted]).sum(0)
-    return {"matrix": matrix, "count": each_counts.sum()}
+    return {"matrix": whole[counted].sum(0), "count": counted.sum()}
 
 
 def train_extractor(
@@ -113,30 +104,29 @@ def train_extractor(
     shared: Mapping[str, Tensor] | None = None,
     *,
     local: LocalRounds,
-    objective: ExtractorLoss,
-    descent: Descent,
-    share: CorrelationShare,
+    loss: str,
+    step_size_ratio: float = 1.0,
+    alpha: float = 1.0,
 ) -> dict[str, Tensor]:
-    """Train all devices of one cluster, each from the server's tensors.
+    """Train all devices of one cluster by ``loss``, each from the server's tensors.
 
-    Where correlation matrices are ``shared``, each device has a ``share`` in them.
+    Where correlation matrices are ``shared``, ``alpha`` is the weight of a device's own.
     """
     devices = task.devices(local.cluster)
     stacked = {name: t.expand(devices, *t.shape) for name, t in server.items()}
     frozen: dict[str, Tensor] = {}
     if own is not None and shared is not None:
-        count = torch.tensor(share.counts, device=task.device)[:, None, None]
-        others = shared["matrix"] - count * own["matrix"]
-        frozen[OTHERS] = others / (shared["count"] - count).clamp_min(1)
-        frozen[ALPHA] = torch.tensor(share.alpha, dtype=torch.float64).to(task.device)
-    if objective.loss == "ce":
+        others = shared["matrix"] - own["matrix"]
+        frozen[OTHERS] = others / (shared["count"] - 1).clamp_min(1)
+        frozen[ALPHA] = torch.full((devices,), alpha, dtype=torch.float64).to(task.device)
+    if loss == "ce":
         samples = task.shards[local.cluster].samples
         draw = draw_of(task, local.cluster, samples.x, samples.y)
     else:
         draw = _views_of(task, local.cluster)
-    problem = Problem(draw, _loss(task, objective), task.traits.batched, frozen)
-    step_size = task.config.step_size * objective.step_size_ratio
-    how = plain_sgd(task.config, step_size, descent.momentum, descent.largest_gradient)
+    problem = Problem(draw, _loss(task, loss), task.traits.batched, frozen)
+    step_size = task.config.step_size * step_size_ratio
+    how = plain_sgd(task.config, step_size, MOMENTUM, LARGEST_GRADIENT)
     return train(stacked, problem, how, local.rounds, local.first_round).tensors
 
 
@@ -158,9 +148,8 @@ def _views_of(task: Task, cluster: str) -> Draw:
     return draw
 
 
-def _loss(task: Task, objective: ExtractorLoss) -> Loss:
-    model = pretext(task.config.model, task.spec, objective.loss)
-    radius = objective.radius
+def _loss(task: Task, loss: str) -> Loss:
+    model = pretext(task.config.model, task.spec, loss)
 
     def by_labels(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return functional.cross_entropy(functional_call(model, dict(tensors), (x,)), y)
@@ -169,18 +158,18 @@ def _loss(task: Task, objective: ExtractorLoss) -> Loss:
         own = {name: tensor for name, tensor in tensors.items() if name not in (OTHERS, ALPHA)}
         z = functional_call(model, own, (torch.cat((first, second)),))
         z0, z1 = z.split(len(first))
-        return estimated(z0, z1, radius, tensors.get(OTHERS), tensors.get(ALPHA))
+        return estimated(z0, z1, tensors.get(OTHERS), tensors.get(ALPHA))
 
-    return by_labels if objective.loss == "ce" else by_contrast
+    return by_labels if loss == "ce" else by_contrast
 
 
 # The spectral contrastive loss ``L(f) = -2 E[f(x)' f(x+)] + E[(f(x)' f(x'))^2]`` of FedSC over
 # positive pairs (x, x+) and independent (x, x'): as estimated on a batch of n pairs.
 
 
-def clipped(z: Tensor, radius: float) -> Tensor:
-    """Return ``z`` (..., n, d) with rows longer than sqrt(radius) scaled to that norm."""
-    return z * (z.square().sum(-1, keepdim=True) / radius).clamp_min(1.0).rsqrt()
+def clipped(z: Tensor) -> Tensor:
+    """Return ``z`` (..., n, d) with rows longer than sqrt(RADIUS) scaled to that norm."""
+    return z * (z.square().sum(-1, keepdim=True) / RADIUS).clamp_min(1.0).rsqrt()
 
 
 def correlation_of(z: Tensor) -> Tensor:
@@ -191,7 +180,6 @@ def correlation_of(z: Tensor) -> Tensor:
 def estimated(
     z0: Tensor,
     z1: Tensor,
-    radius: float,
     others: Tensor | None = None,
     alpha: Tensor | None = None,
 ) -> Tensor:
@@ -202,8 +190,8 @@ def estimated(
     last terms are ``|R|_F^2``: pairs of a sample with itself count too, a bias upwards. Where alpha
     is a client's weight in the mean, the mean gradient of all is that of their pooled batch.
     """
-    z0 = clipped(z0, radius)
-    z1 = clipped(z1, radius)
+    z0 = clipped(z0)
+    z1 = clipped(z1)
     own = correlation_of(torch.cat((z0, z1), -2))
     attraction = -2 * (z0 * z1).sum(-1).mean(-1)
     repulsion = own.square().sum((-2, -1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +15,8 @@ from torch.nn import functional
 from learning.models.moe import Gate, Residency, Routing
 from learning.models.stacked import Tensors
 from learning.nmoe.models import answer, losses, mixed
-from learning.nmoe.options import Descent
 from learning.nmoe.training.experts import drawn_experts, features_of, first_client, outputs_of
-from learning.nmoe.training.extractor import extractor_in
+from learning.nmoe.training.extractor import LARGEST_GRADIENT, MOMENTUM, extractor_in
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.settings import ModelConfig
@@ -57,7 +55,7 @@ def reach_of(task: Task, reach: Sequence[bool]) -> Tensor:
 
 def start_gate(task: Task) -> dict[str, Tensor]:
     """Return the gate as the task drew it."""
-    return {n.removeprefix(GATE): t for n, t in task.initial.items() if n.startswith(GATE)}
+    return _named(task.initial, GATE)
 
 
 def spread(task: Task, gate: Tensors, *, cluster: str) -> dict[str, Tensor]:
@@ -140,52 +138,25 @@ def _one_hot(task: Task, index: Tensor) -> Tensor:
 # The centralised baseline: the whole mixture is trained jointly on the samples of all clients.
 
 
-EXPERTS = "experts"
-CENTRAL_GATE = "gate"
+EXPERTS, CENTRAL_GATE = "experts.", "gate."
+"""How names begin of what is trained beside the extractor: experts (N, ...), and the gate."""
 
 
-class Mixture(NamedTuple):
-    """All that is trained centrally: the extractor by stored name, experts (N, ...) and the gate.
-
-    The names of the two latter are those in their modules, kept behind ``experts.`` and ``gate.``.
-    """
-
-    extractor: dict[str, Tensor]
-    experts: dict[str, Tensor]
-    gate: dict[str, Tensor]
-
-    @classmethod
-    def of(cls, tensors: Tensors) -> Mixture:
-        """Read it by the names under which it is kept."""
-        kept = cls({}, {}, {})
-        for name, tensor in tensors.items():
-            part, _, own = name.partition(".")
-            if part == EXPERTS:
-                kept.experts[own] = tensor
-            elif part == CENTRAL_GATE:
-                kept.gate[own] = tensor
-            else:
-                kept.extractor[name] = tensor
-        return kept
-
-    def flat(self) -> dict[str, Tensor]:
-        """Return it by the names under which it is kept."""
-        experts = {f"{EXPERTS}.{name}": tensor for name, tensor in self.experts.items()}
-        gate = {f"{CENTRAL_GATE}.{name}": tensor for name, tensor in self.gate.items()}
-        return self.extractor | experts | gate
+def _named(tensors: Tensors, begin: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin so, by what is behind that."""
+    return {n.removeprefix(begin): tensor for n, tensor in tensors.items() if n.startswith(begin)}
 
 
-def central(task: Task, *, rounds: int, descent: Descent) -> dict[str, Tensor]:
+def central(task: Task, *, rounds: int) -> dict[str, Tensor]:
     """Train extractor, all experts and the gate for ``rounds`` rounds on the pooled samples."""
     samples = pool({name: task.shards[name].samples for name in task.config.clusters})
     config = task.config
     limit = torch.zeros(config.model.experts, dtype=task.dtype, device=task.device)
 
     def loss(tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
-        whole = Mixture.of(tensors)
-        h = features_of(task, whole.extractor, x)
-        outputs = outputs_of(task, whole.experts, h)
-        weight = route(task, whole.gate, h, None, limit).weight
+        h = features_of(task, tensors, x)
+        outputs = outputs_of(task, _named(tensors, EXPERTS), h)
+        weight = route(task, _named(tensors, CENTRAL_GATE), h, None, limit).weight
         return losses(answer(mixed(weight, outputs)), y).mean()
 
     def draw(_devices: Sequence[int], rounds: Rounds) -> Iterator[Batch]:
@@ -196,12 +167,12 @@ def central(task: Task, *, rounds: int, descent: Descent) -> dict[str, Tensor]:
                 yield samples.x[some][None], samples.y[some][None]
 
     parts = [drawn_experts(task, name) for name in config.clusters]
-    experts = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    begin = Mixture(extractor_in(task.initial), experts, start_gate(task))
-    one = {name: tensor.unsqueeze(0) for name, tensor in begin.flat().items()}
-    gates = Mixture({}, {}, begin.gate).flat()
-    problem = Problem(draw, loss, together=False, gates=gates)
-    how = plain_sgd(config, config.step_size, descent.momentum, descent.largest_gradient)
+    experts = {f"{EXPERTS}{n}": torch.cat([part[n] for part in parts]) for n in parts[0]}
+    gate = {f"{CENTRAL_GATE}{name}": tensor for name, tensor in start_gate(task).items()}
+    begin = {**extractor_in(task.initial), **experts, **gate}
+    one = {name: tensor.unsqueeze(0) for name, tensor in begin.items()}
+    problem = Problem(draw, loss, together=False, gates=gate)
+    how = plain_sgd(config, config.step_size, MOMENTUM, LARGEST_GRADIENT)
     trained = train(one, problem, how, [rounds], [0]).tensors
     return {name: tensor.squeeze(0) for name, tensor in trained.items()}
 
@@ -210,9 +181,9 @@ def central_experts(task: Task, whole: Tensors, *, cluster: str) -> dict[str, Te
     """The experts that the clients of one cluster hold."""
     first = first_client(task, cluster)
     own = slice(first, first + task.devices(cluster))
-    return {name: tensor[own] for name, tensor in Mixture.of(whole).experts.items()}
+    return {name: tensor[own] for name, tensor in _named(whole, EXPERTS).items()}
 
 
 def central_gate(_task: Task, whole: Tensors) -> dict[str, Tensor]:
     """The gate."""
-    return Mixture.of(whole).gate
+    return _named(whole, CENTRAL_GATE)

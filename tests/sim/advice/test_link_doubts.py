@@ -98,9 +98,10 @@ def seconds_below(plan, needed_db, least_db=-np.inf):
     for contact in plan.contacts:
         satellite, [site] = plan.sky.satellites[contact.satellite], plan.sky.places["North"]
         span_s = contact.rise_s, contact.set_s
-        seen = geometry.contact_geometry(satellite, [site], plan.start, *span_s, 10.0, 1.0)
-        losses_db = 5.2 + 0.035 / np.sin(np.radians(seen.elevation_deg[0]))
-        range_m = seen.slant_range_km[0] * 1e3
+        time_s = np.linspace(*span_s, 2 + int(span_s[1] - span_s[0]))
+        seen = geometry.look_angles(satellite, site, plan.start, time_s)
+        losses_db = 5.2 + 0.035 / np.sin(np.radians(seen.elevation_deg[:, 0]))
+        range_m = seen.slant_range_km[:, 0] * 1e3
         snr_db = channel.carrier_to_noise_db(-7.0, 1.1, 0.36e6, 2e9, range_m, losses_db)
         short = (snr_db < needed_db) & (snr_db >= least_db)
         every_s += span_s[1] - span_s[0]

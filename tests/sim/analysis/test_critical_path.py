@@ -1,7 +1,5 @@
 """Where simulated time went: the parts are those of the definition, and sum up to the time."""
 
-import json
-
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -130,10 +128,8 @@ def test_parts_of_a_run_sum_up_to_its_time(name, runs):
     for spent in path.clusters.values():
         assert spent.total_s == pytest.approx(end_s, rel=1e-12)
         assert min(spent.training_s, spent.transmitting_s) > 0
-    *cycles, rest = [row for row in json.loads(json.dumps(path.rows())) if row["what"] != "cluster"]
-    assert [row["cycle"] for row in cycles] == list(range(1, result.summary["cycles"] + 1))
-    ends_s = [0.0, *(row["end_s"] for row in cycles)]
-    assert [row["begin_s"] for row in (*cycles, rest)] == ends_s
-    assert rest["end_s"] == end_s
+    assert [cycle.cycle for cycle in path.cycles] == list(range(1, result.summary["cycles"] + 1))
+    ends_s = [0.0, *(cycle.end_s for cycle in path.cycles)]
+    assert [*(cycle.begin_s for cycle in path.cycles), end_s - path.rest_s] == ends_s
     for cycle in path.cycles:
         assert cycle.spent.total_s == pytest.approx(cycle.end_s - cycle.begin_s, abs=1e-9 * end_s)

@@ -21,7 +21,7 @@ import sim
 from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.folders import held
-from tests.kit.network import Carrier, Clock, LedgerEntry, Moment, pass_geometry, planning
+from tests.kit.network import Book, Clock, LedgerEntry, pass_geometry, planning
 from tests.kit.scripted import Scripted
 from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
 from tests.kit.small_satellites import SATELLITES
@@ -149,7 +149,7 @@ def lasting(factor, receiver):
 
 @swap(Clock, "at")
 def late_clock(honest, self, time_s):
-    return honest(self, time_s) if self.now < 1000.0 else Moment(self._timeline, 10.0)
+    return honest(self, time_s) if self.now < 1000.0 else self.put(10.0)
 
 
 @swap(LedgerEntry, "offer")
@@ -409,7 +409,7 @@ TAMPERED = [
     (to_gateway(lambda hop: {"size": hop.size + 1, "bytes": hop.size + 1}), GATEWAYS, HOPS,
      "sent .* of"),
     (gone(None), GATEWAYS, HOPS, "is at .* and said to have arrived|has not got that"),
-    (swap(Carrier, "book")(lambda *_: None), MESHED, HOPS, "another is sent then"),
+    (swap(Book, "take")(lambda *_: None), MESHED, HOPS, "another is sent then"),
     (over_own_contact, MESHED, HOPS, "names a contact of .*, and leads from there to "),
     (hops(lambda hop: {"size": hop.size + 1}), MESHED, HOPS, "message .* bytes"),
     (hops(lambda hop: {"bytes": hop.bytes / 2}), MESHED, HOPS, " moved .* of"),

@@ -112,7 +112,7 @@ def test_a_shipped_scenario_takes_the_users_element_file_from_the_current_folder
         assert all(way in lacking.err for way in ways), lacking.err
         assert installed not in lacking.err
         assert name == "doves" or "your-own.md" in lacking.err
-    shipped = scenarios.element_file(scenarios.load("quickstart"))
+    shipped = scenarios.orbit_file(scenarios.load("quickstart"))
     (tmp_path / "mine.tle").write_text(shipped.read_text())
     found = leomix("validate", "doves", "--set", "orbit.path=mine.tle")
     assert (found.status, found.err, "\nIRIDIUM 106 " in found.out) == (0, "", True)

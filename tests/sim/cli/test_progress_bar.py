@@ -179,37 +179,3 @@ def test_the_time_left_counts_what_running_points_have_done(tmp_path, capsys):
 
 
 BEGAN = "2026-08-22T12:00:00+00:00"
-
-
-def test_a_sweep_on_a_terminal_has_a_line_for_each_point_that_runs(tmp_path, monkeypatch, capsys):
-    """From the points' folders: of many those that are furthest behind, in the sweep's order."""
-    on_a_terminal(monkeypatch)
-    points = [
-        Point(number, f"d{number}", "s", {}, {"learning.method": "fedavg"}, number, number + 1)
-        for number in range(9)
-    ]
-
-    def runs(number, **so_far):
-        place = tmp_path / f"d{number}" / ".live"
-        place.mkdir(parents=True)
-        (place / "beat.json").write_text(json.dumps({"began_utc": BEGAN, "beat": 1, **so_far}))
-
-    for number in range(8):
-        days = 0.5 * (8 - number)
-        runs(number, time_s=days * 86400, span_s=8 * 86400, cycle=2, cycles=None, accuracy=0.5)
-    runs(8)
-    with SweepProgress(points, quiet=False) as shown:
-        shown.folders = {point.digest: tmp_path / point.digest for point in points}
-        shown.look_after()
-        lines = [(task.description, task.completed) for task in shown._bar.tasks[1:]]
-        assert len(lines) == 6
-        assert lines[0] == (
-            "learning.method=fedavg, seed 4, 2.50 of 8 days, cycle 2, accuracy 0.500",
-            pytest.approx(2.5 / 8.0),
-        )
-        assert lines[-1] == ("learning.method=fedavg, seed 9, starting", 0.0)
-        for number in range(7):
-            shown(Outcome(f"d{number}", "complete"))
-        shown.look_after()
-        assert [task.description[24:30] for task in shown._bar.tasks[1:]] == ["seed 8", "seed 9"]
-    capsys.readouterr()

@@ -26,7 +26,7 @@ CHEAP = settings(max_examples=60)  # milliseconds; limits, pauses and paces have
 
 
 def devices_of(k=1, **changes):
-    return Devices(Cluster("c", 0, k), network.Computing(compute(**changes)))
+    return Devices(Cluster("c", 0, k), compute(**changes))
 
 
 def rounds_in(devices, *gaps):

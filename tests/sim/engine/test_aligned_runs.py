@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm
 
 import scenarios
 import sim
+from learning.policies import InfeasibleAssignment
 from tests.kit import results
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
@@ -82,7 +83,7 @@ def plain_device(start, shard, where, reach):
 
 def test_a_round_is_what_plain_pytorch_makes_of_it(tmp_path):
     steps = {"step_size": 0.5, "gate_step_size_ratio": 1.0, "steps_per_round": 3}
-    learning = aligned({"lora": {"rank": None}, **steps}, fitness_average=0.25)
+    learning = aligned({"lora": {"rank": None}, **steps})
     scenario = slots(stop={"cycles": 1}, learning=learning)
     first, second = rounds_of(sim.run(scenario, tmp_path / "run"))
     final = load_file(tmp_path / "run" / "model" / "model.safetensors")
@@ -98,7 +99,7 @@ def test_a_round_is_what_plain_pytorch_makes_of_it(tmp_path):
     before = first["relevance"]
     assert not first["samples"].any()
     assert (second["samples"] == use).all()
-    expected = np.where(use > 0, 0.75 * before + 0.25 * np.array(accuracy), before)
+    expected = np.where(use > 0, 0.5 * before + 0.5 * np.array(accuracy), before)
     np.testing.assert_allclose(second["relevance"], expected, atol=1e-12)
     sizes = np.array([len(shard.y) for shard in shards], float)
     for name, tensor in start.items():
@@ -208,10 +209,15 @@ def last(problem, rng):
     return experts >= len(experts) - problem.takes[:, None]
 
 
+def never(problem, rng):
+    raise InfeasibleAssignment(f"{problem.shape[0]} clients are too many")
+
+
 def test_a_policy_of_ones_own_and_one_that_cannot_keep_its_bounds(leomix):
     for row in rounds_of(timing(options={"policy": f"{__name__}:last"}, capacity=2))[:-1]:
         assert row["assigned"].tolist() == [[False, False, True, True]] * 5
-    wanted = ("--set", "learning.method=aligned", "--set", "learning.options.policy=identity")
+    said = ("learning.method=aligned", f"learning.options.policy={__name__}:never")
+    wanted = [word for key in said for word in ("--set", key)]
     outcome = leomix("run", "paper-slots", *wanted)
     assert outcome.status == 2
-    assert "there are 20 clients and 4 experts" in outcome.err.strip().splitlines()[-1]
+    assert "20 clients are too many" in outcome.err.strip().splitlines()[-1]

@@ -261,7 +261,7 @@ def test_over_the_mesh_it_learns_what_devices_learn(tmp_path, runs):
         seed=3, stop={"cycles": 200}, ground={"clusters": clusters},
         orbit={"slots": {"seconds": 20}}, link={"sidelink": sidelink, "relay": "store"},
         learning=told | options(**IN_ORBIT["learning"]["options"], exchange="auto",
-                                inference_late="wait"),
+                                inference_deadline_s=1e6),
     )  # fmt: skip
     mesh = runs.result("experts")
     devices = sim.run(ground, tmp_path / "devices")

@@ -12,6 +12,7 @@ FEATURE = 8 * 4
 OUTPUT = 10 * 4
 ALONE = {"relay": "none", "sidelink": None}
 NO_RELAY = {"relay": "none"}
+RANDOM = {"gate": "random"}
 
 
 def towns(*devices, **more):
@@ -27,10 +28,6 @@ def lacking(devices):
 
 def at(rate_mbps):
     return {"sidelink": {"rate_mbps": rate_mbps}}
-
-
-def late(policy, **said):
-    return {"gate": "random", "inference_late": policy, **said}
 
 
 def scenario(ground=None, link=(), round_s=0.01, cycles=12, k=1, **said):
@@ -93,9 +90,8 @@ def test_a_query_takes_two_messages_and_no_more_on_an_idle_network():
 @pytest.mark.parametrize(
     ("ground", "link", "said", "outcomes", "span_s"),
     [
-        # A sidelink of 10 bit/s: nothing is there by the deadline; who waits gets it in the end.
-        (towns(4), at(1e-5), late("local", inference_deadline_s=2.0), {"fallback"}, (2, 2.1)),
-        (towns(4), at(1e-5), late("wait", inference_deadline_s=2.0), {"complete"}, (60, 1e9)),
+        # A sidelink of 10 bit/s: nothing is there by the deadline.
+        (towns(4), at(1e-5), RANDOM | {"inference_deadline_s": 2.0}, {"fallback"}, (2, 2.1)),
         # Top-2: the own expert is in time, the other is not.
         (towns(2), at(1e-5), {"k": 2, "inference_deadline_s": 5}, {"renormalised"}, (5, 5 + 1e-6)),
         # Top-3 of four, but only two devices reach each other at any time.
@@ -104,9 +100,8 @@ def test_a_query_takes_two_messages_and_no_more_on_an_idle_network():
         (towns(4), ALONE, {}, set(), (0, 1)),
         (towns(1, 1), NO_RELAY, {"gate": "random"}, set(), (0, 1)),
         (lacking(2), ALONE, {"gate": "local"}, {"failed"}, (0, 1)),
-        (lacking(3), (), late("renormalise"), {"complete"}, (0, 1)),
-        (lacking(3), (), late("wait"), {"complete"}, (0, 1)),
-        (lacking(3), at(1e-6), late("local"), {"failed", "fallback"}, (60, 61)),
+        (lacking(3), (), RANDOM, {"complete"}, (0, 1)),
+        (lacking(3), at(1e-6), RANDOM, {"failed", "fallback"}, (60, 61)),
     ],
 )
 def test_how_queries_end(ground, link, said, outcomes, span_s):

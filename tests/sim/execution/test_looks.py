@@ -20,6 +20,7 @@ from tests.kit.folders import Each
 from tests.kit.learning import Payload, Upload
 from tests.kit.network import (
     Books,
+    Clock,
     Contacts,
     Edges,
     HopKinds,
@@ -194,7 +195,7 @@ def test_hops_are_told_in_one_order(messages, looks):
 
     def tell(facts, looks):
         legs = LegLog(facts, plan.topology)
-        shared = Shared(plan.topology, facts, legs, Books())
+        shared = Shared(Clock(), plan.topology, facts, legs, Books())
         kinds = HopKinds(plan, plan.isls)
         contacts = Contacts(*(np.array([value]) for value in (0, 0, 1, 0.0, 1e9, 1.0, 0.0)))
         log = HopsUnderWay(shared, contacts, kinds, lambda hops: None)

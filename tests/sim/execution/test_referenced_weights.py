@@ -150,15 +150,13 @@ def test_checkpoints_that_moved_are_found_beside_the_run_or_as_they_are_named(bo
         one["path"] = str(tmp_path / "gone" / "x")
     (folder / REFERENCES).write_text(json.dumps(said))
     assert same(sim.load(folder).model(), wanted)
-    (tmp_path / "b").mkdir()
-    moved = [(tmp_path / "a" / name).rename(tmp_path / "b" / name) for name in ("0", "1")]
-    with pytest.raises(sim.InputError, match=r"model\.safetensors: is missing, .*--checkpoints"):
+    moved = (tmp_path / "a" / "0").rename(tmp_path / "elsewhere")
+    with pytest.raises(
+        sim.InputError, match=r"model\.safetensors: is missing; put it back: a link"
+    ):
         sim.load(folder).model()
-    assert same(sim.load(folder).model(moved), wanted)
-    with pytest.raises(sim.InputError, match="--checkpoints: 1 given, and the run has 2; name the"):
-        sim.load(folder).model(moved[:1])
-    with pytest.raises(sim.InputError, match=r"b/1/model\.safetensors: has changed since"):
-        sim.load(folder).model(moved[::-1])
+    (tmp_path / "a" / "0").symlink_to(moved)
+    assert same(sim.load(folder).model(), wanted)
 
 
 def test_a_changed_checkpoint_is_refused_by_name(both, tmp_path):
@@ -167,16 +165,15 @@ def test_a_changed_checkpoint_is_refused_by_name(both, tmp_path):
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    checkpoints = [tmp_path / name for name in ("0", "1")]
     for change in (lambda: None, lambda: file.write_bytes(data[:-2])):
         change()
         with pytest.raises(sim.InputError) as caught:
-            sim.load(folder).model(checkpoints)
+            sim.load(folder).model()
         assert str(caught.value).startswith(f"{file}: has changed since the run")
         assert "\n" not in str(caught.value)
     file.unlink()
     with pytest.raises(sim.InputError, match=f"{file}: is missing"):
-        sim.load(folder).model(checkpoints)
+        sim.load(folder).model()
 
 
 def changed(**keys):
@@ -229,28 +226,9 @@ def adapters(both, place):
     return exported(both[1].folder, place / "adapters")
 
 
-def exported(folder, place, *checkpoints):
-    sim.export.export(folder, "peft", place, checkpoints)
+def exported(folder, place):
+    sim.export.export(folder, "peft", place)
     return files(place)
-
-
-def test_an_export_takes_checkpoints_where_they_lie_now(both, adapters, leomix, tmp_path):
-    folder = own(both[0], tmp_path)
-    said = json.loads((folder / REFERENCES).read_text())
-    said["folders"] = 2 * [{"path": "/nowhere"}]
-    (folder / REFERENCES).write_text(json.dumps(said))
-    export = ["export", folder, "--to", "peft", "-o", tmp_path / "peft"]
-    refused = leomix(*export)
-    assert refused.status == 2 and "/nowhere/model.safetensors: is missing" in refused.err
-    moved = [word for name in "01" for word in ("--checkpoints", tmp_path / name)]
-    assert leomix(*export, *moved).status == 0
-    assert files(tmp_path / "peft") == adapters
-
-
-def test_folders_of_no_checkpoint_are_refused(leomix, runs, tmp_path):
-    done = leomix("export", runs["slots"], "--to", "peft", "--checkpoints", tmp_path)
-    assert done.status == 2
-    assert "--checkpoints: 1 given, and the run has 0; leave it out" in done.err
 
 
 def files(place):

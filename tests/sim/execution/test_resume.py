@@ -37,8 +37,8 @@ ROOT = Path(__file__).resolve().parents[3]
 FULL = Path("/dev/full")
 TIMING = {"train": False}
 # A norm over all gradients is summed in the order of the tensors, computed or loaded alike.
-CLIPPED = options(extractor_rounds=5, largest_gradient=0.5, gate="local", expert_rounds=1)
-CLIPPED |= {"steps_per_round": 5, "batch_size": 16, "step_size": 0.1}
+CLIPPED = options(extractor_rounds=5, gate="local", expert_rounds=1)
+CLIPPED |= {"steps_per_round": 5, "batch_size": 16, "step_size": 2.0}
 LARGE = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
 ALONE = {"clusters": [{"name": "A", "devices": 5}]}
 SHARED = ("slots", "slots-enhanced", "slots-synchronous", "fedavg", "aligned", "nmoe")

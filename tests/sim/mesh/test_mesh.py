@@ -30,7 +30,6 @@ from tests.kit.mesh import (
 )
 from tests.kit.network import (
     Book,
-    Carrier,
     ContactGraph,
     ContactPlan,
     Contacts,
@@ -120,8 +119,7 @@ def test_routes_are_those_of_rounds_on_random_plans(compiled):
         graph = ContactGraph(ContactPlan(nodes, a, b, *spans, rate, delay, directed=True))
         own = np.where(plan % 3 == 0 and not compiled, np.nan, rate)
         contacts = Contacts(np.arange(len(a)), a, b, start, end, own, delay)
-        book = Book(contacts, sent, compiled=compiled)
-        carrier = Carrier(nodes, book)
+        book = Book(nodes, contacts, sent, compiled=compiled)
         for number in range(6):
             ends = [int(node) for node in rng.permutation(nodes) if node != avoid]
             if hub in ends and rng.random() < 0.4:  # as a server does, in every round
@@ -129,14 +127,14 @@ def test_routes_are_those_of_rounds_on_random_plans(compiled):
             source, target = ends[:2]
             if number == 0 or rng.random() < 0.5:  # else it sets off with the last one
                 bits, ready = 2.0 * rng.integers(1, 4), float(rng.integers(25))
-            mine = carrier.route(source, target, bits, ready, avoid)
+            mine = book.route(source, target, bits, ready, avoid)
             theirs = graph.route(source, target, bits, ready)
             assert (mine is None) == (theirs is None)
             hops = hops_of(mine)
             if mine and theirs:
                 arrived += 1
                 assert (mine.arrival_s[-1], len(mine)) == (theirs[-1].arrival_s, len(theirs))
-                carrier.book(mine)
+                book.take(mine)
                 graph.book([hop_over(contacts, *hop) for hop in hops if hop[2] > hop[1]])
     assert arrived > 300
 
@@ -157,11 +155,11 @@ def rows_of(rows, rate_bps, delay_s=0.0):
 
 
 def test_a_hop_is_asked_anew_where_its_delay_has_grown():
-    carrier = Carrier(2, Book(rows_of([(0, 1, 0.0, 100.0)], 1.0, 1.0)))
-    first = carrier.route(0, 1, 1.0, 0.0)
+    book = Book(2, rows_of([(0, 1, 0.0, 100.0)], 1.0, 1.0))
+    first = book.route(0, 1, 1.0, 0.0)
     assert first is not None
-    carrier.delay(0, 2.0)
-    second = carrier.route(0, 1, 1.0, 0.0)
+    book.delay(0, 2.0)
+    second = book.route(0, 1, 1.0, 0.0)
     assert second is not None
     assert first.arrival_s + second.arrival_s == [2.0, 3.0]
 
@@ -182,12 +180,12 @@ def test_a_book_answers_as_a_link_curve_and_sells_no_time_twice(compiled):
         return Rates(0.25, np.inf, Curve(curve.time_s[0], curve.rate_bps[0], curve.bits[0]))
 
     rows = [(0, 1, curve.time_s[0, 0], curve.time_s[0, -1]) for curve in curves]
-    carrier = Carrier(2, Book(rows_of(rows, 0.0), load=load, compiled=compiled))
+    book = Book(2, rows_of(rows, 0.0), load=load, compiled=compiled)
     taken = []
     for now_s in np.sort(rng.uniform(0.0, 38_000.0, 600)):
-        carrier.forward(now_s)
+        book.forward(now_s)
         bits = float(rng.uniform(1e6, 1e8))
-        found = carrier.route(0, 1, bits, now_s)
+        found = book.route(0, 1, bits, now_s)
         hops = hops_of(found)
         if not hops:
             continue
@@ -195,9 +193,9 @@ def test_a_book_answers_as_a_link_curve_and_sells_no_time_twice(compiled):
         expected_s = curves[int(row)].completion_time_s(bits, begin_s)[0]
         assert sent_s == pytest.approx(expected_s, rel=1e-12)
         assert arrival_s == sent_s + 0.25
-        carrier.book(found)
+        book.take(found)
         with pytest.raises(ValueError, match=f"contact {int(row)} is not free at"):
-            carrier.book(found)
+            book.take(found)
         taken.append((row, begin_s, sent_s))
     assert len(taken) > 300
     for (one, _, ends_s), (other, begins_s, _) in itertools.pairwise(sorted(taken)):

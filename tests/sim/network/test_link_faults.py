@@ -214,7 +214,7 @@ def inside(of, time_s):
 def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(spells, from_s, lasts_s, round_s):
     k = len(spells)
     each = compute(seconds_per_round=float(round_s))
-    devices = network.Devices(Cluster("c", 0, k), network.Computing(each, Presence(spells)))
+    devices = network.Devices(Cluster("c", 0, k), each, Presence(spells))
     worked = np.zeros(k)
     counted = np.zeros(k, np.int64)
     for begin_s in (from_s, from_s + lasts_s + 50):

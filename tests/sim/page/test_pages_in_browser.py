@@ -76,7 +76,8 @@ def folder(leomix, runs):
         report([cut(slots(), place / "cut", 20)], place / "interrupted.html")
         sim.run(scenarios.load("three-stations", {"stop.days": 0.2}), place / "study")
         report([place / "study"], place / "network.html")
-        assert leomix("capacity", "walker", "--report", place / "capacity.html").status == 0
+        sim.run(scenarios.load("walker", {"learning": None}), place / "walker")
+        report([place / "walker"], place / "capacity.html")
         for name in ("batteries", "faults"):
             page = runs.result(name).replay().html()
             (place / f"{name}.html").write_text(page, encoding="utf-8")

@@ -23,8 +23,8 @@ def listed(text):
     return list(sweeps.read_spec("key", text))
 
 
-def sampled(pairs, sampling, samples=None, seed=1):
-    return list(sweeps.combinations(sweeps.read_pairs(pairs), sampling, samples, lambda: seed))
+def combined(pairs):
+    return list(sweeps.combinations(sweeps.read_pairs(pairs)))
 
 
 decimals = st.decimals(min_value=-1000, max_value=1000, places=3)
@@ -77,10 +77,9 @@ def test_values_are_read_and_written_as_yaml():
 @given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=4), min_size=1, max_size=3))
 def test_a_grid_is_the_product_with_the_last_key_fastest(lists):
     pairs = [f"k{n}={','.join(map(str, values))}" for n, values in enumerate(lists)]
-    found = sampled(pairs, "grid")
+    found = combined(pairs)
     each = [list(dict.fromkeys(values)) for values in lists]
     assert [tuple(values.values()) for values in found] == list(itertools.product(*each))
-    assert sweeps.combinations_count(sweeps.read_pairs(pairs), "grid", None) == len(found)
 
 
 ALIKE = [("0.1", "1e-1", "0.10"), ("1", "1.0"), ("true",), ("'1'",), ("[1, 2]", "[1.0, 2]")]
@@ -88,45 +87,17 @@ ALIKE = [("0.1", "1e-1", "0.10"), ("1", "1.0"), ("true",), ("'1'",), ("[1, 2]", 
 
 
 @given(st.lists(st.sampled_from([text for one in ALIKE for text in one]), min_size=1, max_size=9))
-def test_a_combination_comes_once_however_often_its_values_are_given_or_drawn(texts):
+def test_a_combination_comes_once_however_often_its_values_are_given(texts):
     which = [number for text in texts for number, one in enumerate(ALIKE) if text in one]
-    first = f"key={','.join(texts)}"
-    found = sampled([first, "seed=1,1,2"], "grid")
+    found = combined([f"key={','.join(texts)}", "seed=1,1,2"])
     assert len(found) == 2 * len(set(which))
-    assert sweeps.combinations_count(sweeps.read_pairs([first]), "grid", None) == len(set(which))
-    beside = [f"seed={','.join(str(place // 2) for place in range(len(texts)))}"]
-    pairs = {(number, place // 2) for place, number in enumerate(which)}
-    assert len(sampled([first, *beside], "zip")) == len(pairs)
-    drawn = sampled([first], "random", samples=20)
-    assert 1 <= len(drawn) <= len(set(which)) and len(map_of(drawn)) == len(drawn)
+    firsts = [texts[which.index(number)] for number in dict.fromkeys(which)]
+    assert [one["key"] for one in found[::2]] == [listed(text)[0] for text in firsts]
 
 
-def map_of(found):
-    """Combinations by what they are, as Python compares them; true is no number."""
-    return {(type(one["key"]) is bool, repr(one["key"]).replace(".0", "")): one for one in found}
-
-
-def test_zip_takes_one_of_each_and_counting_visits_none():
-    assert sampled(["a=1,2,3", "b=10:30:10"], "zip") == [{"a": n, "b": 10 * n} for n in (1, 2, 3)]
-    many = sweeps.read_pairs([f"k{n}=0:1000000:1" for n in range(5)])
-    assert sweeps.combinations_count(many, "grid", None) == 1000001**5
-
-
-def test_random_values_depend_on_key_and_seed_only():
-    pairs = ["a=0.5:2.5", "b=1:9:2", "c=x,y,z"]
-    found = sampled(pairs, "random", 200)
-    assert sampled(pairs[::-1], "random", 200) == found
-    assert sampled(pairs, "random", 50) == found[:50]
-    alone = [v["b"] for v in sampled(pairs[1:2], "random", 200)]
-    assert alone == list(dict.fromkeys(v["b"] for v in found))
-    assert sampled(pairs, "random", 200, seed=2) != found
-    assert all(0.5 <= values["a"] <= 2.5 for values in found)
-    assert {values["b"] for values in found} == {1, 3, 5, 7, 9}
-    assert {values["c"] for values in found} == {"x", "y", "z"}
-    twins = sampled(["a=0:1", "b=0:1"], "random", 50)
-    assert all(values["a"] != values["b"] for values in twins)
-    # Mean of a uniform draw: 1.5, with a standard error of 2 / sqrt(12 * 200) = 0.041.
-    assert sum(v["a"] for v in found) / 200 == pytest.approx(1.5, abs=5 * 0.041)
+def test_counting_visits_no_point(file):
+    axes = sweeps.Axes.of(sweeps.read_pairs([f"k{n}=0:1000:1" for n in range(5)]), None)
+    assert sweeps.SweepPlan(file, {}, axes).count == 1001**5
 
 
 # -- points
@@ -156,9 +127,6 @@ def test_a_point_is_the_scenario_that_a_run_would_load(file):
         assert scenarios.load(point.scenario, point.overrides) == loaded
         assert sweeps.point_identity(loaded).digest == point.digest
         assert sweeps.Point(**asdict(point)) == point
-    pairs = ["learning.step_size=0:0.5", "link.uplink.eirp_dbw=-10:10"]
-    drawn, again = (made(file, *p, sampling="random", samples=8) for p in (pairs, pairs[::-1]))
-    assert [point.digest for point in again] == [point.digest for point in drawn]
 
 
 def test_replications_have_seeds_of_their_own(file):
@@ -180,7 +148,7 @@ def test_equal_scenarios_have_one_digest_however_they_are_said(file, tmp_path):
     (whole,), (decimal,) = (made(file, f"link.uplink.eirp_dbw={said}") for said in ("1", "1.0"))
     assert whole.digest == decimal.digest
     # Files count by what they hold, and not by where they lie.
-    elements = scenarios.element_file(scenarios.load("quickstart")).read_text()
+    elements = scenarios.orbit_file(scenarios.load("quickstart")).read_text()
     said = yaml.safe_load(scenarios.shipped_path("quickstart").read_text())
     said["orbit"]["path"] = "sky.tle"
     found = []

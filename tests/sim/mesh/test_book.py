@@ -47,7 +47,7 @@ def carried(timetable, ends, messages):
     All satellites get one at a time, and each sends another on ten minutes behind, by turns.
     Hops are tuples of row, begin, end and arrival.
     """
-    carrier = timetable.carrier
+    book = timetable.book
     hub = ends
     ready = []
     now_s = 0.0
@@ -60,7 +60,7 @@ def carried(timetable, ends, messages):
                 ready.sort()
             now_s, source = ready.pop(0)
             target = hub
-        found = hops_of(carrier.route(source, target, bits, now_s))
+        found = hops_of(book.route(source, target, bits, now_s))
         yield found
         route = timetable.booked(source, target, bits, now_s)
         assert (route is None) == (found is None)
