@@ -222,7 +222,7 @@ def report_command(
 
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="RUN_DIR", help="folder of a run; of a sweep with csv")
+    Path, typer.Argument(metavar="RUN_DIR", help="folder of a run; of a sweep with csv, parquet")
 ]
 Format = Annotated[
     str,
