@@ -152,7 +152,8 @@ def _never_seen(
     world: World, served: ServedPasses, site: int, longer: Sequence[Remedy], *, of_file: bool
 ) -> tuple[str, Sequence[Remedy]]:
     """Return why a client is never seen, and what helps."""
-    days = f"{served.span_s / 86400:g} days"
+    count = served.span_s / 86400
+    days = f"{count:g} day{'s' * (count != 1.0)}"
     over = served.topology.grounded
     if over == "relay" and of_file:
         pair = f"{served.clients[site]!r} and {served.servers[0]!r}"

@@ -126,6 +126,16 @@ class Comparison(Mapping[str, Any]):
         """The groups, in order of the first figure."""
         return [*dict.fromkeys(self.rows["group"])] or [*dict.fromkeys(self.values["group"])]
 
+    @property
+    def telling(self) -> str:
+        """The figure that the headline is on: the first by which groups may differ, or the first.
+
+        It is empty where no figure is known.
+        """
+        known = [column for column in self.figures if self.by(column)["mean"].notna().any()]
+        decided = (column for column in known if _is_decided(self.by(column)))
+        return next(decided, next(iter(known), ""))
+
     def by(self, column: str) -> pd.DataFrame:
         """Return the rows of a figure."""
         return self.rows[self.rows["figure"] == column]
@@ -150,10 +160,7 @@ class Comparison(Mapping[str, Any]):
         return replace(self, headline=headline, notes=tuple(notes))
 
     def _sentences(self) -> tuple[str, list[str]]:
-        """Return the headline, and sentences that qualify it.
-
-        It is on the first figure by which groups may differ: what was learnt comes first.
-        """
+        """Return the headline, and sentences that qualify it; what was learnt comes first."""
         each = {column: self.by(column) for column in self.figures}
         known = {key: own for key, own in each.items() if own["mean"].notna().any()}
         if not known:
@@ -161,8 +168,8 @@ class Comparison(Mapping[str, Any]):
         first = next(iter(known))
         if known[first]["group"].nunique() < 2:
             return self._alone(known), []
-        decided = next((key for key, own in known.items() if _is_decided(own)), None)
-        if decided is not None:
+        decided = self.telling
+        if _is_decided(known[decided]):
             notes = [self._of_equals(decided), *self._one_way(decided)]
             if not self.figures[decided].learnt and self.figures[first].learnt:
                 notes = [self._none_found(first), *self._one_way(first), *notes]

@@ -91,7 +91,7 @@ def block(columns: Sequence[Column], fixed: int = 1) -> tuple[list[str], int]:
 def dots(own: Sequence[Sequence[float]]) -> Column:
     """Draw each row's values on an axis: a dot a seed, and a line from least to greatest."""
     values = [value for row in own for value in row]
-    low, high, digits = _round_ends(min(values), max(values))
+    low, high, digits = round_ends(min(values), max(values))
     draw = marks()
     cells = []
     for row in own:
@@ -111,7 +111,7 @@ def dots(own: Sequence[Sequence[float]]) -> Column:
     return Column(f"{ends[0]}{' ' * gap}{ends[1]}\n|{' ' * (DOTS - 2)}|", cells, left=True)
 
 
-def _round_ends(low: float, high: float) -> tuple[float, float, int]:
+def round_ends(low: float, high: float) -> tuple[float, float, int]:
     """Return round numbers about two values, and their digits behind the point."""
     raw = (high - low or abs(high) or 1.0) / 4
     if float(low).is_integer() and float(high).is_integer():  # of counts

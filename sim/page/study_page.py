@@ -19,6 +19,7 @@ from sim.execution.result import Result
 from sim.page.page import MOST_ROWS, Page
 from sim.page.scenario_text import scenario_yaml
 from sim.page.study_text import capacity_of, payload_table
+from sim.page.sweep_figures import drawings_of_groups, reading_of_groups
 from sim.plan.budget import budgets_text
 from sim.trace.arrow import as_numpy
 from sim.world.scenery import scenery_of
@@ -117,5 +118,7 @@ def page_of_several(found: Comparison, count: int) -> Page:
             "several_seeds": bool((found.rows["seeds"] > 1).any()),
             "rows_of": text.rows_of,
             "others_of": text.others_of,
+            "drawings": drawings_of_groups(found),
+            "reading": reading_of_groups(found),
         },
     )

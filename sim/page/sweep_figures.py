@@ -1,12 +1,16 @@
-"""The pictures of a sweep over numbers."""
+"""The pictures of a sweep, and of groups beside each other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sim.analysis.comparison import Comparison
+from sim.analysis.comparison_text import shown_figures
 from sim.draw.names import name
-from sim.page.sweep_pictures import curve, heat_map
+from sim.page.chart import MOST_GROUPS
+from sim.page.figures import sentence
+from sim.page.sweep_pictures import curve, dots, heat_map
 from sim.sweep.axis import Course, OverNumbers
 
 SMALL = 360
@@ -19,7 +23,7 @@ FIELD = 30
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture of a sweep: what draws it, the name of its files, and what is seen in it."""
+    """A picture of what is compared: what draws it, the name of its files, and what is seen."""
 
     name: str
     words: str
@@ -31,6 +35,34 @@ class Drawing:
 def drawings(found: OverNumbers) -> list[Drawing]:
     """Return the pictures of a sweep over numbers; the first one answers, others are small."""
     return list(_curves(found) if found.is_line else _maps(found))
+
+
+def drawings_of_groups(found: Comparison) -> list[Drawing]:
+    """Return the picture of the figure that the headline of a comparison is on.
+
+    There is none of one group, and where no figure is known.
+    """
+    return [
+        Drawing(
+            f"{one.column} by group",
+            f"{one.figure.head} by group",
+            partial(dots, one=one, seeds=found.seeds_of(one.column), most=MOST_GROUPS),
+            72 + 26 * min(len(one.cells), MOST_GROUPS),
+            small=False,
+        )
+        for one in shown_figures(found)
+        if one.column == found.telling and len(one.cells) > 1
+    ]
+
+
+def reading_of_groups(found: Comparison) -> str:
+    """Say how their picture is read."""
+    several = bool((found.rows["seeds"] > 1).any())
+    words = ["small dots are seeds, large ones their means" if several else "dots are what was run"]
+    words += ["a ring is the best"] if found.leaders(found.telling) else []
+    more = len(found.groups) - MOST_GROUPS
+    words += [f"the first {MOST_GROUPS} of {len(found.groups)} groups"] if more > 0 else []
+    return f"{sentence('; '.join(words))} The axis need not begin at 0."
 
 
 def _curves(found: OverNumbers) -> Iterator[Drawing]:

@@ -11,7 +11,7 @@ from sim.page.chart import MOST_GROUPS
 from sim.page.comparison_page import compared as groups_shown
 from sim.page.comparison_page import subtitle_of
 from sim.page.page import Page
-from sim.page.sweep_figures import SMALL, drawings
+from sim.page.sweep_figures import SMALL, drawings, drawings_of_groups, reading_of_groups
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.axis import OverNumbers
 from sim.sweep.axis_table import rows_shown
@@ -36,6 +36,10 @@ def page_of(sweep: Sweep) -> Page:
     groups = sorted(found.groups, key=lambda group: order.index(group.label))
     groups = [Group(group.label, tuple(load(run.folder) for run in group.runs)) for group in groups]
     learnt = any(map(is_measured, done))
+    # Of many numbers, or where nothing was learnt, curves over time say little.
+    charted = several and (numbers is None or (learnt and len(found.groups) <= MOST_GROUPS))
+    shown = groups_shown(groups, comparison)
+    of_groups = [] if charted and shown["curves"] else drawings_of_groups(comparison)
     counts = "" if numbers else f"{counted(len(every), 'point')}."
     return Page(
         template="sweep.html",
@@ -44,15 +48,13 @@ def page_of(sweep: Sweep) -> Page:
         subtitle=" ".join(filter(None, [counts, subtitle_of(comparison)])),
         context={
             "keys": list(sweep.keys),
-            # Of many numbers, or where nothing was learnt, curves over time say little.
-            "charted": several
-            and (numbers is None or (learnt and len(found.groups) <= MOST_GROUPS)),
-            **groups_shown(groups, comparison),
+            "charted": charted,
+            **shown,
             "over_numbers": numbers,
-            "drawings": drawings(numbers) if numbers else [],
+            "drawings": drawings(numbers) if numbers else of_groups,
             "SMALL": SMALL,
             "rows_shown": rows_shown(numbers) if numbers else None,
-            "reading": _reading(numbers) if numbers else "",
+            "reading": _reading(numbers) if numbers else reading_of_groups(comparison),
             "failed": failures_text(sweep.rows, sweep.keys),
             "asked": asked(sweep),
         },

@@ -1,14 +1,19 @@
-"""Pictures of a sweep over numbers: a curve over one of them, a map of two."""
+"""Pictures of what is compared: a curve over one number, a map of two, dots of names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis as Ticked
 from matplotlib.ticker import MaxNLocator
 
-from sim.draw.canvas import BESIDE, behind, new_axes, room_of
-from sim.draw.colours import COLOURS, GOOD, HEAT, PAPER, QUIET, looks_of
+from sim.analysis.comparison_text import Shown
+from sim.analysis.figures import Figure
+from sim.analysis.screen import round_ends
+from sim.draw.canvas import BESIDE, LETTER, behind, new_axes, room_of
+from sim.draw.colours import COLOURS, GOOD, HEAT, PAPER, QUIET, ink, looks_of
 from sim.draw.names import name
 from sim.draw.shapes import matrix
 from sim.formatting import count
@@ -31,7 +36,7 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     """
     axes = axes or new_axes()
     [axis] = found.axes
-    _title(axes, course)
+    _title(axes, course.shown)
     lines = names_drawn(found, course)
     looks = looks_of([None] * len(lines))
     x = np.array([spot.values[axis.key] for spot in found.spots], float)
@@ -81,9 +86,9 @@ def names_drawn(found: OverNumbers, course: Course) -> list[str]:
     return [label for label in found.by_label if label in best]
 
 
-def _title(axes: Axes, course: Course) -> None:
-    title = course.shown.head
-    axes.set_title(name(title[:1].upper() + title[1:], 60), loc="left", fontweight="bold")
+def _title(axes: Axes, shown: Figure, longest: int = 60) -> None:
+    title = shown.head
+    axes.set_title(name(title[:1].upper() + title[1:], longest), loc="left", fontweight="bold")
 
 
 def _band(axes: Axes, axis: Axis, x: Floats, places: Sequence[int]) -> None:
@@ -180,13 +185,65 @@ def _ticks(axes: Axes, axis: Axis, course: Course) -> None:
             )
         )
         axes.xaxis.set_major_formatter(lambda value, _: number(value))
-    is_count = course.shown.form is count
-    ticks = MaxNLocator(5, steps=[1, 2, 5, 10], integer=is_count)
-    step = np.diff(ticks.tick_values(*axes.get_ylim()))[0]
-    digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
-    axes.yaxis.set_major_locator(ticks)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.{digits}f}")
+    _tick_figure(axes.yaxis, course.shown)
     axes.set_xlabel(name(axis.head, 40), color=QUIET)
+
+
+def _tick_figure(along: Ticked, shown: Figure, most: int = 5) -> None:
+    """Write some values of a figure along an axis, all with as many digits."""
+    ticks = MaxNLocator(min(most, 5), steps=[1, 2, 5, 10], integer=shown.form is count)
+    step = np.diff(ticks.tick_values(*along.get_view_interval()))[0]
+    digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
+    along.set_major_locator(ticks)
+    along.set_major_formatter(lambda value, _: f"{value:,.{digits}f}")
+
+
+def dots(
+    one: Shown, seeds: Mapping[str, Sequence[float]], most: int, axes: Axes | None = None
+) -> Axes:
+    """Draw a figure of groups, a row each, the best ``most`` of them first: as terminals show it.
+
+    Dots are means over ``seeds``, small ones seeds, thin lines reach from the least to the
+    greatest. Beside them stands the mean, or why there is none; the best have rings and are bold.
+    """
+    axes = axes or new_axes()
+    letters, _ = room_of(axes)
+    _title(axes, one.figure, min(60, int(0.6 * letters)))
+    groups = [*one.cells][:most]
+    hue = COLOURS[0]
+    texts_pt = LETTER * rcParams["font.size"] * max(len(one.cells[group]) for group in groups)
+    every: list[float] = []
+    for place, group in enumerate(groups):
+        is_best = group in one.best
+        mean, *_ = one.means[group]
+        values = np.array(seeds.get(group, ())) / one.figure.unit
+        values = values[~np.isnan(values)]
+        axes.plot(values, [place] * len(values), "o-", color=hue, lw=1, ms=2.5, clip_on=False)
+        axes.plot([mean], [place], "o", color=hue, ms=5, clip_on=False)
+        if is_best:
+            axes.plot(
+                [mean], [place], "o", color=PAPER, mec=hue, mew=2, ms=8, clip_on=False, zorder=3
+            )
+        axes.annotate(
+            name(one.cells[group]),
+            (1.0, place),
+            (8 + texts_pt, 0),
+            axes.get_yaxis_transform(),
+            "offset points",
+            ha="right",
+            va="center",
+            fontweight="bold" if is_best else "normal",
+        )
+        every += [*values]
+        behind(axes, figure=one.figure.head, group=group, mean=mean, value=values)
+    low, high, _ = round_ends(min(every), max(every))
+    axes.set(xlim=(low, high), ylim=(len(groups) - 0.4, -0.6))
+    names = [name(group, int(letters / 3)) for group in groups]
+    axes.set_yticks(range(len(groups)), names, color=ink())
+    axes.grid(visible=False, axis="y")
+    axes.grid(axis="x")
+    _tick_figure(axes.xaxis, one.figure, int(letters / 2 / (len(number(high)) + 2)))
+    return axes
 
 
 def heat_map(
@@ -218,7 +275,7 @@ def heat_map(
     }
     bold = [field[place] for place in course.best(places)] if course.has_best else []
     matrix(axes, stepped, texts, bold)
-    _title(axes, course)
+    _title(axes, course.shown)
     if course is found.telling and course.has_best:
         _frame(axes, {field[place] for place in course.near() if place in field})
     some_up = range(0, len(up.values), -(-len(up.values) // MOST_TICKS))

@@ -88,7 +88,7 @@ def held_back(run: Timed) -> Check | None:
     if not shares or not (up.rows or down.rows):
         return None
     part = max(shares, key=lambda name: shares[name])
-    text = f"{shares[part]:.1%} of the critical path went into {part}"
+    text = f"{100 * shares[part]:.1f} % of the critical path went into {part}"
     slow = {TO_SERVER: up, TO_CLIENTS: down}.get(part)
     if part == SENDING:
         slow = max(up, down, key=lambda sent: sent.payload_bytes)

@@ -17,13 +17,13 @@ LEARNING = {"method": "fedavg", "train": False, "model": {"kind": "vector-mlp"}}
 CASES = {
     "waiting for passes": (
         {"orbit": TWO_SATELLITES, "ground": QUITO},
-        "93.4% of the critical path went into waiting for passes "
+        "93.4 % of the critical path went into waiting for passes "
         "(28.0 a day for each client). Try orbit.satellites=4.",
         {"orbit.satellites": 4},
     ),
     "upload size": (
         {"link": small.fixed(uplink=1e-4)},
-        "98.2% of the critical path went into waiting for passes, "
+        "98.2 % of the critical path went into waiting for passes, "
         "as an upload of 19.24 kB takes 5.4 of them. Try link.uplink.fixed_rate_mbps=0.001.",
         {"link.uplink.fixed_rate_mbps": 1e-3},
     ),
