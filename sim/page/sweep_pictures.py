@@ -217,7 +217,7 @@ def dots(
         is_best = group in one.best
         mean, *_ = one.means[group]
         values = np.array(seeds.get(group, ())) / one.figure.unit
-        values = values[~np.isnan(values)]
+        values = np.sort(values[~np.isnan(values)])
         axes.plot(values, [place] * len(values), "o-", color=hue, lw=1, ms=2.5, clip_on=False)
         axes.plot([mean], [place], "o", color=hue, ms=5, clip_on=False)
         if is_best:

@@ -57,7 +57,7 @@ SWEEPS = {
     "number": (*ROUND, *UNTRAINED),
     "numbers": (*ROUND, "-p", "orbit.slots.idle=0:2:1", *UNTRAINED),
 }
-PAGES = (*RUNS, *SWEEPS, "interrupted", "network", "capacity")
+PAGES = (*RUNS, *SWEEPS, "interrupted", "network", "studies", "capacity")
 
 
 @pytest.fixture
@@ -74,8 +74,11 @@ def folder(leomix, runs):
             assert leomix("sweep", *line, "--set", "stop.cycles=2").status == 0
             report([place / name], place / f"{name}.html")
         report([cut(slots(), place / "cut", 20)], place / "interrupted.html")
-        sim.run(scenarios.load("three-stations", {"stop.days": 0.2}), place / "study")
+        short = {"stop.days": 0.2}
+        sim.run(scenarios.load("three-stations", short), place / "study")
         report([place / "study"], place / "network.html")
+        sim.run(scenarios.load("three-stations", {**short, "link.station.band": "S"}), place / "S")
+        report([place / "study", place / "S"], place / "studies.html")
         sim.run(scenarios.load("walker", {"learning": None}), place / "walker")
         report([place / "walker"], place / "capacity.html")
         for name in ("batteries", "faults"):
