@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from sim.analysis.screen import steps_lines
 from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
+from sim.files import check_file
 from sim.formatting import Bar
 from statements import Code, Set, Statement, as_json
 
@@ -30,12 +32,17 @@ def capacity_command(
         list[str] | None,
         typer.Option(metavar="STATION", help="leave a station out, and compare; repeat it"),
     ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="write all rows and columns, too")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Show what a network carries: GB a day, what limits it; by station, cluster, satellite."""
     import scenarios
     from sim.world.world import World
 
+    if csv is not None:
+        check_file(csv, ".csv", said_as="--csv ")
     world = World(scenarios.load(network, overrides_of(set_)))
     with Bar(quiet=False) as bar:
         bar.start("looking for contacts")
@@ -43,6 +50,8 @@ def capacity_command(
     doubts = [*plan.doubts, *_unused_links(world)]
     if not json_:
         warn(doubts)
+    if csv is not None:
+        _write(found, csv)
     if json_:
         print_json(found.json | {"doubts": [as_json(doubt) for doubt in doubts]})
     else:
@@ -123,3 +132,11 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
     limits = limits_of(world, rows, find)
     silent = silent_services(plan, carried)
     return Capacity(rows, limits, silent, planned_outages(plan), before), plan
+
+
+def _write(found: Capacity, path: Path) -> None:
+    from sim.plan.operations import capacity_table
+    from sim.trace.plain_tables import without_formulas, write_batches
+
+    table = capacity_table(found.rows)
+    write_batches(without_formulas(table).combine_chunks().to_batches(), path)

@@ -11,7 +11,6 @@ REMOVED = {
     "answer": "run leomix export RUN --to dense, then examples/real_models/answer.py of the "
     "repository",
     "cache": "leomix doctor says where the cache is; to empty it, delete that folder",
-    "capacity --csv": "run NETWORK --set learning=null -o DIR, then export DIR --to csv",
     "capacity --report": "run NETWORK --set learning=null -o DIR, then report DIR",
     "check-method": "call leomix.testing.check_method in Python",
     "cite": "leomix show says how to cite leomix",
@@ -33,11 +32,8 @@ REMOVED = {
     "schema": "run leomix list --schema",
     "specialise": "examples/real_models/specialise.py of the repository tunes a dense Llama on "
     "texts",
-    "sweep --dask": "run examples/dask_sweep.py of the repository, which joins from each worker",
-    "sweep --engine": "leave it out: -j starts processes of this machine",
-    "sweep --scheduler": "run examples/dask_sweep.py of the repository",
-    "sweep --merge": "copy the folders in points/ of the other sweep to points/ of this one, and "
-    "--resume it",
+    "sweep --engine": "write --dask ADDRESS for Dask; processes of this machine are what -j starts",
+    "sweep --scheduler": "write --dask ADDRESS",
     "sweep --samples": "give the values; examples/optuna_study.py of the repository draws them",
     "sweep --sampling": "all values are combined; values that go together are those of a variant: "
     '-p "KEY=a:{OTHER: x},b:{OTHER: y}"',

@@ -54,6 +54,10 @@ class Processes:
     devices: Annotated[
         str, typer.Option(metavar="cuda:N,...", help="GPUs that are dealt to the processes")
     ] = ""
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="run points on the workers of this Dask scheduler"),
+    ] = None
     resume: Annotated[bool, options.go_on("sweep")] = False
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="go on with other points when one has failed")
@@ -61,6 +65,10 @@ class Processes:
     join: Annotated[
         bool, typer.Option("--join", help="begin the sweep in -o, or work on it beside others")
     ] = False
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="take the complete points of another folder; repeat it"),
+    ] = None
 
     def sweep_options(self, limits: options.Limits) -> SweepOptions:
         """Return them for a sweep with these limits; InputError where they do not go together."""
@@ -70,11 +78,13 @@ class Processes:
             out=self.out,
             workers=workers(self.jobs),
             devices=tuple(self.devices.split(",")) if self.devices else (),
+            dask=self.dask,
             resume=self.resume,
             keep_going=self.keep_going,
             join=self.join,
             cache=not limits.no_cache,
             max_wall_s=limits.max_wall_s,
+            merge=tuple(self.merge or ()),
         )
 
 

@@ -25,6 +25,7 @@ FORMATS: Register[Writer] = Register(
     "leomix.exports",
     {
         "csv": "sim.export.tables:write_csv",
+        "parquet": "sim.export.tables:write_parquet",
         "perfetto": "sim.export.perfetto:write_perfetto",
         "czml": "sim.export.czml:write_czml",
         "tensorboard": "sim.export.curves:write_tensorboard",
@@ -35,15 +36,12 @@ FORMATS: Register[Writer] = Register(
 )
 """The writer of each format."""
 
-OF_SWEEPS = ("csv",)
+OF_SWEEPS = ("csv", "parquet")
 OF_NETWORKS = (*OF_SWEEPS, "czml", "profile")
 """Formats of network studies; the others, those of one's own apart, are of runs that learn."""
 EXTRAS = ("tensorboard",)
 """Formats whose packages are not always installed."""
-REMOVED = {
-    "mlflow": "examples/mlflow_log.py of the repository logs a run to MLflow",
-    "parquet": "the tables in the folder are Parquet",
-}
+REMOVED = {"mlflow": "examples/mlflow_log.py of the repository logs a run to MLflow"}
 """Formats of earlier versions, and what to do now."""
 PART = ".export.part"
 """In a folder that was there: what is being written into it. No other program has this name."""
@@ -62,11 +60,9 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
 
     ``to`` may also be ``MODULE:FUNCTION``, a :data:`Writer` of the user. ``out`` is a new or empty
     folder; if None, ``FOLDER/export/TO``, where an earlier export is replaced. Everything appears
-    there at the end, or nothing does, and what a killed export has left is replaced.
-    ``checkpoints`` are the folders of the run's `learning.model.checkpoints`, in order, where these
-    have moved. Raises InputError for an
-    unknown format, for a folder that is not a run or lacks what is asked for, and where ``out`` is
-    not empty.
+    there at the end, or nothing does, and what a killed export has left is replaced. Raises
+    InputError for an unknown format, for a folder that is not a run or lacks what is asked for,
+    and where ``out`` is not empty.
     """
     if to in REMOVED and to not in FORMATS.names():
         now = Other(said=REMOVED[to])

@@ -256,7 +256,7 @@ class Capacity:
         for ends in self._grounded if self.left_out is None else ():
             if len(ends) > MOST_PLACES:
                 of = f"Of {counted(len(ends), ends[0].kind)} the {MOST_PLACES} that carry the most"
-                said.append(f"{of} are shown; --json has all.")
+                said.append(f"{of} are shown; --csv FILE.csv has all.")
         parts = ["\n".join(said)]
         parts += [_aligned(one) for one in self.tables()]
         return "\n\n".join(parts)

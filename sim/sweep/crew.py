@@ -1,4 +1,4 @@
-"""The processes of this machine that work on a sweep for one command."""
+"""The processes that work on a sweep for one command: of this machine, or of a Dask cluster."""
 
 from __future__ import annotations
 

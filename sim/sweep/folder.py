@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -298,13 +298,54 @@ def claim(place: Path, about: Mapping[str, Any], *, there: There) -> bool:
     return True
 
 
-def check_versions(place: Path) -> None:
+def take_points(place: Path, about: Mapping[str, Any], source: Path) -> int:
+    """Copy the complete points of another folder that this sweep lacks; return how many there were.
+
+    Raises InputError where that is no folder of a sweep, has no point of this one, or was run with
+    other versions.
+    """
+    option = f"--merge {from_here(source)}"
+    there = read_about(source) if source.is_dir() else None
+    if there is None:
+        raise InputError.of_option(
+            option, Code.NO_FILE, f"no folder of a sweep (it has no {SWEEP})"
+        )
+    common = {str(one["digest"]) for one in there["points"]} & {
+        str(one["digest"]) for one in about["points"]
+    }
+    if not common:
+        raise InputError.of_option(
+            option,
+            Code.WRONG_FILE,
+            "holds no point of this sweep: its scenario, or its values, are others",
+            Other(said=f"compare it alone: leomix compare {from_here(source)}"),
+        )
+    check_versions(source, option)
+    taken = 0
+    for digest in sorted(common):
+        ready, target = source / POINTS / digest, place / POINTS / digest
+        found = outcome_in(ready, digest) if ready.is_dir() else None
+        if found is None or found.status != COMPLETE or target.exists():
+            continue
+        copy = target.with_name(f".{digest}.merged-{os.getpid()}")
+        shutil.copytree(ready, copy, ignore=_links)
+        copy.rename(target)
+        taken += 1
+    return taken
+
+
+def _links(folder: str, names: Sequence[str]) -> set[str]:
+    """Return the links in a folder: what they lead to is not the point's."""
+    return {name for name in names if os.path.islink(os.path.join(folder, name))}
+
+
+def check_versions(place: Path, option: str = "") -> None:
     """Raise InputError where the points of a sweep were run with other versions than are here."""
     before = (read_about(place) or {}).get("made_with", {})
     now = versions()
     if changed := changes(before, now if before else {}):
         raise InputError.of_option(
-            f"-o {from_here(place)}",
+            option or f"-o {from_here(place)}",
             Code.OTHER_VERSIONS,
             "was begun with other versions, and its points would not be comparable: {changed}",
             Other(said="put those back, or sweep into another folder"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from learning.hardware import only, seen_without
-from sim.errors import InputError
+from sim.errors import InputError, missing
 from sim.files import free_folder
 from sim.sweep.crew import Crew
 from sim.sweep.point import Point
@@ -22,19 +22,25 @@ from statements import Code, Other, Statement
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """Where and how a sweep is run."""
+    """Where and how a sweep is run; ``dask`` is the address of a scheduler."""
 
     out: Path | None
     workers: int = 1
     devices: tuple[str, ...] = ()
+    dask: str | None = None
     resume: bool = False
     join: bool = False
     keep_going: bool = False
     cache: bool = True
     max_wall_s: float = math.inf
+    merge: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
+        if self.devices and self.dask is not None:
+            raise InputError.of_option(
+                "--devices", Code.CONFLICT, "does not go with --dask, whose workers have their own"
+            )
         self._check_devices()
         for option, meant in (("--resume", self.resume), ("--join", self.join)):
             if meant and self.out is None:
@@ -57,11 +63,28 @@ class SweepOptions:
                     f"--devices {device}", Code.WRONG_VALUE, "{text}", text=text
                 )
 
+    def check_dask(self) -> None:
+        """Raise InputError if no scheduler can be had, before anything is written for it."""
+        if self.dask is None:
+            return
+        try:
+            import distributed  # noqa: F401
+
+            from sim.sweep.dask_crew import connected
+        except ImportError as error:
+            raise missing("--dask", "cluster", error) from None
+        with connected(self.dask):
+            pass
+
     def crew(self, place: Path) -> Crew:
         """Return the processes that are to work on the sweep in a folder."""
         flags = ["--keep-going"] if self.keep_going else []
         flags += [] if self.cache else ["--no-cache"]
-        return Crew(place, flags, self.visible())
+        if self.dask is None:
+            return Crew(place, flags, self.visible())
+        from sim.sweep.dask_crew import DaskCrew
+
+        return DaskCrew(place, flags, self.dask, self.workers)
 
     def visible(self) -> list[str | None]:
         """Return the devices that each process of this machine sees: in turn, at least one each."""

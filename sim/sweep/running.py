@@ -19,7 +19,7 @@ from sim.execution.folder import POINTS, SWEEP
 from sim.execution.interrupt import BROKEN_OFF, PATIENCE_S, on_signals
 from sim.facts.status import COMPLETE
 from sim.files import from_here, trouble_text
-from sim.formatting import as_yaml
+from sim.formatting import as_yaml, counted
 from sim.sweep import folder as sweep_folder
 from sim.sweep.claims import ENDED, RELEASED, RUNNING, Claim, Claims
 from sim.sweep.crew import Crew
@@ -99,8 +99,12 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
     ``quiet`` shows no progress; ``doubts`` about the points are said on stderr.
     """
     options, place = request.options, request.place
+    options.check_dask()
     is_new = _made(request) is There.NOTHING
     try:
+        for source in options.merge:
+            taken = sweep_folder.take_points(place, request.about, source)
+            print(f"note: {from_here(source)}: {counted(taken, 'point')} taken", file=sys.stderr)
         sweeping = Sweeping(place, request.points, options)
         sweeping.collect()
         left = sweeping.left

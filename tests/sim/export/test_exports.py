@@ -64,10 +64,12 @@ def test_tables_are_those_of_the_run_and_no_text_becomes_a_formula(leomix, runs,
     (place / "csv" / ".export.part").mkdir(parents=True)  # a killed export is in nobody's way
     (place / "csv" / "events.csv").write_text("of an earlier export")
     (place / "csv" / "notes.txt").write_text("mine")
-    assert leomix("export", run, "--to", "csv").status == 0
+    for to in ("csv", "parquet"):
+        assert leomix("export", run, "--to", to).status == 0
     assert {path.suffix for path in (place / "csv").iterdir()} == {".csv", ".txt"}
     for name in COLUMNS.keys() - set(OPTIONAL):
         own = pq.read_table(run / f"{name}.parquet")
+        assert pq.read_table(place / "parquet" / f"{name}.parquet").equals(own)
         head, *rows = cells(place / "csv" / f"{name}.csv")
         assert head == own.column_names
         assert len(rows) == own.num_rows

@@ -218,6 +218,7 @@ def test_studies_are_swept_and_compared(tmp_path, leomix):
     figures = alone.manifest["network"]
     assert {name: rows[1][name] for name in figures} == figures
     said = leomix("compare", tmp_path / "out").out
+    assert f"leomix show {swept.finished[0]}" in said  # where its checks are
     assert leomix("report", tmp_path / "out").status == 0
     said += (tmp_path / "out" / "report.html").read_text()
     assert "GB" in said

@@ -1,19 +1,22 @@
-"""The example for Dask, on a real scheduler with two workers."""
+"""Sweeps on a real Dask scheduler with two workers: what a lost worker or scheduler costs."""
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import psutil
 import pytest
 
-from tests.kit.processes import wait_until
+from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import HOME
+from tests.kit.sweeps import HOME, PACKAGES
 
 pytestmark = pytest.mark.process
-POINTS = ["-p", "stop.cycles=2:4:1", "--replications", 2]
+POINTS = ["-p", "stop.cycles=2:4:1", "--replications", 2, "--quiet"]
 
 
 @contextmanager
@@ -39,6 +42,7 @@ class Cluster:
         self.scheduler = self.start("scheduler", *options, "--scheduler-file", str(about))
         wait_until(lambda: about.exists() and about.read_text(), "a scheduler")
         self.address = json.loads(about.read_text())["address"]
+        self.asked = ["--dask", self.address]
         self.workers = [self.new_worker(), self.new_worker()]
 
     def start(self, what, *options):
@@ -73,18 +77,104 @@ def expected(tmp_path_factory):
     return place.rows()
 
 
-def test_workers_join_a_sweep_and_one_that_dies_costs_only_its_point(cluster, expected):
+def test_a_killed_worker_costs_only_its_point(cluster, expected):
     place = cluster.place
-    line = [sys.executable, str(HOME / "examples/dask_sweep.py"), cluster.address]
-    words = place._line((*POINTS, "-o", place.folder / "out"))[1:]
+    before = len(cluster.place.runs())
     with marked(place, "slow"):
-        running = subprocess.Popen([*line, *words], cwd=place.folder)
-        wait_until(lambda: len(place.runs()) >= 2, "two points are begun")
+        running = place.start(*POINTS, "-o", "killed", *cluster.asked)
+        wait_until(lambda: len(place.runs()) >= before + 2, "two points are begun")
         begun_last = int((place.folder / "runs.txt").read_text().split()[-2])
-        workers = {worker.pid: worker for worker in cluster.workers}
-        above = (one.pid for one in psutil.Process(begun_last).parents())
-        cluster.workers.remove(victim := workers[next(pid for pid in above if pid in workers)])
+        parent = psutil.Process(begun_last).ppid()
+        [victim] = [worker for worker in cluster.workers if worker.pid == parent]
+        cluster.workers.remove(victim)
         victim.kill()
+        wait_until(lambda: not is_alive(begun_last), "the point's process has gone as well")
         cluster.workers.append(cluster.new_worker())
-    assert running.wait(100) == 0
-    assert place.rows("out") == expected
+    _, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (0, "")
+    assert place.rows("killed") == expected
+    assert len(place.runs()) == before + 7
+
+
+def test_ctrl_c_saves_and_the_sweep_goes_on(cluster, expected):
+    place = cluster.place
+    before = len(cluster.place.runs())
+    with marked(place, "slow"):
+        running = place.start(*POINTS, "-o", "halted", *cluster.asked)
+        wait_until(lambda: len(place.runs()) >= before + 2, "two points are begun")
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err.splitlines()[-1] == "leomix: interrupted: go on with: --resume -o halted"
+    assert "missing" in place.statuses("halted")
+    assert place.sweep(*POINTS, "-o", "halted", "--resume", *cluster.asked).returncode == 0
+    assert place.rows("halted") == expected
+
+
+def test_what_is_done_outlives_the_scheduler(tmp_path, expected):
+    cluster = Cluster(tmp_path)
+    place = cluster.place
+    try:
+        with marked(place, "slow"):
+            running = place.start(*POINTS, "-o", "out", *cluster.asked)
+            wait_until(lambda: len(place.runs()) >= 4, "some points are done")
+            cluster.scheduler.kill()
+            _, err = running.communicate(timeout=60)
+    finally:
+        cluster.close()
+    lost, left = err.splitlines()
+    assert (running.returncode, "complete" in place.statuses()) == (3, True)
+    assert lost == f"note: the scheduler {cluster.address} is gone; what is done is kept"
+    assert "of 6 points are not done" in left
+    assert place.sweep(*POINTS, "-o", "out", "--resume").returncode == 0
+    assert place.rows() == expected
+
+
+def test_a_second_ctrl_c_ends_a_sweep_whose_scheduler_is_silent(tmp_path):
+    cluster = Cluster(tmp_path)
+    try:
+        with marked(cluster.place, "slow"):
+            running = cluster.place.start(*POINTS, "-o", "out", *cluster.asked)
+            wait_until(lambda: len(cluster.place.runs()) >= 2, "two points are begun")
+            cluster.scheduler.send_signal(signal.SIGSTOP)
+            for _ in range(2):
+                running.send_signal(signal.SIGINT)
+                time.sleep(2.0)
+            _, err = running.communicate(timeout=40)
+    finally:
+        cluster.scheduler.send_signal(signal.SIGCONT)
+        cluster.close()
+    assert (running.returncode, "Traceback" in err) == (130, False)
+    assert err.splitlines()[-1] == "leomix: interrupted: stopped at once"
+
+
+def test_a_worker_with_another_source_is_refused(tmp_path, monkeypatch):
+    clone = tmp_path / "clone"
+    for name in PACKAGES:
+        shutil.copytree(HOME / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    with (clone / "orbit" / "__init__.py").open("a") as file:
+        file.write("# another one\n")
+    monkeypatch.setenv("PYTHONPATH", str(clone))
+    cluster = Cluster(tmp_path)
+    monkeypatch.delenv("PYTHONPATH")
+    try:
+        done = cluster.place.sweep(*POINTS, "-o", "out", *cluster.asked)
+    finally:
+        cluster.close()
+    assert done.returncode == 1
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+    assert "has other versions than the sweep: leomix's source" in line
+    assert "numpy" not in done.stderr and cluster.place.runs() == []
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tls://127.0.0.1:9"])
+def test_a_scheduler_that_cannot_be_had_is_one_line(tmp_path, address):
+    # In a process of its own: Dask says some things only when it ends.
+    began = time.monotonic()
+    asked = ["--dask", address]
+    running = Place(tmp_path).start(*POINTS, "-o", "out", *asked)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"leomix: --dask {address}: no connection (")
+    assert time.monotonic() - began < 30

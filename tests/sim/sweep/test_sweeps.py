@@ -305,20 +305,20 @@ def test_another_sweep_does_not_continue_in_the_folder(plain, runs, tmp_path):
 
 
 @process
-def test_points_that_were_copied_from_another_sweep_are_not_run_again(plain, place):
+def test_points_of_another_folder_are_taken_and_not_run_again(plain, place):
     """As of machines that share no disk: points 1 to 4 are there, and 3 to 5 asked for."""
     asked = ["-p", "stop.cycles=3:5:1", "-o", "mine"]
-    place.mark("3-3-fail")
-    assert place.sweep(*asked, "--quiet").returncode == 1
-    (place.folder / "3-3-fail").unlink()
-    before = len(place.runs())
-    points = place.folder / "mine" / "points"
-    shutil.copytree(plain.folder / "out" / "points", points, dirs_exist_ok=True)
-    assert place.sweep(*asked, "--resume", "--quiet").returncode == 0
-    assert len(place.runs()) == before + 1
-    merged, theirs = (read_sweep(one).rows for one in (points.parent, plain.folder / "out"))
+    done = place.sweep(*asked, "--merge", plain.folder / "out", "--quiet")
+    assert (done.returncode, done.stderr.split(": ")[-1]) == (0, "2 points taken\n")
+    assert len(place.runs()) == 1
+    merged = read_sweep(place.folder / "mine").rows
+    theirs = read_sweep(plain.folder / "out").rows
     columns = [name for name in merged.column_names if name not in ("attempts", "point")]
     assert merged.select(columns).slice(0, 2).equals(theirs.select(columns).slice(2, 2))
+    other = place.sweep("-p", "stop.cycles=9", "-o", "no", "--merge", plain.folder / "out")
+    assert (other.returncode, "holds no point of this sweep" in other.stderr) == (2, True)
+    none = place.sweep(*asked, "--resume", "--merge", "nowhere")
+    assert (none.returncode, "no folder of a sweep" in none.stderr) == (2, True)
 
 
 @process
