@@ -19,8 +19,6 @@ LONGEST = 40
 """Letters of a label up to which a legend, and the end of a line in a chart, has room for it."""
 LONGEST_VALUE = 20
 """Letters of a value where labels are too long."""
-LETTERS = 4
-"""Letters that are left of a word where nothing else helps."""
 VARIANT = "variant"
 """The column of the names of variants, among the keys of a sweep."""
 METHOD = "learning.method"
@@ -59,7 +57,7 @@ def labels_of(
     Only keys that differ are named, by the shortest ends of their dotted names that are no ends of
     other keys, nor of those ``beside``. A value that is None is not named. Where labels would be
     longer than :data:`LONGEST`, words that say little go, then keys without which the groups are
-    still told apart, then ends of words. A mapping is named by its own keys. Groups that have
+    still told apart, then what is too long. A mapping is named by its own keys. Groups that have
     ``names`` are called by them where their keys would have to go, but for methods and variants.
     """
     settings = _in_parts(settings)
@@ -220,15 +218,10 @@ def _telling_words(key: str, _: Collection[str]) -> str:
     return "_".join([word for word in words if word not in SAY_LITTLE] or words)
 
 
-def _first_letters(key: str, every: Collection[str]) -> str:
-    return "_".join(word[:LETTERS] for word in _telling_words(key, every).split("_"))
-
-
 FORMS = (
     _Form(needed_only=False, head=ending, value=_in_full),
     _Form(needed_only=False, head=_telling_words, value=_with_unit),
     _Form(needed_only=True, head=_telling_words, value=_with_unit),
-    _Form(needed_only=True, head=_first_letters, value=_with_unit),
 )
 """How labels are said, the fullest first."""
 

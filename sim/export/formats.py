@@ -60,11 +60,9 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
 
     ``to`` may also be ``MODULE:FUNCTION``, a :data:`Writer` of the user. ``out`` is a new or empty
     folder; if None, ``FOLDER/export/TO``, where an earlier export is replaced. Everything appears
-    there at the end, or nothing does, and what a killed export has left is replaced.
-    ``checkpoints`` are the folders of the run's `learning.model.checkpoints`, in order, where these
-    have moved. Raises InputError for an
-    unknown format, for a folder that is not a run or lacks what is asked for, and where ``out`` is
-    not empty.
+    there at the end, or nothing does, and what a killed export has left is replaced. Raises
+    InputError for an unknown format, for a folder that is not a run or lacks what is asked for,
+    and where ``out`` is not empty.
     """
     if to in REMOVED and to not in FORMATS.names():
         now = Other(said=REMOVED[to])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from sim.analysis.screen import LONGEST_NAME, Column, block, cut, dots, marks, steps_lines
 from sim.files import from_here
-from sim.formatting import WIDTH, as_yaml, counted, last_parts
+from sim.formatting import as_yaml, counted, last_parts
 from sim.sweep.axis import Course, OverNumbers, number
 from sim.sweep.folder import ROWS, Sweep
 
@@ -237,35 +236,9 @@ def next_steps(sweep: Sweep, found: Compared, *, in_full: bool = False) -> list[
     """Return commands that go on from here, with what each gives."""
     place = shlex.quote(str(from_here(sweep.folder)))
     steps = [(f"leomix report {place}", "the pictures of all figures")]
-    if found.over_numbers and (finer := _finer(sweep.about, found.over_numbers)):
-        steps.append((finer, "finer there"))
     if not found.groups and sweep.finished:  # no run was read
         run = shlex.quote(str(from_here(sweep.finished[0])))
         steps.append((f"leomix show {run}", "one point, with what is said of it"))
     if not in_full:
         steps.append((f"leomix compare {place} --all", "every row and figure"))
     return steps_lines(steps)
-
-
-def _finer(about: Mapping[str, Any], found: OverNumbers) -> str:
-    """Return the sweep of values about the only best one; nothing where it is long to write."""
-    course = found.first
-    best = course.best()
-    if not found.is_line or found.names or not course.has_best or len(best) > 1:
-        return ""
-    [axis] = found.axes
-    place = best[0]
-    if not 0 < place < len(axis.values) - 1:
-        return ""
-    low, middle, high = axis.values[place - 1 : place + 2]
-    if axis.is_logarithmic:
-        spec = f"{math.sqrt(low * middle):.1g},{math.sqrt(middle * high):.1g}"
-    else:
-        spec = f"{low:g}:{high:g}:{float(f'{(high - low) / 8:.1g}'):g}"
-    fixed = [f"{key}={as_yaml(value)}" for key, value in (about.get("set") or {}).items()]
-    line = ["leomix sweep", shlex.quote(str(about["scenario"])), f"-p {axis.key}={spec}"]
-    line += [f"--set {shlex.quote(one)}" for one in fixed]
-    if about.get("replications", 1) > 1:
-        line.append(f"--replications {about['replications']}")
-    text = " ".join(line)
-    return text if len(text) + 2 <= WIDTH else ""

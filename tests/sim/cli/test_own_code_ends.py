@@ -87,6 +87,8 @@ def test_an_end_of_the_process_is_an_error_as_any_other(
     else:
         assert told.status in (1, 2)
         assert "SystemExit: 3" in told.err
+        if command == "run":  # wrong input leaves nothing in the way of the next try
+            assert (tmp_path / "out").exists() == (told.status == 1)
 
 
 METHODS = """

@@ -222,9 +222,8 @@ def test_of_a_model_without_experts_the_weights_are_named(leomix, tmp_path, to):
     assert weights.is_file()
     assert done.err == (
         f"leomix: --to {to}: a run of kind vector-mlp has no experts; take all of its weights from "
-        f"{weights}, or use --to parquet for its tables\n"
+        f"{weights}\n"
     )
-    assert leomix("export", run, "--to", "parquet", "-o", tmp_path / "t").status == 0
 
 
 def test_weights_that_are_not_those_of_the_run_are_refused(leomix, source, tmp_path):

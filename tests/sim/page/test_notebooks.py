@@ -41,7 +41,7 @@ def test_comparisons_and_sweeps_show_the_page_of_the_report_in_a_frame(swept, ru
     in_memory = sim.run(slots(learning={"train": False}))
     assert in_memory.compared._repr_html_() is None
     shutil.rmtree(swept.folder)
-    assert sim.compare(pair, 0.05)._repr_html_() is not None
+    assert sim.compare(pair)._repr_html_() is not None
 
 
 def test_a_comparison_of_folders_that_are_gone_shows_itself_as_text(runs, tmp_path):
