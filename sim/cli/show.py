@@ -226,7 +226,7 @@ Format = Annotated[
     typer.Option(
         "--to",
         metavar="FORMAT",
-        help="csv (the tables), perfetto, czml, tensorboard, "
+        help="csv or parquet (the tables), perfetto, czml, tensorboard, "
         "peft (trained experts), dense (each as a Llama), "
         "profile (delay, Doppler, loss of passes) or MODULE:FUNCTION",
     ),
