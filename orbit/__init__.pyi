@@ -12,7 +12,6 @@ from .formats.contact_plans import is_contact_plan as is_contact_plan
 from .formats.contact_plans import parse_contact_plan as parse_contact_plan
 from .formats.elements import ScannedElements as ScannedElements
 from .formats.elements import check_checksum as check_checksum
-from .formats.elements import element_text as element_text
 from .formats.elements import parse_elements as parse_elements
 from .formats.elements import parse_satellites as parse_satellites
 from .formats.elements import read_elements as read_elements

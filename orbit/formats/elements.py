@@ -42,15 +42,11 @@ def read_satellites(path: str | PathLike[str], checksum: Checksum = "verify") ->
     two-line elements, and takes lines that have none. Raises ElementError at the first bad entry or
     when there is none, OSError when the file cannot be read.
     """
-    return parse_satellites(element_text(path), fspath(path), checksum)
+    return parse_satellites(_text(path), fspath(path), checksum)
 
 
-def element_text(path: str | PathLike[str]) -> str:
-    """Text of an element file, for `scan_satellites`.
-
-    Raises ElementError where it is not UTF-8, no regular file or larger than 100 MB, OSError when
-    it cannot be read.
-    """
+def _text(path: str | PathLike[str]) -> str:
+    """Text of a regular file in UTF-8 of at most 100 MB."""
     return decoded(read_bytes(path, ElementError), path, ElementError, f"give {_FORMS}, as UTF-8")
 
 
@@ -58,13 +54,9 @@ def parse_satellites(
     text: str, source: str = "<text>", checksum: Checksum = "verify"
 ) -> list[Satellite]:
     """As `read_satellites`, for text; `source` stands for the file in messages."""
-    satellites = []
-    for entry in scan_satellites(text, source, checksum):
-        if isinstance(entry, ElementError):
-            raise entry
-        satellites.append(entry)
-    if not satellites:
-        raise _nothing_in(source)
+    satellites, bad = parse_elements(text, source, checksum)
+    if bad:
+        raise ElementError(bad[0])
     return satellites
 
 
@@ -80,7 +72,7 @@ def read_elements(path: str | PathLike[str], checksum: Checksum = "verify") -> S
 
     Raises ElementError where there is no entry at all.
     """
-    return parse_elements(element_text(path), fspath(path), checksum)
+    return parse_elements(_text(path), fspath(path), checksum)
 
 
 def parse_elements(
@@ -94,7 +86,7 @@ def parse_elements(
         else:
             found.satellites.append(entry)
     if not (found.satellites or found.bad):
-        raise _nothing_in(source)
+        raise ElementError(f"{source}:1: no elements found; give {_FORMS}")
     return found
 
 
@@ -102,10 +94,6 @@ def check_checksum(checksum: str) -> None:
     """Raise ValueError for anything else than what can be done about checksums."""
     if checksum not in get_args(Checksum):
         raise ValueError(f'checksum {checksum!r} is unknown; write "verify" or "ignore"')
-
-
-def _nothing_in(source: str) -> ElementError:
-    return ElementError(f"{source}:1: no elements found; give {_FORMS}")
 
 
 def scan_satellites(

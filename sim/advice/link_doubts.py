@@ -50,7 +50,7 @@ def link_doubts(world: World, plan: Plan) -> Iterator[Statement]:
     if served is None or served.topology.relay:
         return
     width_deg = _beamwidth_deg(world) if served.places else None
-    names = served.grounded
+    names = served.grounded.names
     sides = served.topology.directions
     windows_of = groups(served.window_places, len(names))
     yield from _unseen_stations(served)
@@ -72,8 +72,8 @@ def link_doubts(world: World, plan: Plan) -> Iterator[Statement]:
 
 def _unseen_stations(served: ServedPasses) -> Iterator[Statement]:
     """Stations that no satellite passes; one that is out in each of its passes is seen."""
-    names = served.grounded
-    passes_of = groups(served.pass_places, len(names))
+    names = served.grounded.names
+    passes_of = groups(served.grounded.which, len(names))
     unseen = ", ".join(name for name, own in zip(names, passes_of, strict=True) if not len(own))
     if unseen and served.topology.in_orbit:
         yield Statement.doubt(
@@ -157,7 +157,7 @@ def _weak_links(
             continue
         doubts = [*_too_weak(world, side, link, best[place], terms[place])]
         for doubt in doubts:
-            weak.setdefault(str(doubt), (doubt, []))[1].append(served.grounded[place])
+            weak.setdefault(str(doubt), (doubt, []))[1].append(served.grounded.names[place])
         if link.rate == "fixed" and served.places and not doubts:
             fixed[place] = link
     for doubt, over in weak.values():
@@ -266,7 +266,7 @@ def _beyond_its_margin(
         share=share,
         lacking_db=-float(margin_db[short].min()),
         needed_db=needed_db,
-        names=some([served.grounded[place] for place in over], MOST_NAMED),
+        names=some([served.grounded.names[place] for place in over], MOST_NAMED),
     )
 
 

@@ -153,29 +153,34 @@ def _never_seen(
 ) -> tuple[str, Sequence[Remedy]]:
     """Return why a client is never seen, and what helps."""
     days = f"{served.span_s / 86400:g} days"
-    if served.topology.relay and of_file:
+    over = served.topology.grounded
+    if over == "relay" and of_file:
         pair = f"{served.clients[site]!r} and {served.servers[0]!r}"
         never = f"no window of link.isl.windows has it with the server in {days}"
         return never, [Other(said=f"give some of {pair}")]
-    if served.topology.relay:
+    if over == "relay":
         isl = ("max_range_km", Raise), ("grazing_km", Lower), ("acquisition_s", Lower)
         never = f"never sees {served.servers[0]!r} in {days}"
         return never, [change(f"link.isl.{name}") for name, change in isl]
-    if served.topology.in_orbit and not served.places:
-        return f"no window has it with a station of ground.stations in {days}", []
     if not served.places:
+        if over == "station":
+            return f"no window has it with a station of ground.stations in {days}", []
         return _none_of_file(world.fleet.windows.file, served.clients[site], days)
-    places = served.places if served.topology.in_orbit else served.places[site : site + 1]
+    places = served.places if over == "station" else served.places[site : site + 1]
     own = {place.min_elevation_deg for place in places}
     mask_deg = min(served.min_elevation_deg if deg is None else deg for deg in own)
-    if served.topology.in_orbit:
-        never = "never rises above the mask of a station"
-        lies = "the nearest lies"
-        move = Other(said="have others")
-    else:
-        never = f"no satellite rises above {mask_deg:g} deg there"
-        lies = "it lies"
-        move = Other(said="move the cluster")
+    never, lies, move = {
+        "station": (
+            "never rises above the mask of a station",
+            "the nearest lies",
+            Other(said="have others"),
+        ),
+        "cluster": (
+            f"no satellite rises above {mask_deg:g} deg there",
+            "it lies",
+            Other(said="move the cluster"),
+        ),
+    }[over]
     lower: list[Remedy] = []
     if mask_deg and None in own:
         lower = [Lower("orbit.min_elevation_deg", now=mask_deg)]
@@ -246,8 +251,8 @@ def _why_not_servable(
             f"{whose} longest contact is {longest_s:.0f} s",
             [*lower, *_less_out(world)[:1]] if is_cut else lower,
         )
-    acquisition_of = world.sites.acquisition_s if served.topology.in_orbit else None
-    if acquisition_of is not None and not served.topology.relay:
+    acquisition_of = world.sites.acquisition_s
+    if acquisition_of is not None and served.topology.grounded == "station":
         acquisition_s = np.array(acquisition_of)[served.windows.satellite[windows]]
         lasts_s = (served.windows.set_s - served.windows.rise_s)[windows]
         # A pass that is open at the start has been acquired.
@@ -287,9 +292,9 @@ def _why_others_are_served(
         )
     if source.priority == "highest_elevation":
         more.append(Set("orbit.priority", "least_recently_served"))
-    if served.topology.in_orbit:
-        who = "the server's terminals" if served.topology.relay else "the stations' antennas"
-        return f"{who} always serve another satellite", more
+    gear = {"station": "the stations' antennas", "relay": "the server's terminals"}
+    if served.topology.grounded in gear:
+        return f"{gear[served.topology.grounded]} always serve another satellite", more
     return f"the {source.beams} beam(s) always serve another cluster", more
 
 

@@ -35,12 +35,12 @@ def of_scenario(world: World) -> ContactList:
     """
     served = served_passes(world)
     sessions = [served.sessions[windows] for windows in served.windows_of_clients]
-    fleet = served.fleet
+    fleet = list(served.flyers.names)
     norad_ids = {satellite.name: satellite.norad_id for satellite in served.satellites}
     return ContactList(
         fleet,
         [norad_ids.get(name, 0) for name in fleet],
-        served.grounded,
+        list(served.grounded.names),
         served.start,
         served.span_s,
         served.flown,

@@ -17,6 +17,7 @@ from statements import Code, by_rank, in_turn
 if TYPE_CHECKING:
     from sim.execution.result import Result
     from sim.sweep.best import Choice
+    from sim.sweep.compared import Compared
 
 MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
@@ -157,29 +158,31 @@ def _choose(runs: list[Path], asked: BestBy, *, in_full: bool, json_: bool) -> N
         )
     with as_written(runs):
         found = compare(runs, best_by=asked.best_by, at_days=asked.at)
-    for line in found.notices():
+    judged = None if json_ or asked.best_by == VALIDATION else _judged_by(found)
+    numbers = None if judged is None else judged.over_numbers
+    says_ends = numbers is not None and not numbers.names
+    for line in found.notices(ends=not says_ends):
         print(f"note: {line}", file=sys.stderr)
     if asked.chosen is not None:
         found.write(asked.chosen)
     if json_:
         print_json(found.as_json())
         return
-    judged = None if asked.best_by == VALIDATION else _judged_by(found, in_full=in_full)
-    print(found.text if judged is None else judged)
+    print(found.text if judged is None else judged.text(in_full=in_full))
     if asked.chosen is not None:
         print(f"chosen keys    {asked.chosen}")
         print(f"use them       leomix sweep {found.scenario} --variants {asked.chosen}")
 
 
-def _judged_by(found: Choice, *, in_full: bool) -> str | None:
-    """Return the screen of a sweep over numbers, judged by a column; None of any other one."""
+def _judged_by(found: Choice) -> Compared | None:
+    """Return a sweep over numbers, judged by a column; None of any other one."""
     from sim.sweep import read_sweep
     from sim.sweep.compared import compared
 
     sweep = compared(read_sweep(found.sweep))
     if sweep.over_numbers is None:
         return None
-    return sweep.judged_by(found.basis.column, found.basis.figure).text(in_full=in_full)
+    return sweep.judged_by(found.basis.column, found.basis.figure)
 
 
 RunsOrSweeps = Annotated[

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,19 +41,11 @@ class Compute:
 
     def round_s(self, cost: Cost) -> Floats:
         """Seconds of one local round, () or (K,)."""
-        if self._all_given:
-            return np.array(self.seconds_per_round)
         # The scenario's schema asks for one of the two.
         by_rate = np.nan if self.flops_per_s is None else cost.flops / self.flops_per_s
         if self.seconds_per_round is None:
             return np.asarray(by_rate)
         return np.where(np.isnan(self.seconds_per_round), by_rate, self.seconds_per_round)
-
-    @cached_property
-    def _all_given(self) -> bool:
-        """Whether the seconds of a round are given for each device (K,)."""
-        each = self.seconds_per_round
-        return isinstance(each, np.ndarray) and each.ndim > 0 and not np.isnan(each).any()
 
     def slowed(self, times: Floats) -> Compute:
         """Return the compute of devices that are slower by these factors (K,)."""

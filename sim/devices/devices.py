@@ -62,8 +62,6 @@ class Devices:
 
     def drop_open(self) -> None:
         """Forget the rounds that were interrupted; their time was spent."""
-        if not (np.count_nonzero(self.open_s) or np.count_nonzero(self._kept_s)):
-            return
         self.ended_s = self.ended_s + self.open_s
         self._kept_s = np.zeros_like(self._kept_s)
         self.open_s = np.zeros_like(self.open_s)

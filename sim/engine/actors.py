@@ -38,23 +38,6 @@ AtOnce = (
     | requests.Evaluate
 )
 """Requests that take no simulated time and concern no device: of a cluster or of the server."""
-Lookup = peers.NextLink | peers.Reach | peers.Infer | peers.Answered
-"""Requests that take no simulated time and concern devices: of a cluster only."""
-
-Lasting = (
-    requests.NextContact
-    | requests.TrainUntilContact
-    | requests.Train
-    | requests.Upload
-    | requests.Download
-    | requests.Chain
-    | requests.Meet
-    | peers.Send
-    | peers.Compute
-    | peers.All
-    | peers.Wait
-)
-"""Requests of a cluster that take simulated time."""
 
 
 class Actors:
@@ -156,22 +139,13 @@ class Actors:
                 return end.value
             if isinstance(request, AtOnce):
                 reply = self._answer_now(actor, client, request)
-            elif isinstance(request, Lookup):
-                reply = self._look_up(client, request)
-            elif isinstance(request, peers.Start):
-                for where, task in zip(_places("Start", request, name), request.tasks, strict=True):
-                    own = self._task_of(actor)
-                    self._clock.start(own, self._drive(where, own, task))
-                reply = None
-            elif isinstance(request, Lasting):
-                reply = yield from self._answer(actor, client, request)
             else:
-                raise SimulationError(f"{request!r} is not a request{asking_line(protocol)}")
+                reply = yield from self._answer(actor, client, request, protocol)
 
     def _answer(
-        self, actor: str, client: Client, request: Request
+        self, actor: str, client: Client, request: Request, protocol: object
     ) -> Generator[simpy.Event, Any, Any]:
-        """Answer what takes simulated time, when it has passed."""
+        """Answer what concerns a device, when the simulated time has passed that it takes."""
         match request:
             case requests.NextContact():
                 return (yield from client.next_contact(actor, request, self._cycle))
@@ -191,7 +165,28 @@ class Actors:
                 return (yield from self._all(actor, client.cluster.name, request))
             case peers.Wait():
                 return (yield from wait(self._clock, request))
-        raise AssertionError(request)
+        return self._answer_device(actor, client, request, protocol)
+
+    def _answer_device(self, actor: str, client: Client, request: Request, protocol: object) -> Any:
+        """Answer at once what takes no simulated time and concerns devices."""
+        match request:
+            case peers.Start(tasks=tasks):
+                places = _places("Start", request, client.cluster.name)
+                for place, task in zip(places, tasks, strict=True):
+                    name = self._task_of(actor)
+                    self._clock.start(name, self._drive(place, name, task))
+                return None
+            case peers.NextLink():
+                return self._peers.next_link(request)
+            case peers.Reach():
+                return self._peers.reach(client.cluster, request)
+            case peers.Infer():
+                self._peers.nodes.check(request.at)
+                return self._learning_facts.inferred(request)
+            case peers.Answered():
+                self._peers.nodes.check(request.at)
+                return self._learning_facts.answered(request)
+        raise SimulationError(f"{request!r} is not a request{asking_line(protocol)}")
 
     def _all(
         self, actor: str, cluster: str, request: peers.All
@@ -232,20 +227,6 @@ class Actors:
         first = actor.partition(":")[0]  # names of tasks of tasks of tasks would grow without end
         self._tasks[first] += 1
         return f"{first}:{self._tasks[first]}"
-
-    def _look_up(self, client: Client, request: Lookup) -> Any:
-        """Answer at once what concerns single devices."""
-        match request:
-            case peers.NextLink():
-                return self._peers.next_link(request)
-            case peers.Reach():
-                return self._peers.reach(client.cluster, request)
-            case peers.Infer():
-                self._peers.nodes.check(request.at)
-                return self._learning_facts.inferred(request)
-            case peers.Answered():
-                self._peers.nodes.check(request.at)
-                return self._learning_facts.answered(request)
 
     def _cycle(self) -> int:
         return self._progress.cycle

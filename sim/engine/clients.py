@@ -20,10 +20,7 @@ from sim.mesh.messages import Mesh
 from sim.network.books import Books
 from sim.network.endpoint import Shared
 from sim.network.legs import LegLog
-from sim.network.link_queue import LinkQueue
-from sim.network.nodes import Nodes
-from sim.network.peers import Peers, Queues
-from sim.network.relay import Relay
+from sim.network.peers import Peers
 from sim.network.sessions import ClusterSessions
 from sim.plan.sessions import PlannedSessions
 
@@ -68,14 +65,21 @@ class Clients:
             self.by_name[name] = Client(sessions, devices, shared)
         self._transmitter = build.transmitter
         self.edges = Edges(facts, plan.contacts)
-        self._mesh = None if plan.mesh is None else self._make_mesh(build, clock, shared)
-        self.peers = self._make_peers(build, clock, facts)
+        self._mesh = None if plan.mesh is None else self._make_mesh(build, shared)
+        self.peers = Peers(
+            plan,
+            shared,
+            {name: client.link for name, client in self.by_name.items()},
+            relaying=build.world.link.relay,
+            sidelinks=build.sidelinks,
+            mesh=self._mesh,
+        )
 
-    def _make_mesh(self, build: Build, clock: Clock, shared: Shared) -> Mesh:
+    def _make_mesh(self, build: Build, shared: Shared) -> Mesh:
         """Join all clients to a mesh, of exact delays where they send to each other over it."""
         endpoints = {name: client.endpoint for name, client in self.by_name.items()}
         exact = build.method.traits.sends_over_mesh
-        mesh = Mesh(clock, build.plan, shared, endpoints, exact_delays=exact)
+        mesh = Mesh(build.plan, shared, endpoints, exact_delays=exact)
         for client in self.by_name.values():
             sessions, endpoint = client.sessions, client.endpoint
             if build.plan.topology.in_orbit:
@@ -84,25 +88,6 @@ class Clients:
             passes, server = build.plan.passes(client.cluster), build.plan.server
             client.link = AccessLink(sessions, passes, endpoint, mesh=mesh, server=server)
         return mesh
-
-    def _make_peers(self, build: Build, clock: Clock, facts: Facts) -> Peers:
-        sessions = {name: client.sessions for name, client in self.by_name.items()}
-        devices = {name: client.devices for name, client in self.by_name.items()}
-        links = {name: client.link for name, client in self.by_name.items()}
-        endpoints = {name: client.endpoint for name, client in self.by_name.items()}
-        return Peers(
-            clock,
-            build.plan,
-            Nodes(clock, devices, links),
-            facts,
-            queues=Queues(
-                LinkQueue(clock, "sidelink", facts, self.books, endpoints),
-                LinkQueue(clock, "isl", facts, self.books, endpoints),
-            ),
-            relay=Relay(clock, sessions, links, build.world.link.relay),
-            sidelinks=build.sidelinks,
-            mesh=self._mesh,
-        )
 
     def observed(self, situation: Situation, now_s: float) -> Observation:
         """Return what who decides is shown: what the server and the contact plan know."""

@@ -31,7 +31,6 @@ class Vocabulary:
     def __init__(self) -> None:
         self.words: list[str] = []
         self._codes: dict[str | None, int] = {None: NOTHING}
-        self._latest: tuple[tuple[Any, ...], np.ndarray] = (), np.zeros(0, np.int32)
 
     def code(self, word: str | None) -> int:
         """Return the number of ``word``, a new one if it is new; -1 for None."""
@@ -45,21 +44,16 @@ class Vocabulary:
         return len(self.words) - 1
 
     def codes(self, values: Coded | Sequence[Any] | np.ndarray) -> np.ndarray:
-        """Return the numbers of texts, one a row, as int32; of the same tuple, the same array.
+        """Return the numbers of texts, one a row, as int32.
 
         Raises TypeError for what is no text, ValueError for codes that no word stands for.
         """
         if isinstance(values, Coded):
             return self._translated(np.asarray(values.codes), values.words)
-        if values is self._latest[0]:
-            return self._latest[1]
         if not self._codes.keys() >= set(values):  # nearly never, behind the first rows
             for word in dict.fromkeys(values):
                 self.code(word)
-        codes = np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values))
-        if isinstance(values, tuple):  # who writes the same rows often gives the same one
-            self._latest = values, codes
-        return codes
+        return np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values))
 
     def _translated(self, codes: np.ndarray, words: Sequence[str]) -> np.ndarray:
         if codes.size and not NOTHING <= codes.min() <= codes.max() < len(words):

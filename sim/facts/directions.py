@@ -12,14 +12,6 @@ from enum import StrEnum
 DIRECTIONS = ("uplink", "downlink", "sidelink", "isl")
 """Directions of the transfers table, in the order in which they are listed."""
 
-DIRECTION_NAMES = {
-    "uplink": "uplink",
-    "downlink": "downlink",
-    "sidelink": "sidelink",
-    "isl": "ISL",
-}
-"""What directions are called in text."""
-
 
 class Way(StrEnum):
     """Who receives a transfer between a client and its server: ``toward`` of the table."""

@@ -22,8 +22,8 @@ from channel.signal import (
     unchecked_rate_bps,
 )
 from orbit.contact_views import ContactViews, blocks
-from sim.links.grid import Grid, interleaved
 from sim.links.jumps import crossings, find_jumps, turns
+from sim.links.pass_geometry import Grid, interleaved
 from statements.arrays import Floats, Ints, Mask
 
 HORIZON_DEG = 1e-6

@@ -75,7 +75,7 @@ class MeshLink(ServiceLink):
         )
         if carried is None:
             return _not_sent(step, 1, Reason.NO_ROUTE)
-        self._sessions.mark_used()
+        self.sessions.mark_used()
         return Receipt(
             np.ones(1, bool),
             np.array([carried.time_s]),
@@ -136,11 +136,11 @@ class AccessLink(ServiceLink):
         """
         check_names(steps)
         clock = self.endpoint.clock
-        session = open_now = self._sessions.use()
+        session = open_now = self.sessions.use()
         first = steps[0]
         if session is not None and isinstance(first, Upload | Download) and self._asks(first):
             uploads = any(isinstance(step, Upload) for step in steps)
-            session = self._best(first, self._sessions.planned if uploads else self._passes)
+            session = self._best(first, self.sessions.planned if uploads else self._passes)
             if session is None:
                 size = float(np.max(self._left(first)))
                 self._mesh.lose(self._message(way_of(first), first.payload, size))
@@ -155,7 +155,7 @@ class AccessLink(ServiceLink):
         self._number(chain, numbers)
         replies = yield from self._carry(chain, session)
         if open_now is not None and session is not None and _number(open_now) != _number(session):
-            self._sessions.mark_used()
+            self.sessions.mark_used()
         return replies
 
     # Which pass a chain goes over.

@@ -12,7 +12,6 @@ import simpy
 from learning.requests.payload import Payload
 from learning.requests.peers import SERVER, Arrival, Journey, Reach, Send
 from learning.requests.reasons import Reason
-from sim.clock import Clock
 from sim.facts.directions import Way
 from sim.facts.transfers import MessageLost
 from sim.mesh.contacts import Route
@@ -101,7 +100,6 @@ class Mesh:
 
     def __init__(
         self,
-        clock: Clock,
         plan: Plan,
         shared: Shared,
         endpoints: Mapping[str, Endpoint],
@@ -109,7 +107,7 @@ class Mesh:
         exact_delays: bool = False,
     ) -> None:
         assert plan.isls is not None  # the plan of a mesh has links
-        self._clock = clock
+        self._clock = shared.clock
         self._facts = shared.facts
         self._timetable = MeshTimetable(plan, plan.isls, exact_delays=exact_delays)
         self._reach = MeshReach(plan.isls)

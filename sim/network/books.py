@@ -17,7 +17,6 @@ from learning.requests.cluster import Cluster
 from learning.requests.payload import Payload, TensorSize
 from sim.facts.directions import DIRECTIONS, Way
 from sim.facts.transfers import Outcome
-from sim.links.sharing import everywhere
 from sim.world.topology import Topology
 from statements.arrays import Floats, Ints, Mask
 
@@ -162,12 +161,8 @@ class Books:
 
 def _range(values: Any, who: Mask) -> tuple[float, float]:
     """Least and most of a number for each device (K,), or of one for all."""
-    if not isinstance(values, np.ndarray) or values.ndim == 0:
-        return values, values
-    if len(who) == 1:
-        return values.item(), values.item()
-    some = values if everywhere(who) else np.broadcast_to(values, who.shape)[who]
-    return np.minimum.reduce(some), np.maximum.reduce(some)
+    some = np.broadcast_to(values, who.shape)[who]
+    return some.min(), some.max()
 
 
 def books_of(booked: Iterable[Account]) -> Totals:
@@ -255,8 +250,7 @@ class LedgerEntry:
     """One payload name that goes one way, for each device (K,), and its account.
 
     A device has it open from when it is offered until it is delivered or given up; of what is not
-    ``open`` 0 bytes are ``through``. Arrays are replaced, never changed. ``any_open`` says whether
-    it is of anybody; an entry begins with nobody and nothing.
+    ``open`` 0 bytes are ``through``. Arrays are replaced, never changed.
     """
 
     open: Mask
@@ -264,11 +258,6 @@ class LedgerEntry:
     size: Floats
     through: Floats
     account: Account
-    any_open: bool = False
-
-    def __post_init__(self) -> None:
-        self._nobody = self.open
-        self._nothing = self.through
 
     def offer(self, version: Ints, size: Floats, who: Mask) -> Mask:
         """Open the payload for devices in ``who``; return those (K,) that forget part of another.
@@ -276,22 +265,16 @@ class LedgerEntry:
         A payload of another version or size that is still open is stale, and dropped.
         """
         account = self.account
-        new = who
-        forgotten = self._nobody
-        if self.any_open:
-            stale = who & self.open & ((self.version != version) | (self.size != size))
-            account.dropped += float(self.size[stale].sum())
-            account.sent_in_vain += float(self.through[stale].sum())
-            forgotten = stale & (self.through > 0)
-            new = who & (stale | ~self.open)
-            self.version = np.where(new, version, self.version)
-            self.size = np.where(new, size, self.size)
-            self.through = np.where(new, 0.0, self.through)
-            self.open = self.open | new
-        else:
-            self.open, self.version, self.size = who, version, size
-        self.any_open = self.any_open or bool(np.count_nonzero(who))
-        account.offered += _sum_of(size, new)
+        stale = who & self.open & ((self.version != version) | (self.size != size))
+        account.dropped += float(self.size[stale].sum())
+        account.sent_in_vain += float(self.through[stale].sum())
+        forgotten = stale & (self.through > 0)
+        new = who & (stale | ~self.open)
+        self.version = np.where(new, version, self.version)
+        self.size = np.where(new, size, self.size)
+        self.through = np.where(new, 0.0, self.through)
+        self.open = self.open | new
+        account.offered += float(size[new].sum())
         return forgotten
 
     def settle(self, who: Mask, moved: Floats, outcome: Ints | Outcome) -> Mask:
@@ -300,22 +283,16 @@ class LedgerEntry:
         ``outcome`` is that of each (K,), or of all of them. Returns who has given it up (K,).
         """
         account = self.account
-        account.sent += _sum_of(moved, who)
+        account.sent += float(moved[who].sum())
         through = self.through + moved
-        given_up = again = self._nobody
-        done = who
-        if not isinstance(outcome, Outcome):
-            done = who & (outcome == Outcome.DELIVERED)
-            given_up = who & ((outcome == Outcome.DROPPED) | (outcome == Outcome.CORRUPTED))
-            again = who & (outcome == Outcome.RESTARTED)
-            account.dropped += float(self.size[given_up].sum())
-            account.sent_in_vain += float(through[given_up | again].sum())
-        account.delivered += _sum_of(self.size, done)
+        done = who & np.equal(outcome, Outcome.DELIVERED)
+        given_up = who & np.isin(outcome, (Outcome.DROPPED, Outcome.CORRUPTED))
+        again = who & np.equal(outcome, Outcome.RESTARTED)
+        account.dropped += float(self.size[given_up].sum())
+        account.sent_in_vain += float(through[given_up | again].sum())
+        account.delivered += float(self.size[done].sum())
         self.open = self.open & ~(done | given_up)
-        self.any_open = bool(np.count_nonzero(self.open))
-        self.through = self._nothing
-        if self.any_open:
-            self.through = np.where(self.open & ~again, through, 0.0)
+        self.through = np.where(self.open & ~again, through, 0.0)
         return given_up
 
     def still_open(self) -> tuple[float, float]:
@@ -353,11 +330,7 @@ class Ledger:
     def left(self, way: Way, name: str, version: Ints, size: Floats) -> Floats:
         """Return the bytes (K,) that are still to go of a payload, if it is offered now."""
         entry = self._entries.get((way, name))
-        if entry is None or not entry.any_open:
+        if entry is None:
             return size
         same = entry.open & (entry.version == version) & (entry.size == size)
         return np.where(same, size - entry.through, size)
-
-
-def _sum_of(values: Floats, which: Mask) -> float:
-    return float(np.add.reduce(values if everywhere(which) else values[which]))

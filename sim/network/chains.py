@@ -63,7 +63,6 @@ class Chain:
         self.closing = closing
         self._held_s = held_s
         self.legs: list[PlannedLeg] = []
-        self._transfers: dict[Way, list[Transfer]] = {}
 
     def run(
         self, endpoint: Endpoint, going_on: list[Chain]
@@ -108,14 +107,8 @@ class Chain:
             self.legs.append(leg)
 
     def transfers(self, way: Way) -> list[Transfer]:
-        """Return its transfers that go one way, which others ask for as often as they plan."""
-        known = self._transfers.get(way)
-        if known is None:
-            legs = self.legs
-            known = [leg for leg in legs if isinstance(leg, Transfer) and leg.way is way]
-            if len(legs) == len(self.steps):  # else it is being planned
-                self._transfers[way] = known
-        return known
+        """Return its transfers that go one way, of those that are planned."""
+        return [leg for leg in self.legs if isinstance(leg, Transfer) and leg.way is way]
 
     # When it is over.
 
@@ -208,7 +201,7 @@ class ServiceLink:
 
     def __init__(self, sessions: ClusterSessions, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._sessions = sessions
+        self.sessions = sessions
         self._going_on: list[Chain] = []
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
@@ -216,7 +209,7 @@ class ServiceLink:
         check_names(steps)
         endpoint = self.endpoint
         closing = endpoint.closing
-        chain = Chain(steps, self._sessions.use(), endpoint.clock.now, closing)
+        chain = Chain(steps, self.sessions.use(), endpoint.clock.now, closing)
         return (yield from chain.run(endpoint, self._going_on))
 
     def settle_all(self, end_s: float) -> None:

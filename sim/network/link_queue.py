@@ -20,14 +20,13 @@ import simpy
 
 from learning.requests.peers import Arrival, Node, Send
 from learning.requests.reasons import Reason
-from sim.clock import Clock
 from sim.facts.directions import TOWARD_PEER
 from sim.facts.faults import PacketsResent
-from sim.facts.stream import Facts
 from sim.facts.transfers import Outcome, TransferRow
 from sim.links.sidelinks import Opening
-from sim.network.books import Account, Books, PayloadKey
-from sim.network.endpoint import OF_CUT_OFF, Endpoint
+from sim.network.books import Account, PayloadKey
+from sim.network.chains import ServiceLink
+from sim.network.endpoint import OF_CUT_OFF, Endpoint, Shared
 
 Direction = Literal["sidelink", "isl"]
 
@@ -76,17 +75,15 @@ class LinkQueue:
 
     def __init__(
         self,
-        clock: Clock,
         direction: Direction,
-        facts: Facts,
-        books: Books,
-        endpoints: Mapping[str, Endpoint],
+        shared: Shared,
+        links: Mapping[str, ServiceLink],
     ) -> None:
-        self._clock = clock
         self._direction = direction
-        self._facts = facts
-        self._books = books
-        self._endpoints = endpoints
+        self._clock = shared.clock
+        self._facts = shared.facts
+        self._books = shared.books
+        self._endpoints = {name: link.endpoint for name, link in links.items()}
         self._between_satellites = direction == "isl"
         self._free_s: dict[tuple[Node, Node], float] = {}
         self._sending_s: defaultdict[str, float] = defaultdict(float)

@@ -12,7 +12,6 @@ import simpy
 from learning.requests.cluster import Cluster, Cost
 from learning.requests.peers import Compute, Node
 from sim.clock import Clock
-from sim.devices.devices import Devices
 from sim.errors import SimulationError
 from sim.network.chains import ServiceLink
 from statements.arrays import Floats, Mask
@@ -28,12 +27,10 @@ class _Job:
 class Nodes:
     """Answers what single devices are asked: each computes one thing after the other."""
 
-    def __init__(
-        self, clock: Clock, devices: Mapping[str, Devices], links: Mapping[str, ServiceLink]
-    ) -> None:
+    def __init__(self, clock: Clock, links: Mapping[str, ServiceLink]) -> None:
         self._clock = clock
-        self._devices = devices
         self._links = links
+        self._devices = {name: link.endpoint.devices for name, link in links.items()}
         self._jobs: dict[_Job, None] = {}
 
     def check(self, node: Node) -> None:

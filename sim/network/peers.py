@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Generator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import simpy
@@ -19,24 +19,17 @@ from learning.requests.peers import (
     Send,
 )
 from learning.requests.reasons import Reason
-from sim.clock import Clock
 from sim.devices.energy import Use
 from sim.errors import SimulationError
-from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost
 from sim.links.sidelinks import Sidelinks
+from sim.network.chains import ServiceLink
+from sim.network.endpoint import Shared
 from sim.network.link_queue import LinkQueue
 from sim.network.nodes import Nodes
-from sim.network.relay import Relay
+from sim.network.relay import Relay, Relaying
 from sim.plan.plan import Plan
 from statements.arrays import Mask
-
-
-class Queues(NamedTuple):
-    """The queues of messages over links between devices, and of those between satellites."""
-
-    over_sidelinks: LinkQueue
-    over_isls: LinkQueue
 
 
 class Carrier(Protocol):
@@ -55,32 +48,32 @@ class Carrier(Protocol):
 class Peers:
     """Answers to whom devices can send, and carries what they send.
 
-    ``sidelinks`` are links between devices (None for none), the ``plan`` has those between
-    satellites, and each kind has its queue; ``relay`` says whom others reach over the satellites.
-    Where there is a ``mesh``, it carries all messages of satellites.
+    The ``links`` are those of the clients with their server, ``sidelinks`` those between devices
+    (None for none); the ``plan`` has those between satellites. Each kind has its queue, and
+    ``relaying`` says whom others reach over the satellites. Where there is a ``mesh``, it carries
+    all messages of satellites.
     """
 
     def __init__(
         self,
-        clock: Clock,
         plan: Plan,
-        nodes: Nodes,
-        facts: Facts,
+        shared: Shared,
+        links: Mapping[str, ServiceLink],
         *,
-        queues: Queues,
-        relay: Relay,
+        relaying: Relaying,
         sidelinks: Sidelinks | None = None,
         mesh: Carrier | None = None,
     ) -> None:
-        self._clock = clock
+        self._clock = shared.clock
+        self._facts = shared.facts
         self._clusters = plan.clusters
-        self.nodes = nodes
-        self._facts = facts
-        self._queues = queues
-        self.relay = relay
-        self._mesh = mesh
-        self._sidelinks = sidelinks
         self._isls = plan.isls
+        self._sidelinks = sidelinks
+        self._mesh = mesh
+        self.nodes = Nodes(shared.clock, links)
+        self._over_sidelinks = LinkQueue("sidelink", shared, links)
+        self._over_isls = LinkQueue("isl", shared, links)
+        self._relay = Relay(shared.clock, links, relaying)
 
     def send(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
         """Carry a message; what is for its source itself is there at once.
@@ -117,18 +110,18 @@ class Peers:
         if self._mesh is not None:
             return (yield from self._mesh.exchange(send))
         if SERVER in (send.source, send.target):
-            return (yield from self.relay.send(send))
+            return (yield from self._relay.send(send))
         if links is not None and links.exists(send.source, send.target):
             always = links.openings(send.source, send.target)
-            return (yield from self._queues.over_sidelinks.send(send, always))
+            return (yield from self._over_sidelinks.send(send, always))
         if isls is not None and isls.windows(source, target).size:
             windows = isls.openings(source, target, self._clock.now)
-            return (yield from self._queues.over_isls.send(send, windows))
-        why = self.relay.unreachable(source, target)
+            return (yield from self._over_isls.send(send, windows))
+        why = self._relay.unreachable(source, target)
         if why:  # of devices without a relay the sidelinks that there are do not reach
             far = Reason.OUT_OF_RANGE if why is Reason.NO_RELAY and links is not None else why
             return Arrival(delivered=False, time_s=self._clock.now, reason=far)
-        return (yield from self.relay.send(send))
+        return (yield from self._relay.send(send))
 
     def next_link(self, asked: NextLink) -> LinkWindow | None:
         """Return the window between two satellites that is open, or opens next; None for none."""
@@ -137,7 +130,8 @@ class Peers:
 
     def use(self, cluster: str, by_s: float) -> Use:
         """What the devices of a cluster have done by a time for others, and over the mesh."""
-        over_sidelinks_s, over_isls_s = (queue.sending_s(cluster, by_s) for queue in self._queues)
+        over_sidelinks_s = self._over_sidelinks.sending_s(cluster, by_s)
+        over_isls_s = self._over_isls.sending_s(cluster, by_s)
         if self._mesh is not None:
             over_isls_s += self._mesh.sending_s(cluster)
         return Use(
@@ -147,8 +141,8 @@ class Peers:
 
     def settle_all(self, end_s: float) -> None:
         """Write which messages are still under way, as far as they got, when the run has ended."""
-        for queue in self._queues:
-            queue.settle_all(end_s)
+        self._over_sidelinks.settle_all(end_s)
+        self._over_isls.settle_all(end_s)
 
     def reach(self, cluster: Cluster, asked: Reach) -> Mask:
         """Whom each device of a cluster can send to now (K, N), itself too; nobody who is away.
@@ -163,7 +157,7 @@ class Peers:
                 "Reach: hops and within_s are of links that messages travel over one after the "
                 "other; leave them out, or set link.isl.route: earliest"
             )
-        relayed = [not self.relay.unreachable(cluster.name, o.name) for o in self._clusters]
+        relayed = [not self._relay.unreachable(cluster.name, o.name) for o in self._clusters]
         reach = np.repeat([relayed], [o.devices for o in self._clusters], axis=1)
         reach = np.repeat(reach, cluster.devices, axis=0)
         if self._sidelinks is not None:

@@ -16,7 +16,6 @@ from learning.requests.reasons import Reason
 from sim.clock import Clock, Process
 from sim.facts.directions import Way
 from sim.network.chains import ServiceLink
-from sim.network.sessions import ClusterSessions
 
 Relaying = Literal["none", "contact", "store"]
 
@@ -55,12 +54,10 @@ class Relay:
     def __init__(
         self,
         clock: Clock,
-        sessions: Mapping[str, ClusterSessions],
         links: Mapping[str, ServiceLink],
         policy: Relaying,
     ) -> None:
         self._clock = clock
-        self.sessions = sessions
         self._links = links
         self._policy = policy
         self._waiting: dict[Access, list[_Message]] = {}
@@ -68,7 +65,7 @@ class Relay:
 
     def unreachable(self, source: str, target: str) -> Reason:
         """Say why devices of one cluster cannot reach those of another now, if they cannot."""
-        ends = self.sessions[source], self.sessions[target]
+        ends = self._links[source].sessions, self._links[target].sessions
         if self._policy == "none":
             return Reason.NO_RELAY
         if any(sessions.over for sessions in ends):
@@ -140,7 +137,7 @@ class Relay:
 
     def _next_session(self, access: Access, *, fresh: bool) -> Generator[simpy.Event, Any, bool]:
         """Wait for a session, ``fresh`` for another one than was used last; False for none left."""
-        sessions = self.sessions[access.node.cluster]
+        sessions = self._links[access.node.cluster].sessions
         if sessions.over or (fresh and sessions.last):
             return False
         contact = yield from sessions.next_contact(str(access), lambda: 0, fresh=fresh)

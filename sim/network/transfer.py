@@ -278,8 +278,7 @@ class Transfer:
     @property
     def stops_s(self) -> Floats:
         """When each device (K,) has ended, or can get nothing more through."""
-        there = self.end_s < np.inf
-        return self.end_s if everywhere(there) else np.where(there, self.end_s, self.los_s)
+        return np.where(self.end_s < np.inf, self.end_s, self.los_s)
 
     @property
     def frees_s(self) -> Floats:

@@ -58,7 +58,7 @@ class Capacity:
     """What a network carries, what limits it, and what it carried before stations were left out.
 
     ``silent`` counts services that carry nothing, by direction. ``out`` says who is out as planned,
-    and when.
+    and when. ``asked_gb_a_day`` is what payloads ask for, by direction.
     """
 
     rows: Sequence[Operations]
@@ -66,6 +66,7 @@ class Capacity:
     silent: Mapping[str, int] = field(default_factory=dict)
     out: Sequence[str] = ()
     left_out: LeftOut | None = None
+    asked_gb_a_day: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def total(self) -> Operations:
@@ -130,6 +131,11 @@ class Capacity:
     def advice(self) -> list[str]:
         """What one more brings, what is lost, who is out, and who is never served: a line each."""
         found = [] if self.left_out is not None else [*self._more()]
+        for way, carried_gb in _ways(self.total):
+            asked_gb = self.asked_gb_a_day.get(way, 0.0)
+            if asked_gb > carried_gb:
+                size = short_size(GB_BYTES * asked_gb)
+                found.append(f"Payloads ask for {size} a day {way}, more than the links carry.")
         if self.total.setup_hours_a_day > 0.0:
             spent = f"{self.total.setup_hours_a_day:.1f} h a day"
             found.append(f"Beside what they serve, dishes turn and acquire for {spent}.")
@@ -147,6 +153,8 @@ class Capacity:
         dish, _ = self._dishes
         limiting = self.limits.limiting
         names = [one.station for one in limiting]
+        if self.total.in_view_hours_a_day == 0.0:
+            return
         if not limiting:
             share = served_share(self.rows)
             most = max(map(self.limits.gain, self.limits.tried), default=0.0)

@@ -7,12 +7,31 @@ from collections import Counter
 from sim.execution.result import Result
 from sim.formatting import duration, table
 from sim.page.capacity_text import Capacity, Table
-from sim.plan.operations import operations_in
+from sim.plan.operations import DAY_S, operations_in
+
+MB_PER_GB = 1_000.0
 
 
 def capacity_of(run: Result) -> Capacity:
     """Return what a study's links carry, and what limits them."""
-    return Capacity(operations_in(run.tables["capacity"]), run.limits)
+    rows = operations_in(run.tables["capacity"])
+    return Capacity(rows, run.limits, asked_gb_a_day=_asked_gb_a_day(run))
+
+
+def _asked_gb_a_day(run: Result) -> dict[str, float]:
+    """Return what payloads of all clients ask for, by direction."""
+    found: dict[str, float] = {}
+    count = _payloads_by_name(run)
+    days = run.manifest["simulated_s"] / DAY_S
+    for kind in run.manifest["scenario"]["traffic"] if count else ():
+        gb_a_day = count[kind["name"]] * kind["payload_mb"] / MB_PER_GB / days
+        found[kind["direction"]] = found.get(kind["direction"], 0.0) + gb_a_day
+    return found
+
+
+def _payloads_by_name(run: Result) -> Counter[str]:
+    asked = run.tables.get("payloads")
+    return Counter() if asked is None else Counter(asked["name"].to_pylist())
 
 
 def study_text(run: Result) -> str:
@@ -24,10 +43,10 @@ def study_text(run: Result) -> str:
 
 def payload_table(run: Result) -> Table | None:
     """Return how long each kind of payloads took; None where none were asked for."""
-    if "payloads" not in run.tables:
+    count = _payloads_by_name(run)
+    if not count:
         return None
     manifest, figures = run.manifest, run.manifest["network"]
-    count = Counter(run.tables["payloads"]["name"].to_pylist())
     cells = []
     for kind in manifest["scenario"]["traffic"]:
         name = kind["name"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from orbit.windows import groups
 from sim.facts.directions import Way
 from sim.links.beam import DeviceLinks, PassFigures, served_bits
 from sim.links.session_beam import SessionBeam
+from sim.plan.passes import PassEnd
 from statements.arrays import Floats, Ints, Mask
 
 
@@ -23,9 +24,8 @@ class PlannedContact:
 
     ``start_s`` to ``end_s`` is when a beam serves the cluster (nan if never): to the set, or to
     when another cluster takes the beam over. ``wait_from_s`` is when it began to wait for one (nan
-    if it did not). ``session`` is -1 for a contact that is not served. ``member`` names the
-    satellite that has it where satellites or planes are the clients. Where the end of the run cuts
-    it (``cut_by_stop``), its links are those of the whole.
+    if it did not). ``session`` is -1 for a contact that is not served. Where the end of the run
+    cuts it (``cut_by_stop``), its links are those of the whole.
 
     Its ``links`` are made by ``make`` when they are first asked for, and let go when it is over: a
     plan of thousands of contacts and devices would not fit into memory with all its curves.
@@ -45,7 +45,6 @@ class PlannedContact:
     end_s: float
     make: Callable[[], DeviceLinks]
     wait_from_s: float = np.nan
-    member: str = ""
     cut_by_stop: bool = False
 
     @cached_property
@@ -166,13 +165,6 @@ class LinkSource(Protocol):
         ...
 
 
-class ContactEnd(NamedTuple):
-    """One end of all contacts: names, and which of them each contact has (N,)."""
-
-    names: Sequence[str]
-    which: Ints
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ContactColumns:
     """Contacts by number: arrays (N,), and what ``contacts[number]`` makes of each.
@@ -181,8 +173,7 @@ class ContactColumns:
     ``clusters``; the other columns are as in ``PlannedContact``, but for ``setup_s``: how long a
     beam or dish was made ready before ``start_s``, nan where it is not known. A contact is
     made when it is first asked for, and kept: of a constellation most are not served, and nobody
-    asks for them. Where satellites or planes are clients, ``flying`` are indices in the ``fleet``,
-    whose names contacts have as ``member``. ``norad_ids`` are those of all who fly, 0 for none.
+    asks for them. ``norad_ids`` are those of all ``flyers``, 0 for none.
     ``link_source`` makes the links of each.
     """
 
@@ -204,8 +195,8 @@ class ContactColumns:
     cut_by_stop: Mask
     link_source: LinkSource
     norad_ids: Ints
-    fleet: Sequence[str] = ()
-    flying: Ints | None = None
+    flyers: PassEnd
+    grounded: PassEnd
     _made: dict[int, PlannedContact] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -235,27 +226,12 @@ class ContactColumns:
                 make=partial(self.link_source.links, number),
                 wait_from_s=float(self.wait_from_s[number]),
                 cut_by_stop=bool(self.cut_by_stop[number]),
-                member="" if self.flying is None else self.fleet[self.flying[number]],
             )
         return self._made[number]
 
     def satellite_of(self, number: int) -> str:
         """Return the name of the satellite of a contact, without making it."""
         return self.satellites[self.satellite[number]]
-
-    @property
-    def flyers(self) -> ContactEnd:
-        """Who flies: the servers of clients on the ground, or the clients."""
-        if self.flying is None:
-            return ContactEnd(self.satellites, self.satellite)
-        return ContactEnd(self.fleet, self.flying)
-
-    @property
-    def grounded(self) -> ContactEnd:
-        """What is flown over, clients or stations; or the satellite that serves the others."""
-        if self.flying is None:
-            return ContactEnd([cluster.name for cluster in self.clusters], self.cluster)
-        return ContactEnd(self.satellites, self.satellite)
 
     def ends(self, numbers: Ints) -> list[tuple[str, str]]:
         """Return who flies in contacts, and what is flown over, by name."""

@@ -29,8 +29,8 @@ from sim.links.constant_links import (
     is_steady,
     piecewise_links,
 )
+from sim.links.link_table import PlanLinks
 from sim.links.pass_geometry import GroundPlace, Pass
-from sim.links.plan_links import PlanLinks
 from sim.plan.contacts import LinkSource
 from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
@@ -62,7 +62,7 @@ def link_source(
     if served.topology.in_orbit and all(map(is_steady, radios)):
         figures = partial(_steady_figures, served, radios)
         return KnownRates(served, _steady(served, clusters, radios), figures)
-    return PassLinks(world, served, clusters, radios, devices)
+    return _by_passes(world, served, clusters, radios, devices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,69 +197,61 @@ def _over_isl(world: World, served: ServedPasses) -> Callable[[int], DeviceLinks
     return links
 
 
-class PassLinks(PlanLinks):
-    """Links by the budget of each device over its passes, with what is drawn for its environment.
+def _by_passes(
+    world: World,
+    served: ServedPasses,
+    clusters: Sequence[Cluster],
+    radios: Sequence[Radios],
+    devices: Sequence[Sequence[Site]],
+) -> PlanLinks:
+    """Return links by the budget of each device over its passes, with what chance draws for it.
 
     ``radios`` and ``devices`` are those of each place. Links are made together with those that are
     asked for soon after, when their service begins: of one server all contacts, of a constellation
     the served ones, as nobody asks for the links of the others.
     """
+    places = [
+        GroundPlace(centre, sites, served.min_elevation_deg, both)
+        for centre, sites, both in zip(served.places, devices, radios, strict=True)
+    ]
+    spreads_km = [
+        float(distances_km(place.centre, place.devices).max(initial=0.0)) for place in places
+    ]
+    turns = _turns(served)
 
-    def __init__(
-        self,
-        world: World,
-        served: ServedPasses,
-        clusters: Sequence[Cluster],
-        radios: Sequence[Radios],
-        devices: Sequence[Sequence[Site]],
-    ) -> None:
-        self._seed = world.seed
-        self._served = served
-        self._clusters = clusters
-        self._places = [
-            GroundPlace(centre, sites, served.min_elevation_deg, both)
-            for centre, sites, both in zip(served.places, devices, radios, strict=True)
-        ]
-        self._spreads_km = [
-            float(distances_km(place.centre, place.devices).max(initial=0.0))
-            for place in self._places
-        ]
-        self._turns = _turns(served)
-        soon = np.flatnonzero(served.service.served | (not served.constellation))
-        begin_s = np.fmax(served.service.start_s, served.windows.rise_s)[soon]
-        in_turn = soon[np.argsort(begin_s, kind="stable")]
-        super().__init__(served.start, self._pass, served.service_s, in_turn)
-
-    def _pass(self, number: int) -> Pass:
+    def flown(number: int) -> Pass:
         """Return the window of a contact with what is drawn for its devices."""
-        place = self._served.window_places[number]
-        windows = self._served.whole
+        place = served.window_places[number]
+        windows = served.whole
         return Pass(
-            satellite=self._served.satellites[self._served.window_satellites[number]],
-            place=self._places[place],
+            satellite=served.satellites[served.window_satellites[number]],
+            place=places[place],
             rise_s=float(windows.rise_s[number]),
             set_s=float(windows.set_s[number]),
-            nearest_km=float(windows.min_slant_range_km[number]) - self._spreads_km[place],
-            path=self._path(number),
+            nearest_km=float(windows.min_slant_range_km[number]) - spreads_km[place],
+            path=path(number),
         )
 
-    def _path(self, number: int) -> Path:
+    def path(number: int) -> Path:
         """Draw for the devices from a stream of both ends: other ends change nothing."""
-        served = self._served
-        place = self._places[served.window_places[number]]
-        if place.radios[0].link.environment is None:
+        if places[served.window_places[number]].radios[0].link.environment is None:
             return CLEAR_PATH
-        cluster = self._clusters[served.windows.site[number]]
+        cluster = clusters[served.windows.site[number]]
         satellite = served.satellites[served.window_satellites[number]]
         client = satellite.name if served.topology.in_orbit else cluster.name
         server = served.servers[served.windows.satellite[number]]
-        turn = int(self._turns[served.pass_numbers[number]])
-        return draw_paths(cluster.devices, stream(self._seed, "path", client, server, turn))
+        turn = int(turns[served.pass_numbers[number]])
+        return draw_paths(cluster.devices, stream(world.seed, "path", client, server, turn))
+
+    soon = np.flatnonzero(served.service.served | (not served.constellation))
+    begin_s = np.fmax(served.service.start_s, served.windows.rise_s)[soon]
+    in_turn = soon[np.argsort(begin_s, kind="stable")]
+    return PlanLinks(served.start, flown, served.service_s, in_turn)
 
 
 def _turns(served: ServedPasses) -> Ints:
     """Number the passes of each satellite over each place, from 0."""
     turns = np.empty(len(served.uncut), np.int64)
-    for passes in groups(served.pass_satellites * len(served.places) + served.pass_places):
+    for passes in groups(served.flyers.which * len(served.places) + served.grounded.which):
         turns[passes] = np.arange(len(passes))
     return turns

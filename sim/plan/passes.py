@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -18,13 +18,20 @@ from sim.plan.windows import Find, WindowQuery, other_dates
 from sim.world.fleet import (
     SatelliteOfFile,
 )
-from sim.world.topology import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
+from sim.world.topology import SATELLITE_CLIENTS, Topology
 from sim.world.world import Slots, World
 from statements import Code, Other, Remove, Statement
 from statements.arrays import Ints
 
 LAST_BITS_S = 1.0
 """Longest that the last bits of a contact are on their way: seven times geostationary."""
+
+
+class PassEnd(NamedTuple):
+    """One end of passes: names, and which of them each pass has (N,)."""
+
+    names: Sequence[str]
+    which: Ints
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,8 +41,8 @@ class WorldPasses:
     ``servers`` are satellites, ``clients`` what lies on the ground; or satellites and planes are
     the clients of stations, or of another satellite: ``topology`` says which. In ``uncut`` the
     columns ``satellite`` and ``site`` are indices into ``servers`` and ``clients``, whichever these
-    are; those that the end of the span cuts are whole. ``flying`` is the satellite of each pass
-    where satellites are clients.
+    are; those that the end of the span cuts are whole. ``flyers`` are the satellites, and
+    ``grounded`` what they fly over, or the satellite that serves them.
     ``satellites`` and ``places`` (on the ground) are empty where there is no geometry. ``doubts``
     are about all of them. ``pieces`` are the rates of each pass where a contact plan tells them.
     """
@@ -45,35 +52,29 @@ class WorldPasses:
     start: datetime
     span_s: float
     uncut: orbit.ContactWindows
+    flyers: PassEnd
+    grounded: PassEnd
+    topology: Topology
     satellites: tuple[orbit.Satellite, ...] = ()
     places: tuple[orbit.Site, ...] = ()
     min_elevation_deg: float = 0.0
     doubts: tuple[Statement, ...] = ()
-    flying: Ints | None = None
-    topology: Topology = GROUND_CLIENTS
     pieces: Sequence[orbit.Pieces] | None = None
 
-    @property
-    def fleet(self) -> list[str]:
-        """Names of the satellites: of the servers, or of the clients."""
-        if self.satellites:
-            return [satellite.name for satellite in self.satellites]
-        return self.servers if self.flying is None else self.clients
-
-    @property
-    def grounded(self) -> list[str]:
-        """Names of those that the satellites fly over: of the clients, or of the servers."""
-        return self.clients if self.flying is None else self.servers
-
-    @property
-    def pass_satellites(self) -> Ints:
-        """Index in ``satellites`` of each pass."""
-        return self.uncut.satellite if self.flying is None else self.flying
-
-    @property
-    def pass_places(self) -> Ints:
-        """Index in ``grounded`` of each pass, and in ``places`` where there are any."""
-        return self.uncut.site if self.flying is None else self.uncut.satellite
+    @classmethod
+    def over(
+        cls, world: World, servers: list[str], clients: list[str], uncut: Any, **more: Any
+    ) -> Self:
+        """Return the passes of satellites over what is below them; ``more`` are other fields."""
+        return cls(
+            servers=servers,
+            clients=clients,
+            uncut=uncut,
+            flyers=PassEnd(servers, uncut.satellite),
+            grounded=PassEnd(clients, uncut.site),
+            topology=world.topology,
+            **more,
+        )
 
     def with_satellites_as_clients(self, planes: Sequence[str] = ()) -> WorldPasses:
         """Return the same passes with the stations as servers and the satellites as clients.
@@ -102,7 +103,8 @@ class WorldPasses:
             servers=self.clients,
             clients=clients,
             uncut=orbit.ContactWindows(**{name: column[order] for name, column in columns.items()}),
-            flying=flying[order],
+            flyers=self.flyers._replace(which=flying[order]),
+            grounded=self.grounded._replace(which=columns["satellite"][order]),
             topology=self.topology if self.topology.in_orbit else SATELLITE_CLIENTS,
             pieces=None if self.pieces is None else [self.pieces[k] for k in order.tolist()],
         )
@@ -157,13 +159,13 @@ def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> WorldPasses:
     end = start + timedelta(days=days)
     mask_deg = source.min_elevation_deg
     windows, failures = find(WindowQuery(satellites, sites, start, end, mask_deg))
-    return WorldPasses(
-        topology=world.topology,
-        servers=[satellite.name for satellite in satellites],
-        clients=[site.name for site in sites],
+    return WorldPasses.over(
+        world,
+        [satellite.name for satellite in satellites],
+        [site.name for site in sites],
+        windows,
         start=start,
         span_s=(end - start).total_seconds(),  # datetimes have whole microseconds
-        uncut=windows,
         satellites=tuple(satellites),
         places=tuple(sites),
         min_elevation_deg=mask_deg,
@@ -230,13 +232,13 @@ def _of_file(world: World) -> WorldPasses:
         Other(said="say here which is which"),
         sites=some(unused, 10),
     )
-    return WorldPasses(
-        topology=world.topology,
-        servers=[satellite.name for satellite in satellites],
-        clients=names,
+    return WorldPasses.over(
+        world,
+        [satellite.name for satellite in satellites],
+        names,
+        windows,
         start=file.start,
         span_s=span_s,
-        uncut=windows,
         doubts=(*([doubt] if unused else []), *read.left_out),
         pieces=pieces,
     )
@@ -310,14 +312,9 @@ def _in_slots(world: World, slots: Slots) -> WorldPasses:
                     f"{span_s / 86400:g} days do not hold a single slot",
                 )
             )
-    return WorldPasses(
-        topology=world.topology,
-        servers=[SATELLITE],
-        clients=world.sites.client_names,
-        start=world.given_start or SLOTS_EPOCH,
-        span_s=span_s,
-        uncut=windows,
-    )
+    start = world.given_start or SLOTS_EPOCH
+    names = world.sites.client_names
+    return WorldPasses.over(world, [SATELLITE], names, windows, start=start, span_s=span_s)
 
 
 def _of_relay(world: World) -> WorldPasses:
@@ -353,13 +350,13 @@ def _of_relay(world: World) -> WorldPasses:
         clipped_start=seen.clipped_start,
         clipped_end=seen.clipped_end,
     )
-    return WorldPasses(
-        topology=world.topology,
-        servers=[satellite.name for satellite in satellites],
-        clients=[server.name],
+    return WorldPasses.over(
+        world,
+        [satellite.name for satellite in satellites],
+        [server.name],
+        windows,
         start=start,
         span_s=span_s,
-        uncut=windows,
         satellites=tuple(satellites),
         doubts=(
             *(doubt.below("orbit") for doubt in orbit.doubts(flying, start, end)),

@@ -193,10 +193,10 @@ def _contacts(
         wait_from_s=served.service.wait_from_s,
         setup_s=served.service.setup_s,
         link_source=links,
-        norad_ids=np.array([one.norad_id for one in known] or [0] * len(served.fleet), np.int64),
+        norad_ids=np.array([one.norad_id for one in known] or [0] * len(served.flyers.names)),
         cut_by_stop=served.whole.set_s > windows.set_s,
-        fleet=served.fleet,
-        flying=served.window_satellites if served.topology.in_orbit else None,
+        flyers=served.flyers._replace(which=served.window_satellites),
+        grounded=served.grounded._replace(which=served.window_places),
     )
 
 
@@ -206,7 +206,7 @@ def _sky(served: ServedPasses, devices: Sequence[Sequence[orbit.Site]]) -> Sky |
         return None
     return Sky(
         start=served.start,
-        satellites=dict(zip(served.fleet, served.satellites, strict=True)),
+        satellites=dict(zip(served.flyers.names, served.satellites, strict=True)),
         places=dict(zip((place.name for place in served.places), devices, strict=True)),
         min_elevation_deg=served.min_elevation_deg,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from sim.plan.outage_cuts import Look, cut, cut_at
 from sim.plan.passes import WorldPasses, feeder_passes_of, passes_of
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
-from sim.world.topology import Topology
 from sim.world.world import World
 from statements.arrays import Floats, Ints
 
@@ -45,12 +44,12 @@ class ServedPasses(WorldPasses):
     @cached_property
     def window_satellites(self) -> Ints:
         """Index in ``satellites`` of each window."""
-        return self.pass_satellites[self.pass_numbers]
+        return self.flyers.which[self.pass_numbers]
 
     @cached_property
     def window_places(self) -> Ints:
-        """Index in ``places`` of each window."""
-        return self.pass_places[self.pass_numbers]
+        """Index in ``grounded``, and in ``places`` where there are any, of each window."""
+        return self.grounded.which[self.pass_numbers]
 
     @cached_property
     def windows_of_clients(self) -> list[Ints]:
@@ -63,9 +62,7 @@ class ServedPasses(WorldPasses):
 
         Where a satellite serves the others, its index stands as ``site``.
         """
-        if self.flying is None:
-            return self.windows
-        ends = {"satellite": self.window_satellites, "site": self.windows.satellite}
+        ends = {"satellite": self.window_satellites, "site": self.window_places}
         order = np.lexsort((ends["site"], ends["satellite"], self.windows.rise_s))
         columns = vars(self.windows) | ends
         return orbit.ContactWindows(**{name: column[order] for name, column in columns.items()})
@@ -87,12 +84,10 @@ def served_passes(world: World, find: Find = find_windows) -> ServedPasses:
     if world.slots is not None:
         return _served_in_slots(passes, outages)
     if not world.topology.in_orbit:
-        alone = world.topology.access
-        return _served(passes, world.orbit, outages, world.orbit.beams, passes_alone=alone)
+        return _served(passes, world.orbit, outages, _by_satellites(world, len(passes.servers)))
     planes = [satellite.plane for satellite in passes.satellites]
     passes = passes.with_satellites_as_clients(planes if world.topology.by_plane else ())
-    sites = world.sites
-    return _served(passes, world.orbit, outages, sites.antennas, sites.acquisition_s)
+    return _served(passes, world.orbit, outages, _of_satellites(world))
 
 
 def served_feeder_passes(world: World, outages: Outages, find: Find = find_windows) -> ServedPasses:
@@ -101,15 +96,50 @@ def served_feeder_passes(world: World, outages: Outages, find: Find = find_windo
     A satellite has one link to a station at a time, and none in ``outages`` of one of the two.
     """
     passes = feeder_passes_of(world, find)
-    return _served(passes, world.orbit, outages, world.sites.antennas, world.sites.acquisition_s)
+    return _served(passes, world.orbit, outages, _of_satellites(world))
+
+
+class _Sharing(NamedTuple):
+    """How servers are shared, each by so many clients ``at_a_time``: None for any number.
+
+    ``acquisition_s`` is the time that each server takes to the first bit. Where a service ``joins``
+    the one before it without a gap, both are one session. A client ``turns`` from one server to
+    what has risen. A ``constellation`` serves with whichever server there is.
+    """
+
+    at_a_time: Sequence[int | None]
+    joins: bool
+    turns: bool = False
+    constellation: bool = True
+    acquisition_s: float | Sequence[float] = 0.0
+
+
+def _by_satellites(world: World, satellites: int) -> _Sharing:
+    """Return how clients on the ground share satellites by their beams."""
+    source = world.orbit
+    passes_alone = world.topology.access
+    return _Sharing(
+        (source.beams,) * satellites,
+        joins=not passes_alone and source.session != "contact" and source.serving != "single",
+        constellation=passes_alone or source.serving == "any",
+    )
+
+
+def _of_satellites(world: World) -> _Sharing:
+    """Return how satellites share the antennas of stations, or the terminals of one satellite."""
+    sites = world.sites
+    joins = world.orbit.session not in (None, "contact")
+    acquisition_s = sites.acquisition_s or 0.0
+    return _Sharing(tuple(sites.antennas), joins, turns=True, acquisition_s=acquisition_s)
 
 
 def _working(
     passes: WorldPasses, outages: Outages, look: Look | None = None
 ) -> tuple[orbit.ContactWindows, Ints]:
     """Cut passes into the windows in which nobody is out; return the pass of each, too."""
-    ends = passes.fleet, passes.grounded
-    which, out = outages.of_contacts(ends, passes.pass_satellites, passes.pass_places)
+    flyers, grounded = passes.flyers, passes.grounded
+    names = flyers.names, grounded.names
+    which, out = outages.of_contacts(names, flyers.which, grounded.which)
     return cut(passes.uncut, which, out, look)
 
 
@@ -129,21 +159,8 @@ def _served_in_slots(passes: WorldPasses, outages: Outages) -> ServedPasses:
     )
 
 
-def _served(
-    passes: WorldPasses,
-    source: Any,
-    outages: Outages,
-    capacity: int | Sequence[int | None] | None,
-    acquisition_s: Sequence[float] | None = None,
-    *,
-    passes_alone: bool = False,
-) -> ServedPasses:
-    """Share the servers by the rules of ``orbit:`` outside of ``outages``.
-
-    ``capacity`` is the beams of each satellite, or the antennas of each station: None for any
-    number. ``acquisition_s`` is the time that those of each station take to the first bit, None
-    where they take none. ``passes_alone`` are a session each, whatever follows.
-    """
+def _served(passes: WorldPasses, source: Any, outages: Outages, sharing: _Sharing) -> ServedPasses:
+    """Share the servers by the rules of ``orbit:`` outside of ``outages``."""
     look = _look(passes) if passes.places else None
     whole, numbers = _working(passes, outages, look)
     # An outage may leave a piece of a pass that begins after the end.
@@ -157,14 +174,14 @@ def _served(
 
     service = orbit.serve(
         whole,
-        capacity,
+        sharing.at_a_time,
         priority=source.priority,
         hand_over=source.hand_over or "longest_remaining",
         min_contact_s=source.min_contact_s,
         elevation_deg=None if look is None else elevation_deg,
-        acquisition_s=0.0 if acquisition_s is None else acquisition_s,
+        acquisition_s=sharing.acquisition_s,
     )
-    if passes.topology.in_orbit:
+    if sharing.turns:
         service = one_at_a_time(whole, service)
     service = _until(service, passes.span_s)
     windows = cut_at(whole, passes.span_s, seen)
@@ -175,23 +192,10 @@ def _served(
         windows=windows,
         pass_numbers=numbers,
         service=service,
-        sessions=session_numbers(
-            windows,
-            service,
-            joins=not passes_alone and _joins_services(source, passes.topology),
-        ),
-        constellation=passes.topology.in_orbit or passes_alone or source.serving == "any",
-        at_a_time=(
-            tuple(capacity) if isinstance(capacity, Sequence) else (capacity,) * len(passes.servers)
-        ),
+        sessions=session_numbers(windows, service, joins=sharing.joins),
+        constellation=sharing.constellation,
+        at_a_time=tuple(sharing.at_a_time),
     )
-
-
-def _joins_services(source: Any, topology: Topology) -> bool:
-    """Whether services that follow each other without a gap are one session."""
-    if topology.in_orbit and source.session is None:
-        return False
-    return source.session != "contact" and (topology.in_orbit or source.serving != "single")
 
 
 def _until(service: orbit.Service, end_s: float) -> orbit.Service:
@@ -252,12 +256,9 @@ def session_numbers(windows: orbit.ContactWindows, service: orbit.Service, *, jo
 
 
 def _look(passes: WorldPasses) -> Look:
-    satellites = passes.pass_satellites
-    places = passes.pass_places
-
     def look(number: int, time_s: Floats) -> Floats:
-        satellite = passes.satellites[satellites[number]]
-        place = passes.places[places[number]]
+        satellite = passes.satellites[passes.flyers.which[number]]
+        place = passes.places[passes.grounded.which[number]]
         angles = orbit.look_angles(satellite, place, passes.start, time_s)
         rows = [
             angles.elevation_deg,

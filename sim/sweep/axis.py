@@ -306,6 +306,8 @@ class OverNumbers:
         """Return it with a figure that it is judged by in the place of the first one."""
         mine = (one for one in self.courses if one.column == column and one.figure.best)
         first = next(mine, None) or Course.of(column, figure, self.spots)
+        reasons = zip(first.lacking, self.first.lacking, strict=True)
+        first = replace(first, lacking=tuple(its if own == "-" else own for own, its in reasons))
         rest = (one for one in self.courses if one.column != column)
         every = (first, *(one.beside(first) for one in rest))
         return replace(self, courses=every) if first.known else self

@@ -24,6 +24,8 @@ def headline(found: OverNumbers) -> str:
         return ""
     if course.flat:
         count = len(course.known)
+        if count == 1:
+            return f"{_upper(name)}: {course.said(course.known[0])} {_at_some(found, course.known)}"
         own = f"{_upper(name)}: {course.said(course.known[0])} at all {count}"
         if not found.is_line or found.names:
             return f"{own} combinations"
@@ -131,6 +133,8 @@ def notes(found: OverNumbers) -> Iterator[str]:
             yield from _how_flat(found)
         if found.is_map:
             yield from _deciding(found)
+        if not found.names:
+            yield from _at_ends(found)
         yield from _of_seeds(found)
     yield from _other_bests(found)
     lacking = found.first.lacking
@@ -154,10 +158,22 @@ def _how_flat(found: OverNumbers) -> Iterator[str]:
         yield "All values are within 2 % of it."
     elif len(near) > len(best):
         yield f"{_upper(_spans(ranges_of(near), axis, found))} are within 2 % of it."
-    end = {0: "least", len(found.spots) - 1: "greatest"}.get(best[0])
-    if end and len(best) == 1:
-        value = axis.text(found.spots[best[0]].values[axis.key])
-        yield f"{_upper(value)} is the {end} value that was tried: a better one may lie beyond it."
+
+
+def _at_ends(found: OverNumbers) -> Iterator[str]:
+    """Say of which numbers the best value is the least or the greatest that was tried."""
+    best = found.first.best()
+    ends: dict[str, str] = {}
+    for axis in found.axes:
+        values = {found.spots[place].values[axis.key] for place in best}
+        for value, end in ((axis.values[0], "least"), (axis.values[-1], "greatest")):
+            if values == {value}:
+                ends[axis.text(value)] = end
+    if len(ends) == 1:
+        [(text, end)] = ends.items()
+        yield f"{_upper(text)} is the {end} value that was tried: a better one may lie beyond it."
+    elif ends:
+        yield f"{_upper(listed(list(ends)))} are ends of what was tried: better may lie beyond."
 
 
 def _of_seeds(found: OverNumbers) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from statistics import mean
 from typing import Any, overload
@@ -30,7 +31,7 @@ from sim.files import write_text
 from sim.formatting import as_yaml, last_parts, table
 from sim.sweep.axis import is_number
 from sim.sweep.compared import compared
-from sim.sweep.folder import Sweep, read_sweep
+from sim.sweep.folder import ROWS, Sweep, read_sweep
 from sim.sweep.rows import TO_TARGETS
 from sim.sweep.text import failures_text
 from statements import Code, Other
@@ -50,6 +51,8 @@ VALIDATED = {
     Judged.LOSS: Figure("validation loss", str, least=0.0, best="lowest"),
 }
 """The figures of validation samples, by what runs are judged by."""
+MOST_NAMED = 6
+"""Columns that a refusal names, those with the nearest names."""
 ROUNDING = 1.0 + 1e-12
 """A time in days may be less than the same one in hours, in its last digit."""
 
@@ -136,8 +139,8 @@ class Choice:
             ],
         }
 
-    def notices(self) -> Iterator[str]:
-        """Say where the grid may be too narrow, and which combinations tie or lack seeds."""
+    def notices(self, *, ends: bool = True) -> Iterator[str]:
+        """Say which combinations tie or lack seeds, and where ``ends`` of the grid are best."""
         if self.basis.column.startswith(OF_TESTS):
             yield (
                 f"{self.basis.column} is of test samples: they no longer tell how good the chosen "
@@ -145,7 +148,8 @@ class Choice:
             )
         for best in (one for one in self.tried if one.is_chosen):
             own = [one for one in self.tried if one.name == best.name]
-            yield from _ends(best, own)
+            if ends:
+                yield from _ends(best, own)
             merit = self.basis.merit(best.figures)
             level = [o for o in own if o is not best and self.basis.merit(o.figures) == merit]
             if level:
@@ -286,7 +290,7 @@ def best_of(sweep: Sweep, best_by: str, at_days: float | None = None) -> Choice:
         raise InputError.of_file(
             sweep.folder,
             Code.NOT_RECORDED,
-            "{names}: no combination has a {figure} with every seed; {why}",
+            "{names}: no combination has {figure} with every seed; {why}",
             names=", ".join(without),
             figure=basis.figure.name,
             why=failed[0] if failed else "see the logs of the runs",
@@ -316,7 +320,14 @@ def _check_keys(sweep: Sweep) -> None:
 def _by_validation(sweep: Sweep, done: Sequence[Mapping[str, Any]], at_days: float | None) -> Basis:
     manifest = read_manifest(sweep.folder / done[0]["folder"])
     learning = manifest["scenario"]["learning"]  # null of a network study
-    if learning is None or not (learning["data"] or {}).get("validation"):
+    if learning is None:
+        raise InputError.of_option(
+            "--best-by validation",
+            Code.UNSUPPORTED,
+            "is of runs that learn, and these are network studies",
+            Other(said="name a column of sweep.parquet, like down_gb_a_day"),
+        )
+    if not (learning["data"] or {}).get("validation"):
         raise InputError.of_option(
             "--best-by validation",
             Code.UNSUPPORTED,
@@ -361,11 +372,13 @@ def _by_column(sweep: Sweep, column: str, at_days: float | None) -> Basis:
     known = {name: figure_listed(name) for name in sweep.rows.column_names}
     ranked = {name: figure for name, figure in known.items() if figure is not None and figure.best}
     if column not in ranked:
+        others = max(0, len(ranked) - MOST_NAMED)
         raise InputError.of_option(
             f"--best-by {column}",
             Code.WRONG_VALUE,
-            "must be validation, or one of {columns}",
-            columns=", ".join(ranked),
+            "must be validation, or one of {columns}{others}",
+            columns=", ".join(get_close_matches(column, ranked, n=MOST_NAMED, cutoff=0.0)),
+            others=f"; or of {others} others in {ROWS}" if others else "",
         )
     return Basis(column, ranked[column]._replace(ratios=False))
 

@@ -130,20 +130,3 @@ def test_lines_by_hand(name, at_once, monkeypatch):
         assert lowest.rate_at_bps(when_s) == pytest.approx([rate] * len(bits), rel=1e-9)
     assert np.isinf(lowest.completion_time_s(np.array(bits) + 1.0)).all()
     assert (lowest.completion_time_s(0.0) == lowest.time_s[:, 0]).all()
-
-
-@given(batches(), st.integers(0, 10**6))
-def test_it_answers_as_a_batch_of_its_rows_does(drawn, seed):
-    curve, who = drawn
-    lowest = weakest(curve, who)
-    rows = LinkCurve(lowest.time_s, lowest.rate_bps)
-    rng = np.random.default_rng(seed)
-    first_s, last_s = curve.time_s.min(), curve.time_s.max()
-    when_s = rng.uniform(first_s - 10.0, last_s + 10.0, len(who))
-    bits = np.where(rng.random(len(who)) < 0.3, 0.0, rng.random(len(who)) * rows.capacity_bits)
-    np.testing.assert_array_equal(lowest.delivered_bits(when_s), rows.delivered_bits(when_s))
-    for start_s in (when_s, None):
-        mine, theirs = (one.completion_time_s(bits, start_s) for one in (lowest, rows))
-        np.testing.assert_array_equal(mine, theirs)
-    for mine, theirs in zip(lowest.span_s, rows.span_s, strict=True):
-        np.testing.assert_array_equal(mine, theirs)

@@ -77,7 +77,6 @@ IMAGES = replace(
     model=replace(MODEL, kind="image-nmoe", hidden=8, layers=1),
     data=seam.Data(kind="digit-images", trial_samples=1),
 )
-EVERYBODY = {"a": np.ones(3, bool), "b": np.ones(2, bool)}
 
 
 class System:

@@ -118,15 +118,18 @@ def columns_of(contacts: Sequence[network.PlannedContact]) -> network.ContactCol
     """Contacts of one cluster, by number."""
     assert [c.contact_id for c in contacts] == list(range(len(contacts)))
     satellites = list(dict.fromkeys(c.satellite for c in contacts))
+    satellite = np.array([satellites.index(c.satellite) for c in contacts])
     names = ("session", "rise_s", "culminate_s", "set_s", "max_elevation_deg",
              "min_slant_range_km", "served", "start_s", "end_s", "wait_from_s",
              "cut_by_stop")  # fmt: skip
     return network.ContactColumns(
         satellites=satellites,
         clusters=[contacts[0].cluster],
-        satellite=np.array([satellites.index(c.satellite) for c in contacts]),
+        satellite=satellite,
         cluster=np.zeros(len(contacts), np.int64),
         norad_ids=np.zeros(len(satellites), np.int64),
+        flyers=network.PassEnd(satellites, satellite),
+        grounded=network.PassEnd([contacts[0].cluster.name], np.zeros(len(contacts), np.int64)),
         setup_s=np.full(len(contacts), np.nan),
         link_source=GivenLinks(contacts),
         **{name: np.array([getattr(c, name) for c in contacts]) for name in names},

@@ -37,11 +37,9 @@ __getattr__ = late(
         "learning.nmoe.training.gates": "gates=. reach_of route",
         "learning.training.recipe": "LocalRounds TrainedPart Weighing",
         "learning.training.sgd": "rows_of_round sgd=.",
-        "learning.training.start": (
-            "build_task fit gate_loss loss_of_origin origin_loss start_model"
-        ),
+        "learning.training.start": ("build_task fit gate_loss loss_of_origin start_model"),
         "learning.training.device_state": "device_state=.",
-        "learning.training.state": "Offer Parameter State flatten map_tensors moved_in_state",
+        "learning.training.state": "Offer Parameter State flatten moved_in_state",
         "learning.training.task": "Task embedding=. use_one_thread",
     },
 )

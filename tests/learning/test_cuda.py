@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -11,15 +10,14 @@ from learning import Learner
 from sim.sweep import read_sweep
 from tests.kit.devices import Devices
 from tests.kit.learning import (
-    DeviceState,
     LearningConfig,
     Lora,
     ModelConfig,
-    aggregate,
     compute_devices,
 )
+from tests.kit.rounds import downloaded, merged, trained
 from tests.kit.sweep_place import Place
-from tests.kit.training import LocalRounds, TrainedPart, Traits, Weighing, build_task, start_model
+from tests.kit.training import Traits, build_task, start_model
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 MODEL = ModelConfig(experts=3, top_k=2, hidden=16, expert_hidden=12, layers=2)
@@ -50,12 +48,7 @@ def test_cuda_ends_where_the_cpu_does(rank, batched, mask):
 def test_sixteen_bits_train_on_cuda_and_lower_the_loss():
     learner = Learner(replace(CONFIG, device="cuda", precision="bfloat16", step_size=0.2))
     server = learner.start()
-    who = np.ones(4, bool)
-    zero = np.zeros(4, np.int64)
-    state = DeviceState.load(learner, server, None, "a", who, [0, 1, 2], zero)
-    state = state.train(LocalRounds("a", zero + 20, zero), TrainedPart([0, 1, 2], gate=True))
-    offered = state.offer([0, 1, 2], gate=True)
-    after = aggregate(learner, server, offered, [0, 1, 2], Weighing("a", who))
+    after = merged(server, trained(downloaded(learner, server), 20), gate=False)
     before_loss, after_loss = (learner.evaluate(model)[0]["loss"] for model in (server, after))
     moved = {name for name, t in learner.force(after).items() if t.dtype == torch.float32}
     assert moved == {name for name in learner.force(after) if name.endswith(".weight")} - GATES

@@ -20,16 +20,16 @@ from tests.kit.learning import (
     Lora,
     ModelConfig,
     Pretraining,
-    aggregate,
     footprint,
     kinds,
     pretrained_at_once,
 )
+from tests.kit.rounds import cycle, downloaded, merged
+from tests.kit.rounds import trained as after_rounds
 from tests.kit.training import (
     LocalRounds,
     Residency,
     TrainedPart,
-    Weighing,
     device_state,
     evaluation,
     skeleton,
@@ -67,26 +67,6 @@ def learner_of(folder, precision="bfloat16", rank=2, devices=2, **keys):
     )  # fmt: skip
 
 
-def cycle(learner, server, number=0, states=None, scale=0.1, gate=True):
-    """Both clusters download, train a round and upload: the server's model after it."""
-    states = {} if states is None else states
-    who = np.ones(learner.config.devices[0], bool)
-    none = 0 * who
-    for name in learner.config.clusters:
-        state = DeviceState.load(
-            learner, server, states.get(name), name, who, EXPERTS, none + number
-        )
-        state = state.train(
-            LocalRounds(name, none + 1, none + number), TrainedPart(EXPERTS, gate=gate)
-        )
-        sent = state.offer(EXPERTS, gate=gate)
-        states[name] = state.commit(who, none + number + 1, EXPERTS, gate=gate)
-        server = aggregate(
-            learner, server, sent, EXPERTS, Weighing(name, who, scale=scale), gate=gate
-        )
-    return server
-
-
 def loss_of(learner, server):
     return np.mean([score["loss"] for score in learner.evaluate(server)])
 
@@ -102,7 +82,7 @@ def test_small_changes_survive_sixteen_bits(folder):
         server = learner.start()
         before[precision] = loss_of(learner, server)
         for number in range(20):
-            server = cycle(learner, server, number, states, gate=False)
+            server = cycle(learner, server, number, states, scale=0.1, gate=False)
         after[precision] = loss_of(learner, server)
     assert after["bfloat16"] == pytest.approx(after["float32"], rel=0.02)
     fallen = {precision: before[precision] - after[precision] for precision in before}
@@ -112,12 +92,9 @@ def test_small_changes_survive_sixteen_bits(folder):
 
 def test_what_is_trained_is_kept_in_single_precision_and_sent_in_sixteen_bits(folder):
     learner = learner_of(folder)
-    who = np.ones(2, bool)
-    none = np.zeros(2, np.int64)
     server = learner.start()
     assert {t.dtype for t in learner.force(server).values()} == {torch.bfloat16}
-    state = DeviceState.load(learner, server, None, "a", who, EXPERTS, none)
-    state = state.train(LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=True))
+    state = after_rounds(downloaded(learner, server))
     formats = {name: tensor.dtype for name, tensor in learner.force(state.whole).items()}
     own = {name: kind for name, kind in formats.items() if not name.startswith(".base.")}
     assert set(own.values()) == {torch.float32}
@@ -139,17 +116,8 @@ def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(fol
     ):
         small = Learner(replace(digits, **(same | more)))
         text = learner_of(folder, "float32", **same, **more).config
-        for learner in (Learner(replace(text, pretraining=untrained)), small):
-            who = np.ones(2, bool)
-            none = np.zeros(2, np.int64)
-            state = DeviceState.load(learner, learner.start(), None, "a", who, EXPERTS, none)
-            ends.append(
-                learner.force(
-                    state.train(
-                        LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=True)
-                    ).whole
-                )
-            )
+        learners = Learner(replace(text, pretraining=untrained)), small
+        ends += [one.force(after_rounds(downloaded(one, one.start())).whole) for one in learners]
     for number, end in enumerate(ends):
         for name, tensor in ends[number % 2].items():
             torch.testing.assert_close(end[name], tensor, rtol=0, atol=1e-7, msg=name)
@@ -220,7 +188,7 @@ def test_what_the_server_adds_stays_in_factors_until_these_would_be_larger(folde
     start = server = learner.start()
     forms = []
     for number in range(9):
-        server = cycle(learner, server, number)
+        server = cycle(learner, server, number, scale=0.1)
         tensors = learner.force(server)
         first = learner.force(start)
         matrix = "expert.1.0.up.weight"
@@ -246,16 +214,12 @@ def test_factors_in_sixteen_bits_add_what_the_devices_products_add(folder):
     share /= share.sum()
     added = learner.config.model.lora.scale * 0.1
     for number in range(4):
-        state = DeviceState.load(
-            learner, server, None, "a", np.ones(2, bool), EXPERTS, np.full(2, number)
-        )
-        rounds = LocalRounds("a", np.ones(2, int), np.full(2, number))
-        state = state.train(rounds, TrainedPart(EXPERTS, gate=False))
+        state = downloaded(learner, server, number=number)
+        state = after_rounds(state, first=number, gate=False)
         sent = state.offer(EXPERTS, gate=False)
         a, b = (learner.force(sent)[f"expert.1.0.up.weight+{f}"].double() for f in "ab")
         exact = exact + added * torch.einsum("k,kor,kri->oi", share, b, a)
-        weighing = Weighing("a", np.ones(2, bool), scale=0.1)
-        server = aggregate(learner, server, sent, EXPERTS, weighing)
+        server = merged(server, state, scale=0.1, gate=False)
     found = learner.force(server)
     assert matrix + "+a" in found
     whole = device_state.whole(learner.task, found)[matrix].double()
@@ -303,8 +267,8 @@ def test_clients_dealt_to_several_devices_of_torch_end_where_one_takes_them(fold
     for number in range(1, len(devices) + 1):
         learner = learner_of(folder, devices=3, device=",".join(devices[:number]))
         states = {}
-        server = cycle(learner, learner.start(), 0, states)
-        server = cycle(learner, server, 1, states)
+        server = cycle(learner, learner.start(), 0, states, scale=0.1)
+        server = cycle(learner, server, 1, states, scale=0.1)
         ends.append({**learner.force(server), **learner.force(states["a"].own)})
         keys.add(server.key)
         used.append([bool(replica._shapes) for replica in learner.task.replicas])
@@ -321,17 +285,14 @@ def test_devices_that_hold_different_versions_train_from_their_own(folder, preci
     both = np.ones(2, bool)
     none = np.zeros(2, np.int64)
     first = learner.start()
-    second = cycle(learner, first)
+    second = cycle(learner, first, scale=0.1)
 
     def trained(state):
         state = state.train(LocalRounds("a", none + 1, none), TrainedPart([0], gate=True))
         state = state.commit(both, none + 7, [0], gate=False)
         return state.train(LocalRounds("a", none + 1, none + 1), TrainedPart(EXPERTS, gate=True))
 
-    old, new = (
-        DeviceState.load(learner, server, None, "a", both, EXPERTS, none)
-        for server in (first, second)
-    )
+    old, new = (downloaded(learner, server) for server in (first, second))
     mixed = DeviceState.load(learner, second, old, "a", np.array([False, True]), EXPERTS, none)
     assert mixed.servers == (first, second)
     expected = [learner.values.force(trained(state).own) for state in (old, new)]

@@ -90,22 +90,20 @@ def test_everybody_goes_through_a_turn_once(who, unfit, masks, down, cost, up):
 
 
 EXPERTS = 5
-LATE = ("wait", "renormalise", "local")
 NODES = [kit.Node("A", device) for device in range(EXPERTS)]
 
 
 @given(
     st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=3, unique=True), min_size=1),
     st.sets(st.integers(0, EXPERTS - 1)),
-    st.sampled_from(LATE),
 )
-def test_groups_keep_all_samples_and_all_bytes(chosen, lost, late):
+def test_groups_keep_all_samples_and_all_bytes(chosen, lost):
     counts = {e: sum(e in row for row in chosen) for e in set(chain.from_iterable(chosen))}
     asked = {
         e: kit.Asked(NODES[e], n, e not in lost, 1.0 + e, 0.0 if e == 0 else 100.0 * n + 48.0)
         for e, n in counts.items()
     }
-    groups = kit.grouped(chosen, asked, 0, late, routed_s=2.5, deadline_s=4.5)
+    groups = kit.grouped(chosen, asked, 0, routed_s=2.5, deadline_s=4.5)
     assert sum(group.samples for group in groups) == len(chosen)
     sent = sum(one.sent_bytes for one in asked.values())
     assert sum(group.sent_bytes for group in groups) == pytest.approx(sent)

@@ -11,11 +11,8 @@ import torch
 from torch.nn import functional
 
 from tests.kit import learning as kit
-from tests.kit import training
 from tests.kit.small_nmoe import MODEL, VECTOR
 from tests.kit.training import (
-    LocalRounds,
-    Pretext,
     extractor,
     gates,
     shared,
@@ -25,16 +22,6 @@ from tests.kit.training import (
 
 def task_of(config=VECTOR):
     return kit.Learner(config).task
-
-
-def trained_extractor(task, server, cluster, rounds):
-    local = LocalRounds(cluster, rounds, 0 * rounds)
-    return extractor.train_extractor(task, server, local=local, loss="ce")
-
-
-def average(task, server, trained, who, weighted):
-    how = {"clusters": list(trained), "who": [who[name] for name in trained], "weighted": weighted}
-    return training.aggregation.average(task, server, *trained.values(), **how)
 
 
 def correlation(task, server, cluster, number=0):
@@ -47,31 +34,6 @@ def close(one, other, tolerance=1e-9):
         torch.testing.assert_close(tensor, other[name], rtol=tolerance, atol=tolerance / 1000)
 
 
-def projecting(task, server):
-    model = Pretext(task.config.model, task.spec, "spectral").double()
-    model.load_state_dict(server)
-    return model
-
-
-@pytest.mark.parametrize("weighted", [True, False])
-def test_the_average_is_a_mean_of_changes_as_they_are_sent(weighted):
-    task = task_of(replace(VECTOR, upload_format="float16", steps_per_round=4))
-    server = extractor.start_extractor(task, loss="ce")
-    trained = {
-        name: trained_extractor(task, server, name, np.ones(k, int))
-        for name, k in (("a", 3), ("b", 2))
-    }
-    who = {"a": np.array([True, False, True]), "b": np.array([False, True])}
-    mean = average(task, server, trained, who, weighted)
-    (first, _, third), (_, last) = (task.shards[name].sizes for name in "ab")
-    sizes = torch.tensor([first, third, last] if weighted else [1, 1, 1], dtype=torch.float64)
-    for name, old in server.items():
-        copies = [trained[c][name][torch.from_numpy(who[c])] for c in "ab"]
-        sent = (torch.cat(copies) - old).half().double()
-        wanted = old + torch.einsum("k,k...->...", sizes / sizes.sum(), sent)
-        torch.testing.assert_close(mean[name], wanted, rtol=1e-12, atol=1e-14)
-
-
 def test_views_of_images_keep_to_their_own_range():
     """From 0 to 1 of bytes; what is normalised has darker pixels than 0 in its views too."""
     images = torch.linspace(-1.5, 1.5, 4 * 64).reshape(4, 1, 8, 8)
@@ -80,23 +42,6 @@ def test_views_of_images_keep_to_their_own_range():
     assert seen.min() < -1 and seen.max() > 1
     bytes_of = (images > 0).float()
     assert (view(bytes_of, rng).min(), view(bytes_of, rng).max()) == (0, 1)
-
-
-@pytest.mark.parametrize("radius", [4.0, 0.01])
-def test_a_matrix_is_that_of_two_views_of_each_sample(radius, monkeypatch):
-    monkeypatch.setattr(extractor, "RADIUS", radius)
-    task = task_of()
-    server = extractor.start_extractor(task, loss="spectral")
-    model = projecting(task, server)
-    found = correlation(task, server, "b", 7)["matrix"]
-    for device in range(2):
-        rng = kit.stream(3, "correlation", "b", device, 7)
-        x = task.shards["b"].of(device).x
-        wanted = np.zeros((12, 12))
-        for z in torch.cat([model(view(x, rng)) for _ in range(2)]).detach().numpy():
-            z = z * min(1.0, np.sqrt(radius / (z @ z)))
-            wanted += np.outer(z, z) / (2 * len(x))
-        np.testing.assert_allclose(found[device].numpy(), wanted, rtol=1e-9, atol=1e-14)
 
 
 def test_matrices_are_summed_over_those_that_count():

@@ -14,16 +14,15 @@ from learning.data import load_samples
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import (
     Data,
-    DeviceState,
     FrozenDict,
     InputSpec,
     Learner,
     LearningConfig,
     Lora,
     Pretraining,
-    aggregate,
 )
-from tests.kit.training import LocalRounds, MixtralMoE, TrainedPart, Weighing, embedding
+from tests.kit.rounds import cycle
+from tests.kit.training import MixtralMoE, embedding
 
 TOKENS = 9
 SPEC = InputSpec("next_token", (TOKENS,), 1, 61)
@@ -100,22 +99,6 @@ def test_questions_are_learnt_with_their_right_option(tmp_path, folder):
     assert ((arrays[0] >= 0).sum(1) == 4).all()
 
 
-def cycle(learner, server, states, number):
-    """Both clusters download all, train a round, and upload."""
-    who, none = np.ones(1, bool), np.zeros(1, int)
-    for name in learner.config.clusters:
-        state = DeviceState.load(
-            learner, server, states.get(name), name, who, [0, 1], none + number
-        )
-        state = state.train(
-            LocalRounds(name, none + 1, none + number), TrainedPart([0, 1], gate=True)
-        )
-        sent = state.offer([0, 1], gate=True)
-        states[name] = state.commit(who, none + number + 1, [0, 1], gate=True)
-        server = aggregate(learner, server, sent, [0, 1], Weighing(name, who, scale=0.5), gate=True)
-    return server
-
-
 def test_training_lowers_the_loss_and_pieces_do_not_count(folder):
     scores = {}
     for pieces in ({}, {"micro_batch": 3}, {"micro_batch": 3, "checkpoint_activations": True}):
@@ -123,7 +106,7 @@ def test_training_lowers_the_loss_and_pieces_do_not_count(folder):
         server, states = learner.start(), {}
         before = np.mean([score["loss"] for score in learner.evaluate(server)])
         for number in range(3):
-            server = cycle(learner, server, states, number)
+            server = cycle(learner, server, number, states, scale=0.5)
         scores[tuple(pieces)] = [score["loss"] for score in learner.evaluate(server)]
         assert np.mean(scores[tuple(pieces)]) < before - 0.05
     first, *others = scores.values()
@@ -192,7 +175,7 @@ def test_blocks_without_experts_run_once(deep, monkeypatch):
         learner.forget_tasks()
         server, states = learner.start(), {}
         for number in range(2):
-            server = cycle(learner, server, states, number)
+            server = cycle(learner, server, number, states, scale=0.5)
         shares = learner.relevance(server)
         found.append([*(score["loss"] for score in learner.evaluate(server)), *np.ravel(shares)])
         counts.append(sum(runs))
@@ -244,7 +227,7 @@ def test_runs_that_differ_in_their_rounds_alone_share_what_was_made_before(deep,
 
     def learnt(step_size):
         learner = Learner(deep_config(deep, step_size=step_size, clip_norm=step_size))
-        return learner.force(cycle(learner, learner.start(), {}, 0)), len(runs)
+        return learner.force(cycle(learner, learner.start(), scale=0.5)), len(runs)
 
     Learner(deep_config(deep)).forget_tasks()
     alone, once = learnt(0.3)

@@ -8,7 +8,8 @@ import torch
 
 from learning import Learner
 from tests.kit import learning as kit
-from tests.kit.training import LocalRounds, TrainedPart, rows_of_round, sgd
+from tests.kit.rounds import downloaded, trained
+from tests.kit.training import rows_of_round, sgd
 
 RATE = 0.02
 DECAY = {"weight_decay": 0.1}
@@ -22,8 +23,6 @@ OPTIMIZERS = [
     ("rmsprop", TORCHS.RMSprop, {"momentum": 0.5, **DECAY}),
 ]
 """Kinds, and the arguments of torch: ours have the same names."""
-WHO = np.ones(2, bool)
-ZEROS = np.zeros(2, int)
 
 
 def config(optimizer, **keys):
@@ -66,18 +65,12 @@ def assert_alike(learner, state, device, expected):
         torch.testing.assert_close(tensors[name][device], tensor.detach(), rtol=1e-12, atol=1e-14)
 
 
-def trained(learner, state, rounds, first):
-    return state.train(
-        LocalRounds("a", np.array(rounds), np.array(first)), TrainedPart([], gate=True)
-    )
-
-
 @pytest.mark.parametrize(("kind", "torchs", "arguments"), OPTIMIZERS)
 def test_each_devices_steps_are_those_of_torch_over_several_requests(kind, torchs, arguments):
     """Devices train unequal numbers of rounds in two requests; nothing comes down in between."""
     learner = Learner(config({"kind": kind, **arguments}))
-    state = kit.DeviceState.load(learner, learner.start(), None, "a", WHO, [], ZEROS)
-    state = trained(learner, trained(learner, state, [2, 0], [0, 0]), [1, 2], [2, 0])
+    state = downloaded(learner, learner.start())
+    state = trained(trained(state, [2, 0]), [1, 2], [2, 0])
     for device, rounds in enumerate((3, 2)):
         make = lambda parameters: torchs(parameters, lr=RATE, **arguments)  # noqa: E731
         assert_alike(learner, state, device, by_hand(learner, device, rounds, make))
@@ -87,12 +80,12 @@ def test_each_devices_steps_are_those_of_torch_over_several_requests(kind, torch
 def test_a_device_forgets_what_its_optimiser_knew_at_a_download_unless_it_keeps_it(state):
     learner = Learner(config({"kind": "adam", "state": state}))
     start = learner.start()
-    held = trained(
-        learner, kit.DeviceState.load(learner, start, None, "a", WHO, [], ZEROS), [2, 2], [0, 0]
-    )
+    held = trained(downloaded(learner, start), 2)
     # Device 0 downloads the model that it began with, and goes on from what it has trained itself.
-    held = kit.DeviceState.load(learner, start, held, "a", np.array([True, False]), [], ZEROS)
-    held = trained(learner, held, [2, 2], [2, 2])
+    held = kit.DeviceState.load(
+        learner, start, held, "a", np.array([True, False]), [], np.zeros(2, int)
+    )
+    held = trained(held, 2, 2)
     for device, forgets in enumerate((2 if state == "reset" else None, None)):
         make = lambda parameters: torch.optim.Adam(parameters, lr=RATE)  # noqa: E731
         assert_alike(learner, held, device, by_hand(learner, device, 4, make, None, None, forgets))
@@ -112,8 +105,8 @@ def test_a_device_forgets_what_its_optimiser_knew_at_a_download_unless_it_keeps_
 )
 def test_a_schedule_counts_each_devices_own_rounds_and_gradients_are_clipped(schedule, rule):
     learner = Learner(config({"momentum": 0.5}, schedule=schedule, clip_norm=0.3))
-    state = kit.DeviceState.load(learner, learner.start(), None, "a", WHO, [], ZEROS)
-    state = trained(learner, state, [5, 3], [0, 0])
+    state = downloaded(learner, learner.start())
+    state = trained(state, [5, 3])
     make = lambda parameters: torch.optim.SGD(parameters, lr=RATE, momentum=0.5)  # noqa: E731
     for device, rounds in enumerate((5, 3)):
         assert_alike(learner, state, device, by_hand(learner, device, rounds, make, 0.3, rule))

@@ -1,6 +1,5 @@
 """Losses and targets of one's own: as loops of plain PyTorch learn them, and refused in a line."""
 
-import copy
 import dataclasses
 
 import numpy as np
@@ -12,8 +11,7 @@ from torch.nn import functional
 from learning import Learner
 from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
 from tests.kit import learning as kit
-from tests.kit.minibatches import minibatches
-from tests.kit.training import LocalRounds, TrainedPart, Weighing
+from tests.kit.rounds import assert_as_by_hand
 
 SEED, SIZE, STEPS, BATCH = 3, 0.05, 3, 8
 
@@ -111,21 +109,6 @@ def learner_of(folder, of, kind, loss, **keys):
     return Learner(config)
 
 
-def by_hand(learner, module, start, device, rounds, loss):
-    """The state of a device's copy of the module after its local rounds."""
-    own = copy.deepcopy(module)
-    own.load_state_dict(start)
-    samples = learner.task.shards["a"].of(device)
-    optimiser = torch.optim.SGD(own.parameters(), lr=SIZE)
-    for number in range(rounds):
-        for rows in minibatches(SEED, "a", device, number, len(samples.y), (STEPS, BATCH)):
-            optimiser.zero_grad()
-            x, y = samples.x[rows], samples.y[rows]
-            loss(own(x), y, x).backward()
-            optimiser.step()
-    return own.state_dict()
-
-
 @pytest.mark.parametrize(
     ("of", "kind", "loss", "plain"),
     [
@@ -144,23 +127,7 @@ def test_rounds_and_scores_are_those_of_a_loop_of_plain_pytorch(tmp_path, of, ki
     learner = learner_of(tmp_path, of, kind, loss)
     task = learner.task
     assert task.traits.batched == (loss != "branching")
-    module = copy.deepcopy(task.model(learner.force(learner.start())))
-    named = learner.force(learner.final(learner.start()))
-    start = {task.names.path(n): t for n, t in named.items()}
-    who, zeros, rounds = np.ones(2, bool), np.zeros(2, int), np.array([2, 1])
-    state = kit.DeviceState.load(learner, learner.start(), None, "a", who, [], zeros)
-    state = state.train(LocalRounds("a", rounds, zeros), TrainedPart([], gate=True))
-    sent = state.offer([], gate=True)
-    server = kit.aggregate(learner, learner.start(), sent, [], Weighing("a", who), gate=True)
-    merged = {task.names.path(n): t for n, t in learner.force(learner.final(server)).items()}
-
-    sizes = task.shards["a"].sizes
-    states = [by_hand(learner, module, start, k, int(rounds[k]), plain) for k in range(2)]
-    for path, tensor in merged.items():
-        mean = sum(n * s[path] for n, s in zip(sizes, states, strict=True)) / sum(sizes)
-        torch.testing.assert_close(tensor, mean, rtol=1e-10, atol=1e-12)
-
-    module.load_state_dict(merged)
+    server, module = assert_as_by_hand(learner, plain, rtol=1e-10)
     for score in learner.evaluate(server):
         test = task.test[score["cluster"]]
         with torch.no_grad():

@@ -14,14 +14,13 @@ from learning import Learner
 from learning.models import MoELayer, Residency
 from tests.kit.devices import moved
 from tests.kit.learning import (
-    DeviceState,
     LearningConfig,
     Lora,
     ModelConfig,
     Pretraining,
-    aggregate,
 )
-from tests.kit.training import LocalRounds, TrainedPart, Weighing, build_task, start_model
+from tests.kit.rounds import downloaded, merged, trained
+from tests.kit.training import build_task, start_model
 
 
 class Base(nn.Module):
@@ -329,20 +328,7 @@ class Incomplete(nn.Module):
 overriding("NoNames", named_parameters=breaks)
 overriding("NoMode", train=breaks)
 overriding("NoSelf", train=lambda self, mode=True: None)
-HERE = r"test_own_modules\.py:\d+"
-UNUSABLE = {
-    "NoNames": r"cannot be used \(KeyError: 'broken'",
-    "NoMode": r"cannot be tried \(KeyError: 'broken'",
-    "NoSelf": r"cannot be tried \(AttributeError: ",
-}
 overriding("Complex", forward=lambda self, x: Plain.forward(self, x.flatten(1)).to(torch.complex64))
-
-
-@pytest.mark.parametrize("kind", UNUSABLE)
-def test_a_module_whose_methods_fail_is_refused(kind):
-    why = rf"^learning\.model\.kind: '.*:{kind}' {UNUSABLE[kind]}"
-    with pytest.raises(ValueError, match=why):
-        build_task(config(kind, trains_backbone=True))
 
 
 REFUSED = {
@@ -404,15 +390,11 @@ def config(kind, rank=2, **keys):
 
 def one_round(configuration):
     learner = Learner(configuration)
-    who = np.ones(2, bool)
-    zeros = np.zeros(2, int)
-    server = learner.start()
-    experts = list(range(learner.config.model.experts))
-    state = DeviceState.load(learner, server, None, "a", who, experts, zeros)
-    state = state.train(LocalRounds("a", np.array([2, 1]), zeros), TrainedPart(experts, gate=True))
-    sent = state.offer(experts, gate=True)
-    assert learner.not_finite(state.whole) == learner.not_finite(sent) == []
-    server = aggregate(learner, server, sent, experts, Weighing("a", who), gate=True)
+    start = learner.start()
+    state = trained(downloaded(learner, start), (2, 1))
+    assert learner.not_finite(state.whole) == []
+    server = merged(start, state)
+    assert learner.not_finite(server) == []
     assert all(np.isfinite(score["loss"]) for score in learner.evaluate(server))
     return learner, dict(learner.force(learner.final(server)))
 
@@ -486,6 +468,9 @@ def hooked(spec):
     [
         ("TiedExperts", r"ties 'mix.experts.1.up.weight' to 'mix.experts.0.up.weight'"),
         ("Added", r"has a tensor 'scale\+a'; its name must not end"),
+        ("NoNames", r"cannot be used \(KeyError: 'broken'"),
+        ("NoMode", r"cannot be tried \(KeyError: 'broken'"),
+        ("NoSelf", r"cannot be tried \(AttributeError: "),
         ("Lazy", r"has a lazy parameter 'norm.weight'"),
         ("Counting", r"changes its buffer 'seen' in forward in evaluation mode"),
         ("Unused", r"has a parameter 'spare' that gets no gradient; use it in forward, or set"),
@@ -560,15 +545,12 @@ def test_the_command_line_refuses_them_as_input(tmp_path, leomix):
     for key, why in {
         "learning.model.hidden=9": "whose signature does not name `config`",
         "learning.lora.rank=2": "which has no experts",
-        "learning.method=emsfl": "trains experts, and learning.model.kind",
         "learning.model.arguments={width: x}": "cannot be made by calling it with (width)",
     }.items():
         keys = ("--set", "learning.method=fedavg", "--set", plain, "--set", key)
         refused = leomix("run", "paper-slots", *keys, "-o", out)
         assert refused.status == 2 and why in refused.err
     assert not out.exists()
-    with pytest.raises(ValueError, match="'image-moe' takes image data"):
-        build_task(replace(config("Base"), model=ModelConfig(kind="image-moe")))
 
 
 def test_a_buffer_that_is_changed_in_place_is_federated_and_others_are_not():

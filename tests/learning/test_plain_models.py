@@ -1,16 +1,13 @@
 """Plain models, without experts: trained, sent and averaged as a loop of plain PyTorch does it."""
 
-import copy
-
-import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from learning import Learner, stream
+from learning import Learner
 from tests.kit import learning as kit
-from tests.kit.training import LocalRounds, TrainedPart, Weighing, rows_of_round
+from tests.kit.rounds import assert_as_by_hand, by_path
 
 SEED, SIZE, BATCH = 3, 0.05, 8
 OWN = ("normalised", "dropping", "Tied", "Frozen", "Parts", "Recomputed", "orthogonal")
@@ -101,24 +98,6 @@ def config(kind, arguments=None, **keys):
     return kit.LearningConfig(SEED, ("a", "b"), (2, 1), model=model, step_size=SIZE, **keys)
 
 
-def by_hand(learner, module, start, device, rounds):
-    """Return the state of a client's copy of the module after its local rounds."""
-    own = copy.deepcopy(module)
-    own.load_state_dict({**own.state_dict(), **start})
-    own.train()
-    samples = learner.task.shards["a"].samples
-    free = [parameter for parameter in own.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.SGD(free, lr=SIZE)
-    for number in range(rounds):
-        draws = stream(SEED, "dropout", "a", device, number)
-        torch.manual_seed(int(draws.integers(2**63)))
-        for rows in torch.from_numpy(rows_of_round(learner.task, "a", [device], [number])[0]):
-            optimiser.zero_grad()
-            nn.functional.cross_entropy(own(samples.x[rows]), samples.y[rows]).backward()
-            optimiser.step()
-    return own.state_dict()
-
-
 @pytest.mark.parametrize(
     ("kind", "arguments"),
     [
@@ -130,25 +109,9 @@ def by_hand(learner, module, start, device, rounds):
 def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
     data = kit.Data(kind="digit-images" if "cnn" in kind else "digits")
     learner = Learner(config(kind, arguments, data=data))
-    names = learner.task.names
-    module = copy.deepcopy(learner.task.model(learner.force(learner.start())))
-    start = {names.path(n): t for n, t in learner.force(learner.final(learner.start())).items()}
-    who = np.ones(2, bool)
-    zeros = np.zeros(2, int)
-    rounds = np.array([2, 1])
-    state = kit.DeviceState.load(learner, learner.start(), None, "a", who, [], zeros)
-    state = state.train(LocalRounds("a", rounds, zeros), TrainedPart([], gate=True))
-    sent = state.offer([], gate=True)
-    server = kit.aggregate(learner, learner.start(), sent, [], Weighing("a", who), gate=True)
-    merged = {names.path(n): t for n, t in learner.force(learner.final(server)).items()}
-
-    sizes = learner.task.shards["a"].sizes
-    states = [by_hand(learner, module, start, k, int(rounds[k])) for k in range(2)]
-    for path, tensor in merged.items():
-        mean = sum(n * s[path].double() for n, s in zip(sizes, states, strict=True)) / sum(sizes)
-        expected = mean if tensor.is_floating_point() else mean.round().to(tensor.dtype)
-        torch.testing.assert_close(tensor, expected, rtol=1e-12, atol=1e-14)
-    assert any(not torch.equal(merged[path], start[path]) for path in merged)
+    entropy = lambda logits, y, x: nn.functional.cross_entropy(logits, y)  # noqa: E731
+    server, _ = assert_as_by_hand(learner, entropy)
+    merged = by_path(learner, server)
     sent_numbers = learner.architecture.upload_bytes([], gate=True) / 8
     trained = {n for n in merged if n not in {f"stem.{p}" for p in ("weight", "bias")}}
     assert sent_numbers == sum(merged[n].numel() for n in trained)

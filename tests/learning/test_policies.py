@@ -14,7 +14,7 @@ from tests.kit.learning import alignment, model_splitting
 
 BALANCED = ["balanced-random", "balanced-fitness"]
 FREE = ["random", "greedy"]
-SHIPPED = [*FREE, *BALANCED, "expert-driven", "identity"]
+SHIPPED = [*FREE, *BALANCED, "expert-driven"]
 
 
 def whole(*numbers):
@@ -79,14 +79,14 @@ def test_even_bounds_are_rounded_outwards():
         assert (set(least.tolist()), set(most.tolist())) == ({expected[0]}, {expected[1]})
 
 
-@settings(max_examples=90)  # fifteen a policy
+@settings(max_examples=75)  # fifteen a policy
 @given(problems(), st.sampled_from(SHIPPED), st.integers(0, 999), st.sampled_from([0.0, 0.5, 1.0]))
 def test_every_policy_keeps_what_it_promises(problem, name, seed, exploring):
     """Capacity always; bounds where it is balanced; the same from the same seed; so with swaps."""
     try:
         assigned = solved(name, problem, seed)
     except InfeasibleAssignment:
-        assert name in ("expert-driven", "identity")
+        assert name == "expert-driven"
         return
     assert (solved(name, problem, seed) == assigned).all()
     swapped, again = (
@@ -135,14 +135,11 @@ def test_nobody_gets_more_than_he_has_room_for():
     for seed in range(20):
         assigned = solved("expert-driven", Problem(score, whole(1, 3, 0)), seed)
         assert assigned.sum(axis=1).tolist() == [1, 3, 0]
-    problem = Problem(np.ones((3, 3)), whole(1, 0, 3))  # each takes the expert of its own number
-    assert solved("identity", problem).tolist() == np.diag([True, False, True]).tolist()
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"policy": "identity"}, "2 clients and 3 experts"),
         ({"policy": "expert-driven"}, "each of the 3 experts .* room for 2"),
         ({"least": [1, 1, 1]}, r"K=2 \(sum of capacities\), sum of least=3, sum of most=6"),
         ({"least": [2, 0, 0], "most": [1, 2, 2]}, r"expert 0 .* at least 2 .* at most 1 may"),
@@ -151,6 +148,7 @@ def test_nobody_gets_more_than_he_has_room_for():
         ({"score": [[0.1, np.nan, 0], [0, 0, 0]]}, "client 0 for expert 1 is nan; give finite"),
         ({"capacity": [1]}, r"capacity has shape \(1,\); give \(2,\)"),
         ({"deficit": [np.inf, 0, 0]}, "deficit is"),
+        ({"score": np.ones(3)}, r"score has shape \(3,\); give one row per client"),
     ],
 )
 def test_a_problem_without_a_solution_is_told_with_its_numbers(changes, message):
@@ -176,8 +174,3 @@ def test_a_policy_of_ones_own_that_fails_is_named():
     ):
         with pytest.raises(ValueError, match=f"policy 'mine' .*{message}"):
             kit.asked(policy, "mine", problem, np.random.default_rng(0))
-
-
-def test_scores_without_a_row_per_client_are_refused():
-    with pytest.raises(ValueError, match=r"score has shape \(3,\); give one row per client"):
-        Problem(np.ones(3), np.ones(3, int))

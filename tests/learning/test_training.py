@@ -1,4 +1,4 @@
-"""Local training: against plain PyTorch, and all devices at once against one after another.
+"""Local training: all devices at once against one after another.
 
 The two ways of training run different code: experts on every row, batched over devices, against
 experts on the rows that chose them, alone. In double precision they must agree to rounding.
@@ -13,11 +13,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn import functional
 
-from learning.models import Residency
 from tests.kit import learning as kit
-from tests.kit.devices import Devices, moved, stored_of
+from tests.kit.devices import Devices, moved
 from tests.kit.minibatches import minibatches, split_mix
 from tests.kit.training import Term, Traits, build_task, rows_of_round, start_model
 
@@ -37,33 +35,6 @@ def devices(task):
 @pytest.fixture(scope="module")
 def state(devices, server):
     return devices.train(devices.receive(server), gate=True)
-
-
-def alone(task, state, device, rounds, first, experts, gate, held):
-    """Train one device by torch's own optimiser on a plain module that dispatches sparsely."""
-    model = task.skeleton(Residency(held=held, tuned=held)).to_empty(device="cpu")
-    tensors = dict(task.backbone)
-    for name, tensor in state.items():
-        stored = stored_of(name)
-        if name.startswith(".base.gate.") or ("expert." in name and int(stored[7]) not in held):
-            continue
-        tensors[task.names.path(stored)] = tensor[device].clone()
-    model.load_state_dict(tensors)
-    named = dict(model.named_parameters())
-    own = {n: p for n, p in named.items() if n[-2:] in (".a", ".b") and int(n[14]) in experts}
-    gates = {path: p for path, p in named.items() if gate and ".gate." in path}
-    slower = CONFIG.step_size * CONFIG.gate_step_size_ratio
-    groups = ((own, CONFIG.step_size), (gates, slower))
-    some = [{"params": list(group.values()), "lr": lr} for group, lr in groups if group]
-    optimiser = torch.optim.SGD(some)
-    shard = task.shards["a"].of(device)
-    for number in range(first, first + rounds):
-        shape = CONFIG.steps_per_round, CONFIG.batch_size
-        for rows in minibatches(CONFIG.seed, "a", device, number, len(shard.y), shape):
-            optimiser.zero_grad()
-            functional.cross_entropy(model(shard.x[rows]), shard.y[rows]).backward()
-            optimiser.step()
-    return {path: p.detach() for path, p in {**own, **gates}.items()}
 
 
 def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(devices, state):

@@ -61,13 +61,6 @@ def test_every_key_has_a_rank_and_few_are_common():
     assert len(common) <= 110 and not {("orbit", "checksum"), ("Uplink", "rolloff")} & common
 
 
-def test_a_refusal_names_the_common_keys_first():
-    with pytest.raises(scenarios.ScenarioError) as refused:
-        scenarios.load("circular", {"compute.zzz": 1})
-    assert "allowed here: memory_gib, power_w, processor" in str(refused.value)
-    assert str(refused.value).endswith("tflops; advanced: battery")
-
-
 # -- docs/scenarios.md
 
 

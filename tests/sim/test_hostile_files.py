@@ -418,7 +418,7 @@ TEXTS = {
     "keys": (b"A = 1\n" + b"".join(b"A%d = 1\n" % n for n in range(50_000)), "1000 fields"),
 }
 SCAN = "import sys, resource, orbit; before = resource.getrusage(0).ru_maxrss\n"
-SCAN += "*_, last = orbit.scan_satellites(orbit.element_text(sys.argv[1]), 'it')\n"
+SCAN += "*_, last = orbit.scan_satellites(open(sys.argv[1], encoding='utf-8').read(), 'it')\n"
 SCAN += "print(last, resource.getrusage(0).ru_maxrss - before, sep='\\n')"
 
 

@@ -29,10 +29,7 @@ from mutators import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_name("mutants.json")
-TRANSFERS = (
-    "chains transfer training steps outcomes service_link ledger "
-    "sharing processor_sharing beam session_beam parts"
-)
+TRANSFERS = "books chains endpoint transfer training sharing beam session_beam"
 ROOMS = {
     "orbit": ("orbit/**/*.py",),
     "channel": ("channel/**/*.py",),

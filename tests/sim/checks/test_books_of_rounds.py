@@ -5,8 +5,7 @@ import pytest
 
 import sim
 from channel import LinkCurve
-from tests.kit.learning import Aggregated, Cluster, Range, Update
-from tests.kit.network import build
+from tests.kit.learning import Aggregated, Cluster, Range
 from tests.kit.records import (
     GROUND_CLIENTS,
     WAITING,
@@ -18,31 +17,6 @@ from tests.kit.records import (
 )
 from tests.kit.small import slots
 from tests.kit.talk import contact, talk, upload
-
-
-@pytest.mark.parametrize("came", [((0, 1), (0,)), ((1,), (2,)), ((0,),)])
-def test_the_weights_of_a_round_are_shared_by_those_who_came(came):
-    """What each device's update moves the model by, as a share, is 1 altogether."""
-    built = build(slots(learning={"method": "fedavg", "train": False}))
-    method = built.new_method()
-    clusters = built.plan.clusters
-    method.shares = {"A": np.array([0.1, 0.25]), "B": np.array([0.2, 0.3, 0.15])}
-    for cluster, who in zip(clusters, came, strict=False):
-        there = np.isin(np.arange(cluster.devices), who)
-        able = np.ones(cluster.devices, bool)
-        version = np.zeros(cluster.devices, np.int64)
-        method.updates.append(Update(cluster.name, None, there, able, version, version))
-        method.arrived[cluster.name] = float(method.shares[cluster.name].sum())
-    method.count_who_came()
-    everybody = sum(method.arrived.values())
-    weights = []
-    for update in method.updates:
-        own = method.shares[update.cluster]
-        # As `merge` weighs them: a device by its share of those that are eligible.
-        inside = own[update.who] / own[update.eligible].sum()
-        weights += (inside * method.arrived[update.cluster] / everybody).tolist()
-    counted = [method.shares[c.name][list(who)] for c, who in zip(clusters, came, strict=False)]
-    assert weights == pytest.approx(np.concatenate(counted) / np.concatenate(counted).sum())
 
 
 def test_a_link_that_gives_no_number_stops_the_run(monkeypatch):

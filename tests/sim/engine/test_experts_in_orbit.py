@@ -308,11 +308,7 @@ def test_a_gate_asks_experts_in_reach_only_and_alone_its_own(runs):
     assert len(by_light.answers)
 
 
-def test_limits_without_a_mesh_and_experts_without_a_link_are_refused(tmp_path):
-    direct = {"link": {"isl": {"route": "direct"}}}
-    for key in ("reach_hops", "reach_ms"):
-        with pytest.raises(InputError, match=f"learning.options.{key}: is of links between"):
-            build(load_scenario(direct, {"learning": {"options": {key: 1}}}))
+def test_experts_without_a_link_are_refused(tmp_path):
     rows = [(0, b, 0, 360) for b in range(6, 11)]
     with pytest.raises(
         InputError, match=r"link.isl: nobody reaches the expert of 'P01-S02'.* 5 others"

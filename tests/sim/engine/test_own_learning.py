@@ -76,17 +76,6 @@ def test_protocols_are_started_and_run_on_while_the_actor_goes_on():
     ]  # fmt: skip
 
 
-def test_protocols_need_a_cluster_each():
-    def script(me):
-        yield seam.Start((nothing(), nothing()), ("A",))
-
-    def nothing():
-        yield from ()
-
-    with pytest.raises(sim.SimulationError, match="Start: at names 1 clusters for 2 tasks"):
-        play(ground(), only("A", script))
-
-
 def test_a_method_ends_the_run_when_all_that_happens_then_has_happened():
     def script(me):
         yield seam.Wait(700.0)

@@ -5,13 +5,9 @@ import pytest
 
 import sim
 from sim import InputError
-from tests.kit import records
 from tests.kit.mesh import (
     CITIES,
     WINDOWS,
-    ask,
-    compare_with_earliest,
-    drawn_asks,
     drawn_windows,
     earliest,
     windows_text,
@@ -33,23 +29,6 @@ def scenario(tmp_path):
 
 
 # Who comes first.
-
-
-@pytest.mark.parametrize("plans", [12, pytest.param(200, marks=pytest.mark.slow(reason="runs"))])
-def test_messages_of_devices_come_by_the_earliest_path_of_random_plans(scenario, plans):
-    rng = np.random.default_rng(plans)
-    over_links = answered = never = 0
-    for _ in range(plans):
-        keys = {WINDOWS: windows_text(drawn_windows(rng)), "learning.method": "asking"}
-        loaded = scenario(keys | {"link.isl.rate_mbps": 1e6})
-        plan = make_plan(loaded)
-        asked = drawn_asks(rng, ["Tromso", "Alert"], asks=24, until_s=21_500.0)
-        replies, run = ask(loaded, asked, in_contacts=True)
-        answered += len(replies)
-        records.check(run.tables)
-        never += compare_with_earliest(plan, replies)
-        over_links += int((run.transfers.direction == "isl").sum())
-    assert over_links > 5 * plans and never and answered > 18 * plans
 
 
 def test_contacts_are_the_passes_that_no_later_one_beats(scenario):
@@ -108,63 +87,6 @@ def test_with_the_server_alone_in_reach_the_mesh_is_direct_contact(scenario, met
 
 
 # Whole runs over a grid of links.
-
-
-def by_message(rows):
-    """The rows of each message in order of time, and which of them are hops over links."""
-    for _, hops in rows.groupby("message"):
-        yield hops.sort_values(["start_s", "end_s"]), hops.peer.notna()
-
-
-def test_every_message_goes_on_from_the_satellite_that_has_got_it(scenario):
-    """Parts that passes cut off too: they are all of each update, at the server, when it is said.
-
-    Rows are followed by hand, from the contact's satellite to the server and back.
-    """
-    keys = {"learning.model.hidden": 4000, "link.uplink.fixed_rate_mbps": 0.02,
-            "link.isl.rate_mbps": 2, "stop.days": 0.2,
-            "ground.clusters": [{"name": "Tromso", "latitude_deg": 69.65, "longitude_deg": 18.95,
-                                 "devices": 3}]}  # fmt: skip
-    run = sim.run(scenario(GRID | keys))
-    records.check(run.tables)
-    rows = run.transfers
-    satellite = run.tables["contacts"].to_pandas().satellite
-    parts = 0
-    arrived = {}
-    for hops, over_link in by_message(rows):
-        links = hops[over_link]
-        access = hops[~over_link]
-        path = [*links.cluster, *links.peer.str.split("/").str[0].iloc[-1:]]
-        assert (links.cluster.to_numpy()[1:] == np.array(path[1:-1])).all()
-        assert (links.start_s.to_numpy()[1:] >= links.end_s.to_numpy()[:-1]).all()
-        if access.empty:
-            continue
-        here = satellite[int(access.contact_id.iloc[0])]
-        moved = access.delivered_bytes
-        if (access.direction == "downlink").all():
-            assert path == [] if here == "P03-S01" else (path[0], path[-1]) == ("P03-S01", here)
-            assert links.empty or access.start_s.min() >= links.end_s.max()
-            assert links.empty or (links.payload_bytes >= moved.max() * (1 - 1e-9)).all()
-            continue
-        (part,) = access.itertuples()
-        parts += part.outcome == "carried"
-        assert links.empty or np.allclose(links.payload_bytes, part.delivered_bytes, rtol=1e-12)
-        there_s = part.end_s if here == "P03-S01" else np.inf
-        if len(links):
-            assert path[0] == here and links.start_s.iloc[0] >= part.end_s * (1 - 1e-12)
-            there_s = links.end_s.iloc[-1] if path[-1] == "P03-S01" else np.inf
-        arrived.setdefault((part.device, part.version), []).append((part.delivered_bytes, there_s))
-    assert parts > 5
-    size = rows.payload_bytes[rows.direction == "uplink"].iloc[0]
-    whole = {
-        key: max(there_s for _, there_s in own)
-        for key, own in arrived.items()
-        if sum(moved for moved, _ in own) == pytest.approx(size, rel=1e-9)
-    }
-    rounds = run.events[run.events.kind == "aggregate"]
-    assert len(rounds) > 2
-    for number, time_s in enumerate(rounds.time_s):  # one cluster: the last device ends a round
-        assert max(whole[device, number] for device in range(3)) == pytest.approx(time_s, abs=1e-9)
 
 
 # What is refused.

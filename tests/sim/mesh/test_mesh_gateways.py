@@ -19,9 +19,6 @@ from tests.kit.mesh import (
     WINDOWS,
     Asking,
     ask,
-    compare_with_earliest,
-    drawn_asks,
-    drawn_windows,
     windows_text,
     written,
 )
@@ -59,24 +56,6 @@ def test_a_feeder_link_opens_when_its_antenna_has_acquired_the_satellite(scenari
         wait_s == pytest.approx(60.0 if at_once[key] > 0.0 else 0.0)
         for key, wait_s in waits_s.items()
     )
-
-
-@pytest.mark.parametrize("plans", [4, pytest.param(200, marks=pytest.mark.slow(reason="runs"))])
-def test_messages_come_by_the_earliest_path_of_random_plans(scenario, plans):
-    rng = np.random.default_rng(plans)
-    over_links = over_feeder = answered = never = 0
-    for _ in range(plans):
-        keys = {WINDOWS: windows_text(drawn_windows(rng)), "learning.method": "asking"}
-        loaded = scenario(keys | {"link.isl.rate_mbps": 1e6, "link.feeder.rate_mbps": 1e6})
-        asked = drawn_asks(rng, ["Tromso", "Alert"], asks=24, until_s=21_500.0)
-        replies, run = ask(loaded, asked, in_contacts=True)
-        answered += len(replies)
-        records.check(run.tables)
-        never += compare_with_earliest(make_plan(loaded), replies)
-        over_links += int((run.transfers.direction == "isl").sum())
-        over_feeder += int(run.transfers.peer.str.match("Troll|Punta").sum())
-    assert over_links > 5 * plans and over_feeder > 5 * plans and never
-    assert answered > 18 * plans
 
 
 def range_km(loaded, satellite, name, time_s):
@@ -119,8 +98,8 @@ def test_a_satellite_over_both_forwards_at_once(scenario):
     assert hops.toward.tolist() == ["server", "peer", "peer", "client"]
 
 
-def test_hops_are_in_passes_that_stations_have_with_satellites_as_clients(scenario):
-    """Windows are the contacts of the other role, with as many antennas; nobody shares one."""
+def test_feeder_links_are_the_passes_that_stations_have_with_satellites_as_clients(scenario):
+    """Windows are the contacts of the other role, with as many antennas."""
     run = sim.run(scenario(GRID))
     records.check(run.tables)
     windows = run.tables["feeder_windows"].to_pandas()
@@ -131,45 +110,6 @@ def test_hops_are_in_passes_that_stations_have_with_satellites_as_clients(scenar
     assert windows.station.tolist() == served.station.tolist()
     assert windows.start_s.tolist() == served.service_start_s.tolist()
     assert windows.end_s.tolist() == served.service_end_s.tolist()
-    rows = run.transfers.assign(to=run.transfers.peer.str.split("/").str[0])
-    sites = set(windows.station)
-    over = rows[rows.to.isin(sites) | rows.cluster.isin(sites)]
-    assert len(over) > 20 and sites <= {*over.to, *over.cluster}
-    for hop in over.itertuples():
-        ends = {hop.cluster, hop.to}
-        inside = windows[
-            windows.satellite.isin(ends)
-            & windows.station.isin(ends)
-            & (windows.start_s <= hop.start_s)
-            & (windows.end_s >= hop.start_s + 8.0 * hop.payload_bytes / 5e6)
-        ]
-        assert len(inside) == 1
-    for _, own in over.groupby(["cluster", "to"]):
-        own = own.sort_values("start_s")
-        sent_s = own.start_s + 8.0 * own.payload_bytes / 5e6
-        assert (own.start_s.to_numpy()[1:] >= sent_s.to_numpy()[:-1] - 1e-9).all()
-
-
-def test_updates_are_used_when_they_are_at_a_station(scenario):
-    """Rows followed by hand: each update goes on from where it is, and ends at some station."""
-    run = sim.run(scenario(GRID))
-    rows = run.transfers
-    satellite = run.tables["contacts"].to_pandas().satellite
-    there_s = []
-    for _, hops in rows.groupby("message"):
-        hops = hops.sort_values(["start_s", "end_s"])
-        first, last = hops.iloc[0], hops.iloc[-1]
-        if first.toward != "server":
-            assert first.direction == "uplink" and first.cluster in {"Troll", "Punta Arenas"}
-            continue
-        assert last.direction == "downlink" and last.peer in {"Troll/0", "Punta Arenas/0"}
-        nodes = [satellite[int(first.contact_id)], *hops.peer.str.split("/").str[0].iloc[1:]]
-        assert hops.cluster.tolist()[1:] == nodes[:-1] and hops.payload_bytes.nunique() == 1
-        assert (hops.start_s.to_numpy()[1:] >= hops.end_s.to_numpy()[:-1] - 1e-9).all()
-        there_s.append(last.end_s)
-    rounds = run.events[run.events.kind == "aggregate"].time_s
-    assert len(rounds) > 5
-    assert np.isin(rounds, there_s).all()
 
 
 def test_an_update_waits_to_be_used_from_when_it_is_at_a_station(scenario):

@@ -150,6 +150,20 @@ def test_a_study_has_the_rows_of_capacity_its_figures_and_no_word_of_learning(tm
     assert run.summary["image.one_service_share"] == (run.payloads["services"] == 1).mean()
 
 
+def test_payloads_that_ask_for_more_than_is_carried_are_said_by_run_show_and_page(tmp_path, leomix):
+    file, out = tmp_path / "net.yaml", tmp_path / "run"
+    carried = face.run(scenarios.from_dict(STATIONS)).summary["down_gb_a_day"]
+    for share in (0.9, 1.1):  # eight satellites, half a day
+        image = {**IMAGE, "payload_mb": 1000 * share * carried / 16}
+        file.write_text(yaml.safe_dump({**STATIONS, "traffic": [image]}))
+        run = leomix("run", file, "-o", out / str(share)).out
+        assert leomix("report", out / str(share)).status == 0
+        page = (out / str(share) / "report.html").read_text()
+        told = [run, leomix("show", out / str(share)).out, page]
+        said = re.compile(r"Payloads ask for [\d.]+ [TG]B a day down, more than the links carry\.")
+        assert [bool(said.search(text)) for text in told] == [share > 1] * 3
+
+
 def test_digests_cover_what_is_carried_and_when_payloads_are_through():
     size = [{"name": "image", "payload_mb": mb, "direction": "down"} for mb in (300, 301)]
     up = {"link": {**STATIONS["link"], "station": {"dish_m": 6, "band": "X", "uplink_band": "S"}}}
@@ -223,6 +237,11 @@ def test_studies_are_swept_and_compared(tmp_path, leomix):
     said += (tmp_path / "out" / "report.html").read_text()
     assert "GB" in said
     assert [word for word in ("accuracy", "emsfl", "digits") if word in said] == []
+    refused = leomix("compare", tmp_path / "out", "--best-by", "validation")
+    assert refused.status == 2 and "these are network studies; name a column" in refused.err
+    refused = leomix("compare", tmp_path / "out", "--best-by", "down_gb")
+    assert refused.status == 2 and "one of down_gb_a_day, " in refused.err
+    assert refused.err.count(", ") < 7 and "others in sweep.parquet" in refused.err
     choice = face.compare([tmp_path / "out"], best_by="down_gb_a_day")
     assert next(iter(choice.chosen.values()))["ground.antennas"] in (1, 2)
 

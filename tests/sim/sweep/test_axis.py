@@ -6,7 +6,7 @@ import textwrap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.results import curve, heat_map
+from tests.kit.results import Figure, curve, heat_map
 from tests.kit.sweeps import compared_rows
 
 KM = "orbit.altitude_km"
@@ -98,8 +98,9 @@ def test_two_numbers_are_a_table_of_one_by_the_other_and_names_are_columns():
     points = [({DEGREES: deg, KM: km}, {"cycles": own}) for (km, deg), own in cycles.items()]
     assert shown(points, [DEGREES, KM]) == (
         "Most cycles at 50 degrees and 800 km: 18; 40 degrees and 400 km has 13\n"
-        "50 degrees is best at every altitude. 800 km is best at every inclination.\n"
-        "Nothing here is drawn at random: every seed gives the same figures.\n\n"
+        "50 degrees is best at every altitude. 800 km is best at every inclination. 50\n"
+        "degrees and 800 km are ends of what was tried: better may lie beyond. Nothing\n"
+        "here is drawn at random: every seed gives the same figures.\n\n"
         + text(
             """
             cycles, by inclination (degrees)
@@ -137,6 +138,21 @@ def test_a_value_without_a_figure_is_named_and_two_values_are_names():
     assert "No contact: 300 to 400 km." in found.comparison.notes
     assert told(points[-2:], [KM]).over_numbers is None
     assert told([({"seed": s}, {"cycles": s}) for s in (1, 2, 3)], ["seed"]).over_numbers is None
+
+
+def test_of_one_value_with_a_figure_the_headline_names_it_and_no_range():
+    points = [({KM: km}, {"cycles": 4} if km == 500 else None) for km in (300, 400, 500)]
+    assert told(points, [KM]).comparison.headline == "Cycles: 4 at 500 km"
+
+
+def test_judged_by_another_figure_a_value_without_it_has_its_reason_as_before():
+    unseen = {"status": "refused", "code": "never_seen", "contacts_served": None}
+    seen = {500: {"cycles": 5, "contacts_served": 9}, 600: {"cycles": 6, "contacts_served": 8}}
+    points = [({KM: km}, seen.get(km, unseen)) for km in (300, 400, 500, 600)]
+    served = Figure("contacts served", str, best="most")
+    found = told(points, [KM]).judged_by("contacts_served", served)
+    assert found.comparison.headline.startswith("Most contacts served at 500 km: 9")
+    assert "No contact: 300 to 400 km." in found.comparison.notes
 
 
 def test_a_picture_shows_the_means_and_rings_or_frames_the_best():
