@@ -222,14 +222,14 @@ def report_command(
 
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="RUN_DIR", help="folder of a run; of a sweep with csv")
+    Path, typer.Argument(metavar="RUN_DIR", help="folder of a run; of a sweep with csv, parquet")
 ]
 Format = Annotated[
     str,
     typer.Option(
         "--to",
         metavar="FORMAT",
-        help="csv or parquet (the tables), perfetto, czml, tensorboard, "
+        help="csv, parquet (the tables), perfetto, czml, tensorboard, "
         "peft (trained experts), dense (each as a Llama), "
         "profile (delay, Doppler, loss of passes) or MODULE:FUNCTION",
     ),
