@@ -64,7 +64,10 @@ def labels_of(
     keys = list(dict.fromkeys(key for own in settings for key in own))
     differing = [key for key in keys if len({_plain(own.get(key)) for own in settings}) > 1]
     if not differing:
-        differing = [key for key in keys if key in FIRST] or keys[:1]
+        differing = [key for key in keys if key in FIRST]
+        if not differing and _all_differ(names):
+            return _numbered(names)
+        differing = differing or keys[:1]
     every = {*keys, *beside}
     labels: list[str] = []
     for form in FORMS:

@@ -13,7 +13,7 @@ import typer
 from sim.analysis.screen import steps_lines
 from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
 from sim.cli.output import print_json, warn
-from sim.errors import InputError
+from sim.errors import InputError, located
 from sim.files import check_file
 from sim.formatting import Bar
 from statements import Code, Set, Statement, as_json
@@ -117,6 +117,7 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
     from sim.execution.window_cache import WindowCache
     from sim.page.capacity_text import Capacity, LeftOut
     from sim.plan.limits import limits_of, without
+    from sim.plan.network_study import check_seen
     from sim.plan.operations import carried_in, operations, silent_services
 
     find = WindowCache(None).find
@@ -125,6 +126,9 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
         before = LeftOut(left_out, operations(network_plan(world, find)))
         world = without(world, left_out)
     plan = network_plan(world, find)
+    if before is None:
+        with located(world):
+            check_seen(world, plan)
     bar.update("adding up what links carry")
     carried = carried_in(plan)
     rows = operations(plan, carried)

@@ -66,24 +66,22 @@ def study_of(world: World, plan: Plan) -> NetworkStudy:
     Raises InputError where nobody sees anybody, and for traffic that is not known there.
     """
     with located(world):
-        if not len(plan.contacts):
-            raise InputError(_sees_nothing(world, plan))
+        check_seen(world, plan)
         traffic = world.traffic
         check_traffic(world, traffic)
         return NetworkStudy(world, plan, operations(plan), queues_of(plan, traffic))
 
 
-def _sees_nothing(world: World, plan: Plan) -> Statement:
+def check_seen(world: World, plan: Plan) -> None:
+    """Raise InputError for a network in which nobody sees anybody."""
+    if len(plan.contacts):
+        return
     text = "nobody of {clients} is in view of anybody in {days:g} days"
     helps = [Raise("stop.days")]
     masks = {station.min_elevation_deg for station in world.ground.stations or ()}
     if getattr(world.orbit, "min_elevation_deg", None) and None in (masks or {None}):
         helps.insert(0, Lower("orbit.min_elevation_deg"))
-    return Statement.of(
-        Code.NEVER_SEEN,
-        world.topology.clients_key,
-        text,
-        *helps,
-        clients=len(plan.clusters),
-        days=plan.stop_s / 86_400.0,
+    values = {"clients": len(plan.clusters), "days": plan.stop_s / 86_400.0}
+    raise InputError(
+        Statement.of(Code.NEVER_SEEN, world.topology.clients_key, text, *helps, **values)
     )

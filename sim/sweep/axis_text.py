@@ -133,7 +133,7 @@ def notes(found: OverNumbers) -> Iterator[str]:
             yield from _how_flat(found)
         if found.is_map:
             yield from _deciding(found)
-        if not found.names:
+        elif not found.names:
             yield from _at_ends(found)
         yield from _of_seeds(found)
     yield from _other_bests(found)
@@ -162,18 +162,16 @@ def _how_flat(found: OverNumbers) -> Iterator[str]:
 
 def _at_ends(found: OverNumbers) -> Iterator[str]:
     """Say of which numbers the best value is the least or the greatest that was tried."""
-    best = found.first.best()
-    ends: dict[str, str] = {}
     for axis in found.axes:
-        values = {found.spots[place].values[axis.key] for place in best}
-        for value, end in ((axis.values[0], "least"), (axis.values[-1], "greatest")):
-            if values == {value}:
-                ends[axis.text(value)] = end
-    if len(ends) == 1:
-        [(text, end)] = ends.items()
-        yield f"{_upper(text)} is the {end} value that was tried: a better one may lie beyond it."
-    elif ends:
-        yield f"{_upper(listed(list(ends)))} are ends of what was tried: better may lie beyond."
+        values = {found.spots[place].values[axis.key] for place in found.first.best()}
+        if len(values) == 1 and (end := _end_of(axis, *values)):
+            text = _upper(axis.text(*values))
+            yield f"{text} is the {end} value that was tried: a better one may lie beyond it."
+
+
+def _end_of(axis: Axis, value: float) -> str:
+    """Return whether a value is the least or the greatest that was tried; empty for others."""
+    return {axis.values[0]: "least", axis.values[-1]: "greatest"}.get(value, "")
 
 
 def _of_seeds(found: OverNumbers) -> Iterator[str]:
@@ -213,10 +211,13 @@ def _deciding(found: OverNumbers) -> Iterator[str]:
         if len(common) == len(axis.values):
             yield f"{_upper(axis.name)} changes nothing."
         elif common:
-            yield f"{axis.text(min(common), None)} is best at every {other.name}."
+            end = _end_of(axis, min(common))
+            tried = f", the {end} tried," if end else ""
+            yield f"{axis.text(min(common))}{tried} is best at every {other.name}."
         elif max(every) < axis.values[-1] or min(every) > axis.values[0]:
             ends = axis.text(min(every), max(every))
-            yield f"The best {axis.name} is {ends.removeprefix(f'{axis.name} ')}."
+            tried = " or beyond" if any(_end_of(axis, value) for value in every) else ""
+            yield f"The best {axis.name} is {ends.removeprefix(f'{axis.name} ')}{tried}."
 
 
 def _upper(text: str) -> str:

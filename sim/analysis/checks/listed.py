@@ -224,7 +224,13 @@ def budget(run: EndedRun) -> Found:
 
 
 def stale(run: EndedRun) -> Found:
-    """The mean age of updates, in versions of the model, is larger than the number of devices."""
+    """The mean age of updates, in versions of the model, is larger than the number of devices.
+
+    A method with no option against it (FedSat) is what it is by its protocol.
+    """
+    options = {option.name for option in fields(run.method.Options)}
+    if not options & {"staleness", "buffer_size"}:
+        return None
     versions = count = 0
     for updates in (
         pieces_of(run.tables, "updates", ["staleness"]) if "updates" in run.tables else ()
@@ -235,7 +241,6 @@ def stale(run: EndedRun) -> Found:
     if versions <= count * devices:
         return None
     text = f"Updates are {versions / count:.0f} versions old in the mean"
-    options = {option.name for option in fields(run.method.Options)}
     key = Key("learning.options.buffer_size") if "buffer_size" in options else Key()
     if "staleness" in options and run.learning["options"].get("staleness") == "constant":
         key = Key("learning.options.staleness", "polynomial")

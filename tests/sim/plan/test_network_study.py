@@ -184,6 +184,8 @@ def test_studies_beside_each_other_have_a_page_and_none_with_runs_that_learn(
     assert "min_elevation_deg=40" in page.read_text()
     said, *_ = leomix("compare", *places).out.splitlines()
     assert re.fullmatch(r"Data down: [\d.]+ TB a day with min_elevation_deg=10, .* with 40", said)
+    alone = leomix("compare", places[0]).out
+    assert re.search("^one +[0-9]", alone, re.MULTILINE) and "description" not in alone
     mixed = leomix("compare", places[0], runs["slots-timing"])
     assert (mixed.status, "compare those of one kind" in mixed.err) == (2, True)
 

@@ -98,9 +98,9 @@ def test_two_numbers_are_a_table_of_one_by_the_other_and_names_are_columns():
     points = [({DEGREES: deg, KM: km}, {"cycles": own}) for (km, deg), own in cycles.items()]
     assert shown(points, [DEGREES, KM]) == (
         "Most cycles at 50 degrees and 800 km: 18; 40 degrees and 400 km has 13\n"
-        "50 degrees is best at every altitude. 800 km is best at every inclination. 50\n"
-        "degrees and 800 km are ends of what was tried: better may lie beyond. Nothing\n"
-        "here is drawn at random: every seed gives the same figures.\n\n"
+        "50 degrees, the greatest tried, is best at every altitude. 800 km, the greatest\n"
+        "tried, is best at every inclination. Nothing here is drawn at random: every\n"
+        "seed gives the same figures.\n\n"
         + text(
             """
             cycles, by inclination (degrees)
