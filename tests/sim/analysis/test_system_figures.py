@@ -129,7 +129,7 @@ def test_a_folder_of_another_form_is_refused_in_a_line(leomix, runs, tmp_path):
     pq.write_table(metrics, place / "metrics.parquet")
     manifest = json.loads((place / "manifest.json").read_text())
     manifest.pop("checksums", None)
-    others = ((version, f"is of leomix {version}, whose") for version in ("0.2.0", "0.4.0", "9.9.9"))
+    others = ((one, f"is of leomix {one}, whose") for one in ("0.2.0", "0.4.0", "9.9.9"))
     for version, says in (("0.3.0", "it has no 'f1'"), *others):
         manifest["versions"]["leomix"] = version
         (place / "manifest.json").write_text(json.dumps(manifest))
