@@ -252,8 +252,9 @@ def _why_not_servable(
             f"{whose} longest contact is {longest_s:.0f} s",
             [*lower, *_less_out(world)[:1]] if is_cut else lower,
         )
-    acquisition_of = world.sites.acquisition_s
-    if acquisition_of is not None and served.topology.grounded == "station":
+    at_stations = served.topology.grounded == "station"
+    acquisition_of = world.sites.acquisition_s if at_stations else None
+    if acquisition_of is not None:
         acquisition_s = np.array(acquisition_of)[served.windows.satellite[windows]]
         lasts_s = (served.windows.set_s - served.windows.rise_s)[windows]
         # A pass that is open at the start has been acquired.

@@ -126,8 +126,8 @@ def compare_command(
     with as_written(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
             from sim.sweep import read_sweep
-            from sim.sweep.axis_table import next_steps
             from sim.sweep.compared import compared as compared_sweep
+            from sim.sweep.compared import next_steps
 
             sweep = read_sweep(runs[0])
             found = compared_sweep(sweep)

@@ -157,8 +157,7 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
 def _finding(done: Sweeping) -> tuple[str, list[str]]:
     """Return what the sweep has found, and what to do next; nothing where no rows are kept."""
     from sim.sweep import read_sweep
-    from sim.sweep.axis_table import next_steps
-    from sim.sweep.compared import compared
+    from sim.sweep.compared import compared, next_steps
 
     if not done.kept or done.trouble:  # what was written is not there, or of before
         return "", []

@@ -26,8 +26,8 @@ from sim.trace.schema import COLUMNS, OPTIONAL
 from sim.trace.tables import Tables, pieces_of
 from statements import Code, Other, Place, Statement, shown
 
-OLDEST = (0, 3)
-"""The first version, major and minor, whose folders are read."""
+READ = (0, 3)
+"""The version, major and minor, whose folders are read."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"
@@ -280,7 +280,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = read_object(path)
     except ValueError as error:
         raise helped(error, "do the run again") from None
-    _check_version(path, manifest)
+    check_version(path, manifest.get("versions"))
     if manifest.get("fork") is not None:
         raise InputError.of_file(
             folder,
@@ -294,17 +294,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _check_version(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Raise InputError for a manifest of a version that wrote run folders in another way."""
-    versions = manifest.get("versions")
+def check_version(path: Path, versions: Any) -> None:
+    """Raise InputError for the file of a folder that another version wrote, maybe in another way.
+
+    ``versions`` is what the file says of what made it, whatever that is.
+    """
     made = str(versions.get("leomix", "")) if isinstance(versions, dict) else ""
     release = re.match(r"(\d+)\.(\d+)", made)
-    if release is not None and tuple(map(int, release.groups())) < OLDEST:
+    if release is not None and tuple(map(int, release.groups())) != READ:
         raise InputError.of_file(
             path,
             Code.OTHER_VERSIONS,
-            "is of leomix {made}, whose run folders this version does not read",
-            Other(said="do the run again"),
+            "is of leomix {made}, whose folders this version does not read",
+            Other(said="do it again, or read it with that version"),
             made=made,
         )
 

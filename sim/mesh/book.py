@@ -105,6 +105,18 @@ class Book:
         gaps["begin_s"][:count] = contacts.start_s
         gaps["end_s"][:count] = contacts.end_s
         gaps["after"][:count] = NONE
+        own = Rows(
+            contacts=self._kept(Contact, rows),
+            gaps=self._kept(Gap, gaps),
+            points=self._plain(np.zeros(0)),
+            counters=self._plain(np.array([NONE, count, SPARE])),
+            ask=self._ask if asked else None,
+        )
+        self._search = self._search_over(nodes, own)
+
+    def _search_over(self, nodes: int, own: Rows) -> Search:
+        """Return a search over rows that knows nothing yet."""
+        contacts = self._contacts
         by_start = np.lexsort((contacts.start_s, contacts.source))
         edges = np.searchsorted(contacts.source[by_start], np.arange(nodes + 1))
         places = {"first": edges[:-1], "later": edges[:-1], "last": edges[1:]}
@@ -112,14 +124,8 @@ class Book:
         def numbers(count: int) -> Any:
             return self._plain(np.zeros(count, np.int64))
 
-        self._search = Search(
-            book=Rows(
-                contacts=self._kept(Contact, rows),
-                gaps=self._kept(Gap, gaps),
-                points=self._plain(np.zeros(0)),
-                counters=self._plain(np.array([NONE, count, SPARE])),
-                ask=self._ask if asked else None,
-            ),
+        return Search(
+            book=own,
             nodes=self._kept(Node, array_of(Node, nodes, places)),
             leaving=self._plain(by_start),
             counters=numbers(COUNTERS),

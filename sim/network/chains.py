@@ -30,10 +30,8 @@ Reply = Work | Receipt
 
 def check_names(steps: Sequence[Step]) -> None:
     """Refuse a chain that sends one payload twice: the ledger knows payloads by their names."""
-    if len(steps) == 1:
-        return
     sent = [(way_of(s), s.payload.name) for s in steps if not isinstance(s, Train)]
-    for way, name in sent if len(set(sent)) < len(sent) else ():
+    for way, name in sent:
         if sent.count((way, name)) > 1:
             raise SimulationError(
                 f"a chain has two transfers of payload {name!r} to the {way}; give them two names, "

@@ -65,7 +65,7 @@ class Transfer:
     part; ``away`` (K,) would have, but are not there. A ``personal`` payload is not broadcast.
     ``carry`` and ``cut_transfers`` rule what a pass cuts off.
 
-    A device is ready at ``ready_s``, which ``struck`` may delay; it can begin at ``arrival_s`` and
+    A device is ready at ``ready_s``, which ``faults`` may delay; it can begin at ``arrival_s`` and
     does at ``begin_s``; the last bit is sent at ``sent_s`` and there at ``end_s``. These are inf
     for a device that never begins, or does not get through by ``los_s``.
 
@@ -86,7 +86,7 @@ class Transfer:
     personal: bool
     session: PlannedSession | None
     ready_s: Floats
-    struck: LegFaults = FLAWLESS
+    faults: LegFaults = FLAWLESS
     away: Mask | None = None
     beam: SessionBeam | None = None
     sent: Transmission | None = None
@@ -169,7 +169,7 @@ class Transfer:
         beam = self.beam = session.beam(self.way)
         if endpoint.faults is not None:
             together = None if beam is None else beam.is_broadcast and not self.personal
-            self.struck = endpoint.faults.draw(
+            self.faults = endpoint.faults.draw(
                 self.way, self.name, session.start_s, self.who, self.left, together=together
             )
         in_time = self.who & (self.arrival_s <= session.end_s)
@@ -252,12 +252,12 @@ class Transfer:
     def _air_bits(self) -> Floats:
         """Bits (K,) that have to be sent of what is left, packets sent again among them."""
         bits: Floats = self.left * 8
-        share = self.struck.air_share
+        share = self.faults.air_share
         return bits if share is None else bits / np.where(bits > 0, share, 1.0)
 
     def _useful_bytes(self, bits: Floats) -> Floats:
         """Bytes (K,) of the payload in so many bits that were sent."""
-        share = self.struck.air_share
+        share = self.faults.air_share
         return bits / 8 if share is None else bits / 8 * share
 
     # What its chain asks of a step.
@@ -272,7 +272,7 @@ class Transfer:
     def through_s(self) -> Floats:
         """When each device (K,) has done what was asked of it; inf for never."""
         end_s = np.where(self.who, self.end_s, np.inf)
-        corrupted = self.struck.corrupted
+        corrupted = self.faults.corrupted
         return end_s if corrupted is None else np.where(corrupted, np.inf, end_s)
 
     @property
@@ -366,11 +366,11 @@ class Transfer:
         all_there = np.count_nonzero(whole) == np.count_nonzero(self.who)
         moved, stop_s = self._moved(whole, ending, all_there=bool(all_there))
         outcome: Ints | Outcome = Outcome.DELIVERED
-        if not all_there or self.struck.corrupted is not None:
+        if not all_there or self.faults.corrupted is not None:
             outcome = outcomes_of(
                 whole=whole,
                 begun=self.entry.through + moved > 0,
-                corrupted=self.struck.corrupted,
+                corrupted=self.faults.corrupted,
                 cut_transfers=self.cut_transfers,
                 carry=self.carry,
                 run_over=ending.run_over,
@@ -552,12 +552,12 @@ class Transfer:
 
     def _tell_faults(self, endpoint: Endpoint, moved: Floats, now_s: float) -> None:
         """Tell of packets that were sent again while bytes (K,) moved."""
-        if self.struck is FLAWLESS:
+        if self.faults is FLAWLESS:
             return
         contact_id = None if self.session is None else self.session.at(now_s).contact_id
-        if self.struck.resent is not None and self.struck.packets is not None:
+        if self.faults.resent is not None and self.faults.packets is not None:
             share = np.divide(moved, self.left, out=np.zeros_like(moved), where=self.left > 0)
-            again = int(np.rint(self.struck.resent * share).sum())
+            again = int(np.rint(self.faults.resent * share).sum())
             if again:
                 endpoint.facts.emit(
                     PacketsResent(
@@ -566,7 +566,7 @@ class Transfer:
                         contact_id=contact_id,
                         payload=self.name,
                         again=again,
-                        packets=int(np.rint(self.struck.packets * share).sum()),
+                        packets=int(np.rint(self.faults.packets * share).sum()),
                     )
                 )
 

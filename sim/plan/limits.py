@@ -21,7 +21,6 @@ from sim.plan.operations import (
     DAY_S,
     clients_of,
     ends_of,
-    is_down,
     operations,
     total_of,
 )
@@ -206,7 +205,7 @@ def _carried(world: World, worlds: Sequence[World], find: Find) -> list[Carried]
         if number not in users:
             continue
         for way, beam in links.links(number).beams:
-            column = 0 if is_down(world.topology, way) else 1
+            column = 0 if world.topology.is_down(way) else 1
             for span_s, places in users[number].items():
                 bits = nan if beam is None else float(beam.saturated_bits(np.array(span_s))[0])
                 gb[places, column] += bits / BITS_PER_GB

@@ -26,7 +26,6 @@ from sim.plan.sessions import PlannedSessions
 from sim.plan.volumes import served_in_order
 from sim.trace.arrow import array
 from sim.trace.schema import COLUMNS, TEXT
-from sim.world.topology import Topology
 from statements.arrays import Floats, Ints, Mask
 
 DAY_S = 86_400.0
@@ -197,7 +196,7 @@ def carried_in(plan: Plan) -> Carried:
     for contact in served_in_order(plan):
         cuts_s = _days(contact.start_s, contact.end_s)
         for way, beam in contact.links.beams:
-            down = is_down(plan.topology, way)
+            down = plan.topology.is_down(way)
             if beam is None:
                 neglected.add("down" if down else "up")
                 continue
@@ -220,13 +219,6 @@ def silent_services(plan: Plan, carried: Carried) -> dict[str, int]:
         bits = np.bincount(carried.number[some], carried.bits[some], len(plan.contacts))
         found[direction] = int((plan.contacts.served & (bits == 0.0)).sum())
     return found
-
-
-def is_down(topology: Topology, way: Way) -> bool:
-    """Whether bits go down: to the ground, or from a satellite that serves others to these."""
-    if topology.relay:
-        return way is Way.TO_CLIENT
-    return topology.direction(way) == "downlink"
 
 
 def _by_gateways(feeder: FeederPlan) -> Carried:

@@ -210,7 +210,7 @@ def _of_file(world: World) -> WorldPasses:
     span_s = float(uncut.set_s.max(initial=0.0)) if days is None else days * 86400.0
     numbers = numbers[uncut.rise_s < span_s]
     windows = uncut.where(uncut.rise_s < span_s)
-    kind = "station" if world.topology.in_orbit else "cluster"
+    kind = world.topology.grounded
     if not len(windows):
         raise InputError(_no_window(file, uncut, names, kind, span_s))
     pieces = None if read.pieces is None else [read.pieces[k] for k in numbers.tolist()]

@@ -12,7 +12,6 @@ import numpy as np
 
 from channel import LinkCurve
 from sim.links.beam import served_bits
-from sim.plan.operations import is_down
 from sim.plan.plan import Plan
 from sim.plan.volumes import served_in_order
 from statements.arrays import Floats, Ints
@@ -46,7 +45,7 @@ def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
                 continue
             bits = served_bits(beam.curve, *span_s)
             weakest = int(bits.argmin())
-            key = contact.cluster.name, "down" if is_down(plan.topology, way) else "up"
+            key = contact.cluster.name, "down" if plan.topology.is_down(way) else "up"
             curve = beam.curve.device(weakest)
             found[key].append((contact.contact_id, *span_s, float(bits[weakest]), curve))
     services = {}

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from sim.analysis.screen import LONGEST_NAME, Column, block, cut, dots, marks, steps_lines
-from sim.files import from_here
+from sim.analysis.screen import LONGEST_NAME, Column, block, cut, dots, marks
 from sim.formatting import as_yaml, counted, last_parts
 from sim.sweep.axis import Course, OverNumbers, number
-from sim.sweep.folder import ROWS, Sweep
-
-if TYPE_CHECKING:
-    from sim.sweep.compared import Compared
+from sim.sweep.folder import ROWS
 
 MOST_ROWS = 12
 """Rows of a table on a screen; what is more is said, and stands behind ``--all``."""
@@ -230,15 +225,3 @@ def _keys(found: OverNumbers, places: Sequence[int]) -> list[Column]:
         Column(axis.head, [number(found.spots[place].values[axis.key]) for place in places])
         for axis in found.axes
     ]
-
-
-def next_steps(sweep: Sweep, found: Compared, *, in_full: bool = False) -> list[str]:
-    """Return commands that go on from here, with what each gives."""
-    place = shlex.quote(str(from_here(sweep.folder)))
-    steps = [(f"leomix report {place}", "the pictures of all figures")]
-    if not found.groups and sweep.finished:  # no run was read
-        run = shlex.quote(str(from_here(sweep.finished[0])))
-        steps.append((f"leomix show {run}", "one point, with what is said of it"))
-    if not in_full:
-        steps.append((f"leomix compare {place} --all", "every row and figure"))
-    return steps_lines(steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +21,11 @@ from sim.analysis.groups import (
 from sim.analysis.judged import judged_together
 from sim.analysis.labels import CODE, code_label, labels_of
 from sim.analysis.ranking import Case
-from sim.analysis.screen import wrapped
+from sim.analysis.screen import steps_lines, wrapped
 from sim.analysis.targets import shared_target
 from sim.execution.result import load
 from sim.facts.status import COMPLETE
+from sim.files import from_here
 from sim.formatting import as_yaml, counted
 from sim.sweep.axis import OverNumbers, Row
 from sim.sweep.axis_table import screen
@@ -135,6 +137,18 @@ def compared_rows(
     about = {**found.about, "said": [*found.about.get("said", ()), *said]}
     found = replace(found, headline=title, notes=tuple(notes), about=about)
     return Compared(found, by_key, numbers, groups)
+
+
+def next_steps(sweep: Sweep, found: Compared, *, in_full: bool = False) -> list[str]:
+    """Return commands that go on from here, with what each gives."""
+    place = shlex.quote(str(from_here(sweep.folder)))
+    steps = [(f"leomix report {place}", "the pictures of all figures")]
+    if not found.groups and sweep.finished:  # no run was read
+        run = shlex.quote(str(from_here(sweep.finished[0])))
+        steps.append((f"leomix show {run}", "one point, with what is said of it"))
+    if not in_full:
+        steps.append((f"leomix compare {place} --all", "every row and figure"))
+    return steps_lines(steps)
 
 
 def _without(by_label: Mapping[str, Sequence[Row]]) -> tuple[list[Case], dict[str, str]]:

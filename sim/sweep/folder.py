@@ -20,7 +20,7 @@ from learning.files import read_object
 from learning.own.code import RunningCode
 from sim.analysis.notebook import framed
 from sim.errors import InputError
-from sim.execution.folder import POINTS, SWEEP, is_sweep, read_manifest
+from sim.execution.folder import POINTS, SWEEP, check_version, is_sweep, read_manifest
 from sim.execution.identity import changed_code
 from sim.execution.versions import changes, versions
 from sim.facts.status import COMPLETE
@@ -185,6 +185,7 @@ def read_about(place: Path) -> dict[str, Any] | None:
         raise InputError.of_file(
             path, Code.BROKEN_FILE, "is broken", Other(said="sweep in another folder")
         ) from None
+    check_version(path, about.get("made_with"))
     for name, kind in (("keys", str), ("points", dict)):
         rows = about.get(name)
         if not isinstance(rows, list) or not all(isinstance(row, kind) for row in rows):

@@ -96,6 +96,10 @@ class Topology:
         is_up = (way is Way.TO_SERVER) != self.in_orbit
         return "uplink" if is_up else "downlink"
 
+    def is_down(self, way: Way) -> bool:
+        """Whether bits go down: to the ground, or from a satellite that serves others to these."""
+        return (way is Way.TO_SERVER) == (self.in_orbit and not self.relay)
+
 
 GROUND_CLIENTS = Topology()
 SATELLITE_CLIENTS = Topology("satellites", "stations")

@@ -10,6 +10,7 @@ from sim.facts.events import Event
 from sim.facts.row import columns_of
 from sim.facts.transfers import TransferRow
 from sim.network.books import Sums, Totals, check_balance
+from sim.trace import schema
 from sim.world.topology import Topology
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
 from tests.kit.late import late
@@ -51,6 +52,14 @@ __getattr__ = late(
 )
 
 SATELLITE_SERVER = Topology("satellites", "satellite")
+
+
+def tables_of(**rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
+    """Tables of a run that have these rows, by name; the others are empty."""
+    return {
+        name: pa.Table.from_pylist(rows.get(name, []), pa.schema(list(columns.items())))
+        for name, columns in schema.COLUMNS.items()
+    }
 
 
 def check_books(books: Totals, transfers: pa.Table) -> None:

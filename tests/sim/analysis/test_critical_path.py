@@ -1,21 +1,16 @@
 """Where simulated time went: the parts are those of the definition, and sum up to the time."""
 
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.records import COLUMNS
+from tests.kit.records import tables_of
 from tests.kit.results import CriticalPath, Spent, critical_path
 
 
 def path_of(end_s, **rows):
     """The critical path of tables that have these rows."""
-    tables = {
-        name: pa.Table.from_pylist(rows.get(name, []), pa.schema(list(columns.items())))
-        for name, columns in COLUMNS.items()
-    }
-    return critical_path(tables, end_s)
+    return critical_path(tables_of(**rows), end_s)
 
 
 def contact(number, cluster, rise_s, set_s, *service):

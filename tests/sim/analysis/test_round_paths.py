@@ -2,12 +2,11 @@
 
 import itertools
 
-import pyarrow as pa
 import pytest
 
 import scenarios
 import sim
-from tests.kit.records import COLUMNS
+from tests.kit.records import tables_of
 from tests.kit.results import Limit, Part, RoundLink, round_paths
 
 MESH = """
@@ -45,13 +44,6 @@ compute: {seconds_per_round: 120}
 learning: {train: false, method: fedavg, model: {kind: vector-mlp, hidden: 20000}}
 roles: {server: "satellite:P02-S01", clients: satellites}
 """
-
-
-def tables_of(**rows):
-    return {
-        name: pa.Table.from_pylist(rows.get(name, []), pa.schema(list(columns.items())))
-        for name, columns in COLUMNS.items()
-    }
 
 
 def contact(number, satellite, begin_s, end_s):

@@ -123,13 +123,14 @@ def test_figures_of_load(load):
 
 
 def test_a_folder_of_another_form_is_refused_in_a_line(leomix, runs, tmp_path):
-    """Of an earlier version by its manifest, and of this one that lacks a column."""
+    """Of an earlier or later version by its manifest, and of this one that lacks a column."""
     place = runs.copy("slots-timing", tmp_path)
     metrics = sim.load(place).tables["metrics"].drop_columns(["f1"])
     pq.write_table(metrics, place / "metrics.parquet")
     manifest = json.loads((place / "manifest.json").read_text())
     manifest.pop("checksums", None)
-    for version, says in (("0.3.0", "it has no 'f1'"), ("0.2.0", "is of leomix 0.2.0, whose run")):
+    others = [(version, f"is of leomix {version}, whose") for version in ("0.2.0", "0.4.0")]
+    for version, says in (("0.3.0", "it has no 'f1'"), *others):
         manifest["versions"]["leomix"] = version
         (place / "manifest.json").write_text(json.dumps(manifest))
         done = leomix("show", place, "--all")

@@ -182,7 +182,7 @@ def test_an_update_in_a_partial_aggregate_is_in_no_other_one(monkeypatch):
 
     def watched(self, here, ready):
         number = self.version
-        names = {other.me.name for other in ready}
+        names = {other.name for other in ready}
         assert not names & under_way[number]
         under_way[number] |= names
         counted = yield from gather(self, here, ready)

@@ -1,7 +1,6 @@
 """Runs with a validation split: what is measured, what goes by it, and what stays of the test."""
 
 import json
-import math
 import re
 
 import numpy as np
@@ -13,7 +12,7 @@ import sim
 from learning.data import load_samples
 from tests.kit.learning import METHODS
 from tests.kit.network import learner_of
-from tests.kit.results import Evaluation, Judged, by_validation, validation_at
+from tests.kit.results import Evaluation, by_validation
 from tests.kit.small import SLOTS, merged, slots
 from tests.kit.small_nmoe import nmoe
 from tests.kit.small_satellites import SATELLITES
@@ -185,20 +184,7 @@ def test_the_earliest_of_equals_is_the_best_and_what_was_not_validated_is_none()
 
     found = curve((0.9, None), (0.1, 0.5), (0.2, 0.7), (0.8, 0.7), (0.3, 0.6))
     assert by_validation(found) == found[2]
-    assert [validation_at(found, hours) for hours in (0, 1, 2.5, 9)] == [None, 0.5, 0.7, 0.6]
     assert by_validation(curve((0.9, None))) is None and by_validation([]) is None
-    assert validation_at([]) is None
-
-
-def test_the_lowest_validation_loss_is_the_best_of_runs_that_are_judged_by_it():
-    losses = [None, 3.0, math.nan, 2.0, 2.0, 2.5]
-    found = [
-        Evaluation(0.1, None, n, float(n), None, None, None, 0.9 - n / 10, None, loss)
-        for n, loss in enumerate(losses)
-    ]
-    assert by_validation(found, Judged.LOSS) == found[3]
-    assert by_validation(found) == found[0]
-    assert by_validation(found[:1], Judged.LOSS) is None
 
 
 # -- what else there is: sweeps, methods that do not validate

@@ -183,6 +183,13 @@ def test_a_process_that_is_killed_while_it_hands_over_costs_no_run(begins, tmp_p
     assert step > 2
 
 
+def is_extended(later, place):
+    """The run of a folder goes on to a later stop as if it had had that from its beginning."""
+    sim.run(later, place / "whole")
+    sim.run(later, place / "run", resume=True)
+    assert held(place / "run") == held(place / "whole")
+
+
 def full(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a file")
 
@@ -196,9 +203,7 @@ def test_a_disk_that_cannot_take_what_is_kept_ends_no_run(what, tmp_path, monkey
     assert first["status"] == "complete" and not (tmp_path / "run" / "extension").exists()
     assert "kept_bytes" not in first
     later = to(slots(), {"cycles": 3})
-    sim.run(later, tmp_path / "whole")
-    sim.run(later, tmp_path / "run", resume=True)
-    assert held(tmp_path / "run") == held(tmp_path / "whole")
+    is_extended(later, tmp_path)
 
 
 def test_trouble_with_the_disk_while_it_is_replayed_costs_nothing_that_was_kept(
@@ -213,9 +218,7 @@ def test_trouble_with_the_disk_while_it_is_replayed_costs_nothing_that_was_kept(
             sim.run(later, tmp_path / "run", resume=True, checkpoint_every_s=0.0)
     journal = tmp_path / "run" / "checkpoint" / "journal.json"
     assert json.loads(journal.read_text())["values"] == kept
-    sim.run(later, tmp_path / "whole")
-    sim.run(later, tmp_path / "run", resume=True)
-    assert held(tmp_path / "run") == held(tmp_path / "whole")
+    is_extended(later, tmp_path)
 
 
 def test_a_run_that_reaches_its_accuracy_where_time_ends_is_extended(tmp_path):
@@ -225,9 +228,7 @@ def test_a_run_that_reaches_its_accuracy_where_time_ends_is_extended(tmp_path):
     first = sim.run(to(scenario, stop), tmp_path / "run").manifest
     assert first["simulated_s"] == 0.5 * 86400
     later = to(scenario, {**stop, "days": 1.4})
-    sim.run(later, tmp_path / "whole")
-    sim.run(later, tmp_path / "run", resume=True)
-    assert held(tmp_path / "run") == held(tmp_path / "whole")
+    is_extended(later, tmp_path)
 
 
 @pytest.mark.process

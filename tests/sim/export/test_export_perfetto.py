@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import sim
 from tests.kit.folders import without_checksums
-from tests.kit.records import COLUMNS, KINDS
+from tests.kit.records import KINDS, tables_of
 from tests.kit.results import MARKS, export, lanes_of
 from tests.kit.small import ORBIT, orbit
 
@@ -126,13 +126,6 @@ def test_counters_are_the_metrics_and_time_begins_with_the_run(result, trace):
             assert trace.values[f"{figure} {name}"] == expected
 
 
-def tables(**rows):
-    return {
-        name: pa.Table.from_pylist(rows.get(name, []), pa.schema(list(columns.items())))
-        for name, columns in COLUMNS.items()
-    }
-
-
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 30), st.integers(1, 12)), max_size=40))
 def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(drawn):
     about = {"cluster": "A", "direction": "uplink", "payload": "gate"}
@@ -140,7 +133,7 @@ def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(drawn):
         {**about, "device": device, "start_s": float(begin), "end_s": float(begin + lasts)}
         for device, begin, lasts in drawn
     ]
-    lanes = lanes_of(tables(transfers=rows), {"simulated_s": 100.0})
+    lanes = lanes_of(tables_of(transfers=rows), {"simulated_s": 100.0})
     for _, lane in lanes:
         edges = [edge for span in lane for edge in span[:2]]
         assert edges == sorted(edges)
@@ -161,7 +154,9 @@ def test_a_halted_run_ends_its_spans_and_an_answer_that_never_came_is_a_mark():
     asked = {"cluster": "A", "device": 3, "time_s": 2.0}
     inferences = [{**asked, "latency_s": 0.5, "outcome": "local"}, {**asked, "outcome": "failed"}]
     again = {**events[0], "time_s": 5.0, "rounds": 7}
-    lanes = lanes_of(tables(events=[*events, again], inferences=inferences), {"simulated_s": 8.0})
+    lanes = lanes_of(
+        tables_of(events=[*events, again], inferences=inferences), {"simulated_s": 8.0}
+    )
     shown = [
         (s.name, s.begin_ns / 1e9, s.end_ns / 1e9, s.facts.get("rounds"))
         for _, lane in lanes

@@ -136,6 +136,13 @@ export(source, "csv", place)
 """
 
 
+def killed(code, *given):
+    """Run code that ends by a kill."""
+    line = [sys.executable, "-c", code, *map(str, given)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(line, env=env, check=False).returncode == -signal.SIGKILL
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("kind", ["run", "sweep"])
 def test_an_export_that_is_killed_is_whole_or_not_there_and_is_repeated(
@@ -150,9 +157,7 @@ def test_an_export_that_is_killed_is_whole_or_not_there_and_is_repeated(
     (tmp_path / "empty").mkdir()
     for name, number in (("new", 1), ("empty", min(4, len(files)))):  # of its last renames
         place = tmp_path / name
-        line = [sys.executable, "-c", KILLED, str(source), str(number), str(place)]
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        assert subprocess.run(line, env=env, check=False).returncode == -signal.SIGKILL
+        killed(KILLED, source, number, place)
         assert place.exists() is (name == "empty")
         exported(leomix, source, "csv", place)
         assert {path.name for path in place.iterdir()} == files
@@ -395,9 +400,7 @@ with folder_at_once(Path(sys.argv[1])) as part:
 
 @pytest.mark.process
 def test_what_a_killed_process_has_left_is_removed_by_the_next(tmp_path):
-    line = [sys.executable, "-c", KILLED_IN_IT, str(tmp_path / "one")]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    assert subprocess.run(line, env=env, check=False).returncode == -signal.SIGKILL
+    killed(KILLED_IN_IT, tmp_path / "one")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".one.lock", ".one.part"]
     with folder_at_once(tmp_path / "one") as part:
         assert list(part.iterdir()) == []

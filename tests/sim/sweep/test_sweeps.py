@@ -264,6 +264,10 @@ def test_points_of_other_versions_are_not_mixed(plain, runs, tmp_path):
         done = place.sweep(*points, "--resume")
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert f"numpy 1.0 -> {np.__version__}; put those back, or sweep into" in done.stderr
+    said["made_with"]["leomix"] = "0.1.0"
+    about.write_text(json.dumps(said))
+    done = place.sweep(*POINTS, "--resume")
+    assert (done.returncode, "is of leomix 0.1.0, whose folders" in done.stderr) == (2, True)
 
 
 @process
