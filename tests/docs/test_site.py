@@ -59,7 +59,7 @@ def test_the_tutorial_shows_what_its_cells_return(site):
 
 FOUND = {
     "acquisition_s": "scenarios.html#keys-ground",
-    "learning.step_size": "scenarios.html#local-training",
+    "learning.step_size": "scenarios.html#keys-learning",
     "leomix capacity": "commands.html#leomix-capacity",
     "gateway": "glossary.html#places-and-contacts",
 }

@@ -568,12 +568,12 @@ ODD_KEYS = {  # by its path: what stands there (...: the key is renamed), and wh
     "energy.0": ([], "should be a mapping, got a list"),
     "spent.transmit_j": (..., "is missing"),
     "loads.0.memory_bytes": (..., "is missing"),
-    "said.0": (SAID | {"code": "X" * 4000, "says": "so"}, "is no warning or note of leomix"),
-    "said.1": (SAID | {"says": "{y}"}, "is no warning or note of leomix"),
-    "said.2": (SAID | {"says": "{x:999999999}"}, "is no warning or note of leomix"),
-    "said.3": (SAID | {"says": "{x:{x}}"}, "is no warning or note of leomix"),
-    "said.4": (SAID | {"says": "so", "remedies": [{}]}, "is no warning or note of leomix"),
-    "said.5": (SAID | {"says": LONG}, "is no warning or note of leomix"),
+    "said.0": (SAID | {"code": "X" * 4000, "text": "so"}, "is no warning or note of leomix"),
+    "said.1": (SAID, "is no warning or note of leomix"),
+    "said.2": (SAID | {"text": "so", "severity": "x"}, "is no warning or note of leomix"),
+    "said.3": ("so", "is no warning or note of leomix"),
+    "said.4": (SAID | {"text": ""}, "is no warning or note of leomix"),
+    "said.5": (SAID | {"text": LONG}, "is no warning or note of leomix"),
     "warnings.0": (LONG, "should be a text of at most 10000 letters, got 'XXX"),
     "scenario.learning.batch_size": (..., "is missing"),
     "versions": ("0.2.0", "should be a mapping, got '0.2.0'"),
@@ -585,7 +585,7 @@ ODD_KEYS = {  # by its path: what stands there (...: the key is renamed), and wh
 def test_an_odd_manifest_is_refused_by_its_file_and_key(leomix, runs, tmp_path, path):
     file = runs.copy("slots-timing", tmp_path) / "manifest.json"
     manifest = json.loads(file.read_text())
-    sound = {"says": "so", **SAID}
+    sound = {"text": "so", **SAID}
     manifest |= {"said": [sound for _ in range(6)], "warnings": ["so"]}
     file.write_text(json.dumps(manifest))
     assert leomix("show", file.parent).status == 0

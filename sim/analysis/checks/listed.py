@@ -224,10 +224,8 @@ def budget(run: EndedRun) -> Found:
 
 
 def stale(run: EndedRun) -> Found:
-    """The mean age of updates, in versions of the model, is larger than the number of devices.
-
-    A method with no option against it (FedSat) is what it is by its protocol.
-    """
+    """The mean age of updates, in versions of the model, is larger than the number of devices."""
+    # FedSat has no option against it: its updates are as old as its protocol makes them.
     options = {option.name for option in fields(run.method.Options)}
     if not options & {"staleness", "buffer_size"}:
         return None

@@ -257,12 +257,13 @@ def test_a_drag_zooms_the_chart_and_a_key_or_a_double_click_shows_all_again(tab)
 
 def test_curves_that_were_left_out_come_back(tab):
     page = tab("sweep").page
+    expect = pytest.importorskip("playwright.sync_api").expect
     shown = page.locator("#chart .plot path.mean")
-    assert shown.count() == 6
+    expect(shown).to_have_count(6)
     page.locator("#chart .key").first.click()
-    assert shown.count() == 5
+    expect(shown).to_have_count(5)
     page.get_by_role("button", name="All curves").click()
-    assert shown.count() == 6
+    expect(shown).to_have_count(6)
 
 
 @pytest.mark.parametrize(("viewport", "which"), [(DESKTOP, "broad"), (PHONE, "narrow")])

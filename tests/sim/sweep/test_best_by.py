@@ -168,7 +168,7 @@ def test_without_methods_and_variants_it_chooses_among_all(short):
         ({"learning.step_size": [0.1]}, {"learning.data.validation": 0.0}, "no validation samples"),
         ({"learning.data.own_domain_fraction": [0.5, 1]}, {}, "decides what is learnt from"),
         ({"seed": [1, 2]}, {}, "use --replications"),
-        ({"learning.step_size": [0.1]}, {"learning.train": False}, "no combination has a valid"),
+        ({"learning.step_size": [0.1]}, {"learning.train": False}, "no combination has validation"),
     ],
 )
 def test_what_cannot_be_chosen_from_is_one_line(short, leomix, keys, more, line):
