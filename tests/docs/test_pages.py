@@ -51,8 +51,10 @@ def test_commands_and_code_of_a_page_are_valid(page, monkeypatch):
             elif words[:2] == ["leomix", "new"] or "--save" in words:  # which others read
                 assert status(words[1:]) == 0, line
             elif words[:1] == ["leomix"]:
+                # A command keeps the options for help of the context that it is first read in.
+                leomix = command_line().make_context("leomix", words[1:])
                 command = command_line().commands[words[1]]
-                given = command.make_context(words[1], words[2:]).params
+                given = command.make_context(words[1], words[2:], parent=leomix).params
                 if isinstance(scenario := given.get("scenario"), str):
                     pairs = (pair.partition("=") for pair in given.get("set_") or ())
                     flown = {"learning": {}} if words[1] == "fly" else {}  # which brings its own
