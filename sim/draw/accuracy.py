@@ -23,14 +23,19 @@ from sim.analysis.curves import (
 from sim.analysis.figures import Bounds, bounds_of
 from sim.analysis.targets import (
     TARGETS,
+    accuracies,
+    evaluations,
     given,
+    levels,
     named,
+    shared_target,
 )
 from sim.draw.canvas import Drawn, behind, new_axes, room_of, unit_of
 from sim.draw.colours import OPEN, Look, colour, ink, looks_of
 from sim.draw.names import SECTION, legend
 from sim.errors import InputError
 from sim.formatting import BYTES, JOULES, data_size, unit_for
+from sim.trace.tables import pooled_metrics
 from statements import Code, Statement
 
 OVER: dict[Over, str] = {
@@ -253,8 +258,8 @@ def accuracy(
     It is drawn over simulated time, complete cycles, "bytes" on the air or the "energy" spent.
 
     Of several runs of a group also the mean, with their range as a band, from five on its 95 %
-    interval. A thin line is the ``target``. Runs that measured none are left out; raise InputError
-    where none has any.
+    interval. A thin line is the ``target``, by default the one at which a comparison of the runs
+    compares times. Runs that measured none are left out; raise InputError where none has any.
     """
     each = {label: list(of) if isinstance(of, Sequence) else [of] for label, of in runs.items()}
     found = {
@@ -272,5 +277,22 @@ def accuracy(
             )
         )
     methods = [own[0].manifest.get("method") for own in each.values()]
+    if target is None:
+        runs_of_all = [run for own in each.values() for run in own]
+        target = _shared(runs_of_all)
     targets = [] if target is None else [target]
     return draw_curves(lines_of(found, methods), axes, over, what, targets)
+
+
+def _shared(runs: Sequence[Run]) -> float | None:
+    """Return the target at which a comparison of the runs compares times; None without any."""
+    each = (evaluations(pooled_metrics(run.tables), run.manifest) for run in runs)
+    curves = [found for found in each if accuracies(found)]
+    asked = {target for run in runs for target in given(run.manifest)}
+    best = [max(accuracies(curve)) for curve in curves]
+    reached = {
+        named(target): sum(accuracy >= target for accuracy in best)
+        for target in sorted(asked) or levels(curves)
+    }
+    shared = shared_target(reached, len(curves))
+    return None if shared is None else float(shared)

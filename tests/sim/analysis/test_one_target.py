@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import leomix as face
 from sim.page import report
 from tests.kit.folders import without_checksums
-from tests.kit.results import compare, shared_target
+from tests.kit.results import compare, comparison, shared_target
 
 BEST = {
     "fedavg": (0.96, 0.96, 0.96, 0.91, 0.86),
@@ -55,6 +56,14 @@ def test_times_are_compared_at_the_target_that_all_seeds_have_reached(folders, t
     assert found.headline.startswith("85 % accuracy: ") or "85 %" in "".join(found.notes)
     page = report(folders, tmp_path / "page.html").read_text()
     assert "time to 85 %" in page and "time to 90 %" not in page
+    groups = {
+        "one": [face.load(f) for f in folders[:5]],
+        "other": [face.load(f) for f in folders[5:]],
+    }
+    lines = [
+        line for line in comparison.accuracy(groups).get_lines() if len(set(line.get_ydata())) == 1
+    ]
+    assert [line.get_ydata()[0] for line in lines] == [0.85]
 
 
 @pytest.mark.parametrize(
