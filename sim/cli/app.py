@@ -50,6 +50,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    suggest_commands=typer.BadParameter.__module__.startswith("typer"),  # click does so itself
 )
 
 # Typer carries its own copy of click from some version on; this is the right class in each.
