@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
@@ -18,13 +18,12 @@ from learning.data.samples import InputSpec, SampleArrays, are_classes
 from learning.losses import is_own
 from learning.models.build import fill, skeleton, torch_dtype
 from learning.models.custom import Traits
-from learning.models.interface import MODELS, Names, expert_of, is_gate
+from learning.models.interface import MODELS, Names, Parameter, expert_of, is_gate, is_of, model_of
 from learning.models.moe import Residency, factored_in
 from learning.models.objective import Objective
 from learning.models.stacked import Shared, Tensors, with_tensors
 from learning.models.tensor_files import Source
 from learning.settings import LearningConfig, Optimizer, Schedule
-from learning.training.state import Parameter, model_of
 from learning.values.store import bytes_of
 
 
@@ -187,6 +186,16 @@ class Task:
     def goes_with_gate(self, name: str) -> bool:
         """Whether the stored tensor is trained with the gate: what is shared, or personal."""
         return name in self.personal or self.is_shared(name)
+
+    def moves(self, key: Parameter | None, experts: Collection[int], *, gate: bool) -> bool:
+        """Whether training ``experts``, and with ``gate`` what is shared, moves a tensor.
+
+        None stands for the base of a state, which nothing moves.
+        """
+        if key is None:
+            return False
+        of_gate = gate and not key.factor and self.goes_with_gate(key.stored)
+        return of_gate or is_of(key.stored, experts)
 
     @cached_property
     def backbone(self) -> dict[str, Tensor]:
