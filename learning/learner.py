@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from learning.architecture.costs import Architecture, architecture, sized_by
-from learning.architecture.kinds import kind_of, resolved, resolved_task
+from learning.architecture.kinds import resolved, resolved_task
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices, give_memory_back, keep_few_kernels
 from learning.losses import find_loss
@@ -377,5 +377,5 @@ def apply(
     try:
         return found_at(place)(task, *parents, **arguments_in(arguments))
     finally:
-        if kind_of(task.config.model.kind).is_text:  # what it freed is of all sizes
+        if task.is_text:  # what it freed is of all sizes
             give_memory_back()

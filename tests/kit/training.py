@@ -12,7 +12,6 @@ __getattr__ = late(
     {
         "learning.models.build": "initialise make_model skeleton",
         "learning.text.checkpoints": "save_checkpoint",
-        "learning.models.custom": "Traits",
         "learning.text.fused_adapters": "write_fused_adapter",
         "learning.models.interface": "Parameter expert_of is_gate names_of",
         "learning.text.mixtral": "MixtralMoE",
@@ -39,7 +38,7 @@ __getattr__ = late(
         "learning.training.start": ("build_task fit gate_loss loss_of_origin start_model"),
         "learning.training.sync": "sync=.",
         "learning.training.state": "held_state=. Offer State flatten moved_in_state not_finite",
-        "learning.training.task": "Task embedding=. use_one_thread",
+        "learning.training.task": "Task Traits embedding=. use_one_thread",
     },
 )
 
