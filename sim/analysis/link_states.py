@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.intervals import Intervals, NumberedSpans
+from sim.analysis.critical_path import RoundLink
 from sim.analysis.journeys import Sent
+from sim.analysis.spans import Course, Intervals, NumberedSpans
 from sim.trace.arrow import array, as_numpy
 from statements.arrays import Floats, Ints
 
@@ -19,14 +20,6 @@ CONTACT_COLUMNS = (
     *("service_start_s", "service_end_s"),
 )
 """What is read of the contacts."""
-
-
-class RoundLink(NamedTuple):
-    """A direction of a link between satellites, or of the passes of one node over another."""
-
-    kind: Literal["isl", "pass"]
-    source: str
-    target: str
 
 
 class State(Enum):
@@ -68,7 +61,7 @@ class _Used:
         from_s, until_s = between_s
         if not from_s < until_s:
             return
-        places = self._spans.places(number, between_s)
+        places = self._spans.near(number, between_s)
         if self._number[row] == number:
             places = places[self._begin_s[places] != self._begin_s[row]]
         places = places[np.argsort(self._begin_s[places], kind="stable")]
@@ -79,23 +72,6 @@ class _Used:
             from_s = max(from_s, end_s)
         if until_s > from_s:
             yield from_s, until_s
-
-
-class _Course(NamedTuple):
-    """States (N,) that follow each other, by their numbers, and from when on each holds (N,)."""
-
-    begins_s: Floats
-    states: Ints
-
-    @classmethod
-    def of(cls, begins_s: Floats, states: Ints) -> Self:
-        """Return a course in which no state follows itself."""
-        new = np.append(True, states[1:] != states[:-1])
-        return cls(begins_s[new], states[new])
-
-    def at(self, times_s: Floats) -> Ints:
-        """Return the states at some times, none of which is before the first one."""
-        return self.states[np.searchsorted(self.begins_s, times_s, "right") - 1]
 
 
 def _there(spans: Sequence[tuple[float, float]]) -> Intervals:
@@ -129,7 +105,7 @@ class _Windows:
         used_as: Callable[[int], int],
         need: _Need,
         between_s: tuple[float, float],
-    ) -> _Course:
+    ) -> Course:
         """Return the states from one time to another.
 
         ``used_as`` tells the number by which a window is used.
@@ -139,7 +115,7 @@ class _Windows:
         near_s = between_s[0], between_s[1] + 2.0 * need.most_s + 1.0
         free: list[tuple[float, float]] = []
         taken: list[tuple[float, float]] = []
-        for place in self._spans.places(number, between_s).tolist():
+        for place in self._spans.near(number, between_s).tolist():
             rise_s, set_s = self._there_s[place].tolist()
             begin_s, end_s = self._usable_s[place].tolist()
             taken += [(rise_s, begin_s), (begin_s, end_s - need.lasts_s), (end_s, set_s)]
@@ -152,7 +128,7 @@ class _Windows:
         begins_s = np.append(between_s[0], np.unique(edges_s[within]))
         found = [are_free.cover(begins_s), are_taken.cover(begins_s)]
         kinds = [State.FREE.value, State.TAKEN.value]
-        return _Course.of(begins_s, np.select(found, kinds, State.SHUT.value))
+        return Course.of(np.select(found, kinds, State.SHUT.value), begins_s)
 
 
 class LinkStates:
@@ -234,14 +210,12 @@ class LinkStates:
 
     def before(self, row: int, begin_s: float) -> Iterator[tuple[float, State]]:
         """Yield what a transfer finds from ``begin_s`` to its begin: until when, and the state."""
-        begins_s = float(self._sent.start_s[row])
-        if not begin_s < begins_s:
-            return
-        course = self._course(row, (begin_s, begins_s))
-        untils_s = [*course.begins_s[1:].tolist(), begins_s]
-        yield from zip(untils_s, map(State, course.states.tolist()), strict=True)
+        between_s = begin_s, float(self._sent.start_s[row])
+        if between_s[0] < between_s[1]:
+            for until_s, state in self._course(row, between_s).between(*between_s):
+                yield until_s, State(state)
 
-    def _course(self, row: int, between_s: tuple[float, float]) -> _Course:
+    def _course(self, row: int, between_s: tuple[float, float]) -> Course:
         sent = self._sent
         cluster, peer = int(sent.cluster[row]), int(sent.peer[row])
         lasts_s = float(sent.end_s[row] - sent.start_s[row])
@@ -265,7 +239,7 @@ class LinkStates:
         begins_s = np.union1d(own.begins_s, every.begins_s)
         states, of_all = own.at(begins_s), every.at(begins_s)
         others = np.where(of_all == State.FREE.value, State.ELSEWHERE.value, of_all)
-        return _Course.of(begins_s, np.where(np.isin(states, enough), states, others))
+        return Course.of(np.where(np.isin(states, enough), states, others), begins_s)
 
 
 def _longest_s(sent: Sent) -> Floats:

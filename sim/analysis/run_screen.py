@@ -10,9 +10,9 @@ from textwrap import wrap
 from typing import Any, Protocol
 
 from sim.analysis.checks import Check
-from sim.analysis.checks.held_back import Timed, shares_of_path
+from sim.analysis.checks.held_back import critical_shares
+from sim.analysis.critical_path import Run
 from sim.analysis.judged import Judged
-from sim.analysis.round_paths import Part
 from sim.analysis.run_headline import headline_of_run, lines_below, sent
 from sim.analysis.screen import steps_lines, wrapped
 from sim.analysis.targets import Evaluation
@@ -29,8 +29,6 @@ MOST_PARTS = 4
 CELLS = 40
 """Letters of the curve."""
 LEVELS = "▁▂▃▄▅▆▇█"
-OF_CYCLES = {"waiting": Part.PASS_AWAITED, "queueing": Part.PASS_TAKEN, "transmitting": "sending"}
-"""Parts of the critical path of cycles that are called as those of rounds, or otherwise."""
 OF_METHODS = (
     "worst client",
     "validation",
@@ -48,7 +46,7 @@ OF_METHODS = (
 """Rows of the whole summary that belong on the screen where a run has them."""
 
 
-class Shown(Timed, Protocol):
+class Shown(Run, Protocol):
     """What the screen needs of a run, beside what says where its time went."""
 
     @property
@@ -108,10 +106,9 @@ def figures(run: Shown) -> Iterator[tuple[str, str]]:
     if summary["reached"]:
         hours = {target: when["hours"] for target, when in summary["reached"].items()}
         yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
-    if shares := shares_of_path(run):
-        largest = sorted(shares.items(), key=lambda part: -part[1])[:MOST_PARTS]
-        named = ((OF_CYCLES.get(part, part), share) for part, share in largest if share)
-        yield "time", ", ".join(f"{_percent(share)} {part}" for part, share in named)
+    if shares := critical_shares(run):
+        largest = [*shares.items()][:MOST_PARTS]
+        yield "time", ", ".join(f"{_percent(share)} {part}" for part, share in largest)
     yield "contacts", _contacts(summary)
     if rounds := summary["rounds"]:
         mean, most = duration(rounds["mean_s"]), duration(rounds["p95_s"])

@@ -167,12 +167,11 @@ def _over_mesh(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> d
     """What the rounds over a mesh were spent on, and the link that takes most; None without one."""
     isl = manifest["scenario"].get("link", {}).get("isl") or {}
     found = round_paths(tables, manifest) if isl.get("route") == "earliest" else None
-    limit = None if found is None else found.limit
-    if found is None or limit is None:
+    if found is None or not found.paths:
         return {"round_shares": None, "limiting_link": None}
     link = None
-    if limit.link is not None:
-        link = limit.link._asdict() | {"share": limit.link_share}
+    for most, lasted_s in [*found.links_s.items()][:1]:
+        link = most._asdict() | {"share": lasted_s / sum(found.parts_s.values())}
     shares = {str(part): share for part, share in found.shares.items()}
     return {"round_shares": shares, "limiting_link": link}
 

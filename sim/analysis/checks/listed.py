@@ -18,7 +18,12 @@ from learning.methods.options import read_options
 from learning.policies.model_splitting import assign_experts, home_threshold, own_mass
 from sim.analysis.checks import check as keys
 from sim.analysis.checks.check import Check, Key
-from sim.analysis.checks.held_back import SECONDS_A_DAY, WAITING, critical_shares, passes_a_day
+from sim.analysis.checks.held_back import (
+    SECONDS_A_DAY,
+    critical_shares,
+    passes_a_day,
+    waiting_for_passes,
+)
 from sim.analysis.checks.run import EndedRun
 from sim.analysis.experts import ENDS, by_cluster, split_at
 from sim.analysis.learnt import GROWN
@@ -210,7 +215,7 @@ def too_few_passes(run: EndedRun) -> Found:
     text = _still_learning(run)
     if not text or run.scenario["orbit"].get("source") == "slots":
         return None
-    waiting = critical_shares(run).get(WAITING, 0.0)
+    waiting = waiting_for_passes(critical_shares(run))
     if waiting < HALF:
         return None
     passes = f"{passes_a_day(run):.1f} passes a day for each client, {waiting:.0%} of the time"

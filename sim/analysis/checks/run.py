@@ -17,8 +17,7 @@ from learning.requests.facts import INJECTED, Cause
 from sim.analysis.checks.check import value_in
 from sim.analysis.critical_path import CriticalPath, critical_path
 from sim.analysis.learnt import Learnt
-from sim.analysis.round_paths import RoundPaths, round_paths
-from sim.analysis.spans import names_of_clients
+from sim.analysis.round_paths import round_paths
 from sim.analysis.targets import evaluations
 from sim.analysis.traffic import COUNTED, Sent
 from sim.facts.status import COMPLETE
@@ -195,12 +194,11 @@ class EndedRun:
         return any(len(updates) for updates in pieces)
 
     @cached_property
-    def round_paths(self) -> RoundPaths | None:
+    def round_paths(self) -> CriticalPath | None:
         """Where its time went, by round."""
         return round_paths(self.tables, self.manifest)
 
     @cached_property
     def critical_path(self) -> CriticalPath:
         """Where its time went, by cycle."""
-        clients = names_of_clients(self.tables, self.manifest)
-        return critical_path(self.tables, self.manifest["simulated_s"], clients)
+        return critical_path(self.tables, self.manifest)
