@@ -91,9 +91,10 @@ def count(number: float) -> str:
     return f"{number:.0f}" if round(number, 9) == round(number) else f"{number:.1f}"
 
 
-def counted(number: int, name: str) -> str:
-    """Return how many there are of what a name stands for."""
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+def counted(number: float, name: str) -> str:
+    """Return how many there are of what a name stands for: 1 day, 0.5 days."""
+    shown = f"{number:g}" if isinstance(number, float) else str(number)
+    return f"{shown} {name}" if shown == "1" else f"{shown} {name}s"
 
 
 BYTES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
@@ -134,9 +135,10 @@ def seconds(time_s: float) -> str:
     return _in_units(time_s, units, ".3g") or f"{time_s / 1e-6:.3g} us"
 
 
-def percent(share: float) -> str:
-    """Show a share in two decimals of a percent; one that is too small for them is not nothing."""
-    return f"{share:.2%}" if share >= 0.00005 or not share else "< 0.01%"
+def percent(share: float, digits: int = 2) -> str:
+    """Show a share in percent, as "0.48 %"; one that is too small for its digits is not nothing."""
+    least = 10.0**-digits
+    return f"< {least:g} %" if 0.0 < 200.0 * share < least else f"{100.0 * share:.{digits}f} %"
 
 
 def _in_units(value: float, units: Sequence[tuple[str, float]], form: str) -> str:

@@ -18,7 +18,7 @@ from sim.analysis.screen import steps_lines, wrapped
 from sim.analysis.targets import Evaluation
 from sim.analysis.text import summary_rows
 from sim.facts.status import COMPLETE
-from sim.formatting import WIDTH, counted, duration
+from sim.formatting import WIDTH, counted, duration, percent
 
 NAMES = 11
 """Letters of the names of figures, with the space behind them."""
@@ -108,7 +108,12 @@ def figures(run: Shown) -> Iterator[tuple[str, str]]:
         yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
     if shares := critical_shares(run):
         largest = [*shares.items()][:MOST_PARTS]
-        yield "time", ", ".join(f"{_percent(share)} {part}" for part, share in largest)
+        yield (
+            "time",
+            ", ".join(
+                f"{percent(share, 0 if share >= 0.01 else 1)} {part}" for part, share in largest
+            ),
+        )
     yield "contacts", _contacts(summary)
     if rounds := summary["rounds"]:
         mean, most = duration(rounds["mean_s"]), duration(rounds["p95_s"])
@@ -149,12 +154,6 @@ def _curve(run: Shown) -> str | None:
         level = (held[-1] - low) / span if held and span else 0.0
         cells.append(LEVELS[round(level * (len(LEVELS) - 1))])
     return "".join(cells)
-
-
-def _percent(share: float) -> str:
-    if share < 0.001:
-        return "< 0.1 %"
-    return f"{100 * share:.{0 if share >= 0.01 else 1}f} %"
 
 
 def _contacts(summary: Mapping[str, Any]) -> str:

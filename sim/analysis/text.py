@@ -6,7 +6,7 @@ from typing import Any
 from sim.analysis.checks import Check
 from sim.analysis.run_headline import headline_of_run, lines_below
 from sim.analysis.screen import wrapped
-from sim.formatting import counted, data_size, filled, table
+from sim.formatting import counted, data_size, filled, percent, table
 
 
 def summary_text(summary: Mapping[str, Any], held_back: Check | None = None) -> str:
@@ -40,7 +40,7 @@ def stand_in_text(found: Mapping[str, Any]) -> str:
 
 def pattern_text(clients: Sequence[str], pattern: Any) -> str:
     """Show who asks whom, percent of a client's samples; nothing below half a percent."""
-    cells = [["" if share < 0.005 else f"{share:.0%}" for share in row] for row in pattern]
+    cells = [["" if share < 0.005 else percent(share, 0) for share in row] for row in pattern]
     numbers = [str(expert) for expert in range(len(clients))]
     rows = [[f"{n} {name}", *row] for n, name, row in zip(numbers, clients, cells, strict=True)]
     return table(["client, expert", *numbers], rows)

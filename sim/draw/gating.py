@@ -10,6 +10,7 @@ from sim.draw.canvas import Drawn, behind, new_axes
 from sim.draw.names import name_ticks
 from sim.draw.shapes import shaded
 from sim.errors import InputError
+from sim.formatting import percent
 from statements import Code, Statement
 
 
@@ -26,11 +27,11 @@ def gating(self: Drawn, axes: Axes | None = None) -> Axes:
         )
     clients, pattern = found
     axes = axes or new_axes()
-    shaded(axes, pattern, lambda share: f"{share:.0%}" if share >= 0.005 else "")
+    shaded(axes, pattern, lambda share: percent(share, 0) if share >= 0.005 else "")
     axes.set_xlabel("expert selected first")
     axes.set_ylabel("client with the sample")
     behind(axes, client=np.array(clients)[:, None], expert=clients, share=pattern)
     name_ticks(axes, "x", range(len(clients)), clients, upright=True)
     name_ticks(axes, "y", range(len(clients)), clients)
-    axes.set_title(f"local processing ratio {np.trace(pattern) / len(clients):.1%}")
+    axes.set_title(f"local processing ratio {percent(np.trace(pattern) / len(clients), 1)}")
     return axes

@@ -16,6 +16,7 @@ from scenarios.link import Isl
 from sim.devices.intervals import Intervals
 from sim.devices.outages import Outages
 from sim.errors import InputError
+from sim.formatting import counted
 from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
 from sim.plan.isl_pairs import isl_pairs, ring_planes
 from sim.plan.outage_cuts import pieces
@@ -209,7 +210,7 @@ def _of_file(
                 Code.WRONG_VALUE,
                 "link.isl.windows",
                 f"none is between satellites that are to be linked, like {one!r} and "
-                f"{other!r}, within {span_s / 86_400:g} days from {to_second(file.start)}",
+                f"{other!r}, within {counted(span_s / 86_400, 'day')} from {to_second(file.start)}",
             )
         )
     kept = replace(file.windows, a=ends[:, 0], b=ends[:, 1]).where(wanted)

@@ -6,7 +6,7 @@ import numpy as np
 
 from learning.hardware import free_bytes
 from sim.errors import InputError
-from sim.formatting import data_size
+from sim.formatting import counted, data_size
 from sim.world.world import World
 from statements import Code, Statement
 
@@ -64,5 +64,5 @@ def _expected_contacts(world: World) -> tuple[float, str]:
     days = stop.days or 0.0
     kind = "clusters" if ground.clusters else "stations"
     kind = "clusters and stations" if world.topology.gateways else kind
-    figures = f"{satellites} satellites over {clusters} {kind}, {days:g} days"
+    figures = f"{satellites} satellites over {clusters} {kind}, {counted(days, 'day')}"
     return PASSES_A_DAY * satellites * clusters * days, figures

@@ -9,6 +9,7 @@ from math import tau
 
 import orbit
 from orbit.utc import to_second
+from sim.formatting import counted
 from statements import Code, Set, Statement
 
 Windows = tuple[orbit.ContactWindows, tuple[str, ...]]
@@ -83,7 +84,8 @@ def other_dates(
     return Statement.of(
         Code.WRONG_VALUE,
         key,
-        "none of its windows is in the {days:g} days from {start}; they are from {first} to {last}",
+        f"none of its windows is in the {counted(span_s / 86_400, 'day')} "
+        "from {start}; they are from {first} to {last}",
         Set("start", first),
         days=span_s / 86_400,
         start=to_second(start),

@@ -30,7 +30,7 @@ __getattr__ = late(
         "sim.export.ephemerides": "ephemerides",
         "sim.export.formats": "export",
         "sim.export.lanes": "MARKS lanes_of",
-        "sim.formatting": "as_yaml data_size seconds short_size some",
+        "sim.formatting": "as_yaml counted data_size percent seconds short_size some",
         "sim.draw.accuracy": "comparison=.",
         "sim.draw.colours": "COLOURS HEAT looks_of",
         "sim.draw.names": "name",

@@ -13,7 +13,7 @@ from sim.analysis.checks.run import moved_in
 from sim.analysis.critical_path import Part, Run
 from sim.analysis.methods import known_method
 from sim.analysis.spans import names_of_clients
-from sim.formatting import data_size
+from sim.formatting import data_size, percent
 
 SECONDS_A_DAY = 86400.0
 MANY_PASSES = 2.0
@@ -59,7 +59,7 @@ def held_back(run: Run) -> Check | None:
         return None
     shares[Part.PASS_AWAITED] = waiting_for_passes(shares)
     part = max(IN_WORDS, key=lambda part: shares.get(part, 0.0))
-    text = f"{100 * shares[part]:.1f} % of the critical path went into {IN_WORDS[part]}"
+    text = f"{percent(shares[part], 1)} of the critical path went into {IN_WORDS[part]}"
     slow = {Part.TO_SERVER: up, Part.TO_CLIENT: down}.get(part)
     if part is Part.SENDING:
         slow = max(up, down, key=lambda sent: sent.payload_bytes)

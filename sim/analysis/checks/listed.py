@@ -28,7 +28,7 @@ from sim.analysis.checks.run import EndedRun
 from sim.analysis.experts import ENDS, by_cluster, split_at
 from sim.analysis.learnt import GROWN
 from sim.facts.status import FAILED, INTERRUPTED
-from sim.formatting import counted, data_size, how_far, listed
+from sim.formatting import counted, data_size, how_far, listed, percent
 from sim.trace.tables import pieces_of
 
 GIB = 2**30
@@ -191,10 +191,12 @@ def clients_unlike(run: EndedRun) -> Found:
         few = f"class{'es' if names[1:] else ''} {listed(names)}"
         of = few if len(names) <= MOST_CLASSES else f"{len(names)} classes"
         share = sum(run.untaught.values())
-        return f"No client has a sample of {of}: {share:.0%} of the tests", key
+        return f"No client has a sample of {of}: {percent(share, 0)} of the tests", key
     if not run.stayed or diverged(run) or step_size(run) or run.skew < UNLIKE:
         return None
-    text = f"{run.skew:.0%} of a client's samples would be of other classes if all were alike"
+    text = (
+        f"{percent(run.skew, 0)} of a client's samples would be of other classes if all were alike"
+    )
     return f"Not learnt beyond chance: {run.learnt.course}; {text}", key
 
 
@@ -218,7 +220,9 @@ def too_few_passes(run: EndedRun) -> Found:
     waiting = waiting_for_passes(critical_shares(run))
     if waiting < HALF:
         return None
-    passes = f"{passes_a_day(run):.1f} passes a day for each client, {waiting:.0%} of the time"
+    passes = (
+        f"{passes_a_day(run):.1f} passes a day for each client, {percent(waiting, 0)} of the time"
+    )
     return f"{text}; {passes} went by until the next one", keys.more_passes(run.scenario)
 
 
