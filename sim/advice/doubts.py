@@ -67,8 +67,8 @@ def _session_doubts(built: Build) -> Iterator[Statement]:
             Code.LONG_SESSION,
             "orbit.max_session_s",
             f"{{clients}} {_are(endless)} in contact for all of "
-            f"{counted(plan.stop_s / 86400, 'day')}; each {duration(part_s)} of it counts as a session, and rounds follow each other"
-            f"{_tested(built, part_s)}",
+            f"{counted(plan.stop_s / 86400, 'day')}; each {duration(part_s)} of it counts as a "
+            f"session, and rounds follow each other{_tested(built, part_s)}",
             *([often] if hourly else []),
             clients=some(endless, MOST_NAMED),
             days=plan.stop_s / 86400,

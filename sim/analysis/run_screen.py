@@ -107,13 +107,9 @@ def figures(run: Shown) -> Iterator[tuple[str, str]]:
         hours = {target: when["hours"] for target, when in summary["reached"].items()}
         yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
     if shares := critical_shares(run):
-        largest = [*shares.items()][:MOST_PARTS]
-        yield (
-            "time",
-            ", ".join(
-                f"{percent(share, 0 if share >= 0.01 else 1)} {part}" for part, share in largest
-            ),
-        )
+        parts = [*shares.items()][:MOST_PARTS]
+        named = (f"{percent(share, 0 if share >= 0.01 else 1)} {part}" for part, share in parts)
+        yield "time", ", ".join(named)
     yield "contacts", _contacts(summary)
     if rounds := summary["rounds"]:
         mean, most = duration(rounds["mean_s"]), duration(rounds["p95_s"])

@@ -180,7 +180,8 @@ class Functions(Calls, FedAvg):
                 Code.LONG_SESSION,
                 "learning.options.rounds_per_contact",
                 f"{percent(share, 0)} of the clusters had contact when a round was over, in the "
-                "mean, and began the next one at another contact, as a cluster takes part once in each",
+                "mean, and began the next one at another contact, as a cluster takes part once in "
+                "each",
                 Set(value="many"),
                 share=share,
             ),
