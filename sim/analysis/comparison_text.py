@@ -10,8 +10,8 @@ from typing import Any
 from sim.analysis.comparison import Comparison, check_lines, limit_text
 from sim.analysis.figures import Figure, in_column
 from sim.analysis.ranking import Verdict
+from sim.analysis.run_text import stand_in_text
 from sim.analysis.screen import DOTS, Column, block, cut, dots, marks, wrapped
-from sim.analysis.text import stand_in_text
 from sim.formatting import WIDTH, counted, table
 
 MOST_ROWS = 10
@@ -127,7 +127,7 @@ def _screen(comparison: Comparison, shown: Sequence[Shown]) -> Iterator[str]:
             part, held = block([names, *columns], fixed=2)
             columns = columns[held - 1 :]
             yield from ("", *part)
-    legend = [f"{marks().dot} a seed"] if dotted else []
+    legend = [f"{marks()[0]} a seed"] if dotted else []
     legend += ["* best"] if any(one.best for one in shown) else []
     if (more := len(comparison.groups) - len(groups)) > 0:
         legend.append(counted(more, "more group"))

@@ -17,7 +17,6 @@ from sim.analysis.labels import code_label
 from sim.analysis.learnt import Learnt
 from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
-from sim.analysis.time_average import time_averaged
 from sim.facts.directions import DIRECTIONS
 from sim.facts.energy import total
 from sim.trace.arrow import array, as_numpy
@@ -136,7 +135,7 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "accuracy_start": curve[0].accuracy if curve else None,
         "accuracy_final": None if final is None else final.accuracy,
         "accuracy_best": best if chosen is None else chosen.accuracy,
-        "accuracy_mean": time_averaged(since, manifest.get("simulated_s", 0.0) / 3600),
+        "accuracy_mean": targets.time_averaged(since, manifest.get("simulated_s", 0.0) / 3600),
         "loss_start": curve[0].loss if curve else None,
         "loss_final": None if final is None else final.loss,
         "loss_best": lowest if chosen is None else chosen.loss,
@@ -144,7 +143,9 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "validation_best": None if chosen is None else chosen.validation,
         "validation_loss_final": None if final is None else final.validation_loss,
         "validation_loss_best": None if chosen is None else chosen.validation_loss,
-        "guess": None if guess is None else guess.as_json(),
+        "guess": None
+        if guess is None
+        else {key: getattr(guess, key) for key in ("choices", "share", "loss_nats")},
         "targets": crossed,
         "reached": {} if by_chance else {name: when for name, when in crossed.items() if when},
     }

@@ -22,7 +22,7 @@ from sim.analysis.groups import WithoutTables, compare_groups, group_runs
 from sim.analysis.inference import gating_pattern
 from sim.analysis.judged import Judged, is_measured
 from sim.analysis.round_paths import round_paths
-from sim.analysis.run_screen import figures
+from sim.analysis.run_text import figures
 from sim.analysis.summary import network_summary, summarise
 from sim.analysis.targets import Evaluation, evaluation_at, evaluations
 from sim.errors import InputError

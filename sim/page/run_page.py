@@ -5,12 +5,10 @@ from datetime import datetime
 from sim.analysis.critical_path import OF_CLUSTERS, CriticalPath, shares_of, together
 from sim.analysis.groups import Group
 from sim.analysis.rounds import client_word
-from sim.analysis.run_headline import headline_of_run, lines_below
-from sim.analysis.run_screen import figures
+from sim.analysis.run_text import figures, headline_of_run, lines_below, summary_rows
 from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import lanes_of, names_of_clients, of_stations
 from sim.analysis.summary import staleness
-from sim.analysis.text import summary_rows
 from sim.draw import updates
 from sim.draw.accuracy import OVER
 from sim.draw.timeline import MOST_LINES

@@ -19,10 +19,9 @@ __getattr__ = late(
         "sim.analysis.ranking": "Case mean_of ranked values_of",
         "sim.analysis.summary": "fault_counts summarise",
         "sim.analysis.targets": (
-            "Evaluation TARGETS by_validation first_reached levels shared_target"
+            "Evaluation TARGETS by_validation first_reached levels shared_target time_averaged"
         ),
-        "sim.analysis.text": "pattern_text summary_text",
-        "sim.analysis.time_average": "time_averaged",
+        "sim.analysis.run_text": "pattern_text summary_text",
         "sim.cli.new": "write_scenario",
         "sim.cli.progress": "Progress",
         "sim.advice.training": "missing_data",

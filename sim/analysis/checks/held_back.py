@@ -73,7 +73,7 @@ def held_back(run: Run) -> Check | None:
         else:
             text += f" ({passes_a_day(run):.1f} a day for each client)"
     scenario = run.manifest["scenario"]
-    key = _shortens(part, run.manifest) if slow is None else keys.faster(scenario, slow)
+    key = _shortens(part, run.manifest) if slow is None else keys.faster(scenario, slow.directions)
     return Check("held-back", text, *key)
 
 

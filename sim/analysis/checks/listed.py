@@ -311,7 +311,7 @@ def large_payload(run: EndedRun) -> Found:
                 f"No pass carries more than {data_size(sent.carried_bytes)} of {what} of "
                 f"{data_size(sent.payload_bytes)}: {took}"
             )
-            return text, keys.faster(run.scenario, sent)
+            return text, keys.faster(run.scenario, sent.directions)
     return None
 
 

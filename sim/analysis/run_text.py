@@ -1,24 +1,143 @@
-"""One run on a screen: the answer, what held it back, its figures, and what to do next."""
+"""One run in words: its headline, what to know of it, its figures, and a screen of all that."""
 
 from __future__ import annotations
 
 import shlex
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Protocol
 
-from sim.analysis.checks import Check
+from sim.analysis.checks import Check, checks_in
 from sim.analysis.checks.held_back import critical_shares
 from sim.analysis.critical_path import Run
-from sim.analysis.judged import Judged
-from sim.analysis.run_headline import headline_of_run, lines_below, sent
-from sim.analysis.screen import steps_lines, wrapped
+from sim.analysis.judged import Judged, is_measured
+from sim.analysis.screen import is_writable, steps_lines, wrapped
 from sim.analysis.targets import Evaluation
-from sim.analysis.text import summary_rows
 from sim.facts.status import COMPLETE
-from sim.formatting import WIDTH, counted, duration, percent
+from sim.formatting import (
+    WIDTH,
+    counted,
+    data_size,
+    duration,
+    filled,
+    percent,
+    seconds,
+    short_size,
+    table,
+)
+
+DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices", "isl": "by ISL"}
+ENDED = ("interrupted", "failed")
+"""Codes of checks that a headline begins with."""
+IN_PLACE = ("no-update", "not-tested")
+"""Codes of checks that a headline says in place of figures."""
+
+
+def headline_of_run(summary: Mapping[str, Any]) -> str:
+    """Return what a run has shown, in one sentence or two: first that it ended early, if it did."""
+    checks = {check.code: check.sentence for check in checks_in(summary)}
+    if why := checks.get("no-update"):
+        return f"No result: {why[:1].lower()}{why[1:]}"
+    lines = [checks[code] for code in ENDED if code in checks]
+    if untested := checks.get("not-tested"):
+        lines.append(untested)
+    elif summary["hours"]:
+        lines.append(_came_out(summary))
+    return ". ".join(f"{text[:1].upper()}{text[1:]}" for text in lines)
+
+
+def lines_below(summary: Mapping[str, Any], held_back: Check | None) -> list[str]:
+    """Return what stands below the headline of a run: its checks, but for what that has said.
+
+    What held it back is the last line, unless a check names the same key.
+    """
+    said = {*ENDED, *IN_PLACE}
+    every = checks_in(summary)
+    lines = [check.advice if check.code in said else check.line for check in every]
+    if held_back is not None and held_back.key not in {check.key for check in every}:
+        lines.append(held_back.line)
+    return [line for line in lines if line]
+
+
+def _came_out(summary: Mapping[str, Any]) -> str:
+    days = f"{summary['hours'] / 24:.2f} days"
+    if not summary["trained"]:
+        return _timed(summary, days)
+    if not is_measured(summary):
+        if summary["accuracy_start"] is None and summary["loss_start"] is None:
+            return f"{days}, in which neither an accuracy nor a loss was measured"
+        return f"{days} without an evaluation of what was learnt"
+    after = f" after {duration(3600 * summary['hours'])}"
+    if summary["accuracy_final"] is None:
+        return _went("loss", summary, "loss", after, form=".4g")
+    if summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
+        loss = _went("loss of the next token", summary, "loss", f" nats{after}")
+        return f"{loss}. {_went('Share of tokens right', summary, 'accuracy')}"
+    return _went("accuracy", summary, "accuracy", after)
+
+
+def _went(
+    what: str, summary: Mapping[str, Any], key: str, after: str = "", form: str = ".3f"
+) -> str:
+    """Say where a figure ended, ``after`` what time and in which unit, and where it began."""
+    start, final = (f"{summary[f'{key}_{at}']:{form}}" for at in ("start", "final"))
+    return f"{what} {final}{after}, {'as' if start == final else start} at the start"
+
+
+def _timed(summary: Mapping[str, Any], days: str) -> str:
+    """Say what a run without training has shown: how long a round takes, or cycles of contacts."""
+    if rounds := summary["rounds"]:
+        length = seconds(rounds["mean_s"])
+        return f"a round takes {length} in the mean: {counted(rounds['count'], 'round')} in {days}"
+    return f"{counted(summary['cycles'], 'complete cycle')} in {days}"
+
+
+def sent(summary: Mapping[str, Any]) -> list[str]:
+    """Return how much a run has sent in each direction in which it sent anything.
+
+    Of a broadcast that is what was on the air.
+    """
+    found = ((summary[f"{way}_bytes"], word) for way, word in DIRECTIONS.items())
+    return [f"{short_size(size)} {word}" for size, word in found if size]
+
+
+def summary_text(summary: Mapping[str, Any], held_back: Check | None = None) -> str:
+    """Show what a run has shown, its checks, what held it back, and one figure per line."""
+    said = [line for text in lines_below(summary, held_back) for line in wrapped([text])]
+    lines = [f"{name:<14} {value}" for name, value in summary_rows(summary)]
+    return "\n".join([f"{headline_of_run(summary)}.", *said, *lines])
+
+
+def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the figures of one run's summary as text, each with its name."""
+    filters: dict[str, Callable[..., Any]] = {"stand_in": stand_in_text, "counted": counted}
+    text = filled("sim", "analysis", "summary.jinja", summary, filters)
+    parts = (line.partition(": ") for line in text.splitlines())
+    return [(name, text) for name, _, text in parts if name]
+
+
+def stand_in_text(found: Mapping[str, Any]) -> str:
+    """Say what is trained, or would be, and what its bytes, FLOPs and memory are counted as."""
+    # A run folder that is older than the key was trained.
+    verb = "trained" if found.get("trains", True) else "not trained"
+    trained = f"{verb}: {found['trained']}, {found['trained_parameters']:,} parameters"
+    experts, named = found.get("experts"), found.get("named_experts")
+    of_them = ""
+    if named is not None and experts != named:
+        of_them = f" with {experts} of its {counted(named, 'expert')}"
+    sized = f"sized as {found['sized_as']}{of_them}, {found['parameters']:,} parameters"
+    of_one = found["expert_upload_bytes"]  # 0 for a plain model
+    return f"{trained}; {sized}" + (f": {data_size(of_one)} an expert" if of_one else "")
+
+
+def pattern_text(clients: Sequence[str], pattern: Any) -> str:
+    """Show who asks whom, percent of a client's samples; nothing below half a percent."""
+    cells = [["" if share < 0.005 else percent(share, 0) for share in row] for row in pattern]
+    numbers = [str(expert) for expert in range(len(clients))]
+    rows = [[f"{n} {name}", *row] for n, name, row in zip(numbers, clients, cells, strict=True)]
+    return table(["client, expert", *numbers], rows)
+
 
 NAMES = 11
 """Letters of the names of figures, with the space behind them."""
@@ -135,11 +254,7 @@ def _curve(run: Shown) -> str | None:
 
     None of one value, and where the terminal has no blocks.
     """
-    try:
-        LEVELS.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return None
-    if len(known := _known(run)) < 2:
+    if len(known := _known(run)) < 2 or not is_writable(LEVELS):
         return None
     end_h = max(run.summary["hours"], known[-1][0])
     each = [figure for _, figure in known]
