@@ -59,10 +59,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def some(names: Sequence[str], most: int, between: str = ", ", others: str = "more") -> str:
+def some(names: Sequence[str], most: int, between: str = ", ") -> str:
     """Name the first of some things, and say how many others there are; one other is named too."""
     shown = names if len(names) == most + 1 else names[:most]
-    more = f" and {len(names) - len(shown)} {others}" if len(shown) < len(names) else ""
+    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
     return between.join(shown) + more
 
 
@@ -79,10 +79,10 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
-def last_parts(keys: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
-    """Return the last parts of dotted keys, or the keys where these are taken."""
+def last_parts(keys: Sequence[str]) -> list[str]:
+    """Return the last parts of dotted keys, or the keys where several have the same."""
     last = [key.rsplit(".", 1)[-1] for key in keys]
-    times = Counter([*last, *taken])
+    times = Counter(last)
     return [name if times[name] == 1 else key for name, key in zip(last, keys, strict=True)]
 
 

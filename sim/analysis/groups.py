@@ -28,8 +28,8 @@ from sim.analysis.targets import (
     first_reached,
     given,
     levels,
-    named,
     shared_target,
+    times_reached,
 )
 from sim.facts.status import COMPLETE
 from statements import Code, Other, Remedy, Statement
@@ -332,10 +332,7 @@ def _targets(groups: Sequence[Group], unended: Collection[str]) -> tuple[list[st
     curves = [run.evaluations for run in runs]
     judged = judged_together(run.summary for run in runs)
     chosen = sorted(asked) or (levels(curves) if judged == Judged.ACCURACY else ())
-    reached = {
-        named(level): sum(first_reached(curve, level) is not None for curve in curves)
-        for level in chosen
-    }
+    reached = times_reached(curves, chosen)
     shared = shared_target(reached, sum(map(bool, curves)))
     if shared is None:
         return [], None

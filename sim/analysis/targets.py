@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -198,6 +198,16 @@ def of_run(curve: Sequence[Evaluation], manifest: Mapping[str, Any]) -> tuple[fl
         return ()
     best = max(accuracies(curve), default=0.0)
     return TARGETS if best >= TARGETS[0] else (*levels([curve]), *TARGETS)
+
+
+def times_reached(
+    curves: Sequence[Sequence[Evaluation]], targets: Iterable[float]
+) -> dict[str, int]:
+    """Return how many of some runs have reached each target."""
+    return {
+        named(target): sum(any(one.is_at(target) for one in curve) for curve in curves)
+        for target in targets
+    }
 
 
 def shared_target(reached: Mapping[str, int], runs: int) -> str | None:

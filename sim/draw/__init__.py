@@ -11,9 +11,7 @@ from sim.draw import client_samples, experts, ground_map
 from sim.draw import contact as passes
 from sim.draw import gating as gating_pattern
 from sim.draw import timeline as lanes
-from sim.draw.canvas import Drawn
-from sim.errors import InputError
-from statements import Code, Statement
+from sim.draw.canvas import Drawn, nothing
 
 
 class Pictures(Drawn):
@@ -45,5 +43,5 @@ class NetworkPictures(Drawn):
         """Refuse the pictures that only runs of a method have."""
         if hasattr(Pictures, name):
             text = "a network study has no picture of this kind ({picture}): nobody learns in it"
-            raise InputError(Statement.of(Code.NOT_RECORDED, "", text, picture=name))
+            raise nothing(text, picture=name)
         raise AttributeError(name=name, obj=self)

@@ -29,14 +29,13 @@ from sim.analysis.targets import (
     levels,
     named,
     shared_target,
+    times_reached,
 )
-from sim.draw.canvas import Drawn, behind, new_axes, room_of, unit_of
+from sim.draw.canvas import Drawn, behind, new_axes, nothing, room_of, unit_of
 from sim.draw.colours import OPEN, Look, colour, ink, looks_of
 from sim.draw.names import SECTION, legend
-from sim.errors import InputError
 from sim.formatting import BYTES, JOULES, data_size, unit_for
 from sim.trace.tables import pooled_metrics
-from statements import Code, Statement
 
 OVER: dict[Over, str] = {
     "time": "simulated time",
@@ -85,7 +84,7 @@ def accuracy_of(
         text = "the run has no {what}: it is timing-only, or ended before it began"
         if _curve(self.run, what, "time") is not None:
             text = "the run has no {what} over {over}: that is not modelled in it"
-        raise InputError(Statement.of(Code.NOT_RECORDED, "", text, what=what, over=over))
+        raise nothing(text, what=what, over=over)
     method = self.run.manifest.get("method")
     targets = given(self.run.manifest) or TARGETS
     if not clusters:
@@ -267,14 +266,10 @@ def accuracy(
         for label, own in each.items()
     }
     if not any(found.values()):
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "none of the runs has an accuracy over {over}: they are timing-only or unfinished, "
-                "or it is not modelled",
-                over=over,
-            )
+        raise nothing(
+            "none of the runs has an accuracy over {over}: they are timing-only or unfinished, "
+            "or it is not modelled",
+            over=over,
         )
     methods = [own[0].manifest.get("method") for own in each.values()]
     if target is None:
@@ -289,10 +284,6 @@ def _shared(runs: Sequence[Run]) -> float | None:
     each = (evaluations(pooled_metrics(run.tables), run.manifest) for run in runs)
     curves = [found for found in each if accuracies(found)]
     asked = {target for run in runs for target in given(run.manifest)}
-    best = [max(accuracies(curve)) for curve in curves]
-    reached = {
-        named(target): sum(accuracy >= target for accuracy in best)
-        for target in sorted(asked) or levels(curves)
-    }
+    reached = times_reached(curves, sorted(asked) or levels(curves))
     shared = shared_target(reached, len(curves))
     return None if shared is None else float(shared)

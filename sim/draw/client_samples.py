@@ -4,11 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from sim.analysis.samples import samples_by_class
-from sim.draw.canvas import Drawn, behind, new_axes
+from sim.draw.canvas import Drawn, behind, new_axes, nothing
 from sim.draw.names import name_ticks
 from sim.draw.shapes import shaded
-from sim.errors import InputError
-from statements import Code, Statement
 
 
 def clients(self: Drawn, axes: Axes | None = None) -> Axes:
@@ -18,13 +16,7 @@ def clients(self: Drawn, axes: Axes | None = None) -> Axes:
     """
     found = samples_by_class(self.run.tables, self.run.manifest)
     if found is None:
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no table of clients: only runs that train have samples",
-            )
-        )
+        raise nothing("the run has no table of clients: only runs that train have samples")
     axes = axes or new_axes()
     shaded(axes, found.samples.astype(float), "{:.0f}".format)
     behind(

@@ -9,12 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from sim.analysis.experts import Splits, by_cluster, splits
-from sim.draw.canvas import Drawn, behind, new_axes
+from sim.draw.canvas import Drawn, behind, new_axes, nothing
 from sim.draw.colours import HEAT, colour
 from sim.draw.names import legend, name_ticks
 from sim.draw.shapes import fields, shaded, steps_of
-from sim.errors import InputError
-from statements import Code, Statement
 from statements.arrays import Ints
 
 MOST_NAMES = 60
@@ -33,13 +31,7 @@ def assignment(self: Drawn, axes: Axes | None = None) -> Axes:
     every = self.run.tables["assignments"]
     found = splits(every)
     if found is None:
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no assignments: its method gives no expert to anybody",
-            )
-        )
+        raise nothing("the run has no assignments: its method gives no expert to anybody")
     axes = axes or new_axes()
     rows = by_cluster(every) if found.clusters else every
     given = rows.filter(rows["assigned"])

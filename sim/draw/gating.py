@@ -6,25 +6,17 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from sim.analysis.inference import gating_pattern
-from sim.draw.canvas import Drawn, behind, new_axes
+from sim.draw.canvas import Drawn, behind, new_axes, nothing
 from sim.draw.names import name_ticks
 from sim.draw.shapes import shaded
-from sim.errors import InputError
 from sim.formatting import percent
-from statements import Code, Statement
 
 
 def gating(self: Drawn, axes: Axes | None = None) -> Axes:
     """Draw the gating pattern: which client's samples go to which expert (NMoE, Figure 3)."""
     found = gating_pattern(self.run.tables["assignments"])
     if found is None:
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no gating pattern: its method does not measure one",
-            )
-        )
+        raise nothing("the run has no gating pattern: its method does not measure one")
     clients, pattern = found
     axes = axes or new_axes()
     shaded(axes, pattern, lambda share: percent(share, 0) if share >= 0.005 else "")

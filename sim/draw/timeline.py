@@ -10,12 +10,10 @@ from matplotlib.axes import Axes
 from sim.analysis import spans
 from sim.analysis.critical_path import OF_CLUSTERS, Part, shares_of, together
 from sim.analysis.rounds import client_word, round_ends_s
-from sim.draw.canvas import Drawn, behind, new_axes, unit_of
+from sim.draw.canvas import Drawn, behind, new_axes, nothing, unit_of
 from sim.draw.colours import colour, ink
 from sim.draw.names import legend, name, name_ticks
 from sim.draw.shapes import rectangles
-from sim.errors import InputError
-from statements import Code, Statement
 from statements.arrays import Floats
 
 BARS = {
@@ -43,13 +41,7 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
 
     names = spans.names_of_clients(tables, self.run.manifest)
     if not names or not shown_s > 0:
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no time to show: it ended before anything happened",
-            )
-        )
+        raise nothing("the run has no time to show: it ended before anything happened")
     axes = axes or new_axes()
     unit = unit_of(shown_s)
     lanes = spans.lanes_of(names)
@@ -86,13 +78,7 @@ def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
     """Draw how long each round lasted, from the end of the one before, and the mean of all."""
     ends_s = round_ends_s(self.run.tables, self.run.manifest)
     if not len(ends_s):
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no rounds: its method has ended none, or waits for nobody",
-            )
-        )
+        raise nothing("the run has no rounds: its method has ended none, or waits for nobody")
     lasted_s = np.diff(ends_s, prepend=0.0)
     axes = axes or new_axes()
     across = unit_of(ends_s[-1])
@@ -123,13 +109,7 @@ def where_time_went(self: Drawn, axes: Axes | None = None) -> Axes:
     path = self.run.critical_path
     clusters = path.clusters
     if not any(map(any, (spent.values() for spent in clusters.values()))):
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no time to show: it ended before anything happened",
-            )
-        )
+        raise nothing("the run has no time to show: it ended before anything happened")
     lines = dict(path.rows())
     if len(clusters) > MOST_LINES:
         for name in clusters:
