@@ -87,14 +87,8 @@ class Band(NamedTuple):
     def thinned(self, most: int) -> "Band":
         """Return the steps that are left where a screen shows ``most`` columns."""
         kept = last_of_columns(self.x, self.end, most)
-        return self._replace(
-            x=self.x[kept],
-            mean=self.mean[kept],
-            low=self.low[kept],
-            high=self.high[kept],
-            seeds=self.seeds[kept],
-            ended=self.ended[kept],
-        )
+        steps: dict[str, Any] = {name: getattr(self, name)[kept] for name in self._fields[:-1]}
+        return self._replace(**steps)
 
 
 def last_of_columns(x: Floats, end: float, most: int) -> Ints:

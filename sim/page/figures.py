@@ -24,7 +24,6 @@ BROAD, NARROW = 1152, 358
 """Widths of a drawing as wide as the page, on a screen and on a phone."""
 PER_INCH = 96
 """Pixels of a page that are as large as an inch of a file: letters are in proportion."""
-FORMS = ("pdf", "svg")
 
 Draw = Callable[..., object]
 """What draws: it gets the ``axes`` to draw on, and options."""
@@ -60,7 +59,7 @@ class Figures:
         """Draw into files alone."""
         if self.folder is not None:
             with suppress(InputError, ScenarioError):  # there is nothing to draw
-                drawing, data = drawn(FORMS, draw, size, **options)
+                drawing, data = drawn(draw, size, **options)
                 for form, written in drawing.items():
                     (self.folder / f"{name}.{form}").write_bytes(written)
                 _write_csv(data, self.folder / f"{name}.csv")
@@ -91,18 +90,12 @@ def _write_csv(data: pa.Table, path: Path) -> None:
     write_batches(without_formulas(data).to_batches(), path)
 
 
-PNG_DPI = 300
 DATES = {"svg": "Date", "pdf": "CreationDate"}
-"""Where the forms of a file have the date of their making."""
+"""Forms of files, and where they have the date of their making."""
 
 
-def drawn(
-    forms: Sequence[str],
-    draw: Draw,
-    size: tuple[int, int] = SIZE,
-    **options: Any,
-) -> tuple[dict[str, bytes], pa.Table]:
-    """Return a drawing as files of some forms (svg, pdf, png), and the data behind it.
+def drawn(draw: Draw, size: tuple[int, int], **options: Any) -> tuple[dict[str, bytes], pa.Table]:
+    """Return a drawing as files by their forms, and the data behind it.
 
     The files have no date: the same drawing gives the same bytes.
     """
@@ -111,14 +104,12 @@ def drawn(
         figure = Figure(figsize=inches, layout="constrained")
         axes = figure.subplots()
         draw(axes=axes, **options)
-        return {form: _file(figure, form) for form in forms}, data_behind(axes)
-
-
-def _file(figure: Figure, form: str) -> bytes:
-    out = io.BytesIO()
-    undated = {DATES[form]: None} if form in DATES else {}
-    figure.savefig(out, format=form, metadata=undated, dpi=PNG_DPI if form == "png" else "figure")
-    return out.getvalue()
+        files = {}
+        for form, date in DATES.items():
+            out = io.BytesIO()
+            figure.savefig(out, format=form, metadata={date: None})
+            files[form] = out.getvalue()
+        return files, data_behind(axes)
 
 
 def sentence(text: str) -> str:

@@ -215,7 +215,7 @@ def dots(
     every: list[float] = []
     for place, group in enumerate(groups):
         is_best = group in one.best
-        mean, *_ = one.means[group]
+        mean = one.means[group]
         values = np.array(seeds.get(group, ())) / one.figure.unit
         values = np.sort(values[~np.isnan(values)])
         axes.plot(values, [place] * len(values), "o-", color=hue, lw=1, ms=2.5, clip_on=False)
