@@ -36,14 +36,21 @@ LINK_ENDS = {"isl_windows": ("a", "b"), "feeder_windows": ("satellite", "station
 def names_of_clients(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> list[str]:
     """Return the names of all clusters but for satellites and gateways that are no clients."""
     clients = {row["cluster"] for row in manifest.get("energy") or ()}
-    linked = {
-        text
-        for name, columns in LINK_ENDS.items()
-        if clients and name in tables
-        for column in columns
-        for text in pc.unique(tables[name][column]).to_pylist()
-    }
+    linked = linked_names(tables) if clients else set()
     return [name for name in cluster_names(tables) if name in clients or name not in linked]
+
+
+def linked_names(tables: Mapping[str, pa.Table]) -> set[str]:
+    """Return the names of all satellites and gateways that have links."""
+    every = (names_in(tables, name, columns) for name, columns in LINK_ENDS.items())
+    return set().union(*every)
+
+
+def names_in(tables: Mapping[str, pa.Table], name: str, columns: Sequence[str]) -> set[str]:
+    """Return all names in columns of a table that a run may have."""
+    table = tables.get(name)
+    each = () if table is None else (pc.unique(table[key]).to_pylist() for key in columns)
+    return {text for own in each for text in own}
 
 
 MOST_LANES = 120
