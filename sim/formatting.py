@@ -86,6 +86,11 @@ def last_parts(keys: Sequence[str]) -> list[str]:
     return [name if times[name] == 1 else key for name, key in zip(last, keys, strict=True)]
 
 
+def capital(text: str) -> str:
+    """Return a text with a capital."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def count(number: float) -> str:
     """Show a count, or a mean of counts, which has one digit behind the point."""
     return f"{number:.0f}" if round(number, 9) == round(number) else f"{number:.1f}"

@@ -13,7 +13,7 @@ from sim.analysis.checks import Check
 from sim.analysis.figures import FEWEST, Figure, in_percent
 from sim.analysis.notebook import framed
 from sim.analysis.ranking import Case, Verdict, mean_of, ranked, values_of
-from sim.formatting import counted, listed
+from sim.formatting import capital, counted, listed
 from statements import Code, Other, Remedy, Statement, as_json, by_rank, sentence
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Comparison(Mapping[str, Any]):
         means = _means(cases, beside)
         known = {"limits": tuple(by_rank(every)), "beside": means, "drawn": drawn, **more}
         found = cls(rows, figures, values, **known).in_words()
-        return replace(found, headline=_upper(sentence(unranked[0]))) if unranked else found
+        return replace(found, headline=capital(sentence(unranked[0]))) if unranked else found
 
     def regrouped(self, places: Mapping[str, tuple[str, str]]) -> Comparison:
         """Return the comparison of the same runs in other groups: by group, that and a setting."""
@@ -179,7 +179,7 @@ class Comparison(Mapping[str, Any]):
             part = f"{self.figures[column].name} {self.figures[column].text(own['mean'].iloc[0])}"
             if title and len(f"{title}; {part}") > LONGEST:
                 break
-            title = f"{title}; {part}" if title else _upper(part)
+            title = f"{title}; {part}" if title else capital(part)
         return title
 
     def _values(self, column: str) -> str:
@@ -192,7 +192,7 @@ class Comparison(Mapping[str, Any]):
                 without.setdefault(self.why_none(column, group), []).append(group)
             else:
                 alike.setdefault(figure.text(mean), []).append(group)
-        name = f"{in_percent(figure.target)} accuracy" if figure.target else _upper(figure.name)
+        name = f"{in_percent(figure.target)} accuracy" if figure.target else capital(figure.name)
         numbers = not figure.target and any(group[-1:].isdigit() for group in own["group"])
         between = " in " if figure.target else " "
         key = _common_key([*own["group"]])
@@ -338,7 +338,7 @@ def _limits(rows: pd.DataFrame, more_seeds: Remedy, *, drawn: bool) -> Iterator[
 
 def limit_text(said: Statement) -> str:
     """Return what limits the meaning of a headline as a sentence."""
-    return f"{_upper(sentence(said))}."
+    return f"{capital(sentence(said))}."
 
 
 def check_lines(comparison: Comparison) -> list[str]:
@@ -355,7 +355,3 @@ def check_lines(comparison: Comparison) -> list[str]:
         sentence_ = f"{who}{first.check.sentence}{more}. {first.check.advice}"
         lines.append(sentence_.rstrip())
     return lines
-
-
-def _upper(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"

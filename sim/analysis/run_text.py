@@ -17,6 +17,7 @@ from sim.analysis.targets import Evaluation
 from sim.facts.status import COMPLETE
 from sim.formatting import (
     WIDTH,
+    capital,
     counted,
     data_size,
     duration,
@@ -44,7 +45,7 @@ def headline_of_run(summary: Mapping[str, Any]) -> str:
         lines.append(untested)
     elif summary["hours"]:
         lines.append(_came_out(summary))
-    return ". ".join(f"{text[:1].upper()}{text[1:]}" for text in lines)
+    return ". ".join(map(capital, lines))
 
 
 def lines_below(summary: Mapping[str, Any], held_back: Check | None) -> list[str]:

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from sim.analysis.critical_path import Run
 from sim.analysis.curves import (
     FEWEST,
-    MEASURED,
     Over,
     Steps,
     What,
@@ -20,7 +19,6 @@ from sim.analysis.curves import (
     curve_of,
     over_seeds,
 )
-from sim.analysis.figures import Bounds, bounds_of
 from sim.analysis.targets import (
     TARGETS,
     accuracies,
@@ -113,11 +111,6 @@ def lines_of(curves: Mapping[str, Sequence[Steps]], methods: Sequence[str | None
     return [Line(*own) for own in zip(curves, looks_of(methods), curves.values(), strict=True)]
 
 
-def bounds_of_curve(what: What) -> Bounds:
-    """Return what a curve cannot be below and above; validation has the bounds of the test."""
-    return bounds_of(f"{what.removeprefix('validation_')}_final" if what in MEASURED else what)
-
-
 def draw_curves(
     lines: Sequence[Line],
     axes: Axes | None = None,
@@ -172,7 +165,7 @@ def _draw(
     if len(seeds) == 1:
         _mark_end(axes, seeds[0].x[-1] / unit.scale, seeds[0].values[-1], look)
         return own[0]
-    band = over_seeds(seeds, bounds_of_curve(what))
+    band = over_seeds(seeds, what)
     x = band.x / unit.scale
     [mean] = axes.plot(x, band.mean, **style, **marked)
     shade: dict[str, Any] = {"color": colour(look.hue), "alpha": opacity}

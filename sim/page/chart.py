@@ -21,10 +21,11 @@ from sim.analysis.curves import (
 from sim.analysis.groups import Group
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.targets import named
-from sim.draw.accuracy import NAMES, bounds_of_curve, draw_curves
+from sim.draw.accuracy import NAMES, draw_curves
 from sim.draw.accuracy import Line as Drawn
 from sim.draw.canvas import Unit, unit_of
 from sim.draw.colours import Look, looks_of
+from sim.formatting import capital
 from statements.arrays import Floats, Ints
 
 FORMS: dict[What, str] = {"cycles": "count", "sent_bytes": "bytes", "staleness": "number"}
@@ -210,7 +211,7 @@ def _kinds(measures: Iterable[What]) -> Iterator[tuple[What, Over]]:
 
 
 def _curve(line: int, what: What, curves: Sequence[Steps], *, each: bool) -> Curve:
-    band = over_seeds(curves, bounds_of_curve(what))
+    band = over_seeds(curves, what)
     return Curve(line, band, curves, curves if each and len(curves) > 1 else ())
 
 
@@ -265,7 +266,7 @@ def title_of(chart: Chart | None) -> str:
     if chart is None:
         return ""
     name = chart.measures[chart.views[0].what][0].partition(" (")[0]
-    return f"{name[0].upper()}{name[1:]} over time"
+    return f"{capital(name)} over time"
 
 
 def data_of(chart: Chart) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from scenarios import ScenarioError
 from sim.analysis.groups import flat
 from sim.draw.canvas import data_behind
 from sim.errors import InputError
+from sim.formatting import capital
 from sim.page.inline import inline
 from sim.trace.plain_tables import without_formulas, write_batches
 
@@ -114,4 +115,4 @@ def drawn(draw: Draw, size: tuple[int, int], **options: Any) -> tuple[dict[str, 
 
 def sentence(text: str) -> str:
     """Return ``text`` with a capital and a full stop."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+    return f"{capital(text).rstrip('.')}."

@@ -6,11 +6,11 @@ from sim.analysis.critical_path import OF_CLUSTERS, CriticalPath, shares_of, tog
 from sim.analysis.groups import Group
 from sim.analysis.rounds import client_word
 from sim.analysis.run_text import figures, headline_of_run, lines_below, summary_rows
-from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import lanes_of, names_of_clients, of_stations
 from sim.analysis.summary import staleness
 from sim.draw import updates
 from sim.draw.accuracy import OVER
+from sim.draw.client_samples import samples_by_class
 from sim.draw.timeline import MOST_LINES
 from sim.draw.views import longest_service
 from sim.execution.result import Result

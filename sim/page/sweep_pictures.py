@@ -16,7 +16,7 @@ from sim.draw.canvas import BESIDE, LETTER, behind, new_axes, room_of
 from sim.draw.colours import COLOURS, GOOD, HEAT, PAPER, QUIET, ink, looks_of
 from sim.draw.names import name
 from sim.draw.shapes import matrix
-from sim.formatting import count
+from sim.formatting import capital, count
 from sim.sweep.axis import Axis, Course, OverNumbers, number, ranges_of
 from statements.arrays import Floats
 
@@ -88,7 +88,7 @@ def names_drawn(found: OverNumbers, course: Course) -> list[str]:
 
 def _title(axes: Axes, shown: Figure, longest: int = 60) -> None:
     title = shown.head
-    axes.set_title(name(title[:1].upper() + title[1:], longest), loc="left", fontweight="bold")
+    axes.set_title(name(capital(title), longest), loc="left", fontweight="bold")
 
 
 def _band(axes: Axes, axis: Axis, x: Floats, places: Sequence[int]) -> None:
