@@ -9,7 +9,6 @@ from typing import NoReturn
 from sim.draw import accuracy as curves
 from sim.draw import client_samples, experts, ground_map
 from sim.draw import contact as passes
-from sim.draw import gating as gating_pattern
 from sim.draw import timeline as lanes
 from sim.draw.canvas import Drawn, nothing
 
@@ -30,7 +29,7 @@ class Pictures(Drawn):
     assignment = experts.assignment
     rounds = lanes.rounds
     where_time_went = lanes.where_time_went
-    gating = gating_pattern.gating
+    gating = experts.gating
 
 
 class NetworkPictures(Drawn):

@@ -17,8 +17,7 @@ from sim.execution.result import Result
 from sim.formatting import percent, seconds
 from sim.page.chart import chart_of, title_of
 from sim.page.figures import sentence
-from sim.page.page import MOST_ROWS, Page
-from sim.page.scenario_text import scenario_yaml
+from sim.page.page import MOST_ROWS, Page, scenario_yaml
 from statements import in_turn
 
 
