@@ -68,13 +68,11 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
     another trace, whatever the reason is: it is no further seed.
     Single runs that differ in more keys than a label has room for are called by their folders.
     """
-    plain: list[dict[str, Any]] = [
-        {key: None if key in NO_RESULT else value for key, value in values.items()}
-        for values in (flat(run.manifest["scenario"]) for run in runs)
-    ]
     members: dict[str, list[Any]] = {}
     settings: dict[str, dict[str, Any]] = {}
-    for run, values in zip(runs, plain, strict=True):
+    for run in runs:
+        scenario = flat(run.manifest["scenario"])
+        values = {key: None if key in NO_RESULT else value for key, value in scenario.items()}
         # By what they say in full: long values may look alike when they are cut.
         key = json.dumps([values, run.summary["status"]], sort_keys=True, default=str)
         settings[key] = values

@@ -230,12 +230,16 @@ def figures(run: Shown) -> Iterator[tuple[str, str]]:
         parts = [*shares.items()][:MOST_PARTS]
         named = (f"{percent(share, 0 if share >= 0.01 else 1)} {part}" for part, share in parts)
         yield "time", ", ".join(named)
-    yield "contacts", _contacts(summary)
+    served, lasted = summary["contacts_served"], duration(3600 * summary["service_hours"])
+    yield "contacts", f"{served:,} of {summary['contacts']:,} served, {lasted} in all"
     if rounds := summary["rounds"]:
         mean, most = duration(rounds["mean_s"]), duration(rounds["p95_s"])
         yield "rounds", f"{rounds['count']:,}, {mean} in the mean, 95 % within {most}"
     sizes = ", ".join(sent(summary)) or "nothing"
-    yield "sent", f"{sizes}; {summary['transfers']:,} transfers, {_cut(summary)}"
+    cut = f"{summary['transfers_cut']:,} cut" if summary["transfers_cut"] else "none cut"
+    if summary["messages"]:
+        cut = f"{summary['transfers_cut']:,} under way at the end"
+    yield "sent", f"{sizes}; {summary['transfers']:,} transfers, {cut}"
     done = [counted(summary["cycles"], "cycle")] if summary["cycles"] else []
     done.append(f"{summary['device_rounds']:,} device rounds")
     done += [f"{summary['updates_used']:,} updates used"] if summary["updates_used"] else []
@@ -266,17 +270,6 @@ def _curve(run: Shown) -> str | None:
         level = (held[-1] - low) / span if held and span else 0.0
         cells.append(LEVELS[round(level * (len(LEVELS) - 1))])
     return "".join(cells)
-
-
-def _contacts(summary: Mapping[str, Any]) -> str:
-    served, lasted = summary["contacts_served"], duration(3600 * summary["service_hours"])
-    return f"{served:,} of {summary['contacts']:,} served, {lasted} in all"
-
-
-def _cut(summary: Mapping[str, Any]) -> str:
-    if summary["messages"]:
-        return f"{summary['transfers_cut']:,} under way at the end"
-    return f"{summary['transfers_cut']:,} cut" if summary["transfers_cut"] else "none cut"
 
 
 def _next_steps(run: Shown, folder: Path) -> list[tuple[str, str]]:
