@@ -39,11 +39,6 @@ class Shown:
     words: Mapping[str, str]
     best: Sequence[str]
 
-    @property
-    def is_flat(self) -> bool:
-        """Whether all groups print the same."""
-        return len({*self.cells.values()}) < 2
-
     def star(self, group: str) -> str:
         """Return a cell with the mark of the best, or with room for it."""
         if not self.best:
@@ -112,8 +107,8 @@ def _screen(comparison: Comparison, shown: Sequence[Shown]) -> Iterator[str]:
     dotted: list[Shown] = []
     for one in shown if several else ():
         again = one.figure.target and any(other.figure.target for other in dotted)
-        none = all(map(math.isnan, one.means.values()))
-        if not (one.is_flat or again or none) and len(dotted) < MOST_DOTTED:
+        differ = len({*one.cells.values()}) > 1 and not all(map(math.isnan, one.means.values()))
+        if differ and not again and len(dotted) < MOST_DOTTED:
             dotted.append(one)
     for one in dotted:
         yield from ("", *_dotted(comparison, one))

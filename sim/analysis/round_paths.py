@@ -87,7 +87,10 @@ class _Walks:
         device = int(self._uploads.device[upload])
         rows = self._uploads.rows(upload)
         sets_off_s = float(self._sent.start_s[rows[0]])
-        trained = self._trainings_of(client, device, (path.now_s, sets_off_s))
+        number = client * self._most_devices + device
+        near = self._trainings.near(number, (path.now_s, sets_off_s))
+        ends_s = (np.sort(edge_s[near]).tolist() for edge_s in self._trained[1:])
+        trained = list(zip(*ends_s, strict=True))
         ready_s = trained[-1][0] if trained else sets_off_s
         download = self._downloads.last(path.now_s, ready_s, [client], device)
         if download is not None:
@@ -100,31 +103,18 @@ class _Walks:
     def _spend_journey(self, path: Path, rows: list[int]) -> None:
         """Spend the time of an upload or a download: before each of its transfers, and on it."""
         for row in rows:
+            # The server has every pass; an upload has those of its satellite first.
+            goes_down = not self._sent.to_server[row]
+            unused = {State.FREE, State.ELSEWHERE} if goes_down else {State.FREE}
             link = self._links.link(row)
             passes = link.kind == "pass"
             begin_s, end_s = float(self._sent.start_s[row]), float(self._sent.end_s[row])
             for until_s, state in self._links.before(row, path.now_s):
-                if row == rows[0] and self._passed_by(row, state):
+                if row == rows[0] and state in unused:  # it could have gone: the method waits
                     path.spend(until_s, Part.CONTACT_AWAITED)
                 elif state is State.TAKEN:
                     path.spend(until_s, Part.PASS_TAKEN if passes else Part.LINK_TAKEN, link)
                 elif state is not State.FREE or until_s < begin_s:
                     path.spend(until_s, Part.PASS_AWAITED if passes else Part.LINK_AWAITED, link)
-            sending = Part.TO_SERVER if self._sent.to_server[row] else Part.TO_CLIENT
+            sending = Part.TO_CLIENT if goes_down else Part.TO_SERVER
             path.spend(end_s, sending if passes else Part.LINK, link)
-
-    def _passed_by(self, row: int, state: State) -> bool:
-        """Tell whether a first transfer could have gone, had the method asked for it.
-
-        The server has every pass; an upload has those of its satellite only.
-        """
-        goes_down = not self._sent.to_server[row]
-        return state is State.FREE or (goes_down and state is State.ELSEWHERE)
-
-    def _trainings_of(
-        self, client: int, device: int, between_s: tuple[float, float]
-    ) -> list[tuple[float, float]]:
-        """Return begins and ends of what a device trained at a time, in order."""
-        near = self._trainings.near(client * self._most_devices + device, between_s)
-        ends = (np.sort(edge_s[near]).tolist() for edge_s in self._trained[1:])
-        return list(zip(*ends, strict=True))

@@ -22,14 +22,13 @@ MOST_CLASSES = 16
 class SamplesByClass(NamedTuple):
     """Samples (N, C) of each of the ``clients`` (N) by each of the ``classes`` (C).
 
-    ``who`` says what the clients are; ``others`` is how many small classes the last one stands for.
+    ``who`` says what the clients are.
     """
 
     clients: list[str]
     classes: list[str]
     samples: Ints
     who: str
-    others: int
 
 
 def samples_by_class(
@@ -67,7 +66,7 @@ def samples_by_class(
     if others:
         classes.append(f"{others} others")
         shown = np.column_stack([shown, every.sum(1) - shown.sum(1)])
-    return SamplesByClass(names, classes, shown, who, others)
+    return SamplesByClass(names, classes, shown, who)
 
 
 def clients(self: Drawn, axes: Axes | None = None) -> Axes:
