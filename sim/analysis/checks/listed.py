@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from learning.methods.base import GlobalModelMethod, MethodType
 from learning.methods.emsfl import EmsFl, EmsFlOptions
@@ -238,12 +237,8 @@ def stale(run: EndedRun) -> Found:
     options = {option.name for option in fields(run.method.Options)}
     if not options & {"staleness", "buffer_size"}:
         return None
-    versions = count = 0
-    for updates in (
-        pieces_of(run.tables, "updates", ["staleness"]) if "updates" in run.tables else ()
-    ):
-        versions += pc.sum(updates["staleness"]).as_py() or 0
-        count += len(updates)
+    count = sum(run.staleness.values())
+    versions = sum(old * times for old, times in run.staleness.items())
     devices = sum(run.devices.values())
     if versions <= count * devices:
         return None

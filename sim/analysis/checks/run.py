@@ -18,6 +18,7 @@ from sim.analysis.checks.check import value_in
 from sim.analysis.critical_path import CriticalPath, critical_path
 from sim.analysis.learnt import Learnt
 from sim.analysis.round_paths import round_paths
+from sim.analysis.summary import staleness
 from sim.analysis.targets import evaluations
 from sim.facts.status import COMPLETE
 from sim.trace.arrow import array, as_numpy
@@ -53,11 +54,11 @@ class Counts:
 
 
 COUNTED = ("toward", "direction", "payload_bytes", "delivered_bytes", "outcome")
-"""Columns of the transfers that :class:`Sent` counts."""
+"""Columns of the transfers that :class:`OneWay` counts."""
 
 
 @dataclass
-class Sent:
+class OneWay:
     """What was sent one way, to the server or to clients: by rows of the transfers table.
 
     ``carried_bytes`` is the most of a payload that got through in one pass, ``payload_bytes`` the
@@ -93,8 +94,8 @@ class Sent:
 class Moved:
     """What was sent to the server and to clients, and which devices sent something."""
 
-    up: Sent = field(default_factory=Sent)
-    down: Sent = field(default_factory=Sent)
+    up: OneWay = field(default_factory=OneWay)
+    down: OneWay = field(default_factory=OneWay)
     heard: set[tuple[str, int]] = field(default_factory=set)
 
     def add(self, transfers: pa.Table) -> None:
@@ -226,8 +227,12 @@ class EndedRun:
         """Whether an update, or what the server trained, became part of the model."""
         if self.method.traits.trains_at_server or self.events.aggregated:
             return True
-        pieces = pieces_of(self.tables, "updates", ["device"]) if "updates" in self.tables else ()
-        return any(len(updates) for updates in pieces)
+        return bool(self.staleness)
+
+    @cached_property
+    def staleness(self) -> dict[int, int]:
+        """How many updates of each staleness the server used."""
+        return staleness(self.tables)
 
     @cached_property
     def round_paths(self) -> CriticalPath | None:
