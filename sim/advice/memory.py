@@ -79,7 +79,7 @@ def needs_of(built: Build) -> list[Need]:
     contacts = built.plan.contacts
     served = contacts.served & (contacts.start_s < _end_of(built))
     devices = np.array([cluster.devices for cluster in contacts.clusters])
-    rows = ROWS_A_SERVICE * int(devices[contacts.cluster[served]].sum())
+    rows = ROWS_A_SERVICE * int(devices[contacts.client[served]].sum())
     program_bytes = PROGRAM_BYTES
     if built.learner.trains:
         text = kind_of(built.learner.config.model.kind).is_text

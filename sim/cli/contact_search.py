@@ -34,7 +34,7 @@ def of_scenario(world: World) -> ContactList:
     And how often each client is served.
     """
     served = served_passes(world)
-    sessions = [served.sessions[windows] for windows in served.windows_of_clients]
+    sessions = [served.session[windows] for windows in served.of_clients]
     fleet = list(served.flyers.names)
     norad_ids = {satellite.name: satellite.norad_id for satellite in served.satellites}
     return ContactList(

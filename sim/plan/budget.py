@@ -337,13 +337,13 @@ def one_pass(world: World, number: int) -> Budget:
             Code.WRONG_VALUE,
             f"the scenario has contacts 0 to {len(served.windows) - 1}",
         )
-    satellite = served.satellites[served.window_satellites[number]]
-    place = int(served.window_places[number])
+    satellite = served.satellites[served.flyer[number]]
+    place = int(served.ground[number])
     site = served.places[place]
     own_deg = site.min_elevation_deg
     mask_deg = served.min_elevation_deg if own_deg is None else own_deg
-    rise_s, set_s = served.window_s(number)
-    until_s = float(served.windows.set_s[number])  # the end of the run may cut the pass
+    rise_s, set_s = float(served.rise_s[number]), float(served.whole.set_s[number])
+    until_s = float(served.set_s[number])  # the end of the run may cut the pass
     time_s = np.linspace(rise_s, until_s, max(2, ceil((until_s - rise_s) / STEP_S) + 1))
     seen = orbit.look_angles(satellite, site, served.start, time_s)
     # Bits are those of a run, whose grid is finer than what is shown.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 import orbit
 from orbit.windows import groups
 from sim.devices.outages import Outages, outages_of
+from sim.plan.contacts import ContactTable
 from sim.plan.outage_cuts import Look, cut, cut_at
 from sim.plan.passes import WorldPasses, feeder_passes_of, passes_of
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
@@ -20,77 +20,21 @@ from sim.world.world import World
 from statements.arrays import Floats, Ints
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ServedPasses(WorldPasses):
-    """Passes cut into ``windows`` in which both ends work, and which of them are served.
-
-    ``whole`` are the same windows where the end of the span does not cut them: the service and the
-    links follow from these, so that they are the same in a longer run.
-    ``pass_numbers`` are those of the passes of which windows are pieces, cut by ``outages``.
-    ``sessions`` numbers the services of each cluster, -1 for windows that are not
-    served. A ``constellation`` serves with any of its satellites, or stations with any of them.
-    ``at_a_time`` is how many clients each server serves at the same time, None for any number.
-    """
-
-    outages: Outages
-    whole: orbit.ContactWindows
-    windows: orbit.ContactWindows
-    pass_numbers: Ints
-    service: orbit.Service
-    sessions: Ints
-    constellation: bool
-    at_a_time: tuple[int | None, ...]
-
-    @cached_property
-    def window_satellites(self) -> Ints:
-        """Index in ``satellites`` of each window."""
-        return self.flyers.which[self.pass_numbers]
-
-    @cached_property
-    def window_places(self) -> Ints:
-        """Index in ``grounded``, and in ``places`` where there are any, of each window."""
-        return self.grounded.which[self.pass_numbers]
-
-    @cached_property
-    def windows_of_clients(self) -> list[Ints]:
-        """Numbers of the windows of each client."""
-        return groups(self.windows.site, len(self.clients))
-
-    @cached_property
-    def flown(self) -> orbit.ContactWindows:
-        """The windows, with ``satellite`` an index in the fleet and ``site`` one in ``grounded``.
-
-        Where a satellite serves the others, its index stands as ``site``.
-        """
-        ends = {"satellite": self.window_satellites, "site": self.window_places}
-        order = np.lexsort((ends["site"], ends["satellite"], self.windows.rise_s))
-        columns = vars(self.windows) | ends
-        return orbit.ContactWindows(**{name: column[order] for name, column in columns.items()})
-
-    def window_s(self, number: int) -> tuple[float, float]:
-        """Rise and set of a whole window."""
-        return float(self.whole.rise_s[number]), float(self.whole.set_s[number])
-
-    def service_s(self, number: int) -> tuple[float, float]:
-        """Begin and end of the service in a window, nan if there is none."""
-        return float(self.service.start_s[number]), float(self.service.end_s[number])
-
-
-def served_passes(world: World, find: Find = find_windows) -> ServedPasses:
+def served_passes(world: World, find: Find = find_windows) -> ContactTable:
     """Return who sees and who serves whom in a scenario; ``find`` looks for the windows."""
     check_plan(world, WINDOW_BYTES)
     passes = passes_of(world, find)
     outages = outages_of(world, passes.servers, passes.start, passes.span_s)
     if world.slots is not None:
         return _served_in_slots(passes, outages)
-    if not world.topology.in_orbit:
+    if world.topology.grounded == "cluster":
         return _served(passes, world.orbit, outages, _by_satellites(world, len(passes.servers)))
     planes = [satellite.plane for satellite in passes.satellites]
     passes = passes.with_satellites_as_clients(planes if world.topology.by_plane else ())
     return _served(passes, world.orbit, outages, _of_satellites(world))
 
 
-def served_feeder_passes(world: World, outages: Outages, find: Find = find_windows) -> ServedPasses:
+def served_feeder_passes(world: World, outages: Outages, find: Find = find_windows) -> ContactTable:
     """Return which passes over the stations that serve devices get an antenna there.
 
     A satellite has one link to a station at a time, and none in ``outages`` of one of the two.
@@ -143,23 +87,23 @@ def _working(
     return cut(passes.uncut, which, out, look)
 
 
-def _served_in_slots(passes: WorldPasses, outages: Outages) -> ServedPasses:
+def _served_in_slots(passes: WorldPasses, outages: Outages) -> ContactTable:
     """Serve every cluster once a cycle; the pieces that an outage leaves are one session."""
     windows, numbers = _working(passes, outages)
-    return ServedPasses(
+    return ContactTable(
         **vars(passes),
         outages=outages,
         whole=windows,
         windows=windows,
         pass_numbers=numbers,
         service=orbit.serve(windows),
-        sessions=numbers // len(passes.clients),
+        session=numbers // len(passes.clients),
         constellation=False,
         at_a_time=(1,) * len(passes.servers),
     )
 
 
-def _served(passes: WorldPasses, source: Any, outages: Outages, sharing: _Sharing) -> ServedPasses:
+def _served(passes: WorldPasses, source: Any, outages: Outages, sharing: _Sharing) -> ContactTable:
     """Share the servers by the rules of ``orbit:`` outside of ``outages``."""
     look = _look(passes) if passes.places else None
     whole, numbers = _working(passes, outages, look)
@@ -185,14 +129,14 @@ def _served(passes: WorldPasses, source: Any, outages: Outages, sharing: _Sharin
         service = one_at_a_time(whole, service)
     service = _until(service, passes.span_s)
     windows = cut_at(whole, passes.span_s, seen)
-    return ServedPasses(
+    return ContactTable(
         **vars(passes),
         outages=outages,
         whole=whole,
         windows=windows,
         pass_numbers=numbers,
         service=service,
-        sessions=session_numbers(windows, service, joins=sharing.joins),
+        session=session_numbers(windows, service, joins=sharing.joins),
         constellation=sharing.constellation,
         at_a_time=tuple(sharing.at_a_time),
     )

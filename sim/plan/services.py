@@ -99,7 +99,9 @@ def _alone(plan: Plan, direction: str, own: Sequence[Services], bits: float) -> 
         for name in ("number", "start_s", "end_s", "bits")
     )
     curves = [curve for services in own for curve in services.curves]
-    by_start = (start_s == 0.0) & (plan.sky is not None)  # slots and files have whole ones there
+    by_start = (start_s == 0.0) & bool(
+        plan.contacts.places
+    )  # slots and files have whole ones there
     by_end = (end_s >= plan.stop_s) & plan.contacts.cut_by_stop[number]
     kept = np.flatnonzero(~(by_start | by_end))
     if not len(kept):  # contact lasts all the time

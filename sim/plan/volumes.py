@@ -14,11 +14,10 @@ import numpy as np
 
 from sim.facts.directions import Way
 from sim.links.beam import served_bits
-from sim.plan.contacts import PlannedContact
+from sim.plan.contacts import PlannedContact, PlannedSessions
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.plan.sessions import PlannedSessions
 from statements.arrays import Floats, Ints
 
 Edges = Callable[[float, float], Floats]
@@ -173,14 +172,6 @@ def served_in_order(plan: Plan) -> Iterator[PlannedContact]:
         plan.contacts[number].close()
 
 
-def client_and_server(plan: Plan, number: int) -> tuple[int, int]:
-    """Return the nodes of a contact."""
-    flyers, grounded = plan.contacts.flyers, plan.contacts.grounded
-    flying = int(flyers.which[number])
-    below = len(flyers.names) + int(grounded.which[number])
-    return (flying, below) if plan.topology.in_orbit else (below, flying)
-
-
 def _of_session(client: str, sessions: PlannedSessions, place: int) -> SessionVolume:
     start_s = sessions.starts_s[place]
     least_bits = [float(np.min(sessions.carried_bits(place, way, start_s))) for way in Way]
@@ -201,7 +192,9 @@ def _of_contact(plan: Plan, contact: PlannedContact, edges: Edges) -> Iterator[P
     cuts = edges(contact.start_s, contact.end_s)
     if not len(cuts):
         return
-    client, server = client_and_server(plan, contact.contact_id)
+    contacts, number = plan.contacts, contact.contact_id
+    below = len(contacts.flyers.names) + int(contacts.ground[number])
+    client, server = plan.topology.client_and_server(int(contacts.flyer[number]), below)
     delays_s: dict[int, list[float]] = {}
     for way, beam in contact.links.beams:
         if beam is None:

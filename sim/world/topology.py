@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sim.facts.directions import Way
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,10 @@ class Topology:
             return "isl"
         is_up = (way is Way.TO_SERVER) != self.in_orbit
         return "uplink" if is_up else "downlink"
+
+    def client_and_server(self, flying: T, grounded: T) -> tuple[T, T]:
+        """Tell what belongs to the client of a contact from what belongs to its server."""
+        return (grounded, flying) if self.grounded == "cluster" else (flying, grounded)
 
     def is_down(self, way: Way) -> bool:
         """Whether bits go down: to the ground, or from a satellite that serves others to these."""

@@ -46,7 +46,7 @@ __getattr__ = late(
         "sim.network.sessions": "ClusterSessions",
         "sim.network.training": "Training",
         "sim.network.transfer": "outcomes_of",
-        "sim.plan.contacts": "ContactColumns PlannedContact PlannedSession planning=.",
+        "sim.plan.contacts": "ContactTable PlannedContact PlannedSession planning=.",
         "sim.plan.isl_pairs": "ring_planes",
         "sim.plan.outage_cuts": "cut",
         "sim.plan.passes": "PassEnd",
@@ -100,6 +100,11 @@ def ground_sites(scenario: Any) -> Any:
 
 def satellites_of(scenario: Any) -> Any:
     return _world(scenario).fleet.satellites
+
+
+def flying_of(plan: Any) -> dict[str, Any]:
+    """The satellites of a plan by name."""
+    return dict(zip(plan.contacts.flyers.names, plan.contacts.satellites, strict=True))
 
 
 def server_of(scenario: Any) -> Any:
