@@ -151,7 +151,7 @@ def between_satellites(world: World, *, as_text: bool) -> dict[str, Any]:
     pairs = np.array([*combinations(range(len(satellites)), 2)])
     if world.link.isl is not None:
         pairs, _ = isl_pairs(isl, satellites, start)
-    if world.topology.relay:
+    if world.topology.grounded == "relay":
         to_server = [(client, len(satellites)) for client in range(len(satellites))]
         pairs = np.concatenate([pairs, to_server])
     span_s = 86_400.0 * (world.stop.days or 0.0)

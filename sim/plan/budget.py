@@ -259,7 +259,7 @@ def _apsides(satellite: orbit.Satellite) -> list[Height]:
 
 
 def _directions(world: World, place: int) -> dict[str, Radio]:
-    if world.topology.relay:
+    if world.topology.grounded == "relay":
         raise InputError(
             Statement.of(
                 Code.UNSUPPORTED,

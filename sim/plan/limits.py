@@ -195,7 +195,7 @@ def _more_beams(world: World) -> World | None:
 
 def _carried(world: World, worlds: Sequence[World], find: Find) -> list[Carried]:
     """Return what is carried in worlds that differ from a world in dishes and stations alone."""
-    if world.topology.gateways:
+    if world.link.feeder is not None:
         return [_over_gateways(one, find) for one in worlds]
     every = served_passes(world, find)
     users = defaultdict[int, defaultdict[tuple[float, float], list[int]]](lambda: defaultdict(list))

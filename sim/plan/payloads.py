@@ -218,7 +218,7 @@ def _not_queues(world: World, traffic: Sequence[Traffic]) -> Iterator[Statement]
     used = {"uplink" if kind.direction == "up" else "downlink" for kind in traffic}
     for way in sorted(used):
         sharing = getattr(getattr(link, way, None), "sharing", None)
-        if sharing == "equal_share" and not world.topology.in_orbit:
+        if sharing == "equal_share" and world.topology.grounded == "cluster":
             text = f"{alone}; link.{way}.sharing is 'equal_share'"
             own = Set(f"link.{way}.sharing", "fixed_subchannel")
             yield Statement.of(Code.UNSUPPORTED, "traffic", text, own)

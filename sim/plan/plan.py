@@ -123,5 +123,5 @@ def make_plan(world: World, find: Find = find_windows) -> Plan:
 
 def _server(world: World) -> str:
     """Return the name of the satellite that serves devices over links, "" where none does."""
-    alone = world.topology.access and not world.topology.gateways
+    alone = world.topology.access and world.topology.server == "satellite"
     return world.fleet.server.name if alone else ""

@@ -52,7 +52,7 @@ def _expected_contacts(world: World) -> tuple[float, str]:
     stop = world.stop
     ground = world.ground
     clusters = len(ground.clusters or ground.stations or ())
-    if world.topology.gateways:
+    if world.link.feeder is not None:
         clusters += len(ground.stations or ())
     if (slots := world.slots) is not None:
         by_days = np.inf if stop.days is None else stop.days * 86400 / slots.cycles_s(1)
@@ -63,6 +63,6 @@ def _expected_contacts(world: World) -> tuple[float, str]:
     satellites = orbit.satellites_used if orbit.source == "walker" else 1
     days = stop.days or 0.0
     kind = "clusters" if ground.clusters else "stations"
-    kind = "clusters and stations" if world.topology.gateways else kind
+    kind = "clusters and stations" if world.link.feeder is not None else kind
     figures = f"{satellites} satellites over {clusters} {kind}, {days:g} days"
     return PASSES_A_DAY * satellites * clusters * days, figures

@@ -30,7 +30,7 @@ def served_passes(world: World, find: Find = find_windows) -> ContactTable:
     if world.topology.grounded == "cluster":
         return _served(passes, world.orbit, outages, _by_satellites(world, len(passes.servers)))
     planes = [satellite.plane for satellite in passes.satellites]
-    passes = passes.with_satellites_as_clients(planes if world.topology.by_plane else ())
+    passes = passes.with_satellites_as_clients(planes if world.topology.clients == "planes" else ())
     return _served(passes, world.orbit, outages, _of_satellites(world))
 
 

@@ -288,7 +288,7 @@ def _sends_over_no_link(case: MethodCase) -> bool:
     Those to a server that is a satellite serve every method.
     """
     isl = case.world.link.isl
-    if isl is None or case.world.topology.relay:
+    if isl is None or case.world.topology.grounded == "relay":
         return False
     return all(
         getattr(isl, key) == "none" or key in idle_links(isl, case.method, case.options)
@@ -484,7 +484,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     ),
     Rule(
         keys=("roles.clients",),
-        when=lambda case: bool(case.method.needs.isl) and case.world.topology.by_plane,
+        when=lambda case: bool(case.method.needs.isl) and case.world.topology.clients == "planes",
         text="{name} forms planes itself, of linked satellites",
         remedies=(Set("", "satellites"),),
     ),
@@ -507,7 +507,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
         when=lambda case: (
             case.method.traits.sends_nothing
             and case.world.link.isl is not None
-            and not case.world.topology.relay
+            and case.world.topology.grounded != "relay"
             and not case.world.topology.mesh  # there links say when clients are in contact
         ),
         text="{name} sends nothing, over links between satellites neither",
