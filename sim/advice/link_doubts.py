@@ -18,7 +18,7 @@ from orbit.tracks import contact_tracks
 from orbit.windows import groups
 from sim.advice.remedies import less_rain
 from sim.formatting import some
-from sim.links.constant_links import PAPER_ALTITUDE_M
+from sim.links.beam import PAPER_ALTITUDE_M
 from sim.links.rate_points import HORIZON_DEG
 from sim.plan.contacts import ContactTable
 from sim.plan.plan import Plan

@@ -17,8 +17,7 @@ import orbit
 from scenarios import Scenario
 from sim.errors import InputError
 from sim.formatting import counted, legend_of, listed
-from sim.links.beam import Radio
-from sim.links.constant_links import PAPER_ALTITUDE_M
+from sim.links.beam import PAPER_ALTITUDE_M, Radio
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.rate_points import HORIZON_DEG

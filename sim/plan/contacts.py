@@ -22,7 +22,7 @@ from orbit.windows import groups
 from sim.devices.outages import Outages
 from sim.facts.directions import Way
 from sim.links.beam import DeviceLinks, PassFigures, Radios, served_bits
-from sim.links.session_beam import SessionBeam
+from sim.links.sharing import SessionBeam
 from sim.plan.passes import PassEnd, WorldPasses
 from statements.arrays import Floats, Ints, Mask
 

@@ -20,13 +20,16 @@ from channel import (
 from learning import stream
 from orbit import RangeFrom, Site
 from orbit.windows import groups
-from sim.links.beam import Beam, DeviceLinks, PassFigures, served_bits
-from sim.links.constant_links import (
+from sim.links.beam import (
+    Beam,
+    DeviceLinks,
+    PassFigures,
     Steps,
     bare_links,
     fixed_rate_bps,
     is_steady,
     piecewise_links,
+    served_bits,
 )
 from sim.links.link_table import PlanLinks
 from sim.links.pass_geometry import GroundPlace, Pass
