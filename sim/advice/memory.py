@@ -21,7 +21,7 @@ from learning.hardware import compute_devices, free_bytes
 from learning.methods.fedavg import FedAvg
 from sim.errors import InputError
 from sim.formatting import data_size
-from sim.plan.plan_size import CONTACT_BYTES
+from sim.plan.service import CONTACT_BYTES
 from sim.trace.arrow import ROW_BYTES
 from statements import Code, Lower, Other, Remedy, Set, Severity, Statement
 

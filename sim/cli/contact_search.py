@@ -16,8 +16,7 @@ from scenarios.link import Isl
 from scenarios.section import utc_instant
 from sim.cli.contact_listing import ContactList
 from sim.errors import InputError, as_input
-from sim.plan.isl_pairs import isl_pairs
-from sim.plan.isl_planning import find_isls
+from sim.plan.isl_planning import find_isls, isl_pairs
 from sim.plan.service import served_passes
 from sim.trace.instants import iso, utc
 from sim.world.world import World
