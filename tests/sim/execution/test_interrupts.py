@@ -196,8 +196,13 @@ HOW = {
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("name", ["lazy_loader", "typer", "sim.cli.app", "scenarios", "sgp4"])
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *((name, "amid an import") for name in ("lazy_loader", "typer", "scenarios", "sgp4")),
+        *(("sim.cli.app", how) for how in HOW),
+    ],
+)
 def test_an_interrupt_during_the_start_is_told(name, how):
     line = [sys.executable, "-c", INTERRUPTED_AT.format(name=name, how=HOW[how])]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
