@@ -1,7 +1,7 @@
 """Every command and code block of README and docs is run, and the scripts of `papers` cut short.
 
-CI runs those of README and of the pages in `docs/`; the annex and the scripts, which take as long
-again, run at night.
+CI runs those of README and of the pages in `docs/`, over less simulated time than they say; at
+night all are run as they are, with the annex and the scripts.
 """
 
 import json
@@ -26,19 +26,19 @@ pytestmark = pytest.mark.slow(reason="some hundred commands, most of them whole 
 SHORT = 2
 
 
-BY_PAGE = [
-    pytest.param(
-        page, id=page.name, marks=() if page.parent == DOCS / "annex" else pytest.mark.pages
-    )
-    for page in PAGES
-]
-
-
-@pytest.mark.parametrize("page", BY_PAGE)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run_in_the_order_of_the_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     run_page(page, monkeypatch.setenv)
+
+
+@pytest.mark.pages
+@pytest.mark.parametrize("page", GUIDE, ids=lambda page: page.name)
+def test_so_do_those_of_the_guide_over_less_time(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run_page(page, monkeypatch.setenv, shorter=True)
 
 
 WITH_BLOCKS = [page for page in GUIDE if re.search(r"^```(sh|python)$", page.read_text(), re.M)]

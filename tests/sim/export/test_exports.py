@@ -150,7 +150,8 @@ def test_an_export_that_is_killed_is_whole_or_not_there_and_is_repeated(
     source = runs["slots-timing"]
     if kind == "sweep":
         source = tmp_path / "s"
-        assert leomix("sweep", "quickstart", "-p", "seed=1,2", "-o", source).status == 0
+        keys = ("--set", "learning.train=false", "--set", "stop.cycles=1")
+        assert leomix("sweep", "paper-slots", *keys, "-p", "seed=1,2", "-o", source).status == 0
     exported(leomix, source, "csv", tmp_path / "whole")
     files = {path.name for path in (tmp_path / "whole").iterdir()}
     (tmp_path / "empty").mkdir()
@@ -361,6 +362,3 @@ def test_profiles_obey_the_budget(leomix, runs, tmp_path):
         # EIRP and G/T are the same along a pass.
         level_db = (seen.c_over_n0_dbhz + seen.path_loss_db).to_numpy()
         assert level_db == pytest.approx(level_db[0], abs=1e-9)
-
-
-# -- a folder appears at the end, or not at all
