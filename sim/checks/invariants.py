@@ -69,7 +69,7 @@ class Invariants:
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
         self._payload_books = PayloadBooks()
         self._versions = Versions(plan.clusters, carry_on=plan.topology.access)
-        self._gate = None if plan.sky is None else Gate(plan.sky, contacts)
+        self._gate = Gate(plan.contacts) if plan.contacts.places else None
         self._frozen: Frozen | None = None
         self._transfers = 0
         self._looked_at = 0

@@ -223,8 +223,8 @@ class Named(Generic[P]):
     def identity(self) -> str:
         """A digest of scenario, contacts and code of one's own."""
         contacts = self.build.plan.contacts
-        named, satellite = np.unique(contacts.satellite, return_inverse=True)
-        satellites = [contacts.satellites[place] for place in named.tolist()]
+        named, satellite = np.unique(contacts.server, return_inverse=True)
+        satellites = [contacts.servers[place] for place in named.tolist()]
         code = [self.code] if self.code else []
         # Of a constellation there are many contacts: as text they take longer than to find them.
         columns = (satellite.astype("<i8"), contacts.rise_s, contacts.set_s)
