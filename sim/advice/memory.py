@@ -21,7 +21,7 @@ from learning.hardware import compute_devices, free_bytes
 from learning.methods.fedavg import FedAvg
 from sim.errors import InputError
 from sim.formatting import counted, data_size
-from sim.plan.plan_size import CONTACT_BYTES
+from sim.plan.service import CONTACT_BYTES
 from sim.trace.arrow import ROW_BYTES
 from statements import Code, Lower, Other, Remedy, Set, Severity, Statement
 
@@ -79,7 +79,7 @@ def needs_of(built: Build) -> list[Need]:
     contacts = built.plan.contacts
     served = contacts.served & (contacts.start_s < _end_of(built))
     devices = np.array([cluster.devices for cluster in contacts.clusters])
-    rows = ROWS_A_SERVICE * int(devices[contacts.cluster[served]].sum())
+    rows = ROWS_A_SERVICE * int(devices[contacts.client[served]].sum())
     program_bytes = PROGRAM_BYTES
     if built.learner.trains:
         text = kind_of(built.learner.config.model.kind).is_text

@@ -17,7 +17,7 @@ from sim.formatting import BYTES, Bar, parse_size, short_size, table, unit_for
 from statements import Code, Other
 
 if TYPE_CHECKING:
-    from sim.plan.services import Alone
+    from sim.plan.volumes import Alone
     from sim.world.world import World
 
 ROW = (
@@ -87,7 +87,7 @@ def _check(contact: int | None, send: str | None, out: Path | None, *, json_: bo
 def _show_payload(world: World, size_bytes: float, asked: str, *, json_: bool) -> None:
     """Show what a payload takes, each way: one that begins with a service and has it alone."""
     from sim.execution.ready import network_plan
-    from sim.plan.services import alone, services_of
+    from sim.plan.volumes import alone, services_of
 
     if not world.sites.nodes:
         text = "needs clusters or stations, and this network has neither"

@@ -17,8 +17,7 @@ import orbit
 from scenarios import Scenario
 from sim.errors import InputError
 from sim.formatting import counted, legend_of, listed, percent
-from sim.links.beam import Radio
-from sim.links.constant_links import PAPER_ALTITUDE_M
+from sim.links.beam import PAPER_ALTITUDE_M, Radio
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.rate_points import HORIZON_DEG
@@ -261,7 +260,7 @@ def _apsides(satellite: orbit.Satellite) -> list[Height]:
 
 
 def _directions(world: World, place: int) -> dict[str, Radio]:
-    if world.topology.relay:
+    if world.topology.grounded == "relay":
         raise InputError(
             Statement.of(
                 Code.UNSUPPORTED,
@@ -339,13 +338,13 @@ def one_pass(world: World, number: int) -> Budget:
             Code.WRONG_VALUE,
             f"the scenario has contacts 0 to {len(served.windows) - 1}",
         )
-    satellite = served.satellites[served.window_satellites[number]]
-    place = int(served.window_places[number])
+    satellite = served.satellites[served.flyer[number]]
+    place = int(served.ground[number])
     site = served.places[place]
     own_deg = site.min_elevation_deg
     mask_deg = served.min_elevation_deg if own_deg is None else own_deg
-    rise_s, set_s = served.window_s(number)
-    until_s = float(served.windows.set_s[number])  # the end of the run may cut the pass
+    rise_s, set_s = float(served.rise_s[number]), float(served.whole.set_s[number])
+    until_s = float(served.set_s[number])  # the end of the run may cut the pass
     time_s = np.linspace(rise_s, until_s, max(2, ceil((until_s - rise_s) / STEP_S) + 1))
     seen = orbit.look_angles(satellite, site, served.start, time_s)
     # Bits are those of a run, whose grid is finer than what is shown.
