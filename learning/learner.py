@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property, partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import resolved, resolved_task
@@ -310,30 +310,24 @@ Methods behind a door add theirs where they are imported.
 """
 
 KEPT_BYTES = 1 << 26
-"""Up to which size tasks are kept that nobody uses; the last one is, however large it is."""
+"""Up to which size tasks are kept; the last one is, however large it is."""
 
 
 class Tasks:
-    """Tasks by what they depend on, those in use and the last ones, for points of a sweep."""
+    """The last tasks by what they depend on, for points of a sweep."""
 
     def __init__(self) -> None:
-        self._in_use: WeakValueDictionary[Hashable, Task] = WeakValueDictionary()
         self._last: OrderedDict[Hashable, Task] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Task]) -> Task:
         """Return the task of a key; ``make`` makes it where there is none."""
-        found = self._in_use.get(key)
-        if found is None:
-            found = self._in_use[key] = make()
-        self._last[key] = found
-        self._last.move_to_end(key)
+        found = self._last[key] = self._last.pop(key, None) or make()
         while len(self._last) > 1 and sum(t.bytes for t in self._last.values()) > KEPT_BYTES:
             self._last.popitem(last=False)
         return found
 
     def forget(self) -> None:
-        """Keep nothing; what is in use is made anew for whoever asks next."""
-        self._in_use.clear()
+        """Keep nothing: all is made anew for whoever asks next."""
         self._last.clear()
 
 

@@ -20,7 +20,6 @@ class DeviceState:
 
     ``own`` are the tensors that are not the server's. ``versions`` (E + 1, K) says which of the
     ``servers`` a device has of each expert, and in the last row of what is shared; -1 for none.
-    Without training nobody asks for what it is made of: it is a name alone.
     """
 
     learner: Learner
@@ -45,11 +44,6 @@ class DeviceState:
         Where changes go down cut to a rank of theirs, it is the model that these add up to.
         """
         none = np.full((learner.config.model.experts + 1, len(who)), -1)
-        if not learner.trains:
-            if before is not None:
-                return before
-            own = learner.make("learning.training.sync:load", server)
-            return cls(learner, cluster, own, (), none)
         sent = [(server, who)]
         cut = learner.cut_to_ranks.get(server)
         if cut:
@@ -82,8 +76,6 @@ class DeviceState:
 
     def load_gate(self, server: Handle, who: Mask) -> DeviceState:
         """Devices in ``who`` take what is shared of ``server``."""
-        if not self.learner.trains:
-            return self
         own = self.learner.make(
             "learning.training.sync:load_gate",
             server,
@@ -113,8 +105,6 @@ class DeviceState:
 
     def offer(self, experts: Sequence[int], *, gate: bool) -> Handle:
         """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
-        if not self.learner.trains:
-            return self.own
         return self.learner.make(
             "learning.training.sync:offer",
             *self.parents,
@@ -127,8 +117,6 @@ class DeviceState:
         self, who: Mask, adapter_epoch: Ints, experts: Sequence[int], *, gate: bool
     ) -> DeviceState:
         """Devices in ``who`` add what they offered to their base and begin fresh factors."""
-        if not self.learner.trains:
-            return self
         own = self.learner.make(
             "learning.training.sync:commit",
             *self.parents,

@@ -126,14 +126,9 @@ def _with_product(
     if stays:
         return _beside(server, name, left / lora.scale, right, lora.scale)
     change = left @ right
-    if not _is_finite(change):  # of finite factors: raises with the device's number
+    if not finite_rows(change).all():  # of finite factors: raises with the device's number
         change = weighted_sum(product(a, b, lora.scale), weights, name)
     return {name: server[name] + change}
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    """Whether all numbers are finite; of many it is quicker to look at their sum first."""
-    return math.isfinite(tensor.sum().item()) or bool(tensor.isfinite().all())
 
 
 def summed(changes: Tensor, weights: Sequence[float], name: str) -> Tensor:
