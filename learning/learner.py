@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from learning.architecture.costs import Architecture, architecture, sized_by
-from learning.architecture.kinds import kind_of, resolved, resolved_task
+from learning.architecture.kinds import resolved, resolved_task
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices, give_memory_back, keep_few_kernels
 from learning.losses import find_loss
@@ -225,11 +225,11 @@ class Learner:
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
-        return self.make("learning.training.device_state:select", new, old, who=who)
+        return self.make("learning.training.sync:select", new, old, who=who)
 
     def not_finite(self, state: Handle) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
-        return list(self.number("learning.training.guards:not_finite", state))
+        return list(self.number("learning.training.state:not_finite", state))
 
     def samples(self) -> list[list[int]]:
         """Return each device's number of training samples n_k, cluster by cluster."""
@@ -261,11 +261,11 @@ class Learner:
         """
         if not self.config.model.checkpoints:
             return {}
-        return dict(self.number("learning.training.frozen:references", server))
+        return dict(self.number("learning.training.references:references", server))
 
     def besides(self, server: Handle, names: Sequence[str]) -> Handle:
         """Return all weights but those of these ``names``, and what was added as factors."""
-        return self.make("learning.training.frozen:besides", server, names=sorted(names))
+        return self.make("learning.training.references:besides", server, names=sorted(names))
 
 
 class LocalLoss:
@@ -301,7 +301,7 @@ class LocalLoss:
 
 TRAINS = {
     "learning.training.local:train",
-    "learning.training.references:pooled_rounds",
+    "learning.training.baselines:pooled_rounds",
     "learning.training.start:start_model",
 }
 """Places of functions that take gradient steps: their results are counted, and kept for other runs.
@@ -377,5 +377,5 @@ def apply(
     try:
         return found_at(place)(task, *parents, **arguments_in(arguments))
     finally:
-        if kind_of(task.config.model.kind).is_text:  # what it freed is of all sizes
+        if task.is_text:  # what it freed is of all sizes
             give_memory_back()

@@ -48,7 +48,7 @@ class DeviceState:
         if not learner.trains:
             if before is not None:
                 return before
-            own = learner.make("learning.training.device_state:load", server)
+            own = learner.make("learning.training.sync:load", server)
             return cls(learner, cluster, own, (), none)
         sent = [(server, who)]
         cut = learner.cut_to_ranks.get(server)
@@ -69,7 +69,7 @@ class DeviceState:
                 versions[parts] = state.versions[parts]
                 how["versions"] = state.versions
             own = learner.make(
-                "learning.training.device_state:load",
+                "learning.training.sync:load",
                 model,
                 *known,
                 **how,
@@ -85,7 +85,7 @@ class DeviceState:
         if not self.learner.trains:
             return self
         own = self.learner.make(
-            "learning.training.device_state:load_gate",
+            "learning.training.sync:load_gate",
             server,
             *self.parents,
             versions=self.versions,
@@ -116,7 +116,7 @@ class DeviceState:
         if not self.learner.trains:
             return self.own
         return self.learner.make(
-            "learning.training.device_state:offer",
+            "learning.training.sync:offer",
             *self.parents,
             versions=self.versions,
             experts=list(experts),
@@ -130,7 +130,7 @@ class DeviceState:
         if not self.learner.trains:
             return self
         own = self.learner.make(
-            "learning.training.device_state:commit",
+            "learning.training.sync:commit",
             *self.parents,
             versions=self.versions,
             cluster=self.cluster,
@@ -149,7 +149,7 @@ class DeviceState:
     @property
     def whole(self) -> Handle:
         """The state with its bases as one value."""
-        assembled = "learning.training.device_state:assembled"
+        assembled = "learning.training.sync:assembled"
         return self.learner.make(assembled, *self.parents, versions=self.versions)
 
     def downloaded(self, server: Handle, who: Mask, parts: Sequence[int]) -> DeviceState:

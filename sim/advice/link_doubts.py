@@ -17,7 +17,7 @@ from orbit.sites import site_frames
 from orbit.tracks import contact_tracks
 from orbit.windows import groups
 from sim.advice.remedies import less_rain
-from sim.formatting import some
+from sim.formatting import counted, percent, some
 from sim.links.beam import PAPER_ALTITUDE_M
 from sim.links.rate_points import HORIZON_DEG
 from sim.plan.contacts import ContactTable
@@ -79,7 +79,7 @@ def _unseen_stations(served: ContactTable) -> Iterator[Statement]:
         yield Statement.doubt(
             Code.NEVER_SEEN,
             "ground.stations",
-            "no satellite comes over {names} in {days:g} days",
+            f"no satellite comes over {{names}} in {counted(served.span_s / 86400, 'day')}",
             names=unseen,
             days=served.span_s / 86400,
         )
@@ -260,7 +260,8 @@ def _beyond_its_margin(
     yield Statement.doubt(
         Code.WEAK_LINK,
         f"link.{side}.fixed_rate_mbps",
-        "the margin is negative for {share:.0%} of the time in view, down to -{lacking_db:.1f} dB; "
+        f"the margin is negative for {percent(share, 0)} of the time in view, "
+        "down to -{lacking_db:.1f} dB; "
         "a fixed rate counts there too, unless required_snr_db is {needed_db:.1f} (over {names})",
         *_within_its_margin(world, side, carried_mbps, needed_db),
         share=share,

@@ -20,7 +20,7 @@ from learning.data.table import data_files
 from learning.hardware import compute_devices, free_bytes
 from learning.methods.fedavg import FedAvg
 from sim.errors import InputError
-from sim.formatting import data_size
+from sim.formatting import counted, data_size
 from sim.plan.service import CONTACT_BYTES
 from sim.trace.arrow import ROW_BYTES
 from statements import Code, Lower, Other, Remedy, Set, Severity, Statement
@@ -91,7 +91,7 @@ def needs_of(built: Build) -> list[Need]:
         Need(
             "the contact plan and the traces",
             CONTACT_BYTES * len(contacts) + ROW_BYTES * min(rows, MOST_ROWS),
-            f"{len(contacts)} contacts, about {rows} rows",
+            f"{counted(len(contacts), 'contact')}, about {counted(rows, 'row')}",
             fewer,
         ),
     ]

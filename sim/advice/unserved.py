@@ -288,8 +288,8 @@ def _why_others_are_served(
         first = served.clients[served.windows.site[endless][0]]
         return (
             f"{first!r} keeps its beam of a satellite that does not set in "
-            f"{served.span_s / 86400:g} days (one that was served in an earlier pass could lose "
-            "it)",
+            f"{counted(served.span_s / 86400, 'day')} (one that was served in an earlier pass "
+            "could lose it)",
             more,
         )
     if source.priority == "highest_elevation":

@@ -49,13 +49,11 @@ class _Form(NamedTuple):
     value: Callable[[str, Any], str]
 
 
-def labels_of(
-    settings: Sequence[Settings], beside: Collection[str] = (), names: Sequence[str] = ()
-) -> list[str]:
+def labels_of(settings: Sequence[Settings], names: Sequence[str] = ()) -> list[str]:
     """Return a label for each of some groups by the values of their keys; no two are the same.
 
     Only keys that differ are named, by the shortest ends of their dotted names that are no ends of
-    other keys, nor of those ``beside``. A value that is None is not named. Where labels would be
+    other keys. A value that is None is not named. Where labels would be
     longer than :data:`LONGEST`, words that say little go, then keys without which the groups are
     still told apart, then what is too long. A mapping is named by its own keys. Groups that have
     ``names`` are called by them where their keys would have to go, but for methods and variants.
@@ -68,13 +66,12 @@ def labels_of(
         if not differing and _all_differ(names):
             return _numbered(names)
         differing = differing or keys[:1]
-    every = {*keys, *beside}
     labels: list[str] = []
     for form in FORMS:
         named = _needed(settings, differing) if form.needed_only else differing
         if len(named) < len(differing) and not {*named} & {*FIRST} and _all_differ(names):
             return _numbered(names)
-        heads = _heads(named, every, form)
+        heads = _heads(named, keys, form)
         alone = len(named) == 1 and named[0] != CODE
         if alone and all(_is_name(own.get(named[0])) for own in settings):
             labels = [form.value("", own[named[0]]) for own in settings]

@@ -27,7 +27,7 @@ from sim.plan.plan import Plan
 
 if TYPE_CHECKING:
     from learning.learner import Learner
-    from learning.training.guards import Frozen
+    from learning.models.stacked import Frozen
 
 
 class MessageCheck(Protocol):
@@ -167,7 +167,7 @@ class Invariants:
         """Look at what is not to be learnt, if anything has been by now."""
         if "task" not in vars(self._learner):  # all that was asked for was known from another run
             return
-        from learning.training.guards import Frozen
+        from learning.models.stacked import Frozen
 
         backbone: Any = self._learner.task.backbone
         if self._frozen is None:

@@ -154,6 +154,8 @@ def _size(size_bytes: float) -> str:
 
 def _notes(found: Sequence[Alone], size_bytes: float) -> Iterator[str]:
     """Say what the poorest pass carries, and which passes carry nothing, or are left out."""
+    from sim.page.capacity_text import silent_text
+
     for one in found:
         if one.worst_mb is not None and one.worst_services != 1:
             carries = short_size(1e6 * one.worst_mb)
@@ -161,9 +163,7 @@ def _notes(found: Sequence[Alone], size_bytes: float) -> Iterator[str]:
             yield f"The poorest pass {one.direction} carries {carries}: {takes}."
     for one in found:
         if one.silent:
-            carry = "carries" if one.silent == 1 else "carry"
-            said = f"{one.silent} of the passes that are served {carry} nothing {one.direction}"
-            yield f"{said}: too low for the link."
+            yield silent_text(one.silent, one.direction)
     if cut := max(one.cut for one in found):
         is_one = cut == 1
         said = f"{cut} {'pass' if is_one else 'passes'} that the start or the end cuts"

@@ -90,7 +90,7 @@ def _model(built: Build) -> Iterator[str]:
     know neither before they learn.
     """
     if (stand_in := built.learner.stand_in) is not None:
-        from sim.analysis.text import stand_in_text  # what is beside it reads tables
+        from sim.analysis.run_text import stand_in_text  # what is beside it reads tables
 
         yield stand_in_text(stand_in)
     yield _round(built)

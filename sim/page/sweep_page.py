@@ -11,7 +11,7 @@ from sim.page.chart import MOST_GROUPS
 from sim.page.comparison_page import compared as groups_shown
 from sim.page.comparison_page import subtitle_of
 from sim.page.page import Page
-from sim.page.sweep_figures import SMALL, drawings, drawings_of_groups, reading_of_groups
+from sim.page.sweep_pictures import SMALL, drawings, drawings_of_groups, reading_of_groups
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.axis import OverNumbers
 from sim.sweep.axis_table import rows_shown

@@ -16,7 +16,7 @@ import channel
 import orbit
 from scenarios import Scenario
 from sim.errors import InputError
-from sim.formatting import counted, legend_of, listed
+from sim.formatting import counted, legend_of, listed, percent
 from sim.links.beam import PAPER_ALTITUDE_M, Radio
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import GroundPlace, Pass
@@ -236,7 +236,9 @@ def _heights(satellites: Sequence[orbit.Satellite]) -> list[Height]:
     for group in groups:
         first = min(group, key=lambda one: place[id(one)])
         others = len({one.satellite for one in group}) - 1
-        more = f" ({counted(others, 'other')} within {SAME_HEIGHT - 1:.0%})" if others else ""
+        more = (
+            f" ({counted(others, 'other')} within {percent(SAME_HEIGHT - 1, 0)})" if others else ""
+        )
         found.append(first._replace(who=first.who + more))
     return found
 
@@ -289,7 +291,7 @@ def _dish(world: World, place: int) -> str:
         return ""
     node = world.sites.nodes[place]
     own_m = getattr(node, "dish_m", None)
-    parts = [f"dish of {own_m or dish.dish_m:g} m, {dish.efficiency:.0%} of its aperture"]
+    parts = [f"dish of {own_m or dish.dish_m:g} m, {percent(dish.efficiency, 0)} of its aperture"]
     for side, (key, unit) in _BESIDE_GAIN.items():
         values = world.resolved_link[side]
         gains = {} if values == "neglected" else dish_gains_dbi(with_dish(values, own_m))
@@ -410,7 +412,7 @@ def _about(radio: Radio) -> str:
     """Describe in a line what does not depend on the elevation."""
     link = radio.link
     band = f"{link.bandwidth_hz / 1e6:g} of {radio.total_bandwidth_hz / 1e6:g} MHz"
-    rate = link.rate if link.duty == 1.0 else f"{link.rate} for {link.duty:.0%} of the time"
+    rate = link.rate if link.duty == 1.0 else f"{link.rate} for {percent(link.duty, 0)} of the time"
     shared = radio.sharing.replace("_", " ")
     if radio.sharing != "broadcast":
         shared = f"{shared}, {radio.channels} sub-channels"

@@ -17,6 +17,7 @@ from orbit.windows import groups
 from scenarios.link import Isl
 from sim.devices.outages import Intervals, Outages
 from sim.errors import InputError, as_input
+from sim.formatting import counted
 from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps, joined_parts
 from sim.plan.windows import other_dates, pieces
 from sim.world.world import World
@@ -208,7 +209,7 @@ def _of_file(
                 Code.WRONG_VALUE,
                 "link.isl.windows",
                 f"none is between satellites that are to be linked, like {one!r} and "
-                f"{other!r}, within {span_s / 86_400:g} days from {to_second(file.start)}",
+                f"{other!r}, within {counted(span_s / 86_400, 'day')} from {to_second(file.start)}",
             )
         )
     kept = replace(file.windows, a=ends[:, 0], b=ends[:, 1]).where(wanted)

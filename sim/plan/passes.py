@@ -12,7 +12,7 @@ import numpy as np
 import orbit
 from orbit.utc import to_second
 from sim.errors import InputError
-from sim.formatting import some
+from sim.formatting import counted, some
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery, other_dates
 from sim.world.fleet import (
@@ -251,7 +251,7 @@ def _no_window(
         Code.WRONG_VALUE,
         "orbit",
         f"no window is left for the {kind}s {', '.join(names)} in the first "
-        f"{span_s / 86400:g} days from {to_second(file.start)}; the sites there "
+        f"{counted(span_s / 86400, 'day')} from {to_second(file.start)}; the sites there "
         f"are {some(file.sites, 10)}; orbit.names says which is which",
     )
 

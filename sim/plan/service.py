@@ -16,7 +16,7 @@ from learning.hardware import free_bytes
 from orbit.windows import groups
 from sim.devices.outages import Outages, outages_of
 from sim.errors import InputError
-from sim.formatting import data_size
+from sim.formatting import counted, data_size
 from sim.plan.contacts import ContactTable
 from sim.plan.passes import WorldPasses, feeder_passes_of, passes_of
 from sim.plan.windows import Find, Look, cut, cut_at, find_windows
@@ -78,7 +78,7 @@ def _expected_contacts(world: World) -> tuple[float, str]:
     days = stop.days or 0.0
     kind = "clusters" if ground.clusters else "stations"
     kind = "clusters and stations" if world.link.feeder is not None else kind
-    figures = f"{satellites} satellites over {clusters} {kind}, {days:g} days"
+    figures = f"{satellites} satellites over {clusters} {kind}, {counted(days, 'day')}"
     return PASSES_A_DAY * satellites * clusters * days, figures
 
 

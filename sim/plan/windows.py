@@ -13,6 +13,7 @@ import orbit
 from orbit.utc import to_second
 from orbit.windows import groups
 from sim.devices.outages import Intervals
+from sim.formatting import counted
 from statements import Code, Set, Statement
 from statements.arrays import Floats, Ints
 
@@ -88,7 +89,8 @@ def other_dates(
     return Statement.of(
         Code.WRONG_VALUE,
         key,
-        "none of its windows is in the {days:g} days from {start}; they are from {first} to {last}",
+        f"none of its windows is in the {counted(span_s / 86_400, 'day')} "
+        "from {start}; they are from {first} to {last}",
         Set("start", first),
         days=span_s / 86_400,
         start=to_second(start),

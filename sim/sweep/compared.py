@@ -212,7 +212,7 @@ def _of_rows(
     }
     of_network = bool(done) and any(figure_of_network(name) for name in done[0])
     if of_network:
-        figures, beside = figures_of_studies(done), figures_of_studies(done, best=False)
+        figures, beside = figures_of_studies(done)
     else:
         target = _target(done)
         judged = judged_together(done)
@@ -227,7 +227,7 @@ def _of_rows(
         lacking=lacking,
         beside=beside,
         more_seeds=MORE_SEEDS,
-        **about,
+        about=about,
     )
 
 

@@ -4,9 +4,8 @@
 million parameters each and clusters of 1, 5 and 10 devices, in MB: the model, the activations of a
 plain step of PyTorch, what two cycles of requests take beside the model, a training result against
 its factors, in memory and on disk, and a checkpoint of the run, with the CPU time that it takes.
-Then, for a model of a tenth of that, what a step of 8 texts of 128 tokens takes in pieces and with
-layers that are computed again. `small` prints both in miniature, as JSON, for the tests. What torch
-allocates is counted; oneDNN's caches of kernels come on top.
+`small` prints it in miniature, as JSON, for the tests. What torch allocates is counted; oneDNN's
+caches of kernels come on top.
 """
 
 import json
@@ -14,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -45,7 +43,7 @@ RANK = 1
 
 
 def main() -> None:
-    """Print a row for each number of devices, and one for each size of pieces."""
+    """Print a row for each number of devices."""
     small = sys.argv[1:2] == ["small"]
     with TemporaryDirectory() as place:
         write(Path(place), SMALL if small else FULL)
@@ -56,14 +54,6 @@ def main() -> None:
     print(f"{'devices':>8}" + "".join(f"{name:>14}" for name in rows[1]))
     for devices, row in rows.items():
         print(f"{devices:>8}" + "".join(f"{figure:>14.1f}" for figure in row.values()))
-    print("\nmicro_batch  checkpoint_activations  a step takes, MB")
-    with TemporaryDirectory() as place:
-        write(Path(place), SMALL)
-        for again in (False, True):
-            for size in (None, 4, 2, 1):
-                print(
-                    f"{size or 'none':>11}  {again!s:>22}{step_of(Path(place), size, again):>18.1f}"
-                )
 
 
 def write(folder: Path, sizes: dict[str, int], shared: dict[str, Any] | None = None) -> None:
@@ -129,22 +119,6 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
         "checkpoint": kept,
     }
     return {name: count / 1e6 for name, count in found.items()} | {"its CPU, ms": 1e3 * spent_s}
-
-
-def step_of(folder: Path, micro_batch: int | None, again: bool) -> float:
-    """Return the MB that one device's step of 8 texts of 128 tokens takes beside the model."""
-    config = learner_of(folder, 1).config
-    sizes = {"batch_size": 8, "micro_batch": micro_batch, "checkpoint_activations": again}
-    learner = Learner(replace(config, data=replace(config.data, tokens=128), **sizes))
-    who = np.ones(1, bool)
-    none = np.zeros(1, np.int64)
-    state = kit.DeviceState.load(learner, learner.start(), None, "a", who, EXPERTS, none)
-    learner.force(state.whole)
-    with _peak() as step:
-        learner.force(
-            state.train(LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=False)).own
-        )
-    return step() / 1e6
 
 
 def _result(trained: dict[str, torch.Tensor]) -> dict[str, int]:

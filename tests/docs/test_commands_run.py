@@ -1,7 +1,7 @@
 """Every command and code block of README and docs is run, and the scripts of `papers` cut short.
 
-CI runs those of README and of the pages in `docs/`; the annex and the scripts, which take as long
-again, run at night.
+CI runs those of README and of the pages in `docs/`, over less simulated time than they say; at
+night all are run as they are, with the annex and the scripts.
 """
 
 import json
@@ -10,38 +10,35 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import replace
 from importlib import import_module
 from itertools import count
 from pathlib import Path
 
 import pytest
-import yaml
 
 import scenarios
 import sim
 from tests.docs.pages import DOCS, GUIDE, PAGES, PAPERS, ROOT, steps
 from tests.docs.run_page import run_page
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.small_nmoe import IN_ORBIT
 
 pytestmark = pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs")
 SHORT = 2
 
 
-BY_PAGE = [
-    pytest.param(
-        page, id=page.name, marks=() if page.parent == DOCS / "annex" else pytest.mark.pages
-    )
-    for page in PAGES
-]
-
-
-@pytest.mark.parametrize("page", BY_PAGE)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run_in_the_order_of_the_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     run_page(page, monkeypatch.setenv)
+
+
+@pytest.mark.pages
+@pytest.mark.parametrize("page", GUIDE, ids=lambda page: page.name)
+def test_so_do_those_of_the_guide_over_less_time(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run_page(page, monkeypatch.setenv, shorter=True)
 
 
 WITH_BLOCKS = [page for page in GUIDE if re.search(r"^```(sh|python)$", page.read_text(), re.M)]
@@ -183,54 +180,6 @@ def test_a_script_runs(name, cut, arguments, said, script, monkeypatch, capsys):
         monkeypatch.setattr(module, constant, value)
     module.main(*arguments)
     assert said in capsys.readouterr().out
-
-
-def test_the_scripts_over_seeds_run(script, tmp_path, monkeypatch, capsys):
-    ablation, fair = script("ablation"), script("fair")
-    slots, _ = ablation.PLACES
-    short = {**slots.fixed, "stop.cycles": SHORT}
-    two = {name: slots.rows[name] for name in [*slots.rows][:2]}
-    monkeypatch.setattr(ablation, "LADDER", two)
-    monkeypatch.setattr(ablation, "SHARES", (1.0,))  # experts are drawn in rows that are left out
-    monkeypatch.setattr(ablation, "PLACES", (replace(slots, rows=two, fixed=short),))
-    ablation.main("3", str(tmp_path / "ablation"), "1")
-    assert "p is corrected for all 2 tests" in capsys.readouterr().out
-    few = {name: fair.CONTENDERS[name] for name in (fair.OWN, "local")}
-    cuts = {"CONTENDERS": few, "STEP_SIZES": (0.1,), "ROUNDS": (1,), "TUNING_SEEDS": 1, "DAYS": 0.5}
-    cuts["CAPABILITIES"] = (fair.torch.backends.cpu.get_cpu_capability(),)  # a process each
-    short = {"TASKS": {1.0: ("alone", tuple(few))}, "FIXED": {**fair.FIXED, "stop.days": 0.5}}
-    for constant, value in {**cuts, **short}.items():
-        monkeypatch.setattr(fair, constant, value)
-    fair.main("1", str(tmp_path / "fair"), "1")
-    shown = capsys.readouterr().out
-    assert re.search(r"^synchronous, as in the paper +0\.1 +1 +0 +1 of 1 ", shown, re.M)
-    assert "days of emsfl-enhanced as a ratio" in shown
-    by_seed, one = script("by_seed"), {"FRACTIONS": (0.7,)}
-    one["DRAWS"] = {by_seed.THRESHOLD: (0.5,), by_seed.PERIOD: (0,)}
-    monkeypatch.setattr(by_seed, "TUNING_SEEDS", 1)
-    said = {"heterogeneity": "; emsfl-enhanced 0.5, once", "resplit": "\n0.5, once "}
-    for name, line in said.items():
-        module = script(name)
-        for constant, value in one.items():
-            for known in (by_seed, module):
-                if hasattr(known, constant):
-                    monkeypatch.setattr(known, constant, value)
-        module.main("1", str(tmp_path / name), "1")
-        assert line in capsys.readouterr().out
-
-
-def test_the_script_of_reach_runs(script, tmp_path, monkeypatch, capsys):
-    """Twelve satellites: alone, each of them asks nobody."""
-    reach = script("reach")
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(IN_ORBIT | {"description": "small"}))
-    few = {name: reach.BY_HOPS[name] for name in ("0 links", reach.ANY)}
-    cuts = {"SCENARIO": str(tmp_path / "small.yaml"), "BY_HOPS": few}
-    for constant, value in {**cuts, "BY_TIME": {"40 ms": reach.BY_TIME["40 ms"]}}.items():
-        monkeypatch.setattr(reach, constant, value)
-    reach.main("2", str(tmp_path / "reach"), "1")
-    shown = capsys.readouterr().out
-    assert re.search(r"^0 links +0\.\d+ .* - +- +-$", shown, re.M)
-    assert re.search(r"^any +\d+ ", shown, re.M)
 
 
 def test_bytes_to_a_target_are_those_of_a_run_that_ends_there(script):

@@ -89,7 +89,6 @@ KVN = "CCSDS_OMM_VERS = 2.0\nCOMMENT by hand\n" + "".join(
     f"{key} = {value}\n" for key, value in ISS.items()
 )
 SATNOGS = {"tle0": f"0 {NAME}", "tle1": ONE, "tle2": TWO, "tle_source": "x", "norad_cat_id": 25544}
-NO_SUMS = f"{NAME}\n{ONE[:68]}\n{TWO[:68]}"
 WAYS = {
     "three lines": f"{NAME}\n{ONE}\n{TWO}\n",
     "comment and blank lines": f"\n# got today\n{NAME}\n\n{ONE}\n{TWO}",

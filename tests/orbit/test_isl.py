@@ -97,8 +97,8 @@ def test_a_star_of_40_has_the_windows_that_stk_counts_in_91_days():
     by_sgp4 = replace(
         pattern, semi_major_axis_km=orbit.circular_axis_km(500), propagation="sgp4"
     ).satellites_at(STK_START)
-    other = orbit.find_isls(by_sgp4, STK_START, STK_START + 91 * DAY, grazing_km=0.0)
-    assert 2 * len(other) == pytest.approx(1_438_604, rel=2e-4)
+    other = orbit.find_isls(by_sgp4, STK_START, STK_START + 9 * DAY, grazing_km=0.0)
+    assert len(other) == pytest.approx((found.start_s < 9 * DAY_S).sum(), rel=2e-4)
 
 
 def test_a_plane_sees_past_the_limb_as_far_as_its_angle_says():

@@ -348,10 +348,8 @@ def pretrained_gates(model, texts):
 @pytest.mark.parametrize(
     "case",
     [
-        Case("synchronous", "float32"),
         Case("synchronous", "float64"),
         Case("emsfl-enhanced", "float32"),
-        Case("emsfl-enhanced", "float64"),
     ],
     ids=lambda case: f"{case.method} {case.precision}",
 )

@@ -447,8 +447,6 @@ def relevance(model, texts, server):
     "case",
     [
         Case("synchronous", "ABC", 0, "float32"),
-        Case("synchronous", "ABC", 0, "float64"),
-        Case("emsfl-enhanced", "ABC", 2, "float32"),
         Case("emsfl-enhanced", "AB", 2, "float64"),  # one of them holds two experts
         Case("emsfl", "ABC", CYCLES, "float64"),
     ],

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 import scenarios
-from learning import Learner, LearningConfig, find_method
+from learning import Learner, LearningConfig
 from tests.kit.network import World, learner_of
 from tests.kit.results import missing_data
 from tests.kit.sweeps import REMOVED
@@ -71,11 +71,6 @@ def test_link_shows_the_budget_and_one_pass(leomix, tmp_path):
 
 
 # -- what is said before a run
-
-
-def shipped(names):
-    """Those of leomix: other tests register methods of their own."""
-    return [name for name in names if find_method(name).__module__.startswith("learning.")]
 
 
 @pytest.mark.parametrize("name", REMOVED)

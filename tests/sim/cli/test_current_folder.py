@@ -61,11 +61,10 @@ sweep s.yaml -p seed=1 --dry-run; run s.yaml -o run --quiet
 run timed.yaml -o timed --quiet
 compare run timed; report run
 show run --json; show run
-export run --to csv; export run --to perfetto; export run --to peft; report run timed -o both.html
-sweep timed.yaml -p seed=1,2 -o sweep --quiet; report sweep; compare sweep
+export run --to csv; export run --to perfetto; export run --to peft
 new mine.yaml
 sweep s.yaml --set learning.data.validation=0.2 -p learning.step_size=0.1,0.2 -o tried --quiet
-compare tried --best-by validation -o chosen.yaml
+report tried; compare tried --best-by validation -o chosen.yaml
 """
 
 
@@ -111,13 +110,9 @@ def test_what_the_user_names_is_imported_with_what_it_imports_and_nothing_else(f
         (folder / f"{name}.py").write_text(traps.TRAP)
     (folder / "mine.py").write_text(MINE)
     (folder / "net.yaml").write_text(yaml.safe_dump(SLOTS | {"learning": {"method": "fedavg"}}))
-    more = "--set learning.model.kind=mine:net --set stop.cycles=1 --quiet"
-    ends = in_one_process(folder, [f"run net.yaml -o run {more}".split()])
-    assert set(ends.values()) == {0}
-    assert traps.ran(folder) == ["beside", "by_name", "later"]
-    (folder / traps.RAN).unlink()
     # The workers of a sweep are processes of their own.
-    sweep = f"sweep net.yaml -p seed=1 -o sweep {more} --no-cache".split()
+    more = "--set learning.model.kind=mine:net --set stop.cycles=1 --quiet --no-cache"
+    sweep = f"sweep net.yaml -p seed=1 -o sweep {more}".split()
     assert set(in_one_process(folder, [sweep]).values()) == {0}
     assert traps.ran(folder) == ["beside", "by_name", "later"]
 

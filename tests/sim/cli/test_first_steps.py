@@ -13,7 +13,6 @@ import scenarios
 import sim
 from tests.kit.results import write_scenario
 from tests.kit.scenarios import parse_yaml
-from tests.kit.skies import data_file
 
 TLE = """\
 ISS (ZARYA)
@@ -108,13 +107,10 @@ def test_new_writes_a_scenario_and_the_schema_for_editors(leomix, tmp_path, monk
     schema = json.loads((tmp_path / named[1]).read_text())
     assert schema == json.loads(leomix("list", "--schema").out)
     check = jsonschema.Draft202012Validator(schema)
-    for name in scenarios.shipped():
-        said = scenarios.load(name).model_dump(mode="json")
-        check.validate(said)
-        if said["learning"] is not None:
-            said["learning"]["options"]["threshol"] = 0.2
-            assert not check.is_valid(said), name
-    jsonschema.Draft202012Validator(schema).validate(parse_yaml(text).value)
+    said = parse_yaml(text).value
+    check.validate(said)
+    said["learning"]["options"] = {"threshol": 0.2}
+    assert not check.is_valid(said)
     sections = [schema, *schema["$defs"].values()]
     ranked = [(key, of) for one in sections for key, of in one.get("properties", {}).items()]
     common = {key for key, of in ranked if of["rank"] == "common"}
@@ -189,30 +185,6 @@ def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kin
     assert done is None or json.loads(done.out)["accuracy_final"] > 0.9, done
 
 
-REAL = [
-    ("text", "plain", "glue_sst2.jsonl", 0.7, 6),
-    ("text", "moe", "glue_sst2.jsonl", 0.6, 3),
-    ("images", "plain", "cifar10.npz", 0.35, 2),
-]
-
-
-NPZ = {"kind": "kind: npz", "size": ""}
-"""Lines of a file of arrays in place of those of a folder of images."""
-
-
-@pytest.mark.slow(reason="trains on 5,000 real texts or images: up to a minute each")
-@pytest.mark.parametrize(("form", "kind", "file", "least", "days"), REAL)
-def test_a_template_learns_real_data_as_they_are(leomix, tmp_path, form, kind, file, least, days):
-    mine = tmp_path / "mine.yaml"
-    path = data_file(file)
-    assert leomix("new", mine, "--data", form, "--model", kind).status == 0
-    text = re.sub(r"path: (my\.jsonl|photos)", f"path: {path}", mine.read_text())
-    mine.write_text(re.sub(r"kind: images|size: 32.*", lambda m: NPZ[m[0][:4]], text))
-    keys = ["--set", f"stop.days={days}", "--quiet", "--no-cache", "--json"]
-    done = leomix("run", mine, *keys, "-o", tmp_path / "out")
-    assert json.loads(done.out)["accuracy_final"] > least, done
-
-
 # -- what says that nothing is learnt
 
 
@@ -231,17 +203,6 @@ def test_validate_tries_three_steps_and_looks_at_memory(leomix, change, words):
     assert (good.status, good.err) == (0, "")
     done = leomix(*scenario, "--set", change)
     assert (done.status, done.err.count("\n"), words in done.err) == (0, 1, True), done
-
-
-def test_validate_tells_doubts_as_values(leomix):
-    plain = ["--set", "learning.model={kind: vector-mlp}", "--set", "learning.method=fedavg"]
-    steps = ["--set", "learning.step_size=1e-9", "--json"]
-    [doubt] = json.loads(leomix("validate", "paper-slots", *plain, *steps).out)["doubts"]
-    assert (doubt["code"], doubt["severity"]) == ("learns_little", "doubt")
-    assert doubt["keys"] == ["learning.step_size"]
-    assert doubt["values"]["before"] == pytest.approx(doubt["values"]["after"])
-    assert [remedy["do"] for remedy in doubt["remedies"]] == ["raise it"]
-    assert doubt["text"].startswith("learning.step_size: three steps on 100 samples")
 
 
 def test_devices_without_the_memory_are_counted_before_the_run_and_once(leomix, tmp_path):
@@ -330,9 +291,3 @@ def test_a_run_of_which_nothing_arrived_says_so_first_and_names_the_key(
     leomix("report", tmp_path / "run")
     page = (tmp_path / "run" / "report.html").read_text()
     assert f"<h1>{title}</h1>" in page and final.advice in page
-
-
-def test_a_run_whose_updates_arrive_has_come_to_something():
-    result = sim.run(scenarios.load("quickstart-8b", {"learning.train": False, "stop.cycles": 1}))
-    assert result.checks == []
-    assert result.summary["updates_used"] > 0

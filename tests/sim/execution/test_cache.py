@@ -35,10 +35,10 @@ from tests.kit.small import slots
 from tests.kit.small_nmoe import nmoe, options
 from tests.runs import SCENARIOS
 
-RUNS = {name: SCENARIOS[name] for name in ("slots-enhanced", "fedavg", "aligned")} | {
+RUNS = {
+    "slots-enhanced": SCENARIOS["slots-enhanced"],
     "nmoe-inference": lambda: nmoe(learning=options(inference_samples=4)),
     "validated": lambda: slots(learning={"data": {"validation": 0.2}}),
-    "nmoe-central": lambda: nmoe(learning=options(gate="central")),
 }
 
 

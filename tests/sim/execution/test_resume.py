@@ -41,8 +41,7 @@ CLIPPED = options(extractor_rounds=5, gate="local", expert_rounds=1)
 CLIPPED |= {"steps_per_round": 5, "batch_size": 16, "step_size": 2.0}
 LARGE = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
 ALONE = {"clusters": [{"name": "A", "devices": 5}]}
-SHARED = ("slots", "slots-enhanced", "slots-synchronous", "fedavg", "aligned", "nmoe")
-CUT = {name: SCENARIOS[name] for name in SHARED}
+CUT = {name: SCENARIOS[name] for name in ("slots-enhanced", "aligned", "nmoe")}
 CUT["clipped"] = lambda: nmoe(ground=ALONE, learning=CLIPPED)
 CUT["satellites"] = lambda: scenarios.from_dict(SATELLITES)
 CUT["experts in orbit"] = lambda: scenarios.from_dict(IN_ORBIT)

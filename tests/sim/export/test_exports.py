@@ -29,7 +29,6 @@ from tests.kit.folders import cut
 from tests.kit.learning import InputSpec
 from tests.kit.records import COLUMNS, OPTIONAL
 from tests.kit.small import slots
-from tests.kit.sweeps import folder_at_once
 from tests.kit.tiny_checkpoints import mixtral
 from tests.kit.training import MixtralMoE, Residency, names_of
 
@@ -151,7 +150,8 @@ def test_an_export_that_is_killed_is_whole_or_not_there_and_is_repeated(
     source = runs["slots-timing"]
     if kind == "sweep":
         source = tmp_path / "s"
-        assert leomix("sweep", "quickstart", "-p", "seed=1,2", "-o", source).status == 0
+        keys = ("--set", "learning.train=false", "--set", "stop.cycles=1")
+        assert leomix("sweep", "paper-slots", *keys, "-p", "seed=1,2", "-o", source).status == 0
     exported(leomix, source, "csv", tmp_path / "whole")
     files = {path.name for path in (tmp_path / "whole").iterdir()}
     (tmp_path / "empty").mkdir()
@@ -362,46 +362,3 @@ def test_profiles_obey_the_budget(leomix, runs, tmp_path):
         # EIRP and G/T are the same along a pass.
         level_db = (seen.c_over_n0_dbhz + seen.path_loss_db).to_numpy()
         assert level_db == pytest.approx(level_db[0], abs=1e-9)
-
-
-# -- a folder appears at the end, or not at all
-
-
-def test_a_folder_appears_at_the_end_or_not_at_all(tmp_path):
-    place = tmp_path / "new" / "one"
-
-    def interrupted():
-        with folder_at_once(place) as part:
-            (part / "half").touch()
-            assert not place.exists()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert list(tmp_path.iterdir()) == []
-    with folder_at_once(place) as part:
-        (part / "whole").touch()
-        with pytest.raises(ValueError, match="one: another process is writing to it; wait for it"):
-            folder_at_once(place).__enter__()
-    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
-        "new", "new/one", "new/one/whole"
-    ]  # fmt: skip
-
-
-KILLED_IN_IT = """
-import os, signal, sys
-from pathlib import Path
-from sim.files import folder_at_once
-with folder_at_once(Path(sys.argv[1])) as part:
-    (part / "half").touch()
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-@pytest.mark.process
-def test_what_a_killed_process_has_left_is_removed_by_the_next(tmp_path):
-    killed(KILLED_IN_IT, tmp_path / "one")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".one.lock", ".one.part"]
-    with folder_at_once(tmp_path / "one") as part:
-        assert list(part.iterdir()) == []
-    assert [path.name for path in tmp_path.iterdir()] == ["one"]

@@ -78,7 +78,7 @@ def test_the_budget_of_a_dish_in_s_band_is_that_by_hand_to_a_tenth_of_a_decibel(
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(TWO_POLAR))
     shown = leomix("link", tmp_path / "mine.yaml", "-o", tmp_path / "budget.csv").out
     assert (
-        "dish of 13 m, 60% of its aperture; uplink 46.78 dBi, 50 dBm; downlink 47.49 dBi, 200 K"
+        "dish of 13 m, 60 % of its aperture; uplink 46.78 dBi, 50 dBm; downlink 47.49 dBi, 200 K"
         in shown
     )
     table = pandas.read_csv(tmp_path / "budget.csv").set_index("elevation_deg")
@@ -230,7 +230,7 @@ def test_a_station_may_have_a_dish_of_its_own(leomix, tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own.model_dump(mode="json")))
     [number, *_] = [c.contact_id for c in make_plan(own).contacts if c.satellite == "Svalbard"]
     shown = leomix("link", tmp_path / "mine.yaml", "--contact", number).out
-    assert "dish of 6.5 m, 60% of its aperture; uplink 40.76 dBi" in shown
+    assert "dish of 6.5 m, 60 % of its aperture; uplink 40.76 dBi" in shown
     with pytest.raises(
         scenarios.ScenarioError, match=r"stations\.1\.dish_m: is not used with link"
     ):

@@ -22,6 +22,7 @@ STEPS = [0.001, 0.05, 0.5]
 pytestmark = pytest.mark.process  # a sweep runs its points in processes
 METHODS = ["emsfl", "synchronous"]
 VALIDATED = {"learning.data.validation": 0.2}
+UNTRAINED = {"learning.train": False}
 KEYS = {"learning.method": METHODS, "learning.step_size": STEPS}
 
 
@@ -166,9 +167,9 @@ def test_without_methods_and_variants_it_chooses_among_all(short):
     ("keys", "more", "line"),
     [
         ({"learning.step_size": [0.1]}, {"learning.data.validation": 0.0}, "no validation samples"),
-        ({"learning.data.own_domain_fraction": [0.5, 1]}, {}, "decides what is learnt from"),
-        ({"seed": [1, 2]}, {}, "use --replications"),
-        ({"learning.step_size": [0.1]}, {"learning.train": False}, "no combination has validation"),
+        ({"learning.data.own_domain_fraction": [0.5, 1]}, UNTRAINED, "decides what is learnt from"),
+        ({"seed": [1, 2]}, UNTRAINED, "use --replications"),
+        ({"learning.step_size": [0.1]}, UNTRAINED, "no combination has validation"),
     ],
 )
 def test_what_cannot_be_chosen_from_is_one_line(short, leomix, keys, more, line):

@@ -96,18 +96,17 @@ def counted(config):
 
 
 @process
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_worker_makes_data_and_start_once_a_seed(tmp_path, jobs):
+def test_a_worker_makes_data_and_start_once_a_seed(tmp_path):
     place = Place(tmp_path)
     (tmp_path / "counted.py").write_text(COUNTED)
-    swept = ["-p", "learning.method=emsfl,synchronous", "-p", "seed=1,2,3", "-j", jobs]
+    swept = ["-p", "learning.method=emsfl,synchronous", "-p", "seed=1,2,3", "-j", 2]
     line = ["--set", "learning.data.kind=counted:counted", "-o", "out", "--no-cache"]
     done = place.typed("sweep", "tiny.yaml", *swept, *line)
     assert done.returncode == 0, done.stderr
     assert place.statuses() == ["complete"] * 6
     lines = (tmp_path / "made.txt").read_text().splitlines()
     made = [line for line in lines if line.split()[1] != str(os.getpid())]  # not while planning
-    assert len(set(made)) == len(made) <= 3 + jobs - 1  # who would be idle helps with the last
+    assert len(set(made)) == len(made) <= 4  # who would be idle helps with the last
     assert {line.split()[0] for line in made} == {"1", "2", "3"}
 
 
@@ -234,17 +233,15 @@ def test_rows_and_points_without_room_say_so_and_are_kept(plain, place, monkeypa
 
 
 @process
-@pytest.mark.parametrize("named", [True, False])
-def test_code_that_goes_to_another_folder_takes_no_results_there(place, tmp_path, named):
+def test_code_that_goes_to_another_folder_takes_no_results_there(place, tmp_path):
     away = tmp_path / "elsewhere"
     away.mkdir()
     with (place.folder / "watched_method.py").open("a") as code:
         code.write(f"os.chdir({str(away)!r})\n")
-    told = ["-o", "out"] if named else []
-    running = place.start("-p", "stop.cycles=1,2", "-p", "seed=3", *told)
+    running = place.start("-p", "stop.cycles=1,2", "-p", "seed=3")
     out, err = running.communicate(timeout=100)
     assert running.returncode == 0, err
-    folder = place.folder / ("out" if named else "runs/sweep-tiny")
+    folder = place.folder / "runs/sweep-tiny"
     assert [path.name for path in away.iterdir()] == ["runs.txt"]  # the code's own
     assert read_sweep(folder).rows["status"].to_pylist() == ["complete"] * 2
     assert str(folder) in out  # from where it went
@@ -422,12 +419,12 @@ def test_a_sweep_that_is_killed_gives_the_same_rows(plain, place):
 
 
 @process
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_saves_and_continues(plain, place, number):
+def test_an_interrupted_sweep_saves_and_continues(plain, place):
+    """By SIGTERM; the tests below send SIGINT."""
     place.mark("slow")
     running = place.start(*POINTS)
     wait_until(lambda: len(place.runs()) == 2, "the second run begins")
-    running.send_signal(number)
+    running.send_signal(signal.SIGTERM)
     _, errors = running.communicate(timeout=60)
     assert (running.returncode, "--resume -o out" in errors.splitlines()[-1]) == (130, True)
     statuses = place.statuses()
