@@ -79,10 +79,9 @@ def stand_in_lines(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(stand_in_text(one) for one in found if one is not None))
 
 
-def first_lines(comparison: Comparison) -> list[str]:
-    """Return the headline, and the sentences that qualify it."""
-    limits = [limit_text(said) for said in comparison.limits]
-    return [comparison.headline, *comparison.notes, *limits]
+def qualified(comparison: Comparison) -> list[str]:
+    """Return the sentences that qualify the headline."""
+    return [*comparison.notes, *map(limit_text, comparison.limits)]
 
 
 def comparison_text(comparison: Comparison, *, in_full: bool = False) -> str:
@@ -90,12 +89,9 @@ def comparison_text(comparison: Comparison, *, in_full: bool = False) -> str:
 
     ``in_full`` has all groups and figures, with intervals and p values.
     """
-    headline, *rest = first_lines(comparison)
-    lines = [*wrapped([headline]), *wrapped(rest)]
-    for said in check_lines(comparison):
-        lines += wrapped([said])
-    for said in stand_in_lines(comparison.about.get("groups", ())):
-        lines += wrapped([said])
+    lines = [*wrapped([comparison.headline]), *wrapped(qualified(comparison))]
+    below = [*check_lines(comparison), *stand_in_lines(comparison.about.get("groups", ()))]
+    lines += [line for said in below for line in wrapped([said])]
     shown = shown_figures(comparison)
     lines += _in_full(comparison, shown) if in_full else _screen(comparison, shown)
     return "\n".join(lines)

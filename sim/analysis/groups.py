@@ -59,6 +59,16 @@ class Group:
         """How its runs have ended, which is the same of all."""
         return str(self.runs[0].summary["status"])
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What ``compare --json`` says of it."""
+        return {
+            "label": self.label,
+            "status": self.status,
+            "seeds": [run.summary["seed"] for run in self.runs],
+            "stand_in": self.runs[0].summary.get("stand_in"),
+        }
+
 
 def group_runs(runs: Sequence[Any]) -> list[Group]:
     """Group runs whose scenarios differ in the seed, or what is said or reported of them, only.
@@ -153,15 +163,7 @@ def compare_groups(
             for label, run in runs
             for said in run.manifest.get("said", ())
         ],
-        "groups": [
-            {
-                "label": group.label,
-                "status": group.status,
-                "seeds": [run.summary["seed"] for run in group.runs],
-                "stand_in": group.runs[0].summary.get("stand_in"),
-            }
-            for group in groups
-        ],
+        "groups": [group.about for group in groups],
     }
     losses = None
     if any(manifest["method"] is None for manifest in manifests):

@@ -162,9 +162,9 @@ class LinkStates:
 
     def before(self, row: int, begin_s: float) -> Iterator[tuple[float, State]]:
         """Yield what a transfer finds from ``begin_s`` to its begin: until when, and the state."""
-        between_s = begin_s, float(self._sent.start_s[row])
-        if between_s[0] < between_s[1]:
-            for until_s, state in self._course(row, between_s).between(*between_s):
+        end_s = float(self._sent.start_s[row])
+        if begin_s < end_s:
+            for until_s, state in self._course(row, (begin_s, end_s)).between(begin_s, end_s):
                 yield until_s, State(state)
 
     def _course(self, row: int, between_s: tuple[float, float]) -> Course:

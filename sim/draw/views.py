@@ -161,8 +161,8 @@ def map_view(manifest: Mapping[str, Any], minute: float) -> MapView:
     last = manifest["simulated_s"] / 60.0
     if not isinstance(minute, Real):
         helps = Other(said=f"give a number, from 0 to {last:g}")
-        wrong = "minute", Code.WRONG_VALUE, "got {minute!r}", helps
-        raise InputError.of_option(*wrong, minute=minute)
+        text = "got {minute!r}"
+        raise InputError.of_option("minute", Code.WRONG_VALUE, text, helps, minute=minute)
     if not 0.0 <= minute <= last:
         text = "got {minute:g}; the run has the minutes 0 to {last:g}"
         raise InputError.of_option("minute", Code.WRONG_VALUE, text, minute=minute, last=last)

@@ -42,7 +42,7 @@ def page(folders: Sequence[Path]) -> Page:
         template="comparison.html",
         kind=f"Comparison of {len(runs)} runs of {', '.join(names)}",
         title=found.headline,
-        subtitle=f"{many} {subtitle_of(found)}",
+        subtitle=" ".join([many, *text.qualified(found)]),
         context=compared(groups, found) | {"count": len(runs)},
     )
 
@@ -93,11 +93,6 @@ def compared(groups: Sequence[Group], comparison: Comparison) -> dict[str, Any]:
         "MOST_REPLAYED": MOST_RUNS,
         **{function.__name__: function for function in called},
     }
-
-
-def subtitle_of(comparison: Comparison) -> str:
-    """Return what qualifies the headline of a comparison."""
-    return " ".join(text.first_lines(comparison)[1:])
 
 
 def _note(groups: Sequence[Group]) -> str:

@@ -47,13 +47,13 @@ class Figures:
     ) -> str:
         """Return a drawing of so many pixels for the page, in which ``words`` say what is seen."""
         self.filed(name, draw, size, **options)
-        return _inline(name, words, size, draw, options)
+        return inline(name, words, size, draw, **options)
 
     def wide(self, name: str, words: str, draw: Draw, height: int, **options: Any) -> str:
         """Return a drawing as wide as a screen, and one as a phone, of which the page shows one."""
         self.filed(name, draw, **options)
         both = {
-            kind: _inline(f"{name}-{kind}", words, (width, height), draw, options)
+            kind: inline(f"{name}-{kind}", words, (width, height), draw, **options)
             for kind, width in (("broad", BROAD), ("narrow", NARROW))
         }
         return "".join(f'<div class="{kind}">{svg}</div>' for kind, svg in both.items() if svg)
@@ -61,11 +61,11 @@ class Figures:
     def filed(self, name: str, draw: Draw, size: tuple[int, int] = SIZE, **options: Any) -> str:
         """Draw into files alone."""
         if self.folder is not None:
-            with suppress(InputError, ScenarioError):  # there is nothing to draw
-                drawing, data = drawn(draw, size, **options)
-                for form, written in drawing.items():
-                    (self.folder / f"{name}.{form}").write_bytes(written)
-                _write_csv(data, self.folder / f"{name}.csv")
+            with suppress(*NOTHING), _figure(draw, size, PER_INCH, {}, **options) as figure:
+                for form, date in DATES.items():
+                    undated = {date: None}
+                    figure.savefig(self.folder / f"{name}.{form}", format=form, metadata=undated)
+                _write_csv(data_behind(figure.axes[0]), self.folder / f"{name}.csv")
         return ""
 
     def tabled(self, name: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -81,34 +81,14 @@ class Figures:
         return ""
 
 
-def _inline(
-    name: str, words: str, size: tuple[int, int], draw: Draw, options: Mapping[str, Any]
-) -> str:
-    with suppress(InputError, ScenarioError):
-        return inline(name, words, size, draw, **options)
-    return ""
-
-
 def _write_csv(data: pa.Table, path: Path) -> None:
     write_batches(without_formulas(data).to_batches(), path)
 
 
 DATES = {"svg": "Date", "pdf": "CreationDate"}
-"""Forms of files, and where they have the date of their making."""
-
-
-def drawn(draw: Draw, size: tuple[int, int], **options: Any) -> tuple[dict[str, bytes], pa.Table]:
-    """Return a drawing as files by their forms, and the data behind it.
-
-    The files have no date: the same drawing gives the same bytes.
-    """
-    with _figure(draw, size, PER_INCH, {}, **options) as figure:
-        files = {}
-        for form, date in DATES.items():
-            out = io.BytesIO()
-            figure.savefig(out, format=form, metadata={date: None})
-            files[form] = out.getvalue()
-        return files, data_behind(figure.axes[0])
+"""Forms of files, and where they have the date of their making, which is left out."""
+NOTHING = InputError, ScenarioError
+"""What a drawing of nothing raises."""
 
 
 @contextmanager
@@ -143,13 +123,14 @@ def inline(name: str, words: str, size: tuple[int, int], draw: Draw, **options: 
     """Return a drawing as SVG of so many pixels, in a page whose policy allows no style.
 
     ``draw`` gets the ``axes`` to draw on, and the ``options``. ``name`` is another one for each
-    drawing of a page, ``words`` say what is seen.
+    drawing of a page, ``words`` say what is seen. Empty where there is nothing to draw.
     """
-    with _figure(draw, size, PIXELS, STYLE, **options) as figure:
-        out = io.StringIO()
+    out = io.StringIO()
+    with suppress(*NOTHING), _figure(draw, size, PIXELS, STYLE, **options) as figure:
         undated = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(out, format="svg", transparent=True, metadata=undated)
-    text = out.getvalue()
+    if not (text := out.getvalue()):
+        return ""
     body = text[text.index("<svg") :]
     body = re.sub(
         r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL

@@ -110,7 +110,7 @@ def page_of_several(found: Comparison, count: int) -> Page:
         template="studies.html",
         kind=f"{count} network studies",
         title=found.headline,
-        subtitle=" ".join(text.first_lines(found)[1:]),
+        subtitle=" ".join(text.qualified(found)),
         context={
             "comparison": found,
             "figures": text.shown_figures(found),

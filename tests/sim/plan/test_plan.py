@@ -151,7 +151,7 @@ def test_a_place_is_refused_by_its_name_where_the_air_has_no_model():
 def flown(plan):
     """Names and catalogue numbers of the satellites that have contacts."""
     rows = plan.contacts
-    numbers = rows.norad_ids[rows.flyers.which].tolist()
+    numbers = rows.norad_ids.tolist()
     return {(contact.satellite, number) for contact, number in zip(rows, numbers, strict=True)}
 
 
