@@ -2,7 +2,7 @@
 
 `python tests/benchmarks/bench_orbit.py` compares both on 200 satellites, 20 sites and one day at a
 10 degree mask, each on one thread, and windows with SGP4 alone. leomix's time is the quickest of
-five, Skyfield's that of one run. `against_brahe.py` beside it does the first comparison with brahe.
+five, Skyfield's that of one run.
 """
 
 from collections.abc import Callable, Iterable, Iterator
