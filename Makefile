@@ -45,6 +45,9 @@ format: install ## let ruff format and sort
 
 bench: install ## time the core against named references
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@echo "== tests/benchmarks/bench_orbit.py large"; $(BIN)/python tests/benchmarks/bench_orbit.py large
+	@if [ -n "$(BRAHE)" ]; then echo "== brahe"; $(BIN)/python tests/benchmarks/against_brahe.py $(BRAHE); \
+	else echo "brahe: make bench BRAHE=PYTHON compares with it, in an environment of its own"; fi
 	@if [ -n "$(FLOWER)" ]; then echo "== Flower"; $(BIN)/python tests/benchmarks/against_flower.py $(FLOWER); \
 	else echo "Flower: make bench FLOWER=PYTHON compares with it, in an environment of its own"; fi
 	@if [ -n "$(PFL)" ]; then echo "== pfl-research"; $(BIN)/python tests/benchmarks/against_pfl.py $(PFL); \

@@ -14,8 +14,6 @@ from .budget import footprint_km as footprint_km
 from .budget import free_space_path_loss_db as free_space_path_loss_db
 from .budget import g_over_t_db_k as g_over_t_db_k
 from .budget import slant_range_m as slant_range_m
-from .budget_table import link_budget as link_budget
-from .budget_table import link_budget_terms as link_budget_terms
 from .capacity import ergodic_capacity as ergodic_capacity
 from .capacity import shannon_capacity as shannon_capacity
 from .efficiency import modcods_used as modcods_used
@@ -33,6 +31,8 @@ from .sidelink import Sidelink as Sidelink
 from .sidelink import log_distance_path_loss_db as log_distance_path_loss_db
 from .signal import Signal as Signal
 from .signal import bends_deg as bends_deg
+from .signal import link_budget as link_budget
+from .signal import link_budget_terms as link_budget_terms
 from .signal import rate_bps as rate_bps
 from .signal import rate_state as rate_state
 from .signal import received_signal as received_signal

@@ -42,7 +42,7 @@ def first_steps(config: LearningConfig) -> FirstSteps | None:
         return None
     learner = Learner(replace(config, device="auto"))
     before, after = learner.number(
-        "learning.training.references:losses", steps=STEPS, samples=SAMPLES
+        "learning.training.baselines:losses", steps=STEPS, samples=SAMPLES
     )
     return FirstSteps(before, after)
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property, partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 from learning.architecture.costs import Architecture, architecture, sized_by
-from learning.architecture.kinds import kind_of, resolved, resolved_task
+from learning.architecture.kinds import resolved, resolved_task
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices, give_memory_back, keep_few_kernels
 from learning.losses import find_loss
@@ -225,11 +225,11 @@ class Learner:
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
-        return self.make("learning.training.device_state:select", new, old, who=who)
+        return self.make("learning.training.sync:select", new, old, who=who)
 
     def not_finite(self, state: Handle) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
-        return list(self.number("learning.training.guards:not_finite", state))
+        return list(self.number("learning.training.state:not_finite", state))
 
     def samples(self) -> list[list[int]]:
         """Return each device's number of training samples n_k, cluster by cluster."""
@@ -261,11 +261,11 @@ class Learner:
         """
         if not self.config.model.checkpoints:
             return {}
-        return dict(self.number("learning.training.frozen:references", server))
+        return dict(self.number("learning.training.references:references", server))
 
     def besides(self, server: Handle, names: Sequence[str]) -> Handle:
         """Return all weights but those of these ``names``, and what was added as factors."""
-        return self.make("learning.training.frozen:besides", server, names=sorted(names))
+        return self.make("learning.training.references:besides", server, names=sorted(names))
 
 
 class LocalLoss:
@@ -301,7 +301,7 @@ class LocalLoss:
 
 TRAINS = {
     "learning.training.local:train",
-    "learning.training.references:pooled_rounds",
+    "learning.training.baselines:pooled_rounds",
     "learning.training.start:start_model",
 }
 """Places of functions that take gradient steps: their results are counted, and kept for other runs.
@@ -310,30 +310,24 @@ Methods behind a door add theirs where they are imported.
 """
 
 KEPT_BYTES = 1 << 26
-"""Up to which size tasks are kept that nobody uses; the last one is, however large it is."""
+"""Up to which size tasks are kept; the last one is, however large it is."""
 
 
 class Tasks:
-    """Tasks by what they depend on, those in use and the last ones, for points of a sweep."""
+    """The last tasks by what they depend on, for points of a sweep."""
 
     def __init__(self) -> None:
-        self._in_use: WeakValueDictionary[Hashable, Task] = WeakValueDictionary()
         self._last: OrderedDict[Hashable, Task] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Task]) -> Task:
         """Return the task of a key; ``make`` makes it where there is none."""
-        found = self._in_use.get(key)
-        if found is None:
-            found = self._in_use[key] = make()
-        self._last[key] = found
-        self._last.move_to_end(key)
+        found = self._last[key] = self._last.pop(key, None) or make()
         while len(self._last) > 1 and sum(t.bytes for t in self._last.values()) > KEPT_BYTES:
             self._last.popitem(last=False)
         return found
 
     def forget(self) -> None:
-        """Keep nothing; what is in use is made anew for whoever asks next."""
-        self._in_use.clear()
+        """Keep nothing: all is made anew for whoever asks next."""
         self._last.clear()
 
 
@@ -377,5 +371,5 @@ def apply(
     try:
         return found_at(place)(task, *parents, **arguments_in(arguments))
     finally:
-        if kind_of(task.config.model.kind).is_text:  # what it freed is of all sizes
+        if task.is_text:  # what it freed is of all sizes
             give_memory_back()

@@ -426,11 +426,6 @@ class Optimizer(Settings):
         square = ("square",) if self.kind == "rmsprop" else ()
         return (*square, "velocity") if self.momentum > 0 else square
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is SGD that moves along the gradient alone."""
-        return self.kind == "sgd" and not self.momentum and not self.weight_decay
-
 
 @dataclass(frozen=True)
 class Schedule(Settings):

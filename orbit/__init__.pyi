@@ -3,10 +3,12 @@ from .contacts import find_contacts as find_contacts
 from .eclipses import Eclipses as Eclipses
 from .eclipses import eclipses as eclipses
 from .elements import Elements as Elements
+from .elements import Shell as Shell
 from .elements import circular_axis_km as circular_axis_km
 from .elements import circular_satellite as circular_satellite
 from .elements import keplerian_satellite as keplerian_satellite
 from .elements import sun_synchronous_inclination_deg as sun_synchronous_inclination_deg
+from .elements import walker_delta as walker_delta
 from .formats.contact_plans import ContactsOfPlan as ContactsOfPlan
 from .formats.contact_plans import is_contact_plan as is_contact_plan
 from .formats.contact_plans import parse_contact_plan as parse_contact_plan
@@ -17,8 +19,8 @@ from .formats.elements import parse_satellites as parse_satellites
 from .formats.elements import read_elements as read_elements
 from .formats.elements import read_satellites as read_satellites
 from .formats.elements import scan_satellites as scan_satellites
-from .formats.horizons import parse_horizon as parse_horizon
-from .formats.horizons import read_horizon as read_horizon
+from .formats.places import parse_horizon as parse_horizon
+from .formats.places import read_horizon as read_horizon
 from .formats.places import read_sites as read_sites
 from .formats.plan_windows import Pieces as Pieces
 from .formats.plan_windows import isls_of_plan as isls_of_plan
@@ -30,8 +32,6 @@ from .formats.window_tables import parse_windows as parse_windows
 from .formats.window_tables import read_isl_windows as read_isl_windows
 from .formats.window_tables import read_windows as read_windows
 from .formats.window_tables import window_text as window_text
-from .heights import geocentric_radius_km as geocentric_radius_km
-from .heights import radius_over_km as radius_over_km
 from .isl import IslWindows as IslWindows
 from .isl import find_isls as find_isls
 from .isl import isl_windows as isl_windows
@@ -39,9 +39,11 @@ from .look_angles import GroundTrack as GroundTrack
 from .look_angles import LookAngles as LookAngles
 from .look_angles import RangeFrom as RangeFrom
 from .look_angles import RangesBetween as RangesBetween
+from .look_angles import geocentric_radius_km as geocentric_radius_km
 from .look_angles import ground_track as ground_track
 from .look_angles import look_angles as look_angles
 from .look_angles import pair_range_km as pair_range_km
+from .look_angles import radius_over_km as radius_over_km
 from .planes import planes as planes
 from .propagation import Failure as Failure
 from .satellite import ElementError as ElementError
@@ -56,8 +58,6 @@ from .sites import Site as Site
 from .sites import place_devices as place_devices
 from .validity import OrbitWarning as OrbitWarning
 from .validity import doubts as doubts
-from .walker import Shell as Shell
-from .walker import walker_delta as walker_delta
 from .windows import ContactWindows as ContactWindows
 from .windows import Coverage as Coverage
 from .windows import bare_windows as bare_windows

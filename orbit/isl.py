@@ -14,13 +14,13 @@ from orbit.checks import Rows, finite, near, shown, whole, within
 from orbit.contacts import as_satellites, complain, moments, named
 from orbit.earth import EARTH_RADIUS_KM
 from orbit.ephemeris import sampled_ephemeris, sampling_step_s
-from orbit.pair_sight import Limb, PairSamples
 from orbit.passes import find_passes
 from orbit.propagation import failure, good_stretch
 from orbit.satellite import Satellite
 from orbit.secular_j2 import SecularJ2
 from orbit.utc import Start, span_s
 from orbit.validity import OrbitWarning, doubts
+from orbit.visibility import Limb, PairSamples
 from orbit.windows import Columns, joined
 from statements.arrays import Floats, Ints, Mask
 

@@ -10,11 +10,10 @@ from typing import Literal
 import numpy as np
 
 from orbit.checks import Rows
-from orbit.pair_sight import PairSamples
 from orbit.propagation import Source
 from orbit.roots import newton_roots
 from orbit.sites import SiteFrames
-from orbit.visibility import LineOfSight, Samples
+from orbit.visibility import LineOfSight, PairSamples, Samples
 from statements.arrays import Floats, Ints, Mask
 
 # Newton's last change of x, a fraction of the time between samples: the root is then right to some

@@ -59,10 +59,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def some(names: Sequence[str], most: int, between: str = ", ", others: str = "more") -> str:
+def some(names: Sequence[str], most: int, between: str = ", ") -> str:
     """Name the first of some things, and say how many others there are; one other is named too."""
     shown = names if len(names) == most + 1 else names[:most]
-    more = f" and {len(names) - len(shown)} {others}" if len(shown) < len(names) else ""
+    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
     return between.join(shown) + more
 
 
@@ -79,11 +79,16 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
-def last_parts(keys: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
-    """Return the last parts of dotted keys, or the keys where these are taken."""
+def last_parts(keys: Sequence[str]) -> list[str]:
+    """Return the last parts of dotted keys, or the keys where several have the same."""
     last = [key.rsplit(".", 1)[-1] for key in keys]
-    times = Counter([*last, *taken])
+    times = Counter(last)
     return [name if times[name] == 1 else key for name, key in zip(last, keys, strict=True)]
+
+
+def capital(text: str) -> str:
+    """Return a text with a capital."""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def count(number: float) -> str:
@@ -91,9 +96,10 @@ def count(number: float) -> str:
     return f"{number:.0f}" if round(number, 9) == round(number) else f"{number:.1f}"
 
 
-def counted(number: int, name: str) -> str:
-    """Return how many there are of what a name stands for."""
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+def counted(number: float, name: str) -> str:
+    """Return how many there are of what a name stands for: 1 day, 0.5 days."""
+    shown = f"{number:g}" if isinstance(number, float) else str(number)
+    return f"{shown} {name}" if shown == "1" else f"{shown} {name}s"
 
 
 BYTES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
@@ -134,9 +140,10 @@ def seconds(time_s: float) -> str:
     return _in_units(time_s, units, ".3g") or f"{time_s / 1e-6:.3g} us"
 
 
-def percent(share: float) -> str:
-    """Show a share in two decimals of a percent; one that is too small for them is not nothing."""
-    return f"{share:.2%}" if share >= 0.00005 or not share else "< 0.01%"
+def percent(share: float, digits: int = 2) -> str:
+    """Show a share in percent, as "0.48 %"; one that is too small for its digits is not nothing."""
+    least = 10.0**-digits
+    return f"< {least:g} %" if 0.0 < 200.0 * share < least else f"{100.0 * share:.{digits}f} %"
 
 
 def _in_units(value: float, units: Sequence[tuple[str, float]], form: str) -> str:

@@ -118,7 +118,7 @@ class ClusterState:
         Before they have a model it is that of ``server``.
         """
         own = () if self.state is None else (self.state.own,)
-        made = "learning.training.device_state:personal"
+        made = "learning.training.sync:personal"
         return self.learner.make(made, server, *own, devices=self.cluster.devices)
 
     @property
@@ -126,7 +126,7 @@ class ClusterState:
         """The devices' models as trained, (K, ...) by stored name."""
         if self.state is None:
             raise ValueError(f"the devices of {self.name} have no model yet; load one first")
-        return self.learner.make("learning.training.device_state:models", self.state.whole)
+        return self.learner.make("learning.training.sync:models", self.state.whole)
 
     # -- downlink
 

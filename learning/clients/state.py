@@ -20,7 +20,6 @@ class DeviceState:
 
     ``own`` are the tensors that are not the server's. ``versions`` (E + 1, K) says which of the
     ``servers`` a device has of each expert, and in the last row of what is shared; -1 for none.
-    Without training nobody asks for what it is made of: it is a name alone.
     """
 
     learner: Learner
@@ -45,11 +44,6 @@ class DeviceState:
         Where changes go down cut to a rank of theirs, it is the model that these add up to.
         """
         none = np.full((learner.config.model.experts + 1, len(who)), -1)
-        if not learner.trains:
-            if before is not None:
-                return before
-            own = learner.make("learning.training.device_state:load", server)
-            return cls(learner, cluster, own, (), none)
         sent = [(server, who)]
         cut = learner.cut_to_ranks.get(server)
         if cut:
@@ -69,7 +63,7 @@ class DeviceState:
                 versions[parts] = state.versions[parts]
                 how["versions"] = state.versions
             own = learner.make(
-                "learning.training.device_state:load",
+                "learning.training.sync:load",
                 model,
                 *known,
                 **how,
@@ -82,10 +76,8 @@ class DeviceState:
 
     def load_gate(self, server: Handle, who: Mask) -> DeviceState:
         """Devices in ``who`` take what is shared of ``server``."""
-        if not self.learner.trains:
-            return self
         own = self.learner.make(
-            "learning.training.device_state:load_gate",
+            "learning.training.sync:load_gate",
             server,
             *self.parents,
             versions=self.versions,
@@ -113,10 +105,8 @@ class DeviceState:
 
     def offer(self, experts: Sequence[int], *, gate: bool) -> Handle:
         """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
-        if not self.learner.trains:
-            return self.own
         return self.learner.make(
-            "learning.training.device_state:offer",
+            "learning.training.sync:offer",
             *self.parents,
             versions=self.versions,
             experts=list(experts),
@@ -127,10 +117,8 @@ class DeviceState:
         self, who: Mask, adapter_epoch: Ints, experts: Sequence[int], *, gate: bool
     ) -> DeviceState:
         """Devices in ``who`` add what they offered to their base and begin fresh factors."""
-        if not self.learner.trains:
-            return self
         own = self.learner.make(
-            "learning.training.device_state:commit",
+            "learning.training.sync:commit",
             *self.parents,
             versions=self.versions,
             cluster=self.cluster,
@@ -149,7 +137,7 @@ class DeviceState:
     @property
     def whole(self) -> Handle:
         """The state with its bases as one value."""
-        assembled = "learning.training.device_state:assembled"
+        assembled = "learning.training.sync:assembled"
         return self.learner.make(assembled, *self.parents, versions=self.versions)
 
     def downloaded(self, server: Handle, who: Mask, parts: Sequence[int]) -> DeviceState:

@@ -140,8 +140,6 @@ def merge(
         update.contact_id,
         lambda samples: update.weights(samples, scale),
     )
-    if not learner.trains:
-        return server, used
     offered = sent.handle
     if start is not None and start is not server:
         offered = learner.make("learning.training.aggregation:towards", offered, start)
@@ -162,8 +160,6 @@ def aggregate(
 
     Devices whose changes go down cut to a rank of theirs will ask for the model of that rank.
     """
-    if not learner.trains:
-        return server
     moved = partial(
         learner.make,
         "learning.training.aggregation:aggregate",

@@ -15,7 +15,15 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from learning.data.federation import cluster_domains
-from learning.data.samples import LEFT_OUT, Dataset, Encoding, Form, InputSpec, Rows
+from learning.data.samples import (
+    LEFT_OUT,
+    Dataset,
+    Encoding,
+    Form,
+    InputSpec,
+    Rows,
+    not_finite,
+)
 from learning.data.table import (
     MAX_CLASSES,
     Table,
@@ -32,7 +40,6 @@ from learning.settings import LearningConfig
 #: What was read: uint8, of which 255 is 1, or floating point, (n, d) or (n, C, H, W).
 Pixels = NDArray[Any]
 BRIGHTEST = np.float32(255)
-LARGEST = float(np.finfo(np.float32).max)
 
 
 def rows_in(arrays: Sequence[tuple[str, Pixels]]) -> Callable[[Rows], NDArray[np.float32]]:
@@ -77,9 +84,7 @@ def channels_first(name: str, array: NDArray[Any]) -> Pixels:
     if array.ndim == 4 and (said := _bands_first(*array.shape[1:])):
         raise ValueError(f"{name} has shape {array.shape}; {said}")
     if array.dtype.kind == "f":
-        wrong = ~np.isfinite(array)
-        if array.dtype.itemsize > np.dtype(np.float32).itemsize:
-            wrong |= np.abs(array) > LARGEST
+        wrong = not_finite(array)
         if wrong.any():
             row = int(wrong.reshape(len(array), -1).any(1).argmax())
             value = array[row][wrong[row]][0]
@@ -224,7 +229,7 @@ def _targets(
 def _check_targets(what: str, array: NDArray[Any], *, as_it_is: bool) -> None:
     """Raise ValueError for floats that are not finite, and labels that are no class."""
     if array.dtype.kind == "f":
-        wrong = ~(np.abs(array.astype(np.float64)) <= LARGEST)
+        wrong = not_finite(array)
         helps = "it must be finite, as float32 too: fill it, or remove its rows"
     else:
         wrong = (array >= MAX_CLASSES) | ((array < 0) & (array != LEFT_OUT))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import replace
-from textwrap import shorten
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -21,15 +20,13 @@ from learning.data.samples import (
     Rows,
     SampleArrays,
     columns_of,
+    not_finite,
 )
 from learning.losses import is_of_classes
-from learning.own.raised import ANYTHING
+from learning.own.raised import ANYTHING, what_of
 from learning.settings import LearningConfig
 
 T = TypeVar("T")
-LARGEST = float(np.finfo(np.float32).max)
-LONGEST_CAUSE = 160
-"""Most characters of a cause that a message repeats."""
 
 
 def own_dataset(make: Callable[..., Dataset], config: LearningConfig) -> Dataset:
@@ -78,10 +75,7 @@ class _Own:
         try:
             return call()
         except ANYTHING as error:
-            first = shorten(
-                str(error).strip().partition("\n")[0], LONGEST_CAUSE, placeholder=" ..."
-            )
-            self.refuse(f"{what} ({type(error).__name__}{': ' if first else ''}{first})")
+            self.refuse(f"{what} ({what_of(error)})")
 
     def domain(self, domain: Domain, cluster: str, devices: int) -> Domain:
         """Return the samples of a cluster: what ``encode`` makes features of, and whole numbers."""
@@ -123,7 +117,7 @@ class _Own:
             )
         if array.dtype.kind != "f":
             return array.astype(np.int64, copy=False)
-        if not (np.abs(array.astype(np.float64)) <= LARGEST).all():
+        if not_finite(array).any():
             self.refuse(f"gives targets that are not finite in float32 ({what}); fill them")
         return array
 

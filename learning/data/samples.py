@@ -47,6 +47,12 @@ def are_classes(y: NDArray[Any]) -> bool:
     return y.ndim == 1 and y.dtype.kind == "i"
 
 
+def not_finite(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which floats are not finite as float32."""
+    with np.errstate(over="ignore"):
+        return ~np.isfinite(values.astype(np.float32))
+
+
 def columns_of(y: NDArray[Any]) -> int:
     """Return how many numbers a model gives for float targets, of a sample or a place in it."""
     return int(y.shape[1]) if y.ndim == 2 else 1

@@ -50,8 +50,7 @@ class AsynchronousOptions:
 
     def by_age(self, update: Update, version: int) -> list[tuple[Update, float]]:
         """Return the parts of an update that are of one age each, and the 1 / s(x) of each."""
-        # Of the few devices of a satellite quicker than numpy's.
-        ages = np.array(sorted(set(update.behind(version).tolist())))
+        ages = np.unique(update.behind(version))
         return [
             (replace(update, who=update.who & (update.version == version - behind)), float(divisor))
             for behind, divisor in zip(ages, self.divisor(ages), strict=True)

@@ -131,17 +131,17 @@ def try_hooks(method: GlobalModelMethod) -> None:
             learner.force(devices.state.whole)
         name = "server_step"
         devices.offer(method.experts, gate=True)
-        before = learner.number("learning.training.guards:shapes", method.weights)
+        before = learner.number("learning.training.state:shapes", method.weights)
         update = devices.update(devices.pending)
         moved, _ = a_pair(method.server_step([] if update is None else [(update, 1.0)]))
-        after = learner.number("learning.training.guards:shapes", moved)
+        after = learner.number("learning.training.state:shapes", moved)
         for tensor, shape in before.items():
             if after.get(tensor) != shape:
                 found = f"has shape {after[tensor]}" if tensor in after else "is missing"
                 raise ValueError(f"{tensor!r} of what it returns {found}; it must have {shape}")
         if type(method).own_part is not Method.own_part:
             name = "own_part"
-            own = learner.number("learning.training.guards:shapes", method.own_part(me))
+            own = learner.number("learning.training.state:shapes", method.own_part(me))
             for tensor, shape in own.items():
                 if tensor not in before or shape != [me.devices, *before[tensor]]:
                     raise ValueError(

@@ -69,7 +69,7 @@ class PerCluster(Method):
     def model(self) -> Handle:
         """Return the mean of the clusters' models, by samples."""
         return self.learner.make(
-            "learning.training.references:mean_of_clusters",
+            "learning.training.baselines:mean_of_clusters",
             *self.models,
             clusters=list(self.rounds),
         )
@@ -78,7 +78,7 @@ class PerCluster(Method):
         """Return the scores of each cluster's model on its own test samples."""
         return list(
             self.learner.number(
-                "learning.training.references:scores_of_clusters",
+                "learning.training.baselines:scores_of_clusters",
                 *self.models,
                 clusters=list(self.rounds),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pkgutil import resolve_name
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from learning.architecture.kinds import KINDS
 from learning.architecture.shapes import OWN
 from learning.models.moe import MoELayer
+from learning.models.stacked import Tensors
 from learning.models.tensor_files import Place
 from learning.registry import Register
 from learning.settings import ModelConfig
@@ -169,3 +170,43 @@ def is_of(name: str, experts: Collection[int]) -> bool:
 def is_gate(name: str) -> bool:
     """Whether the stored tensor ``name`` is a gate's."""
     return name.startswith("gate.")
+
+
+class Parameter(NamedTuple):
+    """A tensor of a model by its ``stored`` name, or the factor ``a`` or ``b`` of that matrix."""
+
+    stored: str
+    factor: str = ""
+
+    def __str__(self) -> str:
+        """Return it as a server's model calls it."""
+        return f"{self.stored}+{self.factor}" if self.factor else self.stored
+
+    @property
+    def matrix(self) -> str:
+        """The stored name without ``.weight``, as matrices with factors are called."""
+        return self.stored.removesuffix(".weight")
+
+
+Parameters = dict[Parameter, Tensor]
+"""Tensors of K devices (K, ...), or of one model."""
+
+
+@lru_cache(1 << 16)
+def parameter_of(name: str) -> Parameter:
+    """Return what a server's model calls by this name."""
+    if name.endswith((ADDED_A, ADDED_B)):
+        return Parameter(name[:-2], name[-1])
+    return Parameter(name)
+
+
+def model_of(tensors: Tensors) -> Parameters:
+    """Return the tensors of a server's model, with the factors of what was added to matrices."""
+    return {parameter_of(name): tensor for name, tensor in tensors.items()}
+
+
+def pair_of(parameters: Mapping[Parameter, Tensor], stored: str) -> tuple[Tensor, Tensor] | None:
+    """Return the factors A (K, r, in) and B (K, out, r) of a matrix, None where it has none."""
+    a = parameters.get(Parameter(stored, "a"))
+    b = parameters.get(Parameter(stored, "b"))
+    return None if a is None or b is None else (a, b)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from learning.invariants import FROZEN, violation
+from learning.values.store import bytes_of
 
 Tensors = Mapping[str, Tensor]
 """Tensors by name."""
@@ -72,3 +76,61 @@ class Shared:
     def changed(self) -> list[Any]:
         """Names of those that have changed in place since."""
         return [name for name, tensor, n in self._known if changes_in_place(tensor) != n]
+
+
+class Guard:
+    """Watches the tensors that an operation gets, until it has made its own of the ``first``.
+
+    Of these it returns those whose names it ``may`` change otherwise, and all others as they are;
+    ``what`` names it in an error.
+    """
+
+    def __init__(
+        self, first: Tensors, others: Sequence[Tensors], may: Callable[[str], bool], what: str
+    ) -> None:
+        self._first = first
+        self._may = may
+        self._what = what
+        self._given = Shared()
+        for part in (first, *others):
+            self._given.add(part)
+
+    def check(self, after: Tensors) -> None:
+        """Raise Violation where ``after`` differs in what the operation may not change."""
+        for name in self._given.changed:
+            raise violation(FROZEN, f"{self._what} changed {name!r} in place")
+        others = [name for name in {**self._first, **after} if not self._may(name)]
+        for name in others:
+            before, new = self._first.get(name), after.get(name)
+            if new is before:
+                continue
+            if before is None or new is None or fingerprint(new) != fingerprint(before):
+                raise violation(FROZEN, f"{self._what} changed {name!r}, which it must not")
+
+
+class Frozen:
+    """Tensors that nothing may change any more.
+
+    Of each it knows the object, how often that had changed in place, and its hash.
+    """
+
+    def __init__(self, tensors: Tensors) -> None:
+        self._known = {n: (t, changes_in_place(t), fingerprint(t)) for n, t in tensors.items()}
+
+    def check(self, tensors: Tensors, what: str, *, thoroughly: bool = False) -> None:
+        """Raise Violation unless ``tensors`` are unchanged; ``thoroughly`` hashes them all."""
+        if tensors.keys() != self._known.keys():
+            changed = sorted(tensors.keys() ^ self._known.keys())[0]
+            raise violation(FROZEN, f"{changed!r} of {what} has come or gone")
+        for name, (before, changes, digest) in self._known.items():
+            now = tensors[name]
+            same = now is before and changes_in_place(now) == changes
+            if (thoroughly or not same) and fingerprint(now) != digest:
+                raise violation(FROZEN, f"{name!r} of {what} is not what it was at the start")
+
+
+def fingerprint(tensor: Tensor) -> bytes:
+    """Return a hash of a tensor's numbers, shape and format."""
+    about = f"{tuple(tensor.shape)} {tensor.dtype}".encode()
+    flat = bytes_of(tensor).cpu().numpy()
+    return hashlib.blake2b(flat, digest_size=16, key=hashlib.blake2b(about).digest()).digest()

@@ -187,7 +187,7 @@ class Central(GateTrainer):
         number = system.learner.number
         whole = make("learning.nmoe.training.gates:central", rounds=rounds)
         finite = Measure(
-            "finite", lambda: number("learning.training.guards:all_finite", whole), default=True
+            "finite", lambda: number("learning.training.state:all_finite", whole), default=True
         )
         if not (yield finite):
             what = "the mixture trained at the server is refused: not finite"

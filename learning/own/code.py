@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -16,166 +17,133 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from pathlib import Path
 
 from learning.files import Fingerprints, fingerprints_under
-from learning.own.imports import (
-    OURS,
-    asked_for,
-    find_on_path,
-    find_own,
-    is_own_file,
-    watch_imports,
-)
+from learning.own.imports import OURS, find_on_path, find_own, is_own_file
 
-_imported: dict[str, tuple[ModuleSpec, str]] = {}
-"""Digests of modules that this process runs, as they were when first seen."""
-_contents: dict[str, tuple[ModuleSpec, str]] = {}
-"""Digests of the file of each of them, as it was when first seen."""
 ENDINGS = (".py", *EXTENSION_SUFFIXES)
 
 
-def code_digest(name: str) -> str:
+def code_digest(name: str, *, running: bool = False) -> str:
     """Return a digest of the files that define ``MODULE:NAME``; "" where none is found.
 
     These are the module's file and all code of the user's that it imports, as far as that is found
-    without running any.
+    without running any. A module that this process is ``running`` counts as it was when first seen.
     """
-    files = sorted(_files_of(name.partition(":")[0]).items())
-    return _digest(tuple(files), fingerprints_under(str(path) for _, path in files))
-
-
-def running_code_digest(name: str) -> str:
-    """Return the digest of the code that this process runs as ``MODULE:NAME``.
-
-    A module keeps the digest that it had when this was first asked for, as it keeps its code, until
-    it is imported anew.
-    """
-    module = name.partition(":")[0]
-    spec = getattr(sys.modules.get(module), "__spec__", None)
-    if spec is None:
-        return code_digest(name)
-    if (known := _imported.get(module)) is None or known[0] is not spec:
-        known = _imported[module] = spec, code_digest(name)
-    return known[1]
+    files = _files_of(_module(name))
+    said = {own: _content(path, own if running else "") for own, path in sorted(files.items())}
+    return hashlib.blake2b(json.dumps(said).encode(), digest_size=16).hexdigest() if said else ""
 
 
 def files_of(name: str) -> list[Path]:
     """Return the files that ``MODULE:NAME`` is made of, in order, but for those of packages."""
-    return [path for _, path in sorted(_files_of(name.partition(":")[0]).items())]
-
-
-Seen = dict[str, tuple[str, str]]
-"""Digests and paths of modules, by their names."""
+    return [path for _, path in sorted(_files_of(_module(name)).items())]
 
 
 def packages_of(name: str) -> set[str]:
     """Return the names of all that the files of ``MODULE:NAME`` import and that are not of it."""
-    files = _files_of(name.partition(":")[0])
+    files = _files_of(_module(name))
     asked = (_imports(path, own, fingerprints_under([str(path)])) for own, path in files.items())
     return {other.partition(".")[0] for names in asked for other in names if other not in files}
 
 
-class RunningCode:
-    """Modules of the user's that take part where code of ``names``, ``MODULE:NAME``, is run.
+def running_modules(names: Iterable[str]) -> dict[str, str]:
+    """Return digests of the modules that ``names``, ``MODULE:NAME``, import, as this process has
+    them.
+    """
+    files: dict[str, Path] = {}
+    for name in names:
+        files |= _files_of(_module(name), running=True)
+    return {own: _content(path, own) for own, path in sorted(files.items())}
 
-    These are also modules that were imported by a name or from a folder that only the running code
-    knows. They are known by their contents.
+
+def changed_modules(names: Iterable[str], before: Mapping[str, str]) -> list[str]:
+    """Return which :func:`running_modules` are not as they were ``before``.
+
+    Of one that is not imported yet, and that nobody knows to find, that is not known.
+    """
+    folders = _folders_of(names)
+    now = ((name, _file_now(name, folders)) for name in before)
+    return [name for name, path in now if path and _content(path, name) != before[name]]
+
+
+Imported = dict[str, tuple[str, str]]
+"""Digests and paths of modules of the user's, by their names."""
+
+
+class RunningCode:
+    """The user's modules that this process has imported while code of ``names`` is run.
+
+    Code may get at any of them, by whatever name or path.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        watch_imports()
-        self._modules = [name.partition(":")[0] for name in names]
+        self._names = [*names]
         self._count = -1
-        self._seen: dict[str, Seen] = {}
+        self._imported: Imported = {}
 
-    def digests(self) -> dict[str, str]:
-        """Return the digests of the modules that have taken part by now, by their names."""
-        return {name: digest for name, (digest, _) in self._part().items()}
-
-    def seen(self) -> dict[str, Seen]:
-        """Return the modules that took ``part``, and those ``beside`` them in this process.
-
-        Code may get at a module that is there already without being seen to ask for it.
-        """
+    def imported(self) -> Imported:
+        """Return all that are imported by now."""
         if self._count != len(sys.modules):
             self._count = len(sys.modules)
-            part = self._part()
-            files = {name: _running_file(name) for name in list(sys.modules) if name not in part}
-            beside = _contents_of({name: path for name, path in files.items() if path is not None})
-            self._seen = {"part": part, "beside": beside}
-        return self._seen
+            files = {name: path for name in [*sys.modules] if (path := _running_file(name))}
+            self._imported = {
+                name: (_content(path, name), str(path)) for name, path in sorted(files.items())
+            }
+        return self._imported
 
-    def changed(self, before: Mapping[str, Seen], *, here: bool) -> list[str]:
-        """Return which modules are not those that were :meth:`seen` ``before``.
+    def changed(self, before: Imported, *, here: bool) -> list[str]:
+        """Return which modules are not as they were when they were :meth:`imported` ``before``.
 
-        Where none is, those that took part count as asked for in this process as well. ``here``
-        says that it was seen from the same folder: a module that is not imported yet, and that
-        nobody knows to find, is then looked for where it was, and none ``beside`` counts.
+        ``here`` says that it was seen from the same folder: a module that is not imported yet, and
+        that nobody knows to find, is then looked for where it was.
         """
-        modules = before["part"] if here else before["part"] | before["beside"]
+        folders = _folders_of(self._names)
         changed = []
-        for name, (digest, file) in modules.items():
-            path = self._file_now(name)
-            if path is None and here and Path(file).is_file():
-                path = Path(file)
-            if path is None or _content(name, path) != digest:
+        for name, (digest, file) in before.items():
+            path = _file_now(name, folders) or (Path(file) if here else None)
+            if path is None or not path.is_file() or _content(path, name) != digest:
                 changed.append(name)
-        if not changed:
-            for path in filter(None, map(self._file_now, self._modules)):
-                asked_for[str(path)] |= before["part"].keys()
         return changed
 
-    def differing(self, before: Mapping[str, str]) -> list[str]:
-        """Return which modules do not have the :meth:`digests` that they had ``before``.
 
-        Of one that is not imported yet, and that nobody knows to find, that is not known.
-        """
-        now = ((name, self._file_now(name)) for name in before)
-        return [name for name, path in now if path and _content(name, path) != before[name]]
-
-    def _part(self) -> Seen:
-        files: dict[str, Path] = {}
-        for module in self._modules:
-            files |= _files_of(module, running=True)
-        return _contents_of(files)
-
-    def _file_now(self, name: str) -> Path | None:
-        if name in sys.modules:
-            return _running_file(name)
-        folders = filter(None, map(_folder_of, self._modules))
-        return next(filter(None, (_found_file(name, folder) for folder in folders)), None)
+def _module(name: str) -> str:
+    return name.partition(":")[0]
 
 
-def _contents_of(files: Mapping[str, Path]) -> Seen:
-    return {name: (_content(name, path), str(path)) for name, path in sorted(files.items())}
+def _folders_of(names: Iterable[str]) -> list[Path]:
+    return [folder for name in names if (folder := _folder_of(_module(name)))]
+
+
+def _file_now(name: str, folders: Iterable[Path]) -> Path | None:
+    if name in sys.modules:
+        return _running_file(name)
+    return next(filter(None, (_found_file(name, folder) for folder in folders)), None)
+
+
+_first_seen: dict[Path, tuple[ModuleSpec, str]] = {}
+"""Digests of files of modules that this process runs, as they were when first seen."""
+
+
+def _content(path: Path, running: str = "") -> str:
+    """Return a digest of a file; of one that is ``running`` as this module as when first seen."""
+    spec = getattr(sys.modules.get(running), "__spec__", None)
+    known = _first_seen.get(path)
+    if spec is not None and known is not None and known[0] is spec:
+        return known[1]
+    found = _digest(path, fingerprints_under([str(path)]))
+    if spec is not None:
+        _first_seen[path] = spec, found
+    return found
 
 
 @cache
-def _digest(files: tuple[tuple[str, Path], ...], _when: Fingerprints) -> str:
-    if not files:
-        return ""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, path in files:
-        content = path.read_bytes()
-        digest.update(f"{name} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
-
-
-def _content(module: str, path: Path) -> str:
-    """Return a digest of a module's file; of one that this process runs as when first seen."""
-    spec = getattr(sys.modules.get(module), "__spec__", None)
-    known = _contents.get(module)
-    if spec is not None and known is not None and known[0] is spec:
-        return known[1]
-    found = _digest(((module, path),), fingerprints_under([str(path)]))
-    if spec is not None:
-        _contents[module] = spec, found
-    return found
+def _digest(path: Path, _when: Fingerprints) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def _files_of(module: str, *, running: bool = False) -> dict[str, Path]:
     """Return the files of the modules that ``module`` is made of, by the names of these.
 
-    Of what is ``running`` the files are those that were imported, and the modules also those that
-    were asked for by a name that no file tells.
+    Of what is ``running`` the files are those that were imported.
     """
     top = module.partition(".")[0]
     folder = _folder_of(module)
@@ -191,10 +159,7 @@ def _files_of(module: str, *, running: bool = False) -> dict[str, Path]:
         if path is None:
             continue
         found[name] = path
-        others = _imports(path, name, fingerprints_under([str(path)]))
-        late = asked_for.get(str(path), ()) if running else ()
-        more = (own for name in late for own in _with_parents(name))
-        for other in (*others, *more):
+        for other in _imports(path, name, fingerprints_under([str(path)])):
             if other not in seen and other.partition(".")[0] not in OURS:
                 seen.add(other)
                 asked.append(other)

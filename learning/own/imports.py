@@ -4,8 +4,6 @@ The current folder is not where Python looks for modules: somebody else's files 
 package that misses an optional one, ``pytz``, would run a file that is called like it. A module is
 found there if the user has named it, or if a module asks that was found there itself, at once or
 later, as in a function. Packages never find anything there.
-
-Which modules the user's code has asked for is kept, by whatever name or path it found them.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -21,7 +18,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from sysconfig import get_path
-from types import FrameType, ModuleType
+from types import ModuleType
 
 OURS = frozenset({"channel", "learning", "leomix", "orbit", "scenarios", "sim", "statements"})
 """Packages of leomix."""
@@ -29,8 +26,6 @@ HANDED_ON = "LEOMIX_OWN_MODULES"
 """Environment variable that hands the folders of own modules, as JSON, to processes of these."""
 PATH = tuple(sys.path)
 """Where Python looked for modules before code of the user's could change that."""
-asked_for: defaultdict[str, set[str]] = defaultdict(set)
-"""Modules that were imported while code of a file of the user's ran, by the path of that."""
 INSTALLED = ("site-packages", "dist-packages")
 """Folders of packages that are known by their versions."""
 HOME = Path(__file__).resolve().parents[2]
@@ -63,8 +58,6 @@ class OwnModules(MetaPathFinder):
         self, name: str, path: Sequence[str] | None, _target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
         """Return where a module lies; None for one of a package, which knows its own place."""
-        if self is _BEFORE_ALL:
-            _note(name, sys._getframe(1))  # noqa: SLF001 (there is no other way to know)
         if path is not None:
             return None
         folder = self._found.get(_asking()) or self.named.get(name)
@@ -74,14 +67,6 @@ class OwnModules(MetaPathFinder):
             known = json.loads(os.environ.get(HANDED_ON, "{}"))
             os.environ[HANDED_ON] = json.dumps({**known, name: folder})
         return spec
-
-
-def _note(name: str, frame: FrameType | None) -> None:
-    """Keep that code of the user's, wherever it is among these frames, has asked for a module."""
-    while frame is not None:
-        if is_own_file(frame.f_code.co_filename):
-            asked_for[frame.f_code.co_filename].add(name)
-        frame = frame.f_back
 
 
 def _asking() -> str:
@@ -96,47 +81,38 @@ def _name(names: dict[str, object]) -> str:
     return str(names.get("__name__")).partition(".")[0]
 
 
-_BEFORE_ALL, _BEHIND_ALL = OwnModules(), OwnModules()
+_FIRST, _LAST = OwnModules(), OwnModules()
+
+
+def _name_folders(finder: OwnModules, folders: dict[str, str]) -> None:
+    finder.named |= folders
+    if finder not in sys.meta_path:
+        sys.meta_path.insert(0 if finder is _FIRST else len(sys.meta_path), finder)
 
 
 def import_own(module: str) -> ModuleType:
     """Import a module that the user has named; it may lie in the current folder."""
     top = module.partition(".")[0]
     here = str(Path.cwd())
-    is_moved = top in _BEHIND_ALL.named and PathFinder.find_spec(top, [here]) is None
+    is_moved = top in _LAST.named and PathFinder.find_spec(top, [here]) is None
     if top not in OURS and not is_moved:  # code of the user's may have gone to another folder
-        _take({top: here})
+        _name_folders(_LAST, {top: here})
     return import_module(module)
-
-
-def _take(folders: dict[str, str]) -> None:
-    _BEHIND_ALL.named |= folders
-    if _BEHIND_ALL not in sys.meta_path:
-        sys.meta_path.append(_BEHIND_ALL)
-    watch_imports()
-
-
-def watch_imports() -> None:
-    """Keep from now on what code of the user's asks for, in ``asked_for``."""
-    if _BEFORE_ALL not in sys.meta_path:
-        sys.meta_path.insert(0, _BEFORE_ALL)
-
-
-if HANDED_ON in os.environ:
-    _take(json.loads(os.environ[HANDED_ON]))
 
 
 def take_file(path: Path) -> None:
     """Let a file that the user has named be imported by its stem, whatever else is called so."""
-    _BEFORE_ALL.named[path.stem] = str(path.resolve().parent)
-    watch_imports()
+    _name_folders(_FIRST, {path.stem: str(path.resolve().parent)})
+
+
+if HANDED_ON in os.environ:
+    _name_folders(_LAST, json.loads(os.environ[HANDED_ON]))
 
 
 def find_own(top: str) -> ModuleSpec | None:
     """Return where :func:`import_own` would find a module outside packages; it is not imported."""
-    before = _BEFORE_ALL.named.get(top)
-    first = [] if before is None else [before]
-    last = _BEHIND_ALL.named.get(top, "")
+    first = [_FIRST.named[top]] if top in _FIRST.named else []
+    last = _LAST.named.get(top, "")
     found = PathFinder.find_spec(top, [*first, *sys.path, os.getcwd(), last])
     return found if found is not None and found.origin is not None else find_on_path(top) or found
 

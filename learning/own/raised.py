@@ -50,14 +50,18 @@ def written_at(function: object) -> str:
     return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
 
 
+def what_of(error: BaseException) -> str:
+    """Return what was raised, in a line: ``ZeroDivisionError: division by zero``."""
+    text = str(error.msg or "" if isinstance(error, SyntaxError) else error).strip()
+    first = shorten(text.partition("\n")[0], LONGEST_CAUSE, placeholder=" ...")
+    name = type(error).__name__
+    return f"{name}: {first}" if first else name
+
+
 def cause_of(error: BaseException, place: str = "") -> str:
     """Return what was raised, and where: ``ZeroDivisionError: division by zero, mine.py:1``.
 
     ``place`` is that of an error that has come through no custom code.
     """
-    text = str(error.msg or "" if isinstance(error, SyntaxError) else error).strip()
-    first = shorten(text.partition("\n")[0], LONGEST_CAUSE, placeholder=" ...")
-    name = type(error).__name__
-    what = f"{name}: {first}" if first else name
     where = place_of(error) or place
-    return f"{what}, {where}" if where else what
+    return f"{what_of(error)}, {where}" if where else what_of(error)

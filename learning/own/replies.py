@@ -72,7 +72,7 @@ class Replies:
             return known
         made = make()
         self.reuse.done += 1
-        made_with = {} if self.code is None else self.code.seen()
+        made_with = {} if self.code is None else self.code.imported()
         signed = json.dumps(made_with).encode() + SIGNED + made
         if shared and self.cache is not None and is_sound(made):
             self.cache.keep(f"{key}.reply", len(signed), lambda: signed)

@@ -11,13 +11,19 @@ from torch import Tensor
 
 from learning.architecture.costs import as_sent
 from learning.invariants import WEIGHTS, check_shares, violation
-from learning.models.interface import ADDED_A, ADDED_B, expert_of
+from learning.models.interface import (
+    ADDED_A,
+    ADDED_B,
+    Parameter,
+    expert_of,
+    pair_of,
+    parameter_of,
+)
 from learning.models.moe import Residency, product
-from learning.models.stacked import Tensors, by_row, finite_rows, in_single
+from learning.models.stacked import Guard, Tensors, by_row, finite_rows, in_single
 from learning.settings import Lora
-from learning.training.guards import Guard, moves
 from learning.training.recipe import Devices, Weighing
-from learning.training.state import Offer, Parameter, State, flatten, pair_of, parameter_of
+from learning.training.state import Offer, State, flatten
 from learning.training.task import Task
 
 Masks = Sequence[Sequence[bool]]
@@ -42,7 +48,10 @@ def aggregate(
     has changed. Raises :class:`ValueError` as :func:`add_changes` does.
     """
     what = f"the update of {weighing.cluster!r}"
-    may = moves(task, parameter_of, experts, gate=gate)
+
+    def may(name: str) -> bool:
+        return task.moves(parameter_of(name), experts, gate=gate)
+
     guard = Guard(server, [offered], may, what)
     shares = sample_weights(task, weighing.cluster, weighing.who, weighing.eligible)
     scale = weighing.scale
@@ -117,14 +126,9 @@ def _with_product(
     if stays:
         return _beside(server, name, left / lora.scale, right, lora.scale)
     change = left @ right
-    if not _is_finite(change):  # of finite factors: raises with the device's number
+    if not finite_rows(change).all():  # of finite factors: raises with the device's number
         change = weighted_sum(product(a, b, lora.scale), weights, name)
     return {name: server[name] + change}
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    """Whether all numbers are finite; of many it is quicker to look at their sum first."""
-    return math.isfinite(tensor.sum().item()) or bool(tensor.isfinite().all())
 
 
 def summed(changes: Tensor, weights: Sequence[float], name: str) -> Tensor:

@@ -26,9 +26,8 @@ from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import answers, forward_with_routing, gates_of, tokens_of
 from learning.models.objective import Objective
 from learning.models.stacked import Tensors, in_single
-from learning.training.device_state import model_of_device, whole
 from learning.training.sgd import gradient_by
-from learning.training.state import State
+from learning.training.state import State, model_of_device, whole
 from learning.training.task import (
     Samples,
     Shards,

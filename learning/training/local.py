@@ -14,24 +14,26 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from learning.models.interface import expert_of, is_gate, is_of
+from learning.models.interface import Parameter, expert_of, is_gate, is_of, pair_of
 from learning.models.moe import Residency
-from learning.models.stacked import Tensors, in_single
+from learning.models.stacked import Guard, Tensors, in_single
 from learning.settings import MASKS
 from learning.training import sgd
-from learning.training.device_state import (
+from learning.training.local_loss import AddedLoss, Draws, Term, loss_of, within
+from learning.training.recipe import Counts, LocalRounds, TrainedPart
+from learning.training.state import (
+    State,
     Versions,
     as_remembered,
     assembled_state,
     delta_of,
     experts_held,
+    flatten,
     is_frozen,
+    map_tensors,
+    moved_in_state,
     remembered_of,
 )
-from learning.training.guards import Guard, moves
-from learning.training.local_loss import AddedLoss, Draws, Term, loss_of, within
-from learning.training.recipe import Counts, LocalRounds, TrainedPart
-from learning.training.state import Parameter, State, flatten, map_tensors, moved_in_state, pair_of
 from learning.training.task import Task, embedded
 from statements.arrays import Mask
 
@@ -51,7 +53,10 @@ def train(
     It checks that no tensor has changed but those of the ``part``.
     """
     what = f"training in {local.cluster!r}"
-    may = moves(task, moved_in_state, part.experts, gate=part.gate)
+
+    def may(name: str) -> bool:
+        return task.moves(moved_in_state(name), part.experts, gate=part.gate)
+
     guard = Guard(own, others, may, what)
     models, memories = others[:servers], others[servers:]
     term = None if local_loss is None else Term(memories=memories, **local_loss)
@@ -127,7 +132,7 @@ def train_rounds(
 ) -> State:
     """Return what the devices have trained after their ``local`` rounds.
 
-    ``state`` is :func:`~learning.training.device_state.assembled_state`, and what is returned
+    ``state`` is :func:`~learning.training.state.assembled_state`, and what is returned
     replaces tensors of it.
 
     Experts move by equations (26) and (38) and, with the gate, what is shared by (27) and

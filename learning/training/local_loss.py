@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from learning.models.interface import Parameter
 from learning.models.moe import product
 from learning.models.objective import Objective
 from learning.models.stacked import Tensors, in_single, with_tensors
 from learning.training import sgd
-from learning.training.state import Parameter, State
+from learning.training.state import State
 from learning.training.task import Task
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from learning.models.stacked import Tensors
-from learning.training.device_state import whole
+from learning.training.state import whole
 from learning.training.task import Task
 
 

@@ -11,7 +11,6 @@ import math
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -248,18 +247,12 @@ def _descend(
     """
     optimizer = Optimizer(how.optimizer, memory)
     even = how.schedule == settings.Schedule()
-    is_plain = how.optimizer.is_plain
+    moving = [*buffers.values(), *tensors.values()]
+    moving += (tensor for part in memory.values() for tensor in part.values())
     for batch, training, numbers in steps:
-        rests = not all(training)
-        # Whoever rests is put back: plain SGD is quicker with steps of zero.
-        moving = [*buffers.values()]
-        if not is_plain:
-            moving += tensors.values()
-            moving += (tensor for part in memory.values() for tensor in part.values())
-        before = [(tensor, tensor.clone()) for tensor in moving] if rests else []
+        # Whoever rests is put back.
+        before = [] if all(training) else [(tensor, tensor.clone()) for tensor in moving]
         found = gradient(batch)
-        if rests and is_plain:
-            found = {n: torch.where(by_row(training, g), g, 0.0) for n, g in found.items()}
         rates: Mapping[str, Rate] = sizes
         if not even:
             scales = [step_size_factor(how.schedule, number) for number in numbers]
@@ -413,9 +406,8 @@ class Optimizer:
 
         Devices that rest must be put back after.
         """
-        one = self._along if self.config.is_plain else partial(self._step, training=training)
         for name, tensor in tensors.items():
-            one(name, tensor, gradients[name], rates[name])
+            self._step(name, tensor, gradients[name], rates[name], training)
 
     def _step(
         self, name: str, tensor: Tensor, gradient: Tensor, rate: Rate, training: Sequence[bool]

@@ -6,7 +6,6 @@ three domain-tuned models on one backbone, and a random gate is pre-trained on s
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,17 +27,14 @@ from learning.architecture.personal import matching
 from learning.data import load_samples
 from learning.data.samples import TEXTS, InputSpec, SampleArrays, join
 from learning.models.build import (
-    failure,
     fill,
     initialise,
     make_shapes,
     random_model,
-    refusal,
     single_expert,
     skeleton,
     torch_dtype,
 )
-from learning.models.custom import Traits, try_out
 from learning.models.interface import (
     MODELS,
     buffers_of,
@@ -62,19 +58,17 @@ from learning.models.objective import (
     NextTokens,
     Objective,
     OwnLoss,
-    Trial,
     objective_of,
 )
 from learning.models.peft import adapted
-from learning.models.stacked import Tensors, in_single
 from learning.models.tensor_files import Source, read_places
 from learning.own.raised import ANYTHING
 from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
 from learning.settings import LearningConfig
-from learning.training.local_loss import loss_of, within
-from learning.training.sgd import Optimizer, gradient_by, gradients, remembered
+from learning.training.sgd import Optimizer, gradient_by, remembered
 from learning.training.task import Samples, Shards, Task, pool, to_tensors, trial_of
+from learning.training.trial import tried
 
 
 def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -305,7 +299,7 @@ def build_task(config: LearningConfig) -> Task:
     held = [*trial.values(), *test.values(), *validation.values()]
     held += [shard.samples for shard in shards.values()]
     objective = objective_of(config.loss, spec, [part.y for part in held])
-    traits, objective = _tried(config, spec, objective, pool(trial))
+    traits, objective = tried(config, spec, objective, pool(trial))
     keeps = config.model.kind not in MODELS.shipped and config.trains_backbone and buffers_of(model)
     if config.micro_batch and (traits.draws or keeps):
         own_loss = [config.loss] if isinstance(objective, OwnLoss) else []
@@ -353,52 +347,6 @@ def _personal(config: LearningConfig, model: nn.Module) -> frozenset[str]:
     return frozenset(map(names.stored, found))
 
 
-def _tried(
-    config: LearningConfig, spec: InputSpec, objective: Objective, trial: Samples
-) -> tuple[Traits, Objective]:
-    """Try the model and its loss on ``trial`` samples; return how it is trained, and what by.
-
-    A shipped kind is known: its outputs are (n, outputs), and stand for those of any weights.
-    """
-    kind = config.model.kind
-    x, y, _ = trial.at(slice(config.batch_size))
-    two = trial.at(torch.tensor([0, -1], device=trial.y.device))
-    if kind in MODELS.shipped:
-        batched = getattr(make_shapes(config.model, spec), "batched", True)
-        shape = (len(two.y), spec.outputs)
-        if spec.form != "next_token" and (wanted := objective.misfit(shape, two.y, spec)):
-            cure = "name a model of your own, MODULE:NAME"
-            raise refusal(kind, f"returns {shape}; these targets take {wanted}: {cure}")
-        tried = Trial(objective)
-        if isinstance(objective, OwnLoss):
-            rng = torch.Generator().manual_seed(config.seed)
-            dtype = torch.promote_types(torch_dtype(config), torch.float32)
-            drawn = torch.randn(len(y), spec.outputs, generator=rng, dtype=dtype)
-            with warnings.catch_warnings(action="ignore"):  # they come when it is trained
-                tried = objective.tried(drawn.to(x.device), y, x, spec)
-        together = batched and not tried.draws and not tried.alone
-        return Traits(together, tried.draws, loss_alone=tried.alone), tried.objective
-    found = [Trial(objective)]
-
-    def try_loss(model: nn.Module) -> Trial:
-        if isinstance(objective, OwnLoss):
-            with torch.no_grad():
-                outputs = in_single(model(x))
-            found.append(objective.tried(outputs, y, x, spec))
-        return found[-1]
-
-    try:
-        # What matters of torch's warnings is said; those of the module come when it runs.
-        with warnings.catch_warnings(action="ignore"):
-            gradients = partial(_gradients_at_start, objective=objective)
-            traits = try_out(config, spec, two.x, two.y, objective, try_loss, gradients)
-    except ValueError:
-        raise
-    except ANYTHING as error:  # a module, or a library that looks into it, may raise anything
-        raise failure(kind, "cannot be tried", error) from None
-    return traits, found[-1].objective
-
-
 def _shared(sets: Mapping[str, SampleArrays], config: LearningConfig) -> dict[str, Samples]:
     """Return samples as tensors, by cluster; features that clusters share stay one object."""
     made = {name: to_tensors(arrays, config) for name, arrays in sets.items()}
@@ -440,26 +388,6 @@ def _has_logits(config: LearningConfig, spec: InputSpec, x: Tensor) -> bool:
             return bool(random_model(config, spec)(x).isfinite().all())
     except ANYTHING:  # a module may raise anything
         return False
-
-
-def _gradients_at_start(
-    model: nn.Module, x: Tensor, y: Tensor, *, together: bool, objective: Objective
-) -> Tensors:
-    """Return the gradients of one device, or of two with the same samples at once."""
-    weights = {path: p.detach() for path, p in model.named_parameters() if p.requires_grad}
-    others = {path: p.detach() for path, p in model.named_parameters() if not p.requires_grad}
-    others |= {path: buffer.clone() for path, buffer in model.named_buffers()}
-    if not together:
-        whole = lambda tensors: {**others, **tensors}  # noqa: E731
-        loss = loss_of(model, whole, objective=objective, own=True)
-        held = within(model, whole)
-        return gradients(weights, (x, y), loss, together=False, within=held)
-    two, own = (
-        {path: torch.stack([t, t]) for path, t in part.items()} for part in (weights, others)
-    )
-    batch = torch.stack([x, x]), torch.stack([y, y])
-    alike = loss_of(model, lambda tensors: tensors, objective=objective, own=True)
-    return gradients(two, batch, alike, together=True, frozen=own)
 
 
 def _initial(

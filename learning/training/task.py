@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
@@ -13,18 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from learning.architecture.footprint import LARGEST_OF_BLOCKS, rows_at_once
-from learning.architecture.kinds import trains_blocks
+from learning.architecture.kinds import kind_of, trains_blocks
 from learning.data.samples import InputSpec, SampleArrays, are_classes
 from learning.losses import is_own
 from learning.models.build import fill, skeleton, torch_dtype
-from learning.models.custom import Traits
-from learning.models.interface import MODELS, Names, expert_of, is_gate
+from learning.models.interface import MODELS, Names, Parameter, expert_of, is_gate, is_of, model_of
 from learning.models.moe import Residency, factored_in
 from learning.models.objective import Objective
 from learning.models.stacked import Shared, Tensors, with_tensors
 from learning.models.tensor_files import Source
 from learning.settings import LearningConfig, Optimizer, Schedule
-from learning.training.state import Parameter, model_of
 from learning.values.store import bytes_of
 
 
@@ -72,6 +70,23 @@ class Shards:
         """Return the samples of one device."""
         start = self.starts[device]
         return self.samples.at(slice(start, start + self.sizes[device]))
+
+
+@dataclass(frozen=True)
+class Traits:
+    """How a model is trained.
+
+    ``batched``: over all devices at once; ``draws``: its forward draws random numbers of torch in
+    training, as dropout does; ``tied``: it has parameters that go by several paths; ``alone``: why
+    its devices are trained one after another although it does not ask for that, and ``loss_alone``
+    why its loss keeps them from it.
+    """
+
+    batched: bool = True
+    draws: bool = False
+    tied: bool = False
+    alone: str = ""
+    loss_alone: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,6 +185,16 @@ class Task:
         """
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether the model is a mixture over tokens of text."""
+        return kind_of(self.config.model.kind).is_text
+
+    @cached_property
+    def trains_blocks(self) -> bool:
+        """Whether more than the head of a text model's backbone is trained."""
+        return trains_blocks(self.config)
+
     @property
     def all_experts(self) -> tuple[int, ...]:
         """Every expert's index."""
@@ -187,6 +212,16 @@ class Task:
     def goes_with_gate(self, name: str) -> bool:
         """Whether the stored tensor is trained with the gate: what is shared, or personal."""
         return name in self.personal or self.is_shared(name)
+
+    def moves(self, key: Parameter | None, experts: Collection[int], *, gate: bool) -> bool:
+        """Whether training ``experts``, and with ``gate`` what is shared, moves a tensor.
+
+        None stands for the base of a state, which nothing moves.
+        """
+        if key is None:
+            return False
+        of_gate = gate and not key.factor and self.goes_with_gate(key.stored)
+        return of_gate or is_of(key.stored, experts)
 
     @cached_property
     def backbone(self) -> dict[str, Tensor]:
@@ -341,7 +376,7 @@ def embedded(
     if name in task.embedded:
         return task.embedded[name]
     always = getattr(model, "embeds_always", False)
-    if trains_blocks(task.config) or not hasattr(model, "before_experts"):
+    if task.trains_blocks or not hasattr(model, "before_experts"):
         return (x,)
     if drawn < len(x) and not always:
         return (x,)

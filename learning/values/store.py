@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from learning.files import at_once, check_header, checksum_of, read_regular, sync_folder
+from learning.files import (
+    check_header,
+    checksum,
+    checksum_of,
+    read_regular,
+    sync_folder,
+    write_bytes,
+)
 
 Tensors = dict[str, Any]
 
@@ -46,23 +50,13 @@ class FolderStore:
 
     def save(self, key: str, tensors: Tensors) -> None:
         """Write tensors, unless the folder has them; raise OSError where that cannot be done."""
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-
         if key in self.checksums:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         self._is_synced = False
-        plain, rows = _once(tensors)
-        path = self._path(key)
-        with at_once(path, durable=False) as part:
-            try:
-                save_file(plain, part, rows)
-            except SafetensorError as error:  # of a disk that is full, too
-                number = re.search(r"os error (\d+)", str(error))
-                code = int(number[1]) if number else errno.EIO
-                raise OSError(code, os.strerror(code), str(path)) from None
-            self.checksums[key] = checksum_of(part)
+        data = packed(tensors)
+        write_bytes(self._path(key), data, durable=False)
+        self.checksums[key] = checksum(data)
 
     def sync(self) -> None:
         """Sync all that was saved to the disk; call it before relying on that."""

@@ -13,10 +13,10 @@ from scenarios.link import Isl
 from sim.advice.remedies import less_memory
 from sim.devices.compute import whole_rounds
 from sim.engine.setup import Build
-from sim.formatting import data_size, duration, listed, some
+from sim.formatting import counted, data_size, duration, listed, some
 from sim.mesh.compiled import can_compile
-from sim.plan.sessions import PART_S, lasts_all_of
-from sim.world.isl_use import idle_links, methods_over
+from sim.plan.contacts import PART_S, lasts_all_of
+from sim.world.key_rules import idle_links, methods_over
 from statements import Code, Give, Lower, Other, Raise, Remedy, Set, Statement
 from statements.arrays import Floats, Ints
 
@@ -66,9 +66,9 @@ def _session_doubts(built: Build) -> Iterator[Statement]:
         yield Statement.note(
             Code.LONG_SESSION,
             "orbit.max_session_s",
-            f"{{clients}} {_are(endless)} in contact for all of {{days:g}} days; each "
-            f"{duration(part_s)} of it counts as a session, and rounds follow each other"
-            f"{_tested(built, part_s)}",
+            f"{{clients}} {_are(endless)} in contact for all of "
+            f"{counted(plan.stop_s / 86400, 'day')}; each {duration(part_s)} of it counts as a "
+            f"session, and rounds follow each other{_tested(built, part_s)}",
             *([often] if hourly else []),
             clients=some(endless, MOST_NAMED),
             days=plan.stop_s / 86400,

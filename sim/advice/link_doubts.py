@@ -17,11 +17,11 @@ from orbit.sites import site_frames
 from orbit.tracks import contact_tracks
 from orbit.windows import groups
 from sim.advice.remedies import less_rain
-from sim.formatting import some
-from sim.links.constant_links import PAPER_ALTITUDE_M
+from sim.formatting import counted, percent, some
+from sim.links.beam import PAPER_ALTITUDE_M
 from sim.links.rate_points import HORIZON_DEG
+from sim.plan.contacts import ContactTable
 from sim.plan.plan import Plan
-from sim.plan.service import ServedPasses
 from sim.world.sites import distances_km
 from sim.world.world import World
 from statements import Code, Give, Lower, Raise, Remedy, Set, Statement
@@ -46,23 +46,23 @@ def link_doubts(world: World, plan: Plan) -> Iterator[Statement]:
     rate that follows Shannon where it is beyond all modems while it serves. Stations
     are treated as clusters are, and those that see no satellite are named too.
     """
-    served = plan.served
-    if served is None or served.topology.relay:
+    served = plan.contacts
+    if served.topology.grounded == "relay":
         return
     width_deg = _beamwidth_deg(world) if served.places else None
     names = served.grounded.names
     sides = served.topology.directions
-    windows_of = groups(served.window_places, len(names))
+    windows_of = groups(served.ground, len(names))
     yield from _unseen_stations(served)
     best = [_best(served, windows) for windows in windows_of]
     given = served.pieces is not None  # a contact plan tells the rates
     links = [
-        [None if radio is None or given else radio.link for radio in both] for both in plan.radios
+        [None if radio is None or given else radio.link for radio in both] for both in served.radios
     ]
-    if width_deg is not None and plan.sky is not None:
-        for site, (name, devices) in enumerate(plan.sky.places.items()):
-            nearest_km = best[site].slant_range_m / 1e3
-            yield from _too_wide(name, served.places[site], devices, width_deg, nearest_km)
+    for centre, devices, nearest in zip(served.places, served.devices, best, strict=False):
+        if width_deg is not None:
+            nearest_km = nearest.slant_range_m / 1e3
+            yield from _too_wide(centre.name, centre, devices, width_deg, nearest_km)
     for side, of_side in zip(sides, zip(*links, strict=True), strict=True):
         yield from _weak_links(world, side, served, of_side, best)
     serving = [_best_in_service(served, windows) for windows in windows_of]
@@ -70,22 +70,22 @@ def link_doubts(world: World, plan: Plan) -> Iterator[Statement]:
         yield from _too_fast(f"link.{side}", names, own, serving)
 
 
-def _unseen_stations(served: ServedPasses) -> Iterator[Statement]:
+def _unseen_stations(served: ContactTable) -> Iterator[Statement]:
     """Stations that no satellite passes; one that is out in each of its passes is seen."""
     names = served.grounded.names
     passes_of = groups(served.grounded.which, len(names))
     unseen = ", ".join(name for name, own in zip(names, passes_of, strict=True) if not len(own))
-    if unseen and served.topology.in_orbit:
+    if unseen and served.topology.grounded != "cluster":
         yield Statement.doubt(
             Code.NEVER_SEEN,
             "ground.stations",
-            "no satellite comes over {names} in {days:g} days",
+            f"no satellite comes over {{names}} in {counted(served.span_s / 86400, 'day')}",
             names=unseen,
             days=served.span_s / 86400,
         )
 
 
-def _best(served: ServedPasses, windows: Ints) -> BestSight:
+def _best(served: ContactTable, windows: Ints) -> BestSight:
     """Where a satellite stands highest in some windows over one place; overhead without any."""
     if not (served.places and len(windows)):
         return BestSight(90.0, PAPER_ALTITUDE_M)
@@ -96,7 +96,7 @@ def _best(served: ServedPasses, windows: Ints) -> BestSight:
     )
 
 
-def _best_in_service(served: ServedPasses, windows: Ints) -> BestSight | None:
+def _best_in_service(served: ContactTable, windows: Ints) -> BestSight | None:
     """Where a satellite that is served culminates highest in its service; None if none does."""
     service = served.service
     at_s = served.windows.culminate_s[windows]
@@ -144,7 +144,7 @@ def _too_wide(
 def _weak_links(
     world: World,
     side: str,
-    served: ServedPasses,
+    served: ContactTable,
     links: Sequence[Link | None],
     best: Sequence[BestSight],
 ) -> Iterator[Statement]:
@@ -218,13 +218,13 @@ LEAST_SHARE = 0.005
 
 
 def _beyond_its_margin(
-    world: World, side: str, served: ServedPasses, links: Mapping[int, Link]
+    world: World, side: str, served: ContactTable, links: Mapping[int, Link]
 ) -> Iterator[Statement]:
     """A fixed rate that counts while the link has less than it needs, at some elevations.
 
     ``links`` are those of places by their number, all of them with a margin at their best.
     """
-    windows = np.flatnonzero(np.isin(served.window_places, [*links]))
+    windows = np.flatnonzero(np.isin(served.ground, [*links]))
     if not len(windows):
         return
     if len(windows) > MOST_LOOKED_AT:
@@ -236,7 +236,7 @@ def _beyond_its_margin(
     needed_db = -np.inf
     carried_mbps = np.inf
     for place, link in links.items():
-        here = served.window_places[windows] == place
+        here = served.ground[windows] == place
         if not here.any():
             continue
         lowest_deg = max(link.min_elevation_deg, HORIZON_DEG)  # AOS and LOS lie on the mask
@@ -255,12 +255,13 @@ def _beyond_its_margin(
     share = float(lasts_s @ short.mean(axis=1)) / float(lasts_s.sum())
     if share < LEAST_SHARE:
         return
-    over = np.unique(served.window_places[windows][short.any(axis=1)])
+    over = np.unique(served.ground[windows][short.any(axis=1)])
     needed_db = ceil(10 * needed_db) / 10
     yield Statement.doubt(
         Code.WEAK_LINK,
         f"link.{side}.fixed_rate_mbps",
-        "the margin is negative for {share:.0%} of the time in view, down to -{lacking_db:.1f} dB; "
+        f"the margin is negative for {percent(share, 0)} of the time in view, "
+        "down to -{lacking_db:.1f} dB; "
         "a fixed rate counts there too, unless required_snr_db is {needed_db:.1f} (over {names})",
         *_within_its_margin(world, side, carried_mbps, needed_db),
         share=share,
@@ -286,9 +287,9 @@ def _within_its_margin(
     yield Lower(f"link.{side}.fixed_rate_mbps", now=now_mbps, to=least_mbps)
 
 
-def _looks(served: ServedPasses, windows: Ints) -> tuple[Floats, Floats]:
+def _looks(served: ContactTable, windows: Ints) -> tuple[Floats, Floats]:
     """Elevations and ranges (m), (N, LOOKS), in the middle of even parts of windows (N,)."""
-    satellites = [served.satellites[number] for number in served.window_satellites[windows]]
+    satellites = [served.satellites[number] for number in served.flyer[windows]]
     rise_s, set_s = served.windows.rise_s[windows], served.windows.set_s[windows]
     tracks = contact_tracks(satellites, served.start, rise_s, set_s)
     shares = (np.arange(LOOKS) + 0.5) / LOOKS
@@ -296,7 +297,7 @@ def _looks(served: ServedPasses, windows: Ints) -> tuple[Floats, Floats]:
     window = np.repeat(np.arange(len(windows)), LOOKS)
     state = tracks.state(window, times_s.ravel()).T
     frames = site_frames(served.places, served.min_elevation_deg)
-    place = served.window_places[windows][window]
+    place = served.ground[windows][window]
     elevation_deg, range_km, _ = elevation_and_range(state, frames, place)
     return elevation_deg.reshape(times_s.shape), range_km.reshape(times_s.shape) * 1e3
 

@@ -20,8 +20,8 @@ from learning.data.table import data_files
 from learning.hardware import compute_devices, free_bytes
 from learning.methods.fedavg import FedAvg
 from sim.errors import InputError
-from sim.formatting import data_size
-from sim.plan.plan_size import CONTACT_BYTES
+from sim.formatting import counted, data_size
+from sim.plan.service import CONTACT_BYTES
 from sim.trace.arrow import ROW_BYTES
 from statements import Code, Lower, Other, Remedy, Set, Severity, Statement
 
@@ -79,7 +79,7 @@ def needs_of(built: Build) -> list[Need]:
     contacts = built.plan.contacts
     served = contacts.served & (contacts.start_s < _end_of(built))
     devices = np.array([cluster.devices for cluster in contacts.clusters])
-    rows = ROWS_A_SERVICE * int(devices[contacts.cluster[served]].sum())
+    rows = ROWS_A_SERVICE * int(devices[contacts.client[served]].sum())
     program_bytes = PROGRAM_BYTES
     if built.learner.trains:
         text = kind_of(built.learner.config.model.kind).is_text
@@ -91,7 +91,7 @@ def needs_of(built: Build) -> list[Need]:
         Need(
             "the contact plan and the traces",
             CONTACT_BYTES * len(contacts) + ROW_BYTES * min(rows, MOST_ROWS),
-            f"{len(contacts)} contacts, about {rows} rows",
+            f"{counted(len(contacts), 'contact')}, about {counted(rows, 'row')}",
             fewer,
         ),
     ]

@@ -13,9 +13,9 @@ from orbit.utc import to_second
 from sim.advice.remedies import longer_run, more_links
 from sim.errors import InputError
 from sim.formatting import counted, some
+from sim.plan.contacts import ContactTable
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.plan.service import ServedPasses
 from sim.world.world import World
 from statements import Code, Lower, Other, Raise, Remedy, Remove, Set, Statement
 from statements.arrays import Floats, Ints
@@ -29,8 +29,8 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
     in all windows. Of planes whose rings the method needs (``needs_isl``) one satellite has to be
     served, and none where it needs links between planes, or messages of satellites take links.
     """
-    served = plan.served
-    if served is None or world.topology.over_mesh or "between_planes" in needs_isl:
+    served = plan.contacts
+    if world.topology.over_mesh or "between_planes" in needs_isl:
         return
     rings = plan.isls.rings if needs_isl and plan.isls is not None else ()
     longer = [*longer_run(world)]
@@ -38,7 +38,7 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
     service = served.service
     unserved = {
         name
-        for name, windows in zip(served.clients, served.windows_of_clients, strict=True)
+        for name, windows in zip(served.clients, served.of_clients, strict=True)
         if not service.served[windows].any()
     }
     carried = {name for ring in rings if not unserved.issuperset(ring) for name in ring} & unserved
@@ -49,7 +49,7 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
     for site, name in enumerate(served.clients):
         if name in carried:
             continue
-        windows = served.windows_of_clients[site]
+        windows = served.of_clients[site]
         if passes[site] and not len(windows):
             it = "it or its" if world.planned_outages else "its"
             text = f"{{client!r}}: {it} satellites are out in all of its {{windows}} windows"
@@ -81,8 +81,8 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
 
 def check_any_served(world: World, plan: Plan) -> None:
     """Raise InputError for a network that is seen, and in which no contact could be served."""
-    served = plan.served
-    if served is None or not len(plan.contacts) or plan.contacts.served.any():
+    served = plan.contacts
+    if not len(plan.contacts) or plan.contacts.served.any():
         return
     unusable = _why_not_servable(world, served, np.arange(len(served.windows)), whose="the")
     if unusable is None:
@@ -120,9 +120,9 @@ def check_reached(world: World, plan: Plan) -> None:
 MOST_NAMED = 10
 
 
-def _crowded_out(world: World, served: ServedPasses, clients: Sequence[int]) -> Statement:
+def _crowded_out(world: World, served: ContactTable, clients: Sequence[int]) -> Statement:
     """Say that clients are seen and never served, as beams or antennas always serve others."""
-    windows = np.concatenate([served.windows_of_clients[client] for client in clients])
+    windows = np.concatenate([served.of_clients[client] for client in clients])
     why, helps = _why_others_are_served(world, served, windows)
     return Statement.doubt(
         Code.NEVER_SERVED,
@@ -149,7 +149,7 @@ def _less_out(world: World) -> list[Remedy]:
 
 
 def _never_seen(
-    world: World, served: ServedPasses, site: int, longer: Sequence[Remedy], *, of_file: bool
+    world: World, served: ContactTable, site: int, longer: Sequence[Remedy], *, of_file: bool
 ) -> tuple[str, Sequence[Remedy]]:
     """Return why a client is never seen, and what helps."""
     count = served.span_s / 86400
@@ -216,7 +216,7 @@ SIDEREAL_RAD_MIN = 2 * np.pi / (86164.0905 / 60)
 """Rate at which the Earth turns."""
 
 
-def _stand_still(served: ServedPasses) -> bool:
+def _stand_still(served: ContactTable) -> bool:
     """Whether satellites come over the same places every day, so that another one brings nothing.
 
     That is if they drift by less than a third of a degree a day.
@@ -240,7 +240,7 @@ def _reach_deg(satellites: Sequence[orbit.Satellite], mask_deg: float) -> float:
 
 
 def _why_not_servable(
-    world: World, served: ServedPasses, windows: Ints, whose: str = "its"
+    world: World, served: ContactTable, windows: Ints, whose: str = "its"
 ) -> tuple[str, Sequence[Remedy]] | None:
     """Return why none of some windows can be served, and what helps; None where one can."""
     source: Any = world.orbit
@@ -275,7 +275,7 @@ def _why_not_servable(
 
 
 def _why_others_are_served(
-    world: World, served: ServedPasses, windows: Ints
+    world: World, served: ContactTable, windows: Ints
 ) -> tuple[str, Sequence[Remedy]]:
     """Return why windows that can be served are not, and what helps."""
     source: Any = world.orbit
@@ -288,8 +288,8 @@ def _why_others_are_served(
         first = served.clients[served.windows.site[endless][0]]
         return (
             f"{first!r} keeps its beam of a satellite that does not set in "
-            f"{served.span_s / 86400:g} days (one that was served in an earlier pass could lose "
-            "it)",
+            f"{counted(served.span_s / 86400, 'day')} (one that was served in an earlier pass "
+            "could lose it)",
             more,
         )
     if source.priority == "highest_elevation":

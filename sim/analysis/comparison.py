@@ -13,7 +13,7 @@ from sim.analysis.checks import Check
 from sim.analysis.figures import FEWEST, Figure, in_percent
 from sim.analysis.notebook import framed
 from sim.analysis.ranking import Case, Verdict, mean_of, ranked, values_of
-from sim.formatting import counted, listed
+from sim.formatting import capital, counted, listed
 from statements import Code, Other, Remedy, Statement, as_json, by_rank, sentence
 
 if TYPE_CHECKING:
@@ -52,13 +52,15 @@ class Comparison(Mapping[str, Any]):
     rows: pd.DataFrame
     figures: Mapping[str, Figure]
     values: pd.DataFrame = field(repr=False)
-    headline: str
-    notes: tuple[str, ...]
-    limits: tuple[Statement, ...]
-    untrained: Collection[str] = field(repr=False)
-    lacking: Mapping[str, str] = field(repr=False)
-    beside: Mapping[str, tuple[Figure, Mapping[str, float]]] = field(repr=False)
-    about: Mapping[str, Any] = field(repr=False)
+    headline: str = ""
+    notes: tuple[str, ...] = ()
+    limits: tuple[Statement, ...] = ()
+    untrained: Collection[str] = field(default=(), repr=False)
+    lacking: Mapping[str, str] = field(default_factory=dict, repr=False)
+    beside: Mapping[str, tuple[Figure, Mapping[str, float]]] = field(
+        default_factory=dict, repr=False
+    )
+    about: Mapping[str, Any] = field(default_factory=dict, repr=False)
     drawn: bool = field(default=True, repr=False)
     checks: tuple[CheckOfRun, ...] = field(default=(), repr=False)
     folders: tuple[Path, ...] = field(default=(), repr=False)
@@ -69,33 +71,28 @@ class Comparison(Mapping[str, Any]):
         cases: Sequence[Case],
         figures: Mapping[str, Figure],
         *,
-        untrained: Collection[str] = (),
         limits: Sequence[Statement] = (),
         drawn: bool = True,
-        lacking: Mapping[str, str] = {},
         beside: Mapping[str, Figure] = {},
         more_seeds: Remedy = MORE_SEEDS,
-        **about: Any,
+        **more: Any,
     ) -> Comparison:
         """Compare the groups of some cases by some figures, of which the first matter most.
 
         ``limits`` are those that are known; that losses differ is why what was learnt may not be
-        compared. ``about`` is what else is printed.
+        compared. ``more`` are other fields.
         """
         values = values_of(cases, figures)
         rows = ranked(values, figures, drawn=drawn)
-        groups = len({case.group for case in cases})
         unranked = [one for one in limits if one.code is Code.OTHER_LOSSES]
-        is_unranked = bool(unranked) and not any(own.learnt for own in figures.values())
-        known = [one for one in limits if not (is_unranked and one in unranked)]
-        every = by_rank([*known, *_limits(rows, groups, more_seeds, drawn=drawn)])
-        found = cls(
-            rows, figures, values, "", (), tuple(every), untrained, lacking,
-            _means(cases, beside), about, drawn,
-        ).in_words()  # fmt: skip
-        if is_unranked:
-            return replace(found, headline=_upper(sentence(unranked[0])))
-        return found
+        if any(own.learnt for own in figures.values()):
+            unranked = []
+        every = [*(one for one in limits if one not in unranked)]
+        every += _limits(rows, more_seeds, drawn=drawn or not cases)
+        means = _means(cases, beside)
+        known = {"limits": tuple(by_rank(every)), "beside": means, "drawn": drawn, **more}
+        found = cls(rows, figures, values, **known).in_words()
+        return replace(found, headline=capital(sentence(unranked[0]))) if unranked else found
 
     def regrouped(self, places: Mapping[str, tuple[str, str]]) -> Comparison:
         """Return the comparison of the same runs in other groups: by group, that and a setting."""
@@ -103,10 +100,7 @@ class Comparison(Mapping[str, Any]):
         setting = self.values["group"].map({label: place[1] for label, place in places.items()})
         values = self.values.assign(group=group, setting=setting)
         rows = ranked(values, self.figures, drawn=self.drawn)
-        return replace(
-            self, rows=rows, values=values, limits=(), checks=(), untrained=(), lacking={},
-            beside={}, about={},
-        ).in_words()  # fmt: skip
+        return Comparison(rows, self.figures, values, drawn=self.drawn).in_words()
 
     @cached_property
     def printed(self) -> Mapping[str, Any]:
@@ -185,7 +179,7 @@ class Comparison(Mapping[str, Any]):
             part = f"{self.figures[column].name} {self.figures[column].text(own['mean'].iloc[0])}"
             if title and len(f"{title}; {part}") > LONGEST:
                 break
-            title = f"{title}; {part}" if title else _upper(part)
+            title = f"{title}; {part}" if title else capital(part)
         return title
 
     def _values(self, column: str) -> str:
@@ -198,7 +192,7 @@ class Comparison(Mapping[str, Any]):
                 without.setdefault(self.why_none(column, group), []).append(group)
             else:
                 alike.setdefault(figure.text(mean), []).append(group)
-        name = f"{in_percent(figure.target)} accuracy" if figure.target else _upper(figure.name)
+        name = f"{in_percent(figure.target)} accuracy" if figure.target else capital(figure.name)
         numbers = not figure.target and any(group[-1:].isdigit() for group in own["group"])
         between = " in " if figure.target else " "
         key = _common_key([*own["group"]])
@@ -326,43 +320,31 @@ def _seeds(own: pd.DataFrame) -> str:
     return counted(int(own["seeds"].min()), "seed")
 
 
-def _limits(
-    rows: pd.DataFrame, groups: int, more_seeds: Remedy, *, drawn: bool
-) -> Iterator[Statement]:
+def _limits(rows: pd.DataFrame, more_seeds: Remedy, *, drawn: bool) -> Iterator[Statement]:
     """Yield what limits the meaning of a headline: that seeds change nothing, or are few."""
-    if groups and not drawn:
+    if not drawn:
         text = "nothing here is drawn at random: every seed gives the same figures"
         yield Statement.note(Code.NOT_DRAWN, "seed", text)
     elif Verdict.TOO_FEW in {*rows["verdict"]}:
-        yield _few_seeds(int(rows["seeds"].min()), more_seeds)
-
-
-def _few_seeds(seeds: int, more_seeds: Remedy) -> Statement:
-    if seeds == 1:
-        text = "One seed, another one may give another order"
-    elif seeds < FEWEST:
-        text = "Two seeds show no noise: a test takes {least}"
-    else:
+        seeds = int(rows["seeds"].min())
         text = "Groups have too few seeds in common: a test takes {least}"
-    helps = [more_seeds] if seeds == 1 else []
-    return Statement.note(Code.FEW_SEEDS, "seed", text, *helps, seeds=seeds, least=FEWEST)
+        if seeds < FEWEST:
+            text = "Two seeds show no noise: a test takes {least}"
+        if seeds == 1:
+            text = "One seed, another one may give another order"
+        helps = [more_seeds] if seeds == 1 else []
+        yield Statement.note(Code.FEW_SEEDS, "seed", text, *helps, seeds=seeds, least=FEWEST)
 
 
 def limit_text(said: Statement) -> str:
     """Return what limits the meaning of a headline as a sentence."""
-    return f"{_upper(sentence(said))}."
+    return f"{capital(sentence(said))}."
 
 
 def check_lines(comparison: Comparison) -> list[str]:
-    """Return a line for each code of a check: its groups, unless it is all, and its first run.
-
-    Of each run its first check counts: the page of the run has the others.
-    """
-    firsts: dict[tuple[str, int], CheckOfRun] = {}
-    for one in comparison.checks:
-        firsts.setdefault((one.group, one.seed), one)
+    """Return a line for each code of a check: its groups, unless it is all, and its first run."""
     found: dict[str, list[CheckOfRun]] = {}
-    for one in firsts.values():
+    for one in comparison.checks:
         found.setdefault(one.check.code, []).append(one)
     lines = []
     for same in found.values():
@@ -373,7 +355,3 @@ def check_lines(comparison: Comparison) -> list[str]:
         sentence_ = f"{who}{first.check.sentence}{more}. {first.check.advice}"
         lines.append(sentence_.rstrip())
     return lines
-
-
-def _upper(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"

@@ -10,8 +10,8 @@ from typing import Any
 from sim.analysis.comparison import Comparison, check_lines, limit_text
 from sim.analysis.figures import Figure, in_column
 from sim.analysis.ranking import Verdict
+from sim.analysis.run_text import stand_in_text
 from sim.analysis.screen import DOTS, Column, block, cut, dots, marks, wrapped
-from sim.analysis.text import stand_in_text
 from sim.formatting import WIDTH, counted, table
 
 MOST_ROWS = 10
@@ -26,24 +26,18 @@ MOST_BLOCKS = 2
 class Shown:
     """A figure of a comparison in the one unit that fits all of its means, and what groups have.
 
-    ``cells`` are means by group as text, or why there is none; ``ends`` those of intervals, empty
-    where there is none; ``words`` are verdicts, and of how many seeds have reached it; ``best`` are
-    the groups that are best by it, or print the same.
+    ``cells`` are ``means`` by group as text, or why there is none; ``ends`` those of intervals,
+    empty where there is none; ``words`` are verdicts, and of how many seeds have reached it;
+    ``best`` are the groups that are best by it, or print the same.
     """
 
     column: str
     figure: Figure
     cells: Mapping[str, str]
     ends: Mapping[str, str]
-    means: Mapping[str, tuple[float, float, float]]
+    means: Mapping[str, float]
     words: Mapping[str, str]
-    verdicts: Mapping[str, str | None]
     best: Sequence[str]
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether all groups print the same."""
-        return len({*self.cells.values()}) < 2
 
     def star(self, group: str) -> str:
         """Return a cell with the mark of the best, or with room for it."""
@@ -58,26 +52,24 @@ def shown_figures(comparison: Comparison) -> list[Shown]:
     for column in comparison.figures:
         own = comparison.by(column)
         figure = in_column(comparison.figures[column], own["mean"])
-        means, cells, ends = {}, {}, {}
-        for group, *numbers in own[["group", "mean", "low", "high"]].itertuples(index=False):
-            mean, low, high = (number / figure.unit for number in numbers)
-            means[group] = mean, low, high
+        means: dict[str, float] = {}
+        cells, ends, words = {}, {}, {}
+        for _, group, seeds, *numbers, _, verdict in own.itertuples(index=False):
+            mean, *both = (number / figure.unit for number in numbers)
+            means[group] = mean
             none = math.isnan(mean)
             cells[group] = comparison.why_none(column, group) if none else figure.form(mean)
-            both = () if math.isnan(low) else (figure.form(low), figure.form(high))
-            ends[group] = " to ".join(both) if len({*both}) > 1 else ""
-        verdicts = dict(zip(own["group"], own["verdict"], strict=True))
-        words = {group: word or "" for group, word in verdicts.items()}
-        for group, seeds in zip(own["group"], own["seeds"], strict=True):
-            if verdicts[group] == Verdict.NOT_REACHED:
+            texts = [figure.form(end) for end in both if not math.isnan(end)]
+            ends[group] = " to ".join(texts) if len({*texts}) > 1 else ""
+            words[group] = verdict or ""
+            if verdict == Verdict.NOT_REACHED:
                 some = f"0 of {seeds}" if cells[group] in ("never", "none") else cells[group]
                 some = some.removeprefix("in ").partition(" seed")[0]
-                word = f"{Verdict.NOT_REACHED} ({some})"
-                words[group] = comparison.lacking.get(group, word)
+                words[group] = comparison.lacking.get(group, f"{verdict} ({some})")
         leading = {cells[group] for group in comparison.leaders(column)}
         best = [group for group, text in cells.items() if text in leading]
         if cells:
-            found.append(Shown(column, figure, cells, ends, means, words, verdicts, best))
+            found.append(Shown(column, figure, cells, ends, means, words, best))
     return found
 
 
@@ -87,10 +79,9 @@ def stand_in_lines(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(stand_in_text(one) for one in found if one is not None))
 
 
-def first_lines(comparison: Comparison) -> list[str]:
-    """Return the headline, and the sentences that qualify it."""
-    limits = [limit_text(said) for said in comparison.limits]
-    return [comparison.headline, *comparison.notes, *limits]
+def qualified(comparison: Comparison) -> list[str]:
+    """Return the sentences that qualify the headline."""
+    return [*comparison.notes, *map(limit_text, comparison.limits)]
 
 
 def comparison_text(comparison: Comparison, *, in_full: bool = False) -> str:
@@ -98,12 +89,9 @@ def comparison_text(comparison: Comparison, *, in_full: bool = False) -> str:
 
     ``in_full`` has all groups and figures, with intervals and p values.
     """
-    headline, *rest = first_lines(comparison)
-    lines = [*wrapped([headline]), *wrapped(rest)]
-    for said in check_lines(comparison):
-        lines += wrapped([said])
-    for said in stand_in_lines(comparison.about.get("groups", ())):
-        lines += wrapped([said])
+    lines = [*wrapped([comparison.headline]), *wrapped(qualified(comparison))]
+    below = [*check_lines(comparison), *stand_in_lines(comparison.about.get("groups", ()))]
+    lines += [line for said in below for line in wrapped([said])]
     shown = shown_figures(comparison)
     lines += _in_full(comparison, shown) if in_full else _screen(comparison, shown)
     return "\n".join(lines)
@@ -115,7 +103,8 @@ def _screen(comparison: Comparison, shown: Sequence[Shown]) -> Iterator[str]:
     dotted: list[Shown] = []
     for one in shown if several else ():
         again = one.figure.target and any(other.figure.target for other in dotted)
-        if not (one.is_flat or again) and any(_known(one)) and len(dotted) < MOST_DOTTED:
+        differ = len({*one.cells.values()}) > 1 and not all(map(math.isnan, one.means.values()))
+        if differ and not again and len(dotted) < MOST_DOTTED:
             dotted.append(one)
     for one in dotted:
         yield from ("", *_dotted(comparison, one))
@@ -127,7 +116,7 @@ def _screen(comparison: Comparison, shown: Sequence[Shown]) -> Iterator[str]:
             part, held = block([names, *columns], fixed=2)
             columns = columns[held - 1 :]
             yield from ("", *part)
-    legend = [f"{marks().dot} a seed"] if dotted else []
+    legend = [f"{marks()[0]} a seed"] if dotted else []
     legend += ["* best"] if any(one.best for one in shown) else []
     if (more := len(comparison.groups) - len(groups)) > 0:
         legend.append(counted(more, "more group"))
@@ -137,10 +126,6 @@ def _screen(comparison: Comparison, shown: Sequence[Shown]) -> Iterator[str]:
     yield "   ".join([*legend, f"{what}: --all"])
 
 
-def _known(one: Shown) -> Iterator[bool]:
-    return (not math.isnan(mean) for mean, *_ in one.means.values())
-
-
 def _dotted(comparison: Comparison, one: Shown) -> list[str]:
     """Show a figure: a row a group, its mean, its seeds on an axis, and its word."""
     groups = [*one.cells][:MOST_ROWS]
@@ -148,10 +133,10 @@ def _dotted(comparison: Comparison, one: Shown) -> list[str]:
     each = [[v / one.figure.unit for v in seeds[group] if not math.isnan(v)] for group in groups]
     first, *_ = groups
     words = [
-        "" if group == first and one.verdicts[group] != Verdict.BEST else one.words[group]
+        "" if group == first and one.words[group] != Verdict.BEST else one.words[group]
         for group in groups
     ]
-    means = ["-" if math.isnan(one.means[group][0]) else one.star(group) for group in groups]
+    means = ["-" if math.isnan(one.means[group]) else one.star(group) for group in groups]
     room = WIDTH - DOTS - max(map(len, [*means, "mean"])) - max(map(len, words)) - 6
     names = [cut(group, max(room, 8)) for group in groups]
     columns = [

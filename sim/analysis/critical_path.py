@@ -1,4 +1,9 @@
-"""Where simulated time went: transmitting, queueing, training or waiting, and on whose account.
+"""Where simulated time went: chains of stretches, and what they add up to.
+
+A cycle or a round is as long as its last client takes. What that client spent it on, stretch by
+stretch, is its path; all paths, which follow each other from the start, are the critical path.
+That of cycles is read off what clusters do (:func:`critical_path`); that of rounds goes back from
+the end of each (:mod:`sim.analysis.round_paths`).
 
 At every instant a cluster does the first of these that holds:
 
@@ -10,75 +15,164 @@ At every instant a cluster does the first of these that holds:
 - *waiting*: none of these: it waits for a contact, for other clusters, or for the end of a contact
   in which all is done.
 
-A cycle is complete when the last cluster's session ends. That cluster is critical, and how it spent
-the time since the cycle before is the cycle's share of the critical path.
+A cycle is complete when the last cluster's session ends, and this cluster is its last one.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from sim.analysis import spans
-from sim.analysis.intervals import by_cluster, cuts, time_in_states
-from sim.analysis.spans import cluster_names
+from sim.analysis.spans import Course
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pooled_metrics
-from statements.arrays import Floats
+
+Key = TypeVar("Key")
 
 
-class Spent(NamedTuple):
-    """Seconds that went by while a cluster did the one thing or the other."""
+class Part(StrEnum):
+    """What a round or a cycle can spend time on."""
 
-    transmitting_s: float = 0.0
-    queueing_s: float = 0.0
-    training_s: float = 0.0
-    waiting_s: float = 0.0
+    TRAINING = "training"
+    CONTACT_AWAITED = "waiting for the next contact"
+    """A pass was free: the method waits for another one, as it has used the contact.
 
-    @property
-    def total_s(self) -> float:
-        """All of it."""
-        return sum(self)
+    Of devices over a mesh also where no message over that pass is at the server sooner.
+    """
+    PASS_AWAITED = "waiting for a pass"
+    """None was there, or what was left of it was too short. Of a cycle all waiting is that."""
+    PASS_TAKEN = "queueing for a pass"
+    """One was there, and others had so much of it that too little was left at a time."""
+    SENDING = "sending"
+    """In a cycle, whose transfers are not told apart."""
+    TO_CLIENT = "passes to clients"
+    TO_SERVER = "passes to the server"
+    LINK_AWAITED = "waiting for a link"
+    """There was none, or what was left of its window was too short."""
+    LINK_TAKEN = "queueing for a link"
+    LINK = "links between satellites"
+    OTHER = "other"
+    """Between a download and its training, or from the last upload to the end of the round."""
 
-    @property
-    def shares(self) -> dict[str, float]:
-        """The share of each part, by its name; empty of no time."""
-        parts = self._asdict().items() if self.total_s else ()
-        return {name.removesuffix("_s"): part_s / self.total_s for name, part_s in parts}
+
+OF_CLUSTERS = {
+    Part.SENDING: "transmitting",
+    Part.PASS_TAKEN: "queueing",
+    Part.TRAINING: "training",
+    Part.PASS_AWAITED: "waiting",
+}
+"""What a cluster can do, the first that holds, and what that is called beside a cluster."""
 
 
-class CriticalCycle(NamedTuple):
-    """A complete cycle from the end of the one before, and how its last cluster spent it."""
+class RoundLink(NamedTuple):
+    """A direction of a link between satellites, or of the passes of one node over another."""
 
-    cycle: int
-    cluster: str
+    kind: Literal["isl", "pass"]
+    source: str
+    target: str
+
+
+class Stretch(NamedTuple):
+    """A stretch of a path: what it was spent on, and over or for which link."""
+
+    part: Part
     begin_s: float
     end_s: float
-    spent: Spent
+    link: RoundLink | None = None
 
 
-class CriticalPath(NamedTuple):
-    """How the clusters spent a run, and the last one of each cycle.
+@dataclass
+class Path:
+    """A round or a cycle from the end of the one before, and what its last client spent it on.
 
-    Each of ``clusters`` has the whole run. ``cycles`` follow each other without a gap from 0 s on.
+    The stretches follow each other without a gap. ``client`` is None where no upload of a round
+    was found.
     """
 
-    simulated_s: float
-    clusters: dict[str, Spent]
-    cycles: tuple[CriticalCycle, ...]
+    number: int
+    client: str | None
+    begin_s: float
+    end_s: float
+    stretches: list[Stretch] = field(default_factory=list)
 
     @property
-    def spent(self) -> Spent:
-        """The critical path: how the last cluster of each cycle spent it."""
-        return Spent(*map(sum, zip(*(cycle.spent for cycle in self.cycles), strict=True)))
+    def now_s(self) -> float:
+        """Where its stretches end so far."""
+        return self.stretches[-1].end_s if self.stretches else self.begin_s
+
+    def spend(self, until_s: float, part: Part, link: RoundLink | None = None) -> None:
+        """Spend the time until then, or until its end; none that is over."""
+        until_s = min(until_s, self.end_s)
+        begin_s = self.now_s
+        if not until_s > begin_s:
+            return
+        if self.stretches and (self.stretches[-1].part, self.stretches[-1].link) == (part, link):
+            begin_s = self.stretches.pop().begin_s
+        self.stretches.append(Stretch(part, begin_s, until_s, link))
+
+
+@dataclass(frozen=True)
+class CriticalPath:
+    """The paths of the rounds or cycles of a run, which follow each other from its start.
+
+    With those of cycles there are the ``clusters``, and the seconds of the whole run that each of
+    them spent on each part.
+    """
+
+    paths: tuple[Path, ...] = ()
+    clusters: Mapping[str, Mapping[Part, float]] = field(default_factory=dict)
 
     @property
-    def rest_s(self) -> float:
-        """Seconds behind the last complete cycle."""
-        return self.simulated_s - (self.cycles[-1].end_s if self.cycles else 0.0)
+    def parts_s(self) -> dict[Part, float]:
+        """Seconds that each part took, the largest first; parts of none left out."""
+        return self._summed(lambda stretch: stretch.part)
+
+    @property
+    def links_s(self) -> dict[RoundLink, float]:
+        """Seconds that each link took: by waiting, by queueing, and by sending; the most first."""
+        found = self._summed(lambda stretch: stretch.link)
+        return {link: lasted_s for link, lasted_s in found.items() if link is not None}
+
+    @property
+    def shares(self) -> dict[Part, float]:
+        """The share of each part, the largest first; empty of no time."""
+        return shares_of(self.parts_s)
+
+    @property
+    def end_s(self) -> float:
+        """Where the last path ends."""
+        return self.paths[-1].end_s if self.paths else 0.0
+
+    def rows(self) -> list[tuple[str, Mapping[Part, float]]]:
+        """Return the seconds of each part, of each cluster in the whole run and of this path."""
+        return [*self.clusters.items(), *([(CRITICAL, self.parts_s)] if self.paths else [])]
+
+    def _summed(self, key: Callable[[Stretch], Key]) -> dict[Key, float]:
+        lasted_s: defaultdict[Key, float] = defaultdict(float)
+        for path in self.paths:
+            for stretch in path.stretches:
+                lasted_s[key(stretch)] += stretch.end_s - stretch.begin_s
+        return dict(sorted(lasted_s.items(), key=lambda item: -item[1]))
+
+
+CRITICAL = "critical path"
+
+
+def shares_of(parts_s: Mapping[Part, float]) -> dict[Part, float]:
+    """Return the share of each part in the time of all; empty of no time."""
+    whole_s = sum(parts_s.values())
+    return {part: lasted_s / whole_s for part, lasted_s in parts_s.items() if whole_s}
+
+
+def together(clusters: Sequence[Mapping[Part, float]]) -> dict[Part, float]:
+    """Return the seconds of each part that several clusters spent."""
+    return {part: sum(spent.get(part, 0.0) for spent in clusters) for part in OF_CLUSTERS}
 
 
 class Run(Protocol):
@@ -96,39 +190,36 @@ class Run(Protocol):
     def critical_path(self) -> CriticalPath:
         """Where the simulated time went, by cycle."""
 
+    @property
+    def round_paths(self) -> CriticalPath | None:
+        """Where it went, by round."""
 
-def critical_path(
-    tables: Mapping[str, pa.Table], simulated_s: float, clients: Sequence[str] | None = None
-) -> CriticalPath:
-    """Return where the time of a run of ``simulated_s`` seconds went, from its tables.
 
-    ``clients`` are the names of its clusters, all that the tables name where it is None. The parts
-    of every cluster, and of every cycle, sum up to its time, but for rounding.
-    """
-    names = cluster_names(tables) if clients is None else clients
-    marks = list(_completions(tables))
-    marks_s = np.array([time_s for _, time_s, _ in marks])
-    shares = dict(zip(names, _partitions(tables, names, marks_s, simulated_s), strict=True))
-
-    def spent(cluster: str, first_s: float, last_s: float) -> Spent:
-        cuts_s, lasted_s = shares[cluster]
-        begin, end = np.searchsorted(cuts_s, [first_s, last_s])
-        return Spent(*(lasted_s[:, end] - lasted_s[:, begin]).tolist())
-
-    cycles = []
+def critical_path(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> CriticalPath:
+    """Return where the time of a run went, by cluster and by cycle, from its tables."""
+    names = spans.names_of_clients(tables, manifest)
+    simulated_s = manifest["simulated_s"]
+    courses = dict(zip(names, _courses(tables, names, simulated_s), strict=True))
+    parts = [*OF_CLUSTERS]
+    paths: list[Path] = []
     begin_s = 0.0
-    for cycle, end_s, cluster in marks:
-        lasted = spent(cluster, begin_s, end_s)
-        cycles.append(CriticalCycle(cycle, cluster, begin_s, end_s, lasted))
+    for number, end_s, cluster in _completions(tables):
+        paths.append(Path(number, cluster, begin_s, end_s))
+        for until_s, state in courses[cluster].between(begin_s, end_s):
+            paths[-1].spend(until_s, parts[state])
         begin_s = end_s
-    clusters = {name: spent(name, 0.0, simulated_s) for name in names}
-    return CriticalPath(simulated_s, clusters, tuple(cycles))
+    clusters = {}
+    for name, course in courses.items():
+        lasted_s = np.diff(course.begins_s, append=simulated_s)
+        each_s = np.bincount(course.states, lasted_s, len(parts)).tolist()
+        clusters[name] = dict(zip(parts, each_s, strict=True))
+    return CriticalPath(tuple(paths), clusters)
 
 
-def _partitions(
-    tables: Mapping[str, pa.Table], names: Sequence[str], marks_s: Floats, end_s: float
-) -> Iterator[tuple[Floats, Floats]]:
-    """Yield for each cluster times (T,), marks and ends too, and seconds of what by each (4, T)."""
+def _courses(
+    tables: Mapping[str, pa.Table], names: Sequence[str], end_s: float
+) -> Iterator[Course]:
+    """Yield what each cluster did, by the places of parts in :data:`OF_CLUSTERS`."""
     contacts = tables["contacts"]
     events = tables["events"]
     every = (
@@ -137,11 +228,13 @@ def _partitions(
         spans.connected(contacts),
         spans.beam_waits(events, contacts),
     )
-    for mine in zip(*(by_cluster(one, names) for one in every), strict=True):
-        cuts_s = cuts(mine, marks_s, end_s)
-        sends, trains, served, beamless = (s.cover(cuts_s[:-1]) for s in mine)
-        state = np.select([sends, beamless & ~served, trains], [0, 1, 2], 3)
-        yield cuts_s, time_in_states(cuts_s, state, 4)
+    lanes = [[name] for name in names]
+    for mine in zip(*(spans.by_lane(one, lanes) for one in every), strict=True):
+        edges_s = [edge_s for own in mine for edge_s in (own.begin_s, own.end_s)]
+        times_s = np.unique(np.clip(np.concatenate([[0.0, end_s], *edges_s]), 0.0, end_s))[:-1]
+        sends, trains, served, beamless = (own.cover(times_s) for own in mine)
+        states = np.select([sends, beamless & ~served, trains], [0, 1, 2], 3)
+        yield Course.of(states, times_s)
 
 
 def _completions(tables: Mapping[str, pa.Table]) -> Iterator[tuple[int, float, str]]:
@@ -156,12 +249,7 @@ def _completions(tables: Mapping[str, pa.Table]) -> Iterator[tuple[int, float, s
     for number, when_s in zip(cycle.tolist(), time_s.tolist(), strict=True):
         begin, end = (int(np.searchsorted(ended_s, when_s, side)) for side in ("left", "right"))
         if number > 0 and begin < end:
-            yield number, when_s, _last_served(clusters[:end], clusters[begin:end])
-
-
-def _last_served(so_far: np.ndarray, now: np.ndarray) -> str:
-    """Return the one of ``now`` that was served least often, the last by name of several."""
-    if len(now) == 1:
-        return str(now[0])
-    counts = Counter(so_far.tolist())
-    return str(min(sorted(set(now.tolist()), reverse=True), key=lambda name: counts[name]))
+            # Of several that part at once, the one served least often, the last by name.
+            times = Counter(clusters[:end].tolist())
+            parting = sorted({*clusters[begin:end].tolist()}, reverse=True)
+            yield number, when_s, min(parting, key=lambda name: times[name])

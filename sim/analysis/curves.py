@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.figures import LEVEL, NO_BOUNDS, Bounds
+from sim.analysis.figures import LEVEL, Bounds, bounds_of
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import says
@@ -87,14 +87,8 @@ class Band(NamedTuple):
     def thinned(self, most: int) -> "Band":
         """Return the steps that are left where a screen shows ``most`` columns."""
         kept = last_of_columns(self.x, self.end, most)
-        return self._replace(
-            x=self.x[kept],
-            mean=self.mean[kept],
-            low=self.low[kept],
-            high=self.high[kept],
-            seeds=self.seeds[kept],
-            ended=self.ended[kept],
-        )
+        steps: dict[str, Any] = {name: getattr(self, name)[kept] for name in self._fields[:-1]}
+        return self._replace(**steps)
 
 
 def last_of_columns(x: Floats, end: float, most: int) -> Ints:
@@ -108,7 +102,7 @@ def last_of_columns(x: Floats, end: float, most: int) -> Ints:
     return np.unique(np.searchsorted(x, edges, "right") - 1)
 
 
-def over_seeds(curves: Sequence[Steps], bounds: Bounds = NO_BOUNDS) -> Band:
+def over_seeds(curves: Sequence[Steps], what: What) -> Band:
     """Return the mean of the curves of several seeds, one at least, wherever one of them steps.
 
     A run that has ended keeps its last value: its model no longer changes. Else the mean would
@@ -126,7 +120,9 @@ def over_seeds(curves: Sequence[Steps], bounds: Bounds = NO_BOUNDS) -> Band:
             np.where(several, np.nanmax(values, axis=0), np.nan),
         )
     else:
-        bounds = bounds.unless_broken(np.nanmin(values), np.nanmax(values))
+        # Validation has the bounds of the test.
+        key = f"{what.removeprefix('validation_')}_final" if what in MEASURED else what
+        bounds = bounds_of(key).unless_broken(np.nanmin(values), np.nanmax(values))
         low, high = _interval(values, mean, seeds, bounds)
     ends = np.array([curve.end for curve in curves])
     ended = (known & (ends[:, None] < x)).sum(axis=0)

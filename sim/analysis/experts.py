@@ -72,40 +72,35 @@ ENDS = {"start": 0, "end": -1}
 """The first and the last assignment of a run, by the place of one of their rows."""
 
 
-def home_figures(assignments: pa.Table) -> dict[str, dict[str, float] | None]:
-    """Return own mass, mass at home and experts at home of a summary, at both ends of a run."""
+def split_figures(assignments: pa.Table) -> dict[str, Any]:
+    """Return the figures of a summary on who is at home, of assignments to clusters.
+
+    Masses and experts at home are of both ends of a run. Experts by their class (Remark 2: shared,
+    domain, seldom), and local over global density of related data by cluster, are of its start.
+    None without experts.
+    """
     if not len(assignments):
-        return dict.fromkeys(("own_mass", "home_mass", "experts_home"))
+        return dict.fromkeys(
+            ("own_mass", "home_mass", "experts_home", "expert_classes", "density_ratio")
+        )
     ends = {name: split_at(assignments, place) for name, place in ENDS.items()}
+    first = assignments.filter(pc.equal(assignments["time_s"], assignments["time_s"][0]))
+    classes = dict(zip(first["expert"].to_pylist(), first["expert_class"].to_pylist(), strict=True))
+    start = ends["start"]
+    ratios = model_splitting.density_ratio(start.relevance, start.owner).tolist()
+    known = (None if np.isnan(ratio) else ratio for ratio in ratios)
     return {
         "own_mass": {name: split.own_mass for name, split in ends.items()},
         "home_mass": {name: split.home_mass for name, split in ends.items()},
         "experts_home": {
             **{name: split.at_home for name, split in ends.items()},
-            "of": len(ends["end"].owner),
+            "of": len(start.owner),
         },
-    }
-
-
-def density_ratio(assignments: pa.Table) -> dict[str, float | None] | None:
-    """Local over global density of related data by cluster at the start; None without experts."""
-    if not len(assignments):
-        return None
-    split = split_at(assignments, 0)
-    ratios = model_splitting.density_ratio(split.relevance, split.owner).tolist()
-    known = (None if np.isnan(ratio) else ratio for ratio in ratios)
-    return dict(zip(split.clusters, known, strict=True))
-
-
-def expert_classes(assignments: pa.Table) -> dict[str, list[int]] | None:
-    """Experts by their class at the start (Remark 2): shared, domain, seldom."""
-    if not len(assignments):
-        return None
-    first = assignments.filter(pc.equal(assignments["time_s"], assignments["time_s"][0]))
-    known = dict(zip(first["expert"].to_pylist(), first["expert_class"].to_pylist(), strict=True))
-    return {
-        name: sorted(expert for expert, found in known.items() if found == name)
-        for name in ("shared", "domain", "seldom")
+        "expert_classes": {
+            name: sorted(expert for expert, own in classes.items() if own == name)
+            for name in ("shared", "domain", "seldom")
+        },
+        "density_ratio": dict(zip(start.clusters, known, strict=True)),
     }
 
 

@@ -136,29 +136,20 @@ TIMES = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 """Units of times of rounds, the largest first, with their seconds."""
 
 
-def in_one_unit(figure: Figure, values: Iterable[float | None]) -> Figure:
-    """Return a figure whose head names the unit that fits all of these values.
-
-    That is the largest unit of which the least of them is one or more. Only times of rounds are in
-    units of hours or less; any other figure is as it was.
-    """
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    if figure.in_text is not NAMED_FORMS["hours_as_time"] or not known:
-        return figure
-    name, unit = unit_for(min(known), TIMES, "s")
-    head = figure.head.partition(" (")[0]
-    return figure._replace(head=f"{head} ({name})", unit=unit, form=three_digits)
-
-
 def in_column(figure: Figure, values: Iterable[float | None]) -> Figure:
     """Return a figure in one unit, which its head names, with as many digits in all of a column.
 
-    Bytes, energies and times to targets are in the unit that the largest of the values holds.
+    Bytes, energies and times to targets are in the unit that the largest of the values holds,
+    times of rounds in the largest of which the least of them is one or more. Any other figure is as
+    it was.
     """
     known = [value for value in values if value is not None and math.isfinite(value)]
     units = UNITS_OF.get(figure.form)
+    if known and figure.in_text is NAMED_FORMS["hours_as_time"]:
+        name, unit = unit_for(min(known), TIMES, "s")
+        return figure._replace(head=f"{figure.name} ({name})", unit=unit, form=three_digits)
     if units is None or not known:
-        return in_one_unit(figure, known)
+        return figure
     most = max(known)
     name, unit = unit_for(most, *units)
     if figure.form is NAMED_FORMS["duration"]:
@@ -230,9 +221,9 @@ def figures_of_network(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield figure.head, figure.form(value / figure.unit)
 
 
-def figure_of(column: str, judged: str = Judged.ACCURACY, *, tokens: bool = True) -> Figure:
+def figure_of(column: str, judged: str) -> Figure:
     """Return the figure of a column of a sweep's rows; one without a best where none is listed."""
-    known = figure_listed(column, judged, tokens=tokens)
+    known = figure_listed(column, judged)
     head = in_words(column)
     return known if known and known.head else Figure(head, "{:.3g}".format)
 

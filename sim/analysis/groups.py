@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,8 +28,8 @@ from sim.analysis.targets import (
     first_reached,
     given,
     levels,
-    named,
     shared_target,
+    times_reached,
 )
 from sim.facts.status import COMPLETE
 from statements import Code, Other, Remedy, Statement
@@ -59,6 +59,16 @@ class Group:
         """How its runs have ended, which is the same of all."""
         return str(self.runs[0].summary["status"])
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What ``compare --json`` says of it."""
+        return {
+            "label": self.label,
+            "status": self.status,
+            "seeds": [run.summary["seed"] for run in self.runs],
+            "stand_in": self.runs[0].summary.get("stand_in"),
+        }
+
 
 def group_runs(runs: Sequence[Any]) -> list[Group]:
     """Group runs whose scenarios differ in the seed, or what is said or reported of them, only.
@@ -68,13 +78,11 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
     another trace, whatever the reason is: it is no further seed.
     Single runs that differ in more keys than a label has room for are called by their folders.
     """
-    plain: list[dict[str, Any]] = [
-        {key: None if key in NO_RESULT else value for key, value in values.items()}
-        for values in (flat(run.manifest["scenario"]) for run in runs)
-    ]
     members: dict[str, list[Any]] = {}
     settings: dict[str, dict[str, Any]] = {}
-    for run, values in zip(runs, plain, strict=True):
+    for run in runs:
+        scenario = flat(run.manifest["scenario"])
+        values = {key: None if key in NO_RESULT else value for key, value in scenario.items()}
         # By what they say in full: long values may look alike when they are cut.
         key = json.dumps([values, run.summary["status"]], sort_keys=True, default=str)
         settings[key] = values
@@ -146,74 +154,55 @@ def compare_groups(
     ``lacking`` says why of groups that have no others. ``points`` are the rows of runs in a sweep,
     by names of folders.
     """
-    runs = [run for group in groups for run in group.runs]
+    runs = [(group.label, run) for group in groups for run in group.runs]
+    manifests = [run.manifest for _, run in runs]
     words = {**lacking, **_unended(groups)}
-    drawn = any(run.manifest.get("drawn") is not False for run in runs)
     about: dict[str, Any] = {
-        "said": [*_said(groups)],
-        "groups": [_about(group) for group in groups],
+        "said": [
+            {"group": label, "seed": run.manifest["seed"], **said}
+            for label, run in runs
+            for said in run.manifest.get("said", ())
+        ],
+        "groups": [group.about for group in groups],
     }
-    if any(run.manifest["method"] is None for run in runs):
-        known = [run.manifest["network"] for run in runs]
-        cases = [
-            Case(group.label, run.summary["seed"], run.manifest["network"])
-            for group in groups
-            for run in group.runs
-        ]
-        figures, beside = figures_of_studies(known), figures_of_studies(known, best=False)
-        losses = None
+    losses = None
+    if any(manifest["method"] is None for manifest in manifests):
+        cases = [Case(label, run.summary["seed"], run.manifest["network"]) for label, run in runs]
+        figures, beside = figures_of_studies([case.figures for case in cases])
     else:
-        targets, shared = _targets(groups, words)
-        cases = _cases(groups, words, targets, points)
-        losses = _other_losses(run.manifest for run in runs)
-        judged = judged_together(run.summary for run in runs)
+        ended = [run for label, run in runs if label not in words]
+        judged = judged_together(run.summary for _, run in runs)
+        targets, shared = _targets(ended)
+        cases = []
+        for label, run in runs:
+            row = points.get("" if run.folder is None else run.folder.name, {})
+            own = {} if label in words else _figures(run, targets, row)
+            cases.append(Case(label, run.summary["seed"], own))
+        losses = _other_losses(manifests)
         figures, beside = figures_of_cases(
             [case.figures for case in cases if case.figures],
             targets,
             judged=judged,
-            methods={str(run.summary["method"]) for run in runs},
+            methods={str(run.summary["method"]) for _, run in runs},
             ranks_loss=losses is None,
         )
-        learnt = {"judged_by": judged, "shared_target": shared}
-        about = learnt | about
-    found = Comparison.of(
+        about = {"judged_by": judged, "shared_target": shared} | about
+    return Comparison.of(
         [*cases, *without],
         figures,
-        untrained={
-            group.label for group in groups if not group.runs[0].summary.get("trained", True)
-        },
-        limits=[said for said in (losses, _other_versions(run.manifest for run in runs)) if said],
-        drawn=drawn,
+        untrained={label for label, run in runs if not run.summary.get("trained", True)},
+        limits=[said for said in (losses, _other_versions(manifests)) if said],
+        drawn=any(manifest.get("drawn") is not False for manifest in manifests),
         lacking=words,
         beside=beside,
         more_seeds=more_seeds,
-        **about,
+        checks=tuple(
+            CheckOfRun(label, run.summary["seed"], check)
+            for label, run in runs
+            for check in checks_in(run.manifest)
+        ),
+        about=about,
     )
-    return replace(found, checks=tuple(_checks(groups)))
-
-
-def _cases(
-    groups: Sequence[Group],
-    unended: Collection[str],
-    targets: Sequence[str],
-    points: Mapping[str, Mapping[str, Any]],
-) -> list[Case]:
-    """Return the runs of groups with their figures; without any where these have not ended."""
-    cases = []
-    for group in groups:
-        for run in group.runs:
-            row = points.get("" if run.folder is None else run.folder.name, {})
-            own = {} if group.label in unended else _figures(run, targets, row)
-            cases.append(Case(group.label, run.summary["seed"], own))
-    return cases
-
-
-def _checks(groups: Sequence[Group]) -> Iterator[CheckOfRun]:
-    """Yield the checks of the runs of groups."""
-    for group in groups:
-        for run in group.runs:
-            for check in checks_in(run.manifest):
-                yield CheckOfRun(group.label, run.summary["seed"], check)
 
 
 def _other_versions(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
@@ -252,21 +241,22 @@ def _loss_of_the_data(learning: Mapping[str, Any]) -> str:
 
 
 def figures_of_studies(
-    known: Sequence[Mapping[str, Any]], *, best: bool = True
-) -> dict[str, Figure]:
+    known: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, Figure], dict[str, Figure]]:
     """Return the figures that all network studies have, but for those of one place.
 
-    These are the ones by which some study is the best, or else the others.
+    Those by which some study is the best come first, then the others.
     """
-    every = [name for name in (known[0] if known else ()) if name not in OF_NETWORKS]
-    found = {name: figure_of_network(name) for name in (*OF_NETWORKS, *every) if ":" not in name}
-    return {
+    every = dict.fromkeys((*OF_NETWORKS, *(known[0] if known else ())))
+    of_all = (name for name in every if ":" not in name)
+    found = {
         name: figure
-        for name, figure in found.items()
-        if figure is not None
-        and bool(figure.best) == best
+        for name in of_all
+        if (figure := figure_of_network(name)) is not None
         and all(one.get(name) is not None for one in known)
     }
+    table = {name: figure for name, figure in found.items() if figure.best}
+    return table, {name: figure for name, figure in found.items() if not figure.best}
 
 
 def figures_of_cases(
@@ -325,17 +315,13 @@ def _unended(groups: Sequence[Group]) -> dict[str, str]:
     return {group.label: group.status for group in groups if group.status != COMPLETE}
 
 
-def _targets(groups: Sequence[Group], unended: Collection[str]) -> tuple[list[str], str | None]:
+def _targets(runs: Sequence[Any]) -> tuple[list[str], str | None]:
     """Return the targets of the table, the one that runs share first; and this one."""
-    runs = [run for group in groups for run in group.runs if group.label not in unended]
     asked = {level for run in runs for level in given(run.manifest)}
     curves = [run.evaluations for run in runs]
     judged = judged_together(run.summary for run in runs)
     chosen = sorted(asked) or (levels(curves) if judged == Judged.ACCURACY else ())
-    reached = {
-        named(level): sum(first_reached(curve, level) is not None for curve in curves)
-        for level in chosen
-    }
+    reached = times_reached(curves, chosen)
     shared = shared_target(reached, sum(map(bool, curves)))
     if shared is None:
         return [], None
@@ -356,23 +342,6 @@ def _figures(run: Any, targets: Sequence[str], row: Mapping[str, Any]) -> dict[s
             "hours"
         )
     return found
-
-
-def _said(groups: Sequence[Group]) -> Iterator[dict[str, Any]]:
-    """Yield what the runs of groups have warned of and noted, as their manifests have it."""
-    for group in groups:
-        for run in group.runs:
-            for said in run.manifest.get("said", ()):
-                yield {"group": group.label, "seed": run.manifest["seed"], **said}
-
-
-def _about(group: Group) -> dict[str, Any]:
-    return {
-        "label": group.label,
-        "status": group.status,
-        "seeds": [run.summary["seed"] for run in group.runs],
-        "stand_in": group.runs[0].summary.get("stand_in"),
-    }
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

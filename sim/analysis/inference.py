@@ -7,9 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.answers import answer_latencies
 from sim.analysis.experts import variation
-from sim.trace.arrow import as_numpy
+from sim.trace.arrow import array, as_numpy
 from sim.trace.tables import pooled_metrics
 from statements.arrays import Floats
 
@@ -64,13 +63,12 @@ def inference_figures(inferences: pa.Table | None) -> dict[str, Any] | None:
     outcomes = np.array(inferences.column("outcome").to_pylist())
     answered = (outcomes != "failed") & np.isfinite(latency_s)
     each_s = np.sort(np.repeat(latency_s[answered], samples[answered]))
-    last = (95 * len(each_s) + 99) // 100 - 1
     counts = {name: int(samples[outcomes == name].sum()) for name in sorted(set(outcomes.tolist()))}
     return {
         "samples": int(samples.sum()),
         "outcomes": counts,
         "latency_mean_s": float(each_s.mean()) if len(each_s) else None,
-        "latency_p95_s": float(each_s[last]) if len(each_s) else None,
+        "latency_p95_s": nearest_rank(each_s, 95) if len(each_s) else None,
         "accuracy": _accuracy(inferences),
         "sent_bytes": float(pc.sum(inferences.column("sent_bytes")).as_py() or 0.0),
     }
@@ -103,3 +101,61 @@ def gating_pattern(assignments: pa.Table) -> tuple[list[str], Floats] | None:
     ]
     pattern = as_numpy(last["relevance"]).reshape(len(clients), -1)
     return clients, pattern
+
+
+# How long experts of other clients take to answer, and what for, by the links of the request.
+
+PARTS = ("propagation", "transmission", "window", "queue")
+"""What request and answer spend their time on, besides computing: columns of the table."""
+SPEED_OF_LIGHT_KM_S = 299_792.458
+
+
+def answer_latencies(answers: pa.Table | None) -> dict[str, Any] | None:
+    """Return how many experts were asked and never answered, and the latencies of the others.
+
+    ``latencies`` are those of all, and behind them by the hops of their requests; nothing where
+    nobody answered. None where no expert of another client was asked.
+    """
+    if answers is None or not len(answers):
+        return None
+    came = answers.filter(array(np.isfinite(as_numpy(answers.column("latency_s")))))
+    hops = as_numpy(came.column("request_hops"))
+    numbers = np.unique(hops[np.isfinite(hops)]).astype(np.int64).tolist()
+    return {
+        "asked": len(answers),
+        "lost": len(answers) - len(came),
+        "latencies": [_latencies(came, number) for number in (None, *numbers)] if len(came) else [],
+    }
+
+
+def _latencies(answers: pa.Table, hops: int | None) -> dict[str, Any]:
+    """Return latencies of answers whose requests took so many ``hops``, of all for None.
+
+    Percentiles are by nearest rank. ``parts_s`` are the means of light time, sending, waiting for
+    links to open, waiting for others' messages, all of request and answer together, and computing.
+    They are None where answers did not come over links between satellites. ``range_km`` is the mean
+    length of the way there.
+    """
+    rows = answers if hops is None else answers.filter(pc.equal(answers["request_hops"], hops))
+
+    def mean(name: str) -> float:
+        return float(as_numpy(rows.column(name)).mean())
+
+    parts = {part: mean(f"request_{part}_s") + mean(f"answer_{part}_s") for part in PARTS}
+    parts["computing"] = mean("computing_s")
+    over_links = bool(np.isfinite(list(parts.values())).all())
+    latency_s = np.sort(as_numpy(rows.column("latency_s")))
+    return {
+        "hops": hops,
+        "answers": len(latency_s),
+        "median_s": nearest_rank(latency_s, 50),
+        "p95_s": nearest_rank(latency_s, 95),
+        "most_s": float(latency_s[-1]),
+        "parts_s": parts if over_links else None,
+        "range_km": mean("request_propagation_s") * SPEED_OF_LIGHT_KM_S if over_links else None,
+    }
+
+
+def nearest_rank(in_order: Floats, percent: int) -> float:
+    """Return a percentile of numbers in order: the smallest that so many of 100 do not exceed."""
+    return float(in_order[(percent * len(in_order) + 99) // 100 - 1])

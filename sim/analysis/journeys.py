@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.spans import cluster_names
+from sim.analysis.spans import cluster_names, linked_names, names_in
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import grouped, numbers_of, says
@@ -118,7 +118,7 @@ class Traffic(NamedTuple):
         to_peer = says(rows, "toward", TOWARD_PEER)
         if (to_peer & (message < 0)).any():
             return None
-        gateways = _texts(tables, "feeder_windows", ("station",))
+        gateways = names_in(tables, "feeder_windows", ("station",))
         sent = _sent(rows, _names(tables, rows), gateways)
         server = str(roles.get("server")).removeprefix("satellite:")
         servers = np.array([name == server or name in gateways for name in sent.names], bool)
@@ -202,18 +202,8 @@ def _reached(tables: Mapping[str, pa.Table], sent: Sent, servers: Mask) -> Mask:
 def _names(tables: Mapping[str, pa.Table], rows: pa.Table) -> list[str]:
     """Return the names of all that send, receive or have links."""
     peers = pc.unique(_peers(rows).drop_null()).to_pylist()
-    linked = _texts(tables, "isl_windows", ("a", "b"))
-    gateways = _texts(tables, "feeder_windows", ("satellite", "station"))
-    over = _texts(tables, "contacts", ("satellite",))
-    return sorted({*cluster_names(tables), *over, *peers, *linked, *gateways} - {None})
-
-
-def _texts(tables: Mapping[str, pa.Table], name: str, columns: Sequence[str]) -> set[str]:
-    """Return all texts in columns of a table that a run may have."""
-    table = tables.get(name)
-    if table is None:
-        return set()
-    return {text for key in columns for text in pc.unique(table[key]).to_pylist()}
+    over = names_in(tables, "contacts", ("satellite",))
+    return sorted({*cluster_names(tables), *over, *peers, *linked_names(tables)} - {None})
 
 
 def _peers(rows: pa.Table) -> pa.ChunkedArray:

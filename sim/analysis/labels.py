@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -41,21 +41,11 @@ def code_label(manifest: Mapping[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
-class _Form(NamedTuple):
-    """How labels are made shorter: which keys are named, how each is called, and each value."""
-
-    needed_only: bool
-    head: Callable[[str, Collection[str]], str]
-    value: Callable[[str, Any], str]
-
-
-def labels_of(
-    settings: Sequence[Settings], beside: Collection[str] = (), names: Sequence[str] = ()
-) -> list[str]:
+def labels_of(settings: Sequence[Settings], names: Sequence[str] = ()) -> list[str]:
     """Return a label for each of some groups by the values of their keys; no two are the same.
 
     Only keys that differ are named, by the shortest ends of their dotted names that are no ends of
-    other keys, nor of those ``beside``. A value that is None is not named. Where labels would be
+    other keys. A value that is None is not named. Where labels would be
     longer than :data:`LONGEST`, words that say little go, then keys without which the groups are
     still told apart, then what is too long. A mapping is named by its own keys. Groups that have
     ``names`` are called by them where their keys would have to go, but for methods and variants.
@@ -68,18 +58,17 @@ def labels_of(
         if not differing and _all_differ(names):
             return _numbered(names)
         differing = differing or keys[:1]
-    every = {*keys, *beside}
     labels: list[str] = []
-    for form in FORMS:
-        named = _needed(settings, differing) if form.needed_only else differing
+    for short, needed_only in ((False, False), (True, False), (True, True)):
+        named = _needed(settings, differing) if needed_only else differing
         if len(named) < len(differing) and not {*named} & {*FIRST} and _all_differ(names):
             return _numbered(names)
-        heads = _heads(named, every, form)
+        heads = _heads(named, keys, short=short)
         alone = len(named) == 1 and named[0] != CODE
         if alone and all(_is_name(own.get(named[0])) for own in settings):
-            labels = [form.value("", own[named[0]]) for own in settings]
+            labels = [_value("", own[named[0]], short=short) for own in settings]
         else:
-            labels = [_label(own, named, heads, form) for own in settings]
+            labels = [_label(own, named, heads, short=short) for own in settings]
         if len(set(labels)) == len(labels) and max(map(len, labels), default=0) <= LONGEST:
             return labels
     return _numbered(labels)
@@ -113,11 +102,8 @@ def _in_parts(settings: Sequence[Settings]) -> list[Settings]:
             own |= {f"{key}.{part}": mapping[part] for part in apart if part in mapping}
             if not any(part in mapping for part in apart):
                 own[key] = _Section.GIVEN
-    return _in_parts(found) if any(map(_has_mapping, found)) else list(found)
-
-
-def _has_mapping(own: Settings) -> bool:
-    return any(_mapping(value) is not None for value in own.values())
+    nested = any(_mapping(value) is not None for own in found for value in own.values())
+    return _in_parts(found) if nested else list(found)
 
 
 def _mapping(value: Any) -> Settings | None:
@@ -158,11 +144,11 @@ def _needed(settings: Sequence[Settings], keys: Sequence[str]) -> list[str]:
     return kept
 
 
-def _heads(named: Sequence[str], every: Collection[str], form: _Form) -> dict[str, str]:
+def _heads(named: Sequence[str], every: Collection[str], *, short: bool) -> dict[str, str]:
     """Return how each key is called; a name that two would have gives way to a longer one."""
-    short = {key: form.head(key, every) for key in named}
-    count = Counter(short.values())
-    return {key: head if count[head] == 1 else ending(key, every) for key, head in short.items()}
+    heads = {key: _telling_words(key) if short else ending(key, every) for key in named}
+    count = Counter(heads.values())
+    return {key: head if count[head] == 1 else ending(key, every) for key, head in heads.items()}
 
 
 def ending(key: str, every: Collection[str]) -> str:
@@ -175,33 +161,30 @@ def ending(key: str, every: Collection[str]) -> str:
     return key
 
 
-def _label(own: Settings, named: Sequence[str], heads: Mapping[str, str], form: _Form) -> str:
+def _label(own: Settings, named: Sequence[str], heads: Mapping[str, str], *, short: bool) -> str:
     said = [key for key in named if own.get(key) not in (None, "[]")]
-    first = [form.value("", own[key]) for key in FIRST if key in said]
-    rest = (_named(heads[key], key, own[key], form) for key in said if key not in FIRST)
+    first = [_value("", own[key], short=short) for key in FIRST if key in said]
+    rest = (_named(heads[key], key, own[key], short=short) for key in said if key not in FIRST)
     return " ".join([*first, *rest]) or (f"no {heads[named[0]]}" if named else "")
 
 
-def _named(head: str, key: str, value: Any, form: _Form) -> str:
+def _named(head: str, key: str, value: Any, *, short: bool) -> str:
     """Name a value by its key; of a list of mappings how many it has."""
     if isinstance(value, _Section):
         return f"{value.value}{head}"
     if isinstance(value, str) and value.startswith("[{"):
         return f"{len(json.loads(value))} {head}"
-    return f"{head}={form.value(key, value)}"
+    return f"{head}={_value(key, value, short=short)}"
 
 
-def _in_full(_: str, value: Any) -> str:
-    return " ".join(as_yaml(value).split())
-
-
-def _with_unit(key: str, value: Any) -> str:
-    """Write a value with the unit that its key ends in; long ones without their middle."""
-    text = _in_full(key, value)
-    unit = _unit(key)
+def _value(key: str, value: Any, *, short: bool) -> str:
+    """Write a value; if it is to be ``short``, with its key's unit, without the middle if long."""
+    text = " ".join(as_yaml(value).split())
+    if not short:
+        return text
     if len(text) > LONGEST_VALUE:
         text = text.rsplit("/", 1)[-1]
-    return f"{_cut(text, LONGEST_VALUE)}{unit}"
+    return f"{_cut(text, LONGEST_VALUE)}{_unit(key)}"
 
 
 def _cut(text: str, most: int) -> str:
@@ -214,19 +197,11 @@ def _unit(key: str) -> str:
     return last[2] if last[0] and last[2] in LISTED["units"] else ""
 
 
-def _telling_words(key: str, _: Collection[str]) -> str:
+def _telling_words(key: str) -> str:
     """Return the words of a key's last part, without its unit and those that say little."""
     last = key.rsplit(".", 1)[-1]
     words = last.removesuffix(f"_{_unit(key)}").split("_")
     return "_".join([word for word in words if word not in SAY_LITTLE] or words)
-
-
-FORMS = (
-    _Form(needed_only=False, head=ending, value=_in_full),
-    _Form(needed_only=False, head=_telling_words, value=_with_unit),
-    _Form(needed_only=True, head=_telling_words, value=_with_unit),
-)
-"""How labels are said, the fullest first."""
 
 
 def _numbered(labels: Sequence[str]) -> list[str]:

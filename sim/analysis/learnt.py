@@ -9,8 +9,7 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from sim.analysis.guess import Guess, guess_of
-from sim.analysis.judged import Judged, judged_by
+from sim.analysis.judged import Guess, Judged, guess_of, judged_by
 from sim.analysis.targets import Evaluation, accuracies
 
 QUANTILE = 1.96

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
-from typing import Literal, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.intervals import Intervals, NumberedSpans
+from sim.analysis.critical_path import RoundLink
 from sim.analysis.journeys import Sent
+from sim.analysis.spans import LINK_ENDS, Course, Intervals, NumberedSpans
 from sim.trace.arrow import array, as_numpy
 from statements.arrays import Floats, Ints
 
@@ -19,14 +20,6 @@ CONTACT_COLUMNS = (
     *("service_start_s", "service_end_s"),
 )
 """What is read of the contacts."""
-
-
-class RoundLink(NamedTuple):
-    """A direction of a link between satellites, or of the passes of one node over another."""
-
-    kind: Literal["isl", "pass"]
-    source: str
-    target: str
 
 
 class State(Enum):
@@ -39,14 +32,6 @@ class State(Enum):
     TAKEN = 1
     FREE = 2
     ELSEWHERE = 3
-
-
-class _Need(NamedTuple):
-    """How long a transfer takes: this one did, and the longest of its kind did anywhere."""
-
-    row: int
-    lasts_s: float
-    most_s: float
 
 
 class _Used:
@@ -68,7 +53,7 @@ class _Used:
         from_s, until_s = between_s
         if not from_s < until_s:
             return
-        places = self._spans.places(number, between_s)
+        places = self._spans.near(number, between_s)
         if self._number[row] == number:
             places = places[self._begin_s[places] != self._begin_s[row]]
         places = places[np.argsort(self._begin_s[places], kind="stable")]
@@ -81,23 +66,6 @@ class _Used:
             yield from_s, until_s
 
 
-class _Course(NamedTuple):
-    """States (N,) that follow each other, by their numbers, and from when on each holds (N,)."""
-
-    begins_s: Floats
-    states: Ints
-
-    @classmethod
-    def of(cls, begins_s: Floats, states: Ints) -> Self:
-        """Return a course in which no state follows itself."""
-        new = np.append(True, states[1:] != states[:-1])
-        return cls(begins_s[new], states[new])
-
-    def at(self, times_s: Floats) -> Ints:
-        """Return the states at some times, none of which is before the first one."""
-        return self.states[np.searchsorted(self.begins_s, times_s, "right") - 1]
-
-
 def _there(spans: Sequence[tuple[float, float]]) -> Intervals:
     """Return the spans of time that last."""
     begin_s, end_s = np.array(spans).reshape(-1, 2).T
@@ -105,54 +73,16 @@ def _there(spans: Sequence[tuple[float, float]]) -> Intervals:
     return Intervals(np.sort(begin_s[lasts]), np.sort(end_s[lasts]))
 
 
-class _Windows:
-    """Windows of links, or passes (N,): when they are there, and when they can be used.
+class _Windows(NamedTuple):
+    """Windows of links, or passes (N,): when they are there, and when they can be used (2, N).
 
-    ``number`` is what they are looked up by, ``used_as`` the number of the link, for ``used``.
+    ``spans`` finds them by what they are looked up by, ``used`` has the transfers over them.
     """
 
-    def __init__(
-        self,
-        number: Ints,
-        there_s: tuple[Floats, Floats],
-        usable_s: tuple[Floats, Floats],
-        used: _Used,
-    ) -> None:
-        self._spans = NumberedSpans(number, *there_s)
-        self._there_s = np.transpose(there_s)
-        self._usable_s = np.transpose(usable_s)
-        self._used = used
-
-    def states(
-        self,
-        number: int,
-        used_as: Callable[[int], int],
-        need: _Need,
-        between_s: tuple[float, float],
-    ) -> _Course:
-        """Return the states from one time to another.
-
-        ``used_as`` tells the number by which a window is used.
-        """
-        # A link may be open all the time: of its gaps those in question are looked at alone, whole
-        # so far as the longest transfer could still begin in one.
-        near_s = between_s[0], between_s[1] + 2.0 * need.most_s + 1.0
-        free: list[tuple[float, float]] = []
-        taken: list[tuple[float, float]] = []
-        for place in self._spans.places(number, between_s).tolist():
-            rise_s, set_s = self._there_s[place].tolist()
-            begin_s, end_s = self._usable_s[place].tolist()
-            taken += [(rise_s, begin_s), (begin_s, end_s - need.lasts_s), (end_s, set_s)]
-            usable_s = max(begin_s, near_s[0]), min(end_s, near_s[1])
-            for from_s, until_s in self._used.gaps_s(used_as(place), need.row, usable_s):
-                free.append((from_s, until_s - need.most_s))
-        each = are_free, are_taken = _there(free), _there(taken)
-        edges_s = np.concatenate([edge for one in each for edge in (one.begin_s, one.end_s)])
-        within = (between_s[0] < edges_s) & (edges_s < between_s[1])
-        begins_s = np.append(between_s[0], np.unique(edges_s[within]))
-        found = [are_free.cover(begins_s), are_taken.cover(begins_s)]
-        kinds = [State.FREE.value, State.TAKEN.value]
-        return _Course.of(begins_s, np.select(found, kinds, State.SHUT.value))
+    spans: NumberedSpans
+    there_s: Floats
+    usable_s: Floats
+    used: _Used
 
 
 class LinkStates:
@@ -175,35 +105,32 @@ class LinkStates:
 
         self._contacts = tables["contacts"].select(CONTACT_COLUMNS)
         self._contact_ids = as_numpy(self._contacts["contact_id"])
-        windows = tables.get("isl_windows")
-        a, b = (np.zeros(0, int) if windows is None else places(windows[end]) for end in "ab")
-        self._group = _linked(len(sent.names), a, b)
         between = sent.peer >= 0
         way = np.where(between, self._way(sent.cluster, sent.peer), -1)
-        pairs = [self._pair(a, b)]
-        open_s = [np.zeros((2, 0))]
-        if windows is not None:
-            open_s = [_edges_s(windows)]
-        feeders = tables.get("feeder_windows")
-        if feeders is not None:
-            pairs.append(self._pair(places(feeders["satellite"]), places(feeders["station"])))
-            open_s.append(_edges_s(feeders))
+        pairs, open_s = [np.zeros(0, int)], [np.zeros((2, 0))]
+        self._group = np.arange(len(sent.names))
+        for name, columns in LINK_ENDS.items():
+            if name in tables:
+                a, b = (places(tables[name][column]) for column in columns)
+                pairs.append(self._way(np.minimum(a, b), np.maximum(a, b)))
+                open_s.append(np.stack([as_numpy(tables[name][k]) for k in ("start_s", "end_s")]))
+                if name == "isl_windows":
+                    self._group = _linked(len(sent.names), a, b)
+        edges_s = np.concatenate(open_s, axis=1)
         used = _Used(way, sent.start_s, sent.end_s)
-        begin_s, end_s = np.concatenate(open_s, axis=1)
-        open_ = begin_s, end_s
-        self._links = _Windows(np.concatenate(pairs), open_, open_, used)
+        spans = NumberedSpans(np.concatenate(pairs), *edges_s)
+        self._links = _Windows(spans, edges_s, edges_s, used)
         over = np.where(between, -1, 2 * sent.contact + sent.to_server)
         used = _Used(over, sent.start_s, sent.end_s)
         client = places(self._contacts["cluster"])
         self._own_passes = self._passes(client, used)
         self._all_passes = self._passes(self._group[client], used)
+        self._lasts_s = sent.end_s - sent.start_s
         self._most_s = _longest_s(sent)
         self._pass_between = cache(self._pass_between_)
 
-    def _pair(self, a: Ints, b: Ints) -> Ints:
-        return self._way(np.minimum(a, b), np.maximum(a, b))
-
-    def _way(self, source: Ints, target: Ints) -> Ints:
+    def _way(self, source: Any, target: Any) -> Any:
+        """Return the number of a direction between two nodes, or of several."""
         return source * len(self._sent.names) + target
 
     def _passes(self, met: Ints, used: _Used) -> _Windows:
@@ -213,7 +140,8 @@ class LinkStates:
         served = as_numpy(contacts["served"])
         begin_s = np.where(served, as_numpy(contacts["service_start_s"], np.nan), set_s)
         end_s = np.where(served, as_numpy(contacts["service_end_s"], np.nan), set_s)
-        return _Windows(met, (rise_s, set_s), (begin_s, end_s), used)
+        there_s = np.stack([rise_s, set_s])
+        return _Windows(NumberedSpans(met, *there_s), there_s, np.stack([begin_s, end_s]), used)
 
     def link(self, row: int) -> RoundLink:
         """Return the link of a transfer."""
@@ -234,38 +162,67 @@ class LinkStates:
 
     def before(self, row: int, begin_s: float) -> Iterator[tuple[float, State]]:
         """Yield what a transfer finds from ``begin_s`` to its begin: until when, and the state."""
-        begins_s = float(self._sent.start_s[row])
-        if not begin_s < begins_s:
-            return
-        course = self._course(row, (begin_s, begins_s))
-        untils_s = [*course.begins_s[1:].tolist(), begins_s]
-        yield from zip(untils_s, map(State, course.states.tolist()), strict=True)
+        end_s = float(self._sent.start_s[row])
+        if begin_s < end_s:
+            for until_s, state in self._course(row, (begin_s, end_s)).between(begin_s, end_s):
+                yield until_s, State(state)
 
-    def _course(self, row: int, between_s: tuple[float, float]) -> _Course:
+    def _course(self, row: int, between_s: tuple[float, float]) -> Course:
         sent = self._sent
         cluster, peer = int(sent.cluster[row]), int(sent.peer[row])
-        lasts_s = float(sent.end_s[row] - sent.start_s[row])
-        need = _Need(row, lasts_s, float(self._most_s[row]))
         if peer >= 0:
-            ends = len(sent.names) * min(cluster, peer) + max(cluster, peer)
-            way = len(sent.names) * cluster + peer
-            return self._links.states(ends, lambda _: way, need, between_s)
+            ends = self._way(min(cluster, peer), max(cluster, peer))
+            way = self._way(cluster, peer)
+            return self._states(self._links, ends, lambda _: way, row, between_s)
         toward = int(sent.to_server[row])
 
         def used_as(place: int) -> int:
             return 2 * int(self._contact_ids[place]) + toward
 
-        own = self._own_passes.states(cluster, used_as, need, between_s)
+        own = self._states(self._own_passes, cluster, used_as, row, between_s)
         # The server has every pass; an upload has those of its satellite first.
         enough = [State.FREE.value, *([State.TAKEN.value] if toward else [])]
         if np.isin(own.states, enough).all():
             return own
         group = int(self._group[cluster])
-        every = self._all_passes.states(group, used_as, need, between_s)
+        every = self._states(self._all_passes, group, used_as, row, between_s)
         begins_s = np.union1d(own.begins_s, every.begins_s)
         states, of_all = own.at(begins_s), every.at(begins_s)
         others = np.where(of_all == State.FREE.value, State.ELSEWHERE.value, of_all)
-        return _Course.of(begins_s, np.where(np.isin(states, enough), states, others))
+        return Course.of(np.where(np.isin(states, enough), states, others), begins_s)
+
+    def _states(
+        self,
+        windows: _Windows,
+        number: int,
+        used_as: Callable[[int], int],
+        row: int,
+        between_s: tuple[float, float],
+    ) -> Course:
+        """Return what a transfer finds in the windows of a number from one time to another.
+
+        ``used_as`` tells the number by which a window is used.
+        """
+        lasts_s, most_s = float(self._lasts_s[row]), float(self._most_s[row])
+        # A link may be open all the time: of its gaps those in question are looked at alone, whole
+        # so far as the longest transfer could still begin in one.
+        near_s = between_s[0], between_s[1] + 2.0 * most_s + 1.0
+        free: list[tuple[float, float]] = []
+        taken: list[tuple[float, float]] = []
+        for place in windows.spans.near(number, between_s).tolist():
+            rise_s, set_s = windows.there_s[:, place].tolist()
+            begin_s, end_s = windows.usable_s[:, place].tolist()
+            taken += [(rise_s, begin_s), (begin_s, end_s - lasts_s), (end_s, set_s)]
+            usable_s = max(begin_s, near_s[0]), min(end_s, near_s[1])
+            for from_s, until_s in windows.used.gaps_s(used_as(place), row, usable_s):
+                free.append((from_s, until_s - most_s))
+        each = are_free, are_taken = _there(free), _there(taken)
+        edges_s = np.concatenate([edge for one in each for edge in (one.begin_s, one.end_s)])
+        within = (between_s[0] < edges_s) & (edges_s < between_s[1])
+        begins_s = np.append(between_s[0], np.unique(edges_s[within]))
+        found = [are_free.cover(begins_s), are_taken.cover(begins_s)]
+        kinds = [State.FREE.value, State.TAKEN.value]
+        return Course.of(np.select(found, kinds, State.SHUT.value), begins_s)
 
 
 def _longest_s(sent: Sent) -> Floats:
@@ -274,11 +231,6 @@ def _longest_s(sent: Sent) -> Floats:
     longest_s = np.zeros(1 + kind.max(initial=0))
     np.maximum.at(longest_s, kind, sent.end_s - sent.start_s)
     return longest_s[kind]
-
-
-def _edges_s(windows: pa.Table) -> Floats:
-    """Return begins and ends (2, W) of windows."""
-    return np.stack([as_numpy(windows["start_s"]), as_numpy(windows["end_s"])])
 
 
 def _linked(nodes: int, a: Ints, b: Ints) -> Ints:

@@ -16,26 +16,18 @@ LONGEST_NAME = 24
 """Letters of a name above a column, or of the names of a row together."""
 
 
-@dataclass(frozen=True)
-class Marks:
-    """What a table draws with: a seed or value, between seeds, an empty place."""
-
-    dot: str = "●"
-    between: str = "─"
-    empty: str = "·"
-
-
-PLAIN = Marks("o", "-", ".")
-
-
-def marks() -> Marks:
-    """Return what the terminal can write."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+def is_writable(text: str) -> bool:
+    """Return whether the terminal can write a text."""
     try:
-        "●─·".encode(encoding)
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
-        return PLAIN
-    return Marks()
+        return False
+    return True
+
+
+def marks() -> tuple[str, ...]:
+    """Return what a table draws with: a seed or value, between seeds, an empty place."""
+    return ("●", "─", "·") if is_writable("●─·") else ("o", "-", ".")
 
 
 @dataclass(frozen=True)
@@ -92,17 +84,13 @@ def dots(own: Sequence[Sequence[float]]) -> Column:
     """Draw each row's values on an axis: a dot a seed, and a line from least to greatest."""
     values = [value for row in own for value in row]
     low, high, digits = round_ends(min(values), max(values))
-    draw = marks()
+    dot, between, empty = marks()
     cells = []
     for row in own:
         places = sorted(round((value - low) / (high - low) * (DOTS - 1)) for value in row)
         cells.append(
             "".join(
-                draw.dot
-                if n in places
-                else draw.between
-                if places and places[0] < n < places[-1]
-                else draw.empty
+                dot if n in places else between if places and places[0] < n < places[-1] else empty
                 for n in range(DOTS)
             )
         )

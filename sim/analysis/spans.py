@@ -1,7 +1,9 @@
-"""Spans of time out of the tables, and the lanes in which they are shown."""
+"""Spans of time out of the tables, who they are of, and how those that overlap add up."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,7 @@ from learning.requests.facts import Cause
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import numbers_of, says
 from sim.trace.tables import pieces_of
-from statements.arrays import Floats
+from statements.arrays import Floats, Ints, Mask
 
 _EDGES = ("start", "end")
 FEEDER_COLUMNS = ("cluster", "peer", "direction", "start_s", "end_s")
@@ -34,14 +36,21 @@ LINK_ENDS = {"isl_windows": ("a", "b"), "feeder_windows": ("satellite", "station
 def names_of_clients(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> list[str]:
     """Return the names of all clusters but for satellites and gateways that are no clients."""
     clients = {row["cluster"] for row in manifest.get("energy") or ()}
-    linked = {
-        text
-        for name, columns in LINK_ENDS.items()
-        if clients and name in tables
-        for column in columns
-        for text in pc.unique(tables[name][column]).to_pylist()
-    }
+    linked = linked_names(tables) if clients else set()
     return [name for name in cluster_names(tables) if name in clients or name not in linked]
+
+
+def linked_names(tables: Mapping[str, pa.Table]) -> set[str]:
+    """Return the names of all satellites and gateways that have links."""
+    every = (names_in(tables, name, columns) for name, columns in LINK_ENDS.items())
+    return set().union(*every)
+
+
+def names_in(tables: Mapping[str, pa.Table], name: str, columns: Sequence[str]) -> set[str]:
+    """Return all names in columns of a table that a run may have."""
+    table = tables.get(name)
+    each = () if table is None else (pc.unique(table[key]).to_pylist() for key in columns)
+    return {text for own in each for text in own}
 
 
 MOST_LANES = 120
@@ -152,3 +161,94 @@ def beam_waits(events: pa.Table, contacts: pa.Table) -> Spans:
     place = pc.index_in(waits["contact_id"], value_set=contacts["contact_id"].combine_chunks())
     set_s = np.append(as_numpy(contacts["set_s"]), np.nan)[as_numpy(place, -1)]
     return Spans(waits, as_numpy(waits["time_s"]), set_s)
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """Begins and ends of spans (N,) in seconds, each sorted for itself.
+
+    A span holds its begin and not its end, which is inf where it goes on for ever.
+    """
+
+    begin_s: Floats
+    end_s: Floats
+
+    def cover(self, time_s: Floats) -> Mask:
+        """Return whether a span holds each of the times (T,)."""
+        begun = np.searchsorted(self.begin_s, time_s, "right")
+        return begun > np.searchsorted(self.end_s, time_s, "right")
+
+    def merged(self, gap_s: float = 0.0, until_s: float = np.inf) -> tuple[Floats, Floats]:
+        """Return begins and ends of what is left when spans that overlap or touch are made one.
+
+        Gaps of at most ``gap_s`` are closed too. What lies behind ``until_s`` is cut off.
+        """
+        begin_s = self.begin_s[self.begin_s <= until_s]
+        number = np.arange(len(begin_s))
+        end_s = self.end_s + gap_s
+        first = np.searchsorted(end_s, begin_s, "left") == number
+        last = np.searchsorted(begin_s, end_s[: len(begin_s)], "right") == number + 1
+        return begin_s[first], np.minimum(end_s[: len(begin_s)][last] - gap_s, until_s)
+
+
+def by_lane(spans: Spans, lanes: Sequence[Sequence[str]]) -> list[Intervals]:
+    """Return the spans of each lane: those of all its clusters together.
+
+    A transfer is also one of its peer's cluster: the peer is a device of it, as CLUSTER/DEVICE.
+    """
+    names = [name for clusters in lanes for name in clusters]
+    lane_of = np.repeat(np.arange(len(lanes)), [len(clusters) for clusters in lanes])
+    lane_of = np.append(lane_of, -1)  # for clusters that no lane has
+    columns = [spans.rows["cluster"]]
+    (rows, begin_s, end_s) = spans
+    if "peer" in rows.column_names:
+        columns.append(pc.replace_substring_regex(rows["peer"], r"/[^/]*$", ""))
+        begin_s = np.tile(begin_s, 2)
+        end_s = np.tile(end_s, 2)
+    places = [pc.index_in(column, value_set=array(np.array(names, str))) for column in columns]
+    lane = lane_of[np.concatenate([as_numpy(place, -1) for place in places])]
+    order = np.argsort(lane, kind="stable")
+    edges = np.searchsorted(lane[order], np.arange(len(lanes) + 1))
+    each = (order[begin:end] for begin, end in pairwise(edges))
+    return [Intervals(np.sort(begin_s[mine]), np.sort(end_s[mine])) for mine in each]
+
+
+class NumberedSpans:
+    """Spans of time (N,) by the numbers of what they are of, to look some of them up."""
+
+    def __init__(self, number: Ints, begin_s: Floats, end_s: Floats) -> None:
+        self._order = np.argsort(number, kind="stable")
+        self._number = number[self._order]
+        self._begin_s, self._end_s = begin_s[self._order], end_s[self._order]
+
+    def near(self, number: int, between_s: tuple[float, float]) -> Ints:
+        """Return which of the spans (N,) have a number and overlap with a span of time."""
+        begin, end = np.searchsorted(self._number, [number, number + 1])
+        begin_s, end_s = self._begin_s[begin:end], self._end_s[begin:end]
+        near = (begin_s < between_s[1]) & (end_s > between_s[0])
+        return self._order[begin + np.flatnonzero(near)]
+
+
+class Course(NamedTuple):
+    """Numbers of states (N,) that follow each other, each from its begin (N,) to the next one."""
+
+    states: Ints
+    begins_s: Floats
+
+    @classmethod
+    def of(cls, states: Ints, begins_s: Floats) -> Self:
+        """Return a course in which no state follows itself."""
+        new = np.flatnonzero(np.diff(states, prepend=-1))
+        return cls(states[new], begins_s[new])
+
+    def at(self, times_s: Floats) -> Ints:
+        """Return the states at some times, none of which is before the first one."""
+        return self.states[np.searchsorted(self.begins_s, times_s, "right") - 1]
+
+    def between(self, from_s: float, until_s: float) -> Iterator[tuple[float, int]]:
+        """Yield until when each state between two times holds, and the state."""
+        if from_s < until_s:
+            first = int(np.searchsorted(self.begins_s, from_s, "right"))
+            last = int(np.searchsorted(self.begins_s, until_s))
+            untils_s = [*self.begins_s[first:last].tolist(), until_s]
+            yield from zip(untils_s, self.states[first - 1 : last].tolist(), strict=True)

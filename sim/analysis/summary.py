@@ -17,7 +17,6 @@ from sim.analysis.labels import code_label
 from sim.analysis.learnt import Learnt
 from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
-from sim.analysis.time_average import time_averaged
 from sim.facts.directions import DIRECTIONS
 from sim.facts.energy import total
 from sim.trace.arrow import array, as_numpy
@@ -92,9 +91,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "excluded_devices": events["excluded_devices"],
         "faults": events["faults"],
         **_updates(staleness(tables)),
-        **experts.home_figures(split),
-        "expert_classes": experts.expert_classes(split),
-        "density_ratio": experts.density_ratio(split),
+        **experts.split_figures(split),
         **answer_figures(tables),
         "alignment": experts.alignment_figures(assigned),
         "checks": manifest.get("checks", []),
@@ -136,7 +133,7 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "accuracy_start": curve[0].accuracy if curve else None,
         "accuracy_final": None if final is None else final.accuracy,
         "accuracy_best": best if chosen is None else chosen.accuracy,
-        "accuracy_mean": time_averaged(since, manifest.get("simulated_s", 0.0) / 3600),
+        "accuracy_mean": targets.time_averaged(since, manifest.get("simulated_s", 0.0) / 3600),
         "loss_start": curve[0].loss if curve else None,
         "loss_final": None if final is None else final.loss,
         "loss_best": lowest if chosen is None else chosen.loss,
@@ -144,7 +141,9 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "validation_best": None if chosen is None else chosen.validation,
         "validation_loss_final": None if final is None else final.validation_loss,
         "validation_loss_best": None if chosen is None else chosen.validation_loss,
-        "guess": None if guess is None else guess.as_json(),
+        "guess": None
+        if guess is None
+        else {key: getattr(guess, key) for key in ("choices", "share", "loss_nats")},
         "targets": crossed,
         "reached": {} if by_chance else {name: when for name, when in crossed.items() if when},
     }
@@ -167,12 +166,11 @@ def _over_mesh(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> d
     """What the rounds over a mesh were spent on, and the link that takes most; None without one."""
     isl = manifest["scenario"].get("link", {}).get("isl") or {}
     found = round_paths(tables, manifest) if isl.get("route") == "earliest" else None
-    limit = None if found is None else found.limit
-    if found is None or limit is None:
+    if found is None or not found.paths:
         return {"round_shares": None, "limiting_link": None}
     link = None
-    if limit.link is not None:
-        link = limit.link._asdict() | {"share": limit.link_share}
+    for most, lasted_s in [*found.links_s.items()][:1]:
+        link = most._asdict() | {"share": lasted_s / sum(found.parts_s.values())}
     shares = {str(part): share for part, share in found.shares.items()}
     return {"round_shares": shares, "limiting_link": link}
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sim.analysis.guess import Guess, guess_of
-from sim.analysis.judged import Judged, judged_by
+from sim.analysis.judged import Judged, guess_of, judged_by
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,13 +61,10 @@ OF_MODEL = ("accuracy", "loss", "validation", "validation_loss", "samples")
 """What an evaluation says of the model; all else is of when it was, and what was spent by then."""
 
 
-def evaluations(
-    pooled: pa.Table, manifest: Mapping[str, Any] | None, guess: Guess | None = None
-) -> list[Evaluation]:
+def evaluations(pooled: pa.Table, manifest: Mapping[str, Any] | None) -> list[Evaluation]:
     """Return the evaluations of a run in order of time; costs are known with its manifest only.
 
-    ``pooled`` are the rows of its metrics on all clusters together. The ``guess`` is the manifest's
-    where there is one.
+    ``pooled`` are the rows of its metrics on all clusters together.
     """
     # `leomix validate` has texts of this package, and no tables.
     import pyarrow.compute as pc
@@ -79,8 +76,7 @@ def evaluations(
     rows = pooled.select(columns).filter(pc.is_valid(measured)).to_pylist()
     spent = None if manifest is None else manifest.get("spent")
     steps = None if manifest is None else steps_of(manifest)
-    if guess is None and manifest is not None:
-        guess = guess_of(manifest)
+    guess = None if manifest is None else guess_of(manifest)
     once = 1.0 if guess is None else guess.counted_once
 
     def spent_by(time_s: float) -> tuple[int | None, int | None, float | None]:
@@ -112,6 +108,21 @@ def evaluations(
 def accuracies(curve: Sequence[Evaluation]) -> list[float]:
     """Return the accuracies of a curve, none of one that has a loss alone."""
     return [one.accuracy for one in curve if one.accuracy is not None]
+
+
+def time_averaged(curve: Sequence[Evaluation], until_hours: float) -> float | None:
+    """Return the mean accuracy over the time from 0 to ``until_hours``, which is finite.
+
+    The accuracy is that of the latest evaluation: it is held until the next one, and the last one
+    until the end. None where it is not known from the start on, or where no time passes.
+    """
+    if not curve or curve[0].hours > 0.0 or until_hours <= 0.0 or curve[0].accuracy is None:
+        return None
+    seen = [evaluation for evaluation in curve if evaluation.hours < until_hours]
+    edges = [*(evaluation.hours for evaluation in seen), until_hours]
+    lasted = (end - begin for begin, end in pairwise(edges))
+    held = zip(accuracies(seen), lasted, strict=True)
+    return math.fsum(accuracy * hours for accuracy, hours in held) / until_hours
 
 
 def steps_of(manifest: Mapping[str, Any]) -> int | None:
@@ -187,6 +198,16 @@ def of_run(curve: Sequence[Evaluation], manifest: Mapping[str, Any]) -> tuple[fl
         return ()
     best = max(accuracies(curve), default=0.0)
     return TARGETS if best >= TARGETS[0] else (*levels([curve]), *TARGETS)
+
+
+def times_reached(
+    curves: Sequence[Sequence[Evaluation]], targets: Iterable[float]
+) -> dict[str, int]:
+    """Return how many of some runs have reached each target."""
+    return {
+        named(target): sum(any(one.is_at(target) for one in curve) for curve in curves)
+        for target in targets
+    }
 
 
 def shared_target(reached: Mapping[str, int], runs: int) -> str | None:

@@ -13,10 +13,9 @@ from orbit.propagation import propagate
 from orbit.sites import SiteFrames, site_frames
 from orbit.utc import Start
 from orbit.windows import groups
-from sim.checks.timing import Contacts
 from sim.errors import violated
 from sim.network.legs import MovedRows
-from sim.plan.plan import Sky
+from sim.plan.contacts import ContactTable
 from statements.arrays import Floats, Ints, Mask
 
 ABOVE = "no transfer below its gate"
@@ -46,19 +45,17 @@ class Gate:
     takes no time (a neglected downlink) uses no link.
     """
 
-    def __init__(self, sky: Sky, contacts: Contacts) -> None:
-        self._sky = sky
-        self._start = Start.of(sky.start)
+    def __init__(self, contacts: ContactTable) -> None:
         self._contacts = contacts
-        counts = [len(sites) for sites in sky.places.values()]
-        first = np.cumsum([0, *counts[:-1]]).tolist()
-        self._first = dict(zip(sky.places, first, strict=True))
+        self._start = Start.of(contacts.start)
+        counts = [len(sites) for sites in contacts.devices]
+        self._first: Ints = np.cumsum([0, *counts[:-1]])
 
     @cached_property
     def _frames(self) -> SiteFrames:
         """All devices of all clusters, or all stations."""
-        sites = [site for here in self._sky.places.values() for site in here]
-        return site_frames(sites, self._sky.min_elevation_deg)
+        sites = [site for here in self._contacts.devices for site in here]
+        return site_frames(sites, self._contacts.min_elevation_deg)
 
     @cached_property
     def _gate_deg(self) -> Floats:
@@ -72,19 +69,18 @@ class Gate:
             return
         ends = self._ends(rows, took_time)
         contacts, of_row = np.unique(ends.contact, return_inverse=True)
-        names = [name for name, _ in self._contacts.ends(contacts)]
-        number = {name: n for n, name in enumerate(dict.fromkeys(names))}
-        rows_of = groups(np.array([number[name] for name in names])[of_row], len(number))
+        satellites, of_contact = np.unique(self._contacts.flyer[contacts], return_inverse=True)
+        rows_of = groups(of_contact[of_row], len(satellites))
         position_km = np.empty((*ends.time_s.shape, 3))
-        for name, some in zip(number, rows_of, strict=True):
-            satellite = self._sky.satellites[name]
+        for number, some in zip(satellites.tolist(), rows_of, strict=True):
+            satellite = self._contacts.satellites[number]
             position_km[:, some] = _positions_km(satellite, self._start, ends.time_s[:, some])
         self._look(ends, position_km)
 
     def _ends(self, rows: MovedRows, some: Mask) -> _Ends:
         """Put together what each device (counted over all clusters) moved in each contact."""
         contacts = np.array([leg.contact_id for leg in rows.legs], np.int64)
-        first: Ints = np.array([self._first[place] for _, place in self._contacts.ends(contacts)])
+        first: Ints = self._first[self._contacts.ground[contacts]]
         contact = contacts[rows.leg][some]
         device = (rows.device + first[rows.leg])[some]
         order = np.lexsort([device, contact])
@@ -105,9 +101,9 @@ class Gate:
             return
         which, row = np.unravel_index(int(np.argmax(low_deg)), low_deg.shape)
         contact_id = int(ends.contact[row])
-        [(name, place)] = self._contacts.ends(ends.contact[row : row + 1])
-        device = int(ends.device[row] - self._first[place])
-        cluster = self._contacts.of(contact_id).cluster
+        [(name, _)] = self._contacts.ends(ends.contact[row : row + 1])
+        device = int(ends.device[row] - self._first[self._contacts.ground[contact_id]])
+        cluster = self._contacts[contact_id].cluster
         at = f"{low_deg[which, row]:.4f} deg too low at {ends.time_s[which, row]:.3f} s"
         who = f"device {device} of {cluster.name} in contact {contact_id}"
         raise violated(ABOVE, f"{name} was {at} for a transfer of {who}")

@@ -27,7 +27,7 @@ from sim.plan.plan import Plan
 
 if TYPE_CHECKING:
     from learning.learner import Learner
-    from learning.training.guards import Frozen
+    from learning.models.stacked import Frozen
 
 
 class MessageCheck(Protocol):
@@ -69,7 +69,7 @@ class Invariants:
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
         self._payload_books = PayloadBooks()
         self._versions = Versions(plan.clusters, carry_on=plan.topology.access)
-        self._gate = None if plan.sky is None else Gate(plan.sky, contacts)
+        self._gate = Gate(plan.contacts) if plan.contacts.places else None
         self._frozen: Frozen | None = None
         self._transfers = 0
         self._looked_at = 0
@@ -167,7 +167,7 @@ class Invariants:
         """Look at what is not to be learnt, if anything has been by now."""
         if "task" not in vars(self._learner):  # all that was asked for was known from another run
             return
-        from learning.training.guards import Frozen
+        from learning.models.stacked import Frozen
 
         backbone: Any = self._learner.task.backbone
         if self._frozen is None:

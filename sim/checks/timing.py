@@ -153,11 +153,6 @@ class Contacts:
             for number in contact_ids.tolist():
                 self._check_served(number)
 
-    def ends(self, contact_ids: Ints) -> list[tuple[str, str]]:
-        """Return the names of the satellite and of the place of each contact."""
-        self._check_all_served(contact_ids)
-        return self._columns.ends(contact_ids)
-
     def of(self, contact_id: int) -> PlannedContact:
         """Return a contact."""
         self._check_served(contact_id)
@@ -173,8 +168,8 @@ class Contacts:
         columns = self._columns
         numbers = np.array([leg.contact_id for leg in rows.legs], np.int64)
         self._check_all_served(numbers)
-        names = [cluster.name for cluster in columns.clusters]
-        for number, cluster in enumerate(columns.cluster[numbers].tolist()):
+        names = columns.clients
+        for number, cluster in enumerate(columns.client[numbers].tolist()):
             if names[cluster] != rows.legs[number].cluster:
                 what = f"{rows.named(int(rows.first[number]))} names a contact of"
                 raise violated(INSIDE, f"{what} {names[cluster]}")

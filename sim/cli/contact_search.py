@@ -16,8 +16,7 @@ from scenarios.link import Isl
 from scenarios.section import utc_instant
 from sim.cli.contact_listing import ContactList
 from sim.errors import InputError, as_input
-from sim.plan.isl_pairs import isl_pairs
-from sim.plan.isl_planning import find_isls
+from sim.plan.isl_planning import find_isls, isl_pairs
 from sim.plan.service import served_passes
 from sim.trace.instants import iso, utc
 from sim.world.world import World
@@ -34,7 +33,7 @@ def of_scenario(world: World) -> ContactList:
     And how often each client is served.
     """
     served = served_passes(world)
-    sessions = [served.sessions[windows] for windows in served.windows_of_clients]
+    sessions = [served.session[windows] for windows in served.of_clients]
     fleet = list(served.flyers.names)
     norad_ids = {satellite.name: satellite.norad_id for satellite in served.satellites}
     return ContactList(
@@ -151,7 +150,7 @@ def between_satellites(world: World, *, as_text: bool) -> dict[str, Any]:
     pairs = np.array([*combinations(range(len(satellites)), 2)])
     if world.link.isl is not None:
         pairs, _ = isl_pairs(isl, satellites, start)
-    if world.topology.relay:
+    if world.topology.grounded == "relay":
         to_server = [(client, len(satellites)) for client in range(len(satellites))]
         pairs = np.concatenate([pairs, to_server])
     span_s = 86_400.0 * (world.stop.days or 0.0)

@@ -17,7 +17,7 @@ from sim.formatting import BYTES, Bar, parse_size, short_size, table, unit_for
 from statements import Code, Other
 
 if TYPE_CHECKING:
-    from sim.plan.services import Alone
+    from sim.plan.volumes import Alone
     from sim.world.world import World
 
 ROW = (
@@ -87,7 +87,7 @@ def _check(contact: int | None, send: str | None, out: Path | None, *, json_: bo
 def _show_payload(world: World, size_bytes: float, asked: str, *, json_: bool) -> None:
     """Show what a payload takes, each way: one that begins with a service and has it alone."""
     from sim.execution.ready import network_plan
-    from sim.plan.services import alone, services_of
+    from sim.plan.volumes import alone, services_of
 
     if not world.sites.nodes:
         text = "needs clusters or stations, and this network has neither"
@@ -154,6 +154,8 @@ def _size(size_bytes: float) -> str:
 
 def _notes(found: Sequence[Alone], size_bytes: float) -> Iterator[str]:
     """Say what the poorest pass carries, and which passes carry nothing, or are left out."""
+    from sim.page.capacity_text import silent_text
+
     for one in found:
         if one.worst_mb is not None and one.worst_services != 1:
             carries = short_size(1e6 * one.worst_mb)
@@ -161,9 +163,7 @@ def _notes(found: Sequence[Alone], size_bytes: float) -> Iterator[str]:
             yield f"The poorest pass {one.direction} carries {carries}: {takes}."
     for one in found:
         if one.silent:
-            carry = "carries" if one.silent == 1 else "carry"
-            said = f"{one.silent} of the passes that are served {carry} nothing {one.direction}"
-            yield f"{said}: too low for the link."
+            yield silent_text(one.silent, one.direction)
     if cut := max(one.cut for one in found):
         is_one = cut == 1
         said = f"{cut} {'pass' if is_one else 'passes'} that the start or the end cuts"

@@ -13,9 +13,9 @@ from sim.advice.remedies import faster_links, less_to_carry, lower_mask
 from sim.engine.setup import Build
 from sim.facts.directions import Way
 from sim.formatting import WIDTH, counted, data_size, duration, some, table
+from sim.plan.contacts import PlannedSessions
 from sim.plan.plan import Plan
 from sim.plan.radios import carries_at_mask
-from sim.plan.sessions import PlannedSessions
 from sim.world.world import World
 from statements import remedies_text
 
@@ -90,7 +90,7 @@ def _model(built: Build) -> Iterator[str]:
     know neither before they learn.
     """
     if (stand_in := built.learner.stand_in) is not None:
-        from sim.analysis.text import stand_in_text  # what is beside it reads tables
+        from sim.analysis.run_text import stand_in_text  # what is beside it reads tables
 
         yield stand_in_text(stand_in)
     yield _round(built)
@@ -172,7 +172,7 @@ def _clusters(built: Build) -> str:
         least = "-"
         if counted_all:
             # What a pass carries while nobody is served is of no use to anybody.
-            carried = contacts.link_source.figures(served).least_in_service_bytes
+            carried = contacts.links.figures(served).least_in_service_bytes
             least = data_size(float(carried.min()) if len(served) else 0.0)
         a_day = f"{len(served) / days:.1f}"
         counts = str(cluster.devices), str(here), str(len(served)), a_day

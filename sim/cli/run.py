@@ -74,7 +74,7 @@ class Execution:
 
     def carry_out(self, shown: options.Shown) -> None:
         """Run it, and show what came out."""
-        from sim.analysis.run_screen import run_screen
+        from sim.analysis.run_text import run_screen
         from sim.cli.progress import Progress
         from sim.execution.folder import MANIFEST, as_written, read_manifest
         from sim.files import from_here

@@ -35,8 +35,7 @@ def show_command(
     json_: Json = False,
 ) -> None:
     """Show what a run came to, and what held it back, with the key to change."""
-    from sim.analysis.run_screen import run_screen
-    from sim.analysis.text import pattern_text, summary_text
+    from sim.analysis.run_text import pattern_text, run_screen, summary_text
     from sim.execution.folder import as_written
     from sim.execution.result import load
 

@@ -237,8 +237,8 @@ def supplies_of(world: World, start: datetime, stop_s: float) -> dict[str, tuple
                     Code.WRONG_VALUE,
                     "compute.battery",
                     f"the battery of {name!r} never charges: it is in sunlight for "
-                    f"{lit:.0%} of the time, which gives {lit * power.charge_w:.3g} W in the mean, "
-                    f"and draws {power.idle_w:g} W; raise charge_w or lower idle_w",
+                    f"{100 * lit:.0f} % of the time, which gives {lit * power.charge_w:.3g} W in "
+                    f"the mean, and draws {power.idle_w:g} W; raise charge_w or lower idle_w",
                 )
             )
         supplies[name] = power, np.stack([enter_s, leave_s], axis=1).ravel()

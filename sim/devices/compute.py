@@ -86,7 +86,7 @@ def compute_of(world: World) -> tuple[Compute, ...]:
 def transmitter_of(world: World) -> Transmitter:
     """Return the transmitter of every device of a scenario."""
     isl = world.link.isl
-    radio: Any = isl.values() if isl is not None and world.topology.relay else None
+    radio: Any = isl.values() if isl is not None and world.topology.grounded == "relay" else None
     if radio is None:
         radio = world.resolved_link[world.topology.directions[0]]
     power_dbm = radio.get("tx_power_dbm")

@@ -10,8 +10,7 @@ import numpy as np
 from learning import stream
 from learning.requests.cluster import Cluster
 from scenarios.faults import Packets, Uploads
-from sim.devices.intervals import Intervals, drawn_spells
-from sim.devices.outages import Outages
+from sim.devices.outages import Intervals, Outages, drawn_spells
 from sim.world.world import World
 from statements.arrays import Floats, Ints, Mask
 

@@ -9,11 +9,8 @@ from typing import NoReturn
 from sim.draw import accuracy as curves
 from sim.draw import client_samples, experts, ground_map
 from sim.draw import contact as passes
-from sim.draw import gating as gating_pattern
 from sim.draw import timeline as lanes
-from sim.draw.canvas import Drawn
-from sim.errors import InputError
-from statements import Code, Statement
+from sim.draw.canvas import Drawn, nothing
 
 
 class Pictures(Drawn):
@@ -32,7 +29,7 @@ class Pictures(Drawn):
     assignment = experts.assignment
     rounds = lanes.rounds
     where_time_went = lanes.where_time_went
-    gating = gating_pattern.gating
+    gating = experts.gating
 
 
 class NetworkPictures(Drawn):
@@ -45,5 +42,5 @@ class NetworkPictures(Drawn):
         """Refuse the pictures that only runs of a method have."""
         if hasattr(Pictures, name):
             text = "a network study has no picture of this kind ({picture}): nobody learns in it"
-            raise InputError(Statement.of(Code.NOT_RECORDED, "", text, picture=name))
+            raise nothing(text, picture=name)
         raise AttributeError(name=name, obj=self)

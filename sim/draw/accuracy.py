@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from sim.analysis.critical_path import Run
 from sim.analysis.curves import (
     FEWEST,
-    MEASURED,
     Over,
     Steps,
     What,
@@ -20,7 +19,6 @@ from sim.analysis.curves import (
     curve_of,
     over_seeds,
 )
-from sim.analysis.figures import Bounds, bounds_of
 from sim.analysis.targets import (
     TARGETS,
     accuracies,
@@ -29,14 +27,13 @@ from sim.analysis.targets import (
     levels,
     named,
     shared_target,
+    times_reached,
 )
-from sim.draw.canvas import Drawn, behind, new_axes, room_of, unit_of
+from sim.draw.canvas import Drawn, behind, new_axes, nothing, room_of, unit_of
 from sim.draw.colours import OPEN, Look, colour, ink, looks_of
 from sim.draw.names import SECTION, legend
-from sim.errors import InputError
 from sim.formatting import BYTES, JOULES, data_size, unit_for
 from sim.trace.tables import pooled_metrics
-from statements import Code, Statement
 
 OVER: dict[Over, str] = {
     "time": "simulated time",
@@ -85,7 +82,7 @@ def accuracy_of(
         text = "the run has no {what}: it is timing-only, or ended before it began"
         if _curve(self.run, what, "time") is not None:
             text = "the run has no {what} over {over}: that is not modelled in it"
-        raise InputError(Statement.of(Code.NOT_RECORDED, "", text, what=what, over=over))
+        raise nothing(text, what=what, over=over)
     method = self.run.manifest.get("method")
     targets = given(self.run.manifest) or TARGETS
     if not clusters:
@@ -112,11 +109,6 @@ class Line(NamedTuple):
 def lines_of(curves: Mapping[str, Sequence[Steps]], methods: Sequence[str | None]) -> list[Line]:
     """Return the lines of labels; ``methods`` has the method of each, if it has one."""
     return [Line(*own) for own in zip(curves, looks_of(methods), curves.values(), strict=True)]
-
-
-def bounds_of_curve(what: What) -> Bounds:
-    """Return what a curve cannot be below and above; validation has the bounds of the test."""
-    return bounds_of(f"{what.removeprefix('validation_')}_final" if what in MEASURED else what)
 
 
 def draw_curves(
@@ -173,7 +165,7 @@ def _draw(
     if len(seeds) == 1:
         _mark_end(axes, seeds[0].x[-1] / unit.scale, seeds[0].values[-1], look)
         return own[0]
-    band = over_seeds(seeds, bounds_of_curve(what))
+    band = over_seeds(seeds, what)
     x = band.x / unit.scale
     [mean] = axes.plot(x, band.mean, **style, **marked)
     shade: dict[str, Any] = {"color": colour(look.hue), "alpha": opacity}
@@ -267,14 +259,10 @@ def accuracy(
         for label, own in each.items()
     }
     if not any(found.values()):
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "none of the runs has an accuracy over {over}: they are timing-only or unfinished, "
-                "or it is not modelled",
-                over=over,
-            )
+        raise nothing(
+            "none of the runs has an accuracy over {over}: they are timing-only or unfinished, "
+            "or it is not modelled",
+            over=over,
         )
     methods = [own[0].manifest.get("method") for own in each.values()]
     if target is None:
@@ -289,10 +277,6 @@ def _shared(runs: Sequence[Run]) -> float | None:
     each = (evaluations(pooled_metrics(run.tables), run.manifest) for run in runs)
     curves = [found for found in each if accuracies(found)]
     asked = {target for run in runs for target in given(run.manifest)}
-    best = [max(accuracies(curve)) for curve in curves]
-    reached = {
-        named(target): sum(accuracy >= target for accuracy in best)
-        for target in sorted(asked) or levels(curves)
-    }
+    reached = times_reached(curves, sorted(asked) or levels(curves))
     shared = shared_target(reached, len(curves))
     return None if shared is None else float(shared)

@@ -10,7 +10,9 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from sim.analysis.critical_path import Run
+from sim.errors import InputError
 from sim.trace.arrow import array
+from statements import Code, Remedy, Statement
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,11 @@ class Drawn:
     """A run of which pictures are drawn."""
 
     run: Run
+
+
+def nothing(text: str, *helps: Remedy, **values: Any) -> InputError:
+    """Return the error that says why a picture has nothing to show."""
+    return InputError(Statement.of(Code.NOT_RECORDED, "", text, *helps, **values))
 
 
 def new_axes() -> Axes:

@@ -1,4 +1,4 @@
-"""Which cluster trains which expert, by cycle."""
+"""Which cluster trains which expert, by cycle; which client's samples go to which."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from sim.analysis.experts import Splits, by_cluster, splits
-from sim.draw.canvas import Drawn, behind, new_axes
+from sim.analysis.inference import gating_pattern
+from sim.draw.canvas import Drawn, behind, new_axes, nothing
 from sim.draw.colours import HEAT, colour
 from sim.draw.names import legend, name_ticks
 from sim.draw.shapes import fields, shaded, steps_of
-from sim.errors import InputError
-from statements import Code, Statement
+from sim.formatting import percent
 from statements.arrays import Ints
 
 MOST_NAMES = 60
@@ -33,13 +33,7 @@ def assignment(self: Drawn, axes: Axes | None = None) -> Axes:
     every = self.run.tables["assignments"]
     found = splits(every)
     if found is None:
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no assignments: its method gives no expert to anybody",
-            )
-        )
+        raise nothing("the run has no assignments: its method gives no expert to anybody")
     axes = axes or new_axes()
     rows = by_cluster(every) if found.clusters else every
     given = rows.filter(rows["assigned"])
@@ -81,3 +75,20 @@ def _owners(found: Splits, shown: Ints, axes: Axes) -> None:
         legend(axes, [Patch(color=colour(number)) for number in range(len(names))], names)
     else:
         axes.set_title(f"{len(names)} clusters, without their names")
+
+
+def gating(self: Drawn, axes: Axes | None = None) -> Axes:
+    """Draw the gating pattern: which client's samples go to which expert (NMoE, Figure 3)."""
+    found = gating_pattern(self.run.tables["assignments"])
+    if found is None:
+        raise nothing("the run has no gating pattern: its method does not measure one")
+    clients, pattern = found
+    axes = axes or new_axes()
+    shaded(axes, pattern, lambda share: percent(share, 0) if share >= 0.005 else "")
+    axes.set_xlabel("expert selected first")
+    axes.set_ylabel("client with the sample")
+    behind(axes, client=np.array(clients)[:, None], expert=clients, share=pattern)
+    name_ticks(axes, "x", range(len(clients)), clients, upright=True)
+    name_ticks(axes, "y", range(len(clients)), clients)
+    axes.set_title(f"local processing ratio {percent(np.trace(pattern) / len(clients), 1)}")
+    return axes

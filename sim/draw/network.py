@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from sim.analysis.intervals import Intervals
+from sim.analysis.spans import Intervals
 from sim.draw.canvas import behind
 from sim.draw.colours import colour
 from sim.draw.names import legend, name_ticks

@@ -8,15 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from sim.analysis import spans
-from sim.analysis.critical_path import Spent
-from sim.analysis.intervals import by_lane
+from sim.analysis.critical_path import OF_CLUSTERS, Part, shares_of, together
 from sim.analysis.rounds import client_word, round_ends_s
-from sim.draw.canvas import Drawn, behind, new_axes, unit_of
+from sim.draw.canvas import Drawn, behind, new_axes, nothing, unit_of
 from sim.draw.colours import colour, ink
 from sim.draw.names import legend, name, name_ticks
 from sim.draw.shapes import rectangles
-from sim.errors import InputError
-from statements import Code, Statement
 from statements.arrays import Floats
 
 BARS = {
@@ -44,13 +41,7 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
 
     names = spans.names_of_clients(tables, self.run.manifest)
     if not names or not shown_s > 0:
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no time to show: it ended before anything happened",
-            )
-        )
+        raise nothing("the run has no time to show: it ended before anything happened")
     axes = axes or new_axes()
     unit = unit_of(shown_s)
     lanes = spans.lanes_of(names)
@@ -59,7 +50,7 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
     for what, (low, height, opacity) in BARS.items():
         # Lanes of one colour are one path.
         bars: defaultdict[str, list[Floats]] = defaultdict(list)
-        for lane, mine in enumerate(by_lane(shown[what], lanes)):
+        for lane, mine in enumerate(spans.by_lane(shown[what], lanes)):
             begin_s, end_s = mine.merged(shown_s / FINEST, shown_s)
             behind(axes, lane=labels[lane], what=what, begin_s=begin_s, end_s=end_s)
             edge = np.full(len(begin_s), lane + low)
@@ -87,13 +78,7 @@ def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
     """Draw how long each round lasted, from the end of the one before, and the mean of all."""
     ends_s = round_ends_s(self.run.tables, self.run.manifest)
     if not len(ends_s):
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no rounds: its method has ended none, or waits for nobody",
-            )
-        )
+        raise nothing("the run has no rounds: its method has ended none, or waits for nobody")
     lasted_s = np.diff(ends_s, prepend=0.0)
     axes = axes or new_axes()
     across = unit_of(ends_s[-1])
@@ -109,9 +94,8 @@ def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
     return axes
 
 
-PARTS = {"transmitting": "o", "queueing": "s", "training": "^", "waiting": "D"}
-"""What time goes by with, and how it is marked."""
-CRITICAL = "critical path"
+MARKS = "os^D"
+"""How the parts of :data:`OF_CLUSTERS` are marked."""
 LEAST_PERCENT = 0.01
 """Where the scale of shares begins: less stands there too, nothing stands nowhere."""
 MOST_LINES = 16
@@ -123,24 +107,19 @@ LONGEST_LABEL = 60
 def where_time_went(self: Drawn, axes: Axes | None = None) -> Axes:
     """Draw which shares of the simulated time each cluster, and the critical path, spent how."""
     path = self.run.critical_path
-    if not path.clusters or not path.simulated_s > 0:
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no time to show: it ended before anything happened",
-            )
-        )
-    spent = path.clusters
-    if len(spent) > MOST_LINES:
-        both = Spent(*map(sum, zip(*spent.values(), strict=True)))
-        spent = {f"all {len(spent)} {client_word(self.run.manifest)}s together": both}
-    if path.cycles:
-        spent = {**spent, CRITICAL: path.spent}
-    return draw_shares({who: one.shares for who, one in spent.items()}, axes)
+    clusters = path.clusters
+    if not any(map(any, (spent.values() for spent in clusters.values()))):
+        raise nothing("the run has no time to show: it ended before anything happened")
+    lines = dict(path.rows())
+    if len(clusters) > MOST_LINES:
+        for name in clusters:
+            del lines[name]
+        who = f"all {len(clusters)} {client_word(self.run.manifest)}s together"
+        lines = {who: together([*clusters.values()]), **lines}
+    return draw_shares({who: shares_of(spent) for who, spent in lines.items()}, axes)
 
 
-def draw_shares(lines: Mapping[str, Mapping[str, float]], axes: Axes | None = None) -> Axes:
+def draw_shares(lines: Mapping[str, Mapping[Part, float]], axes: Axes | None = None) -> Axes:
     """Draw the shares of time of some lines by part, on a scale that shows 1 % beside 99 %."""
     axes = axes or new_axes()
     places = np.arange(len(lines))
@@ -148,16 +127,18 @@ def draw_shares(lines: Mapping[str, Mapping[str, float]], axes: Axes | None = No
         axes.axhline(place, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
         axes.text(LEAST_PERCENT, place - 0.22, name(label, LONGEST_LABEL), va="bottom")
     handles = []
-    for number, (part, marker) in enumerate(PARTS.items()):
-        percent = 100 * np.array([shares[part] for shares in lines.values()])
+    for number, (part, word) in enumerate(OF_CLUSTERS.items()):
+        percent = 100 * np.array([shares.get(part, 0.0) for shares in lines.values()])
         shown = np.where(percent > 0, np.maximum(percent, LEAST_PERCENT), np.nan)
-        behind(axes, line=list(lines), part=part, percent=percent)
-        handles += axes.plot(shown, places, marker, color=colour(number), fillstyle="none", mew=2)
+        behind(axes, line=list(lines), part=word, percent=percent)
+        handles += axes.plot(
+            shown, places, MARKS[number], color=colour(number), fillstyle="none", mew=2
+        )
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
     axes.set(xscale="log", xlim=(0.8 * LEAST_PERCENT, 125), yticks=[])
     axes.set_ylim(len(lines) - 0.6, -0.8)
     axes.set_xticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
     axes.set_xlabel("share of the time in percent, by powers of ten")
-    legend(axes, handles, list(PARTS))
+    legend(axes, handles, [*OF_CLUSTERS.values()])
     return axes

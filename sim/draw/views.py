@@ -22,6 +22,7 @@ import scenarios
 from orbit import Satellite, Site
 from orbit.look_angles import ground_track
 from scenarios import Scenario
+from sim.draw.canvas import nothing
 from sim.errors import InputError
 from sim.files import packaged
 from sim.plan.budget import fit_one_scale, passes_of
@@ -72,14 +73,7 @@ def contact_view(
     scenario = with_geometry(manifest, "the run's contacts have no elevation")
     row = longest_service(contacts) if contact_id is None else _contact(contacts, contact_id)
     if row is None:
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run served no contact",
-                Other(said="name one by its contact_id"),
-            )
-        )
+        raise nothing("the run served no contact", Other(said="name one by its contact_id"))
     sides = passes_of(scenario)(row["contact_id"])
     seen = sides["uplink"]
     return ContactView(
@@ -120,7 +114,7 @@ def with_geometry(manifest: Mapping[str, Any], lacking: str) -> Scenario:
     if not scenario.orbit.has_geometry:
         source = scenario.orbit.source
         text = f"{lacking}: orbit.source {{source!r}} has no satellite's orbit"
-        raise InputError(Statement.of(Code.NOT_RECORDED, "", text, source=source))
+        raise nothing(text, source=source)
     return scenario
 
 
@@ -162,8 +156,17 @@ class MapView:
 
 
 def map_view(manifest: Mapping[str, Any], minute: float) -> MapView:
-    """Return the view of a minute of a run; raise InputError as :func:`check_map`."""
-    scenery = scenery_of(check_map(manifest, minute))
+    """Return the view of a minute of a run; raise InputError without one, or without a map."""
+    scenario = with_geometry(manifest, "the run has no map")
+    last = manifest["simulated_s"] / 60.0
+    if not isinstance(minute, Real):
+        helps = Other(said=f"give a number, from 0 to {last:g}")
+        text = "got {minute!r}"
+        raise InputError.of_option("minute", Code.WRONG_VALUE, text, helps, minute=minute)
+    if not 0.0 <= minute <= last:
+        text = "got {minute:g}; the run has the minutes 0 to {last:g}"
+        raise InputError.of_option("minute", Code.WRONG_VALUE, text, minute=minute, last=last)
+    scenery = scenery_of(scenario)
     at = datetime.fromisoformat(manifest["start_utc"]) + timedelta(minutes=minute)
     mask_deg = float(manifest["scenario"]["orbit"]["min_elevation_deg"])
     return map_at(scenery, at, mask_deg)
@@ -178,32 +181,6 @@ def map_at(scenery: Scenery, at: datetime, mask_deg: float) -> MapView:
     )
     where = longitude_deg, latitude_deg, altitude_km
     return MapView(at, scenery.satellites, scenery.sites, *where, mask_deg)
-
-
-def check_map(manifest: Mapping[str, Any], minute: float, given: str = "minute") -> Scenario:
-    """Return the scenario of a run that has a map of this minute; raise InputError without one.
-
-    That names the minute as it was ``given``.
-    """
-    scenario = with_geometry(manifest, "the run has no map")
-    last = manifest["simulated_s"] / 60.0
-    if not isinstance(minute, Real):
-        raise InputError.of_option(
-            given,
-            Code.WRONG_VALUE,
-            "got {minute!r}",
-            Other(said=f"give a number, from 0 to {last:g}"),
-            minute=minute,
-        )
-    if not 0.0 <= minute <= last:
-        raise InputError.of_option(
-            given,
-            Code.WRONG_VALUE,
-            "got {minute:g}; the run has the minutes 0 to {last:g}",
-            minute=minute,
-            last=last,
-        )
-    return scenario
 
 
 def land_rings() -> list[Floats]:

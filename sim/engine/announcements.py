@@ -14,7 +14,7 @@ from sim.facts.coded import Coded
 from sim.facts.faults import DeviceAway, DeviceSlow, Fault, OutAsPlanned, SatelliteOut
 from sim.facts.stream import Facts
 from sim.facts.transfers import BeamBusy, BeamTakenOver, Connected, Disconnected, Waited
-from sim.plan.contacts import ContactColumns
+from sim.plan.contacts import ContactTable
 from sim.plan.plan import Plan
 
 
@@ -32,8 +32,9 @@ def tell_waits(plan: Plan, clock: Clock, facts: Facts) -> Process:
     # A satellite that another station serves from now on waits for nothing.
     if plan.topology.in_orbit:
         lost &= ~contacts.turned_away
-    waiting = np.flatnonzero(~np.isnan(contacts.wait_from_s)).tolist()
-    waits = [(float(contacts.wait_from_s[number]), number, False) for number in waiting]
+    wait_from_s = contacts.service.wait_from_s
+    waiting = np.flatnonzero(~np.isnan(wait_from_s)).tolist()
+    waits = [(float(wait_from_s[number]), number, False) for number in waiting]
     waits += [
         (float(contacts.end_s[number]), number, True) for number in np.flatnonzero(lost).tolist()
     ]
@@ -102,7 +103,7 @@ class Edges:
     does not depend on when somebody looks.
     """
 
-    def __init__(self, facts: Facts, contacts: ContactColumns) -> None:
+    def __init__(self, facts: Facts, contacts: ContactTable) -> None:
         self._facts = facts
         self._contacts = contacts
         self._told_s = -math.inf
@@ -110,7 +111,6 @@ class Edges:
     def tell(self, by_s: float) -> None:
         """Tell of what has happened by a time, and was not told of yet."""
         contacts = self._contacts
-        clusters = [cluster.name for cluster in contacts.clusters]
         told_s = self._told_s
         self._told_s = by_s
         for kind, time_s in ((Connected, contacts.start_s), (Disconnected, contacts.end_s)):
@@ -120,8 +120,8 @@ class Edges:
                 self._facts.emit(
                     kind(
                         time_s=time_s[new],
-                        cluster=Coded(contacts.cluster[new], clusters),
+                        cluster=Coded(contacts.client[new], contacts.clients),
                         contact_id=new,
-                        satellite=Coded(contacts.satellite[new], contacts.satellites),
+                        satellite=Coded(contacts.server[new], contacts.servers),
                     )
                 )

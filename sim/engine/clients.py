@@ -22,7 +22,7 @@ from sim.network.endpoint import Shared
 from sim.network.legs import LegLog
 from sim.network.peers import Peers
 from sim.network.sessions import ClusterSessions
-from sim.plan.sessions import PlannedSessions
+from sim.plan.contacts import PlannedSessions
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build

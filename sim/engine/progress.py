@@ -10,7 +10,7 @@ from learning.methods.base import Method
 from sim.clock import Clock, Process
 from sim.devices.energy import Spending
 from sim.engine.evaluation import Evaluator
-from sim.plan.sessions import PlannedSessions
+from sim.plan.contacts import PlannedSessions
 from sim.world.world import World
 
 

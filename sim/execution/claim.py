@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from learning.files import is_stray
-from learning.own.code import RunningCode
+from learning.own.code import changed_modules
 from sim import files
 from sim.errors import InputError, SimulationError, failure_code
 from sim.execution.checkpoint import CHECKPOINT, EXTENSION, JOURNAL
@@ -92,8 +92,7 @@ def manifest_before(place: Path, named: Named[Any]) -> dict[str, Any] | None:
             f"contacts, or a file that it names, has changed{listed(changed)}",
             Other(said="name another folder"),
         )
-    own = RunningCode(named.code)
-    if changed := own.differing(before.get("own_modules", {})):
+    if changed := changed_modules(named.code, before.get("own_modules", {})):
         raise InputError.of_file(
             from_here(place),
             Code.WRONG_FILE,

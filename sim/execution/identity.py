@@ -13,7 +13,7 @@ import numpy as np
 
 import scenarios
 from learning.files import Fingerprints, files_under, fingerprints_under
-from learning.own.code import code_digest, running_code_digest
+from learning.own.code import code_digest
 from learning.own.imports import take_file
 from scenarios.files import learning_files, named_code
 from sim.engine.setup import Build
@@ -91,7 +91,7 @@ Code = dict[str, str]
 """Digests of the files of code of one's own, by the ``MODULE:NAME`` that a scenario names."""
 
 
-def code_of(world: World, digest: Callable[[str], str] = code_digest) -> Code:
+def code_of(world: World, *, running: bool = False) -> Code:
     """Return the digest of each code of one's own, but for what has no file of its own.
 
     Code of a Flower app lies where nobody looks before the app runs.
@@ -102,7 +102,7 @@ def code_of(world: World, digest: Callable[[str], str] = code_digest) -> Code:
         if "app" in options and isinstance(name, str):
             module = name.partition(":")[0].partition(".")[0]
             take_file(Path(str(options["app"])).resolve() / f"{module}.py")
-    found = {name: digest(name) for name in named_code(world.scenario)}
+    found = {name: code_digest(name, running=running) for name in named_code(world.scenario)}
     return {name: digest for name, digest in found.items() if digest}
 
 
@@ -191,7 +191,7 @@ class Named(Generic[P]):
     @cached_property
     def code(self) -> Code:
         """Digests of the code of one's own, as this process has it."""
-        return code_of(self.build.world, running_code_digest)
+        return code_of(self.build.world, running=True)
 
     @cached_property
     def checkpoints(self) -> dict[str, str]:
@@ -223,8 +223,8 @@ class Named(Generic[P]):
     def identity(self) -> str:
         """A digest of scenario, contacts and code of one's own."""
         contacts = self.build.plan.contacts
-        named, satellite = np.unique(contacts.satellite, return_inverse=True)
-        satellites = [contacts.satellites[place] for place in named.tolist()]
+        named, satellite = np.unique(contacts.server, return_inverse=True)
+        satellites = [contacts.servers[place] for place in named.tolist()]
         code = [self.code] if self.code else []
         # Of a constellation there are many contacts: as text they take longer than to find them.
         columns = (satellite.astype("<i8"), contacts.rise_s, contacts.set_s)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from learning.learner import Learner
 from learning.methods.own_learning import OwnLearning
-from learning.own.code import RunningCode
+from learning.own.code import running_modules
 from learning.provenance import SETTINGS, processor
 from scenarios.files import named_code, origin_name
 from sim.analysis.checks import checks_of
@@ -44,7 +44,7 @@ def manifest_of(
     end_s = simulation.end_s
     method = simulation.method
     own = method if isinstance(method, OwnLearning) else None
-    modules = RunningCode(named_code(scenario)).digests()
+    modules = running_modules(named_code(scenario))
     found = {
         "name": named.name,
         "read_from": named.name if path is None else origin_name(path),

@@ -17,7 +17,7 @@ from learning.files import read_object, write_bytes
 from sim.errors import InputError, as_input, helped
 from sim.facts.status import COMPLETE
 from sim.files import write_text
-from statements import Code, Other
+from statements import Code, Other, statement_of
 
 if TYPE_CHECKING:
     from learning.values.store import Tensors
@@ -29,6 +29,7 @@ REFERENCES = "model.references.json"
 FOLDERS = "folders"
 """Key of the references: the checkpoints' folders, each by its path and from the run folder."""
 PUT_BACK = "put it back: a link to where it lies now is enough"
+AS_IT_WAS = "put back the file that the run was made with"
 ANEW = "to export the weights, run it anew elsewhere (the tables do not depend on it)"
 
 
@@ -105,8 +106,7 @@ def whole_model(folder: Path, manifest: Mapping[str, Any]) -> Tensors:
         raise helped(error, ANEW) from None
     if (said := _references(folder)) is None:
         return rest
-    from learning.models.references import References
-    from learning.training.frozen import made_whole
+    from learning.training.references import References, made_whole
 
     folders = _found(folder, said)
     with as_input(file=str(folder / "model" / REFERENCES)):
@@ -114,7 +114,8 @@ def whole_model(folder: Path, manifest: Mapping[str, Any]) -> Tensors:
     try:
         read = referenced.read(folders)
     except ValueError as error:
-        raise helped(error, PUT_BACK) from None
+        is_missing = statement_of(error).code is Code.NO_FILE
+        raise helped(error, PUT_BACK if is_missing else AS_IT_WAS) from None
     return made_whole(rest, referenced, read)
 
 

@@ -21,9 +21,8 @@ from sim.analysis.figures import figures_of_network
 from sim.analysis.groups import WithoutTables, compare_groups, group_runs
 from sim.analysis.inference import gating_pattern
 from sim.analysis.judged import Judged, is_measured
-from sim.analysis.round_paths import RoundPaths, round_paths
-from sim.analysis.run_screen import figures
-from sim.analysis.spans import names_of_clients
+from sim.analysis.round_paths import round_paths
+from sim.analysis.run_text import figures
 from sim.analysis.summary import network_summary, summarise
 from sim.analysis.targets import Evaluation, evaluation_at, evaluations
 from sim.errors import InputError
@@ -238,11 +237,10 @@ class Result:
         if self.of_network:
             text = "a network study has no rounds, and so no critical path"
             raise InputError(Statement.of(Code.NOT_RECORDED, "", text))
-        clients = names_of_clients(self.tables, self.manifest)
-        return critical_path(self.tables, self.manifest["simulated_s"], clients)
+        return critical_path(self.tables, self.manifest)
 
     @cached_property
-    def round_paths(self) -> RoundPaths | None:
+    def round_paths(self) -> CriticalPath | None:
         """What each round was spent on, and the link that limits; None where that is not known."""
         return None if self.of_network else round_paths(self.tables, self.manifest)
 

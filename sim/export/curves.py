@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from learning.metrics import COUNTS
-from sim.analysis.text import summary_text
+from sim.analysis.run_text import summary_text
 from sim.errors import InputError, missing
 from sim.execution.result import Result
 from sim.facts.observer import Observer

@@ -35,6 +35,7 @@ from learning.requests.request import Request
 from sim.fly import trees
 from sim.fly.call_options import CallOptions
 from sim.fly.calls import Calls
+from sim.formatting import percent
 from statements import Code, Set, Statement
 from statements.arrays import Mask
 
@@ -178,8 +179,9 @@ class Functions(Calls, FedAvg):
             Statement.doubt(
                 Code.LONG_SESSION,
                 "learning.options.rounds_per_contact",
-                "{share:.0%} of the clusters had contact when a round was over, in the mean, and "
-                "began the next one at another contact, as a cluster takes part once in each",
+                f"{percent(share, 0)} of the clusters had contact when a round was over, in the "
+                "mean, and began the next one at another contact, as a cluster takes part once in "
+                "each",
                 Set(value="many"),
                 share=share,
             ),

@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from learning.own.code import packages_of, running_code_digest
+from learning.own.code import code_digest, packages_of
 from learning.own.imports import import_own, is_own_file
 from learning.own.raised import ANYTHING
 from learning.own.replies import key_of
@@ -126,7 +126,7 @@ class UserCode:
     @cached_property
     def digest(self) -> str:
         """A key that names the code: the file, what it imports, and the packages."""
-        return key_of(running_code_digest(self._place), packages(self._place))
+        return key_of(code_digest(self._place, running=True), packages(self._place))
 
     def call(self, name: str, *values: Any, context: Context) -> Called:
         """Call a function under the context's seed.

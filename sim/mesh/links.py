@@ -21,8 +21,7 @@ from sim.network.chains import Chain, Reply, ServiceLink, check_names
 from sim.network.endpoint import Endpoint, everybody, way_of
 from sim.network.sessions import ClusterSessions
 from sim.network.transfer import Transfer
-from sim.plan.contacts import PlannedSession
-from sim.plan.sessions import PlannedSessions
+from sim.plan.contacts import PlannedSession, PlannedSessions
 from statements.arrays import Floats
 
 NOTHING_LEFT = np.zeros(1)

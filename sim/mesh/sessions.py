@@ -23,11 +23,10 @@ from math import inf, nextafter
 
 import numpy as np
 
-from sim.plan.contacts import ContactColumns
+from sim.plan.contacts import ContactTable, PlannedSessions
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.plan.sessions import PlannedSessions
 from statements.arrays import Floats, Ints
 
 
@@ -40,7 +39,7 @@ def with_sessions(plan: Plan) -> Plan:
     return replace(plan, mesh=_of_clusters(plan, plan.isls))
 
 
-def _of_satellites(contacts: ContactColumns, isls: IslPlan) -> dict[str, PlannedSessions]:
+def _of_satellites(contacts: ContactTable, isls: IslPlan) -> dict[str, PlannedSessions]:
     """Return the sessions of each satellite, by name, over all links and served passes.
 
     One from which no message ever arrives has none.
@@ -52,7 +51,7 @@ def _of_satellites(contacts: ContactColumns, isls: IslPlan) -> dict[str, Planned
         name: _of_passes(
             contacts,
             *columns[id(own)],
-            ends=contacts.cluster,
+            ends=contacts.client,
             end=names.index(name) if name in names else -1,
             link_bps=isls.least_bps,
             cuts=False,
@@ -62,7 +61,7 @@ def _of_satellites(contacts: ContactColumns, isls: IslPlan) -> dict[str, Planned
 
 
 def _of_passes(
-    contacts: ContactColumns,
+    contacts: ContactTable,
     numbers: Ints,
     starts_s: Sequence[float],
     ends_s: Sequence[float],
@@ -124,7 +123,7 @@ class _Passes:
         """Return the same passes, to which others may be added."""
         return _Passes(self.numbers[:], self.begins_s[:])
 
-    def spans_s(self, contacts: ContactColumns) -> tuple[array[float], array[float]]:
+    def spans_s(self, contacts: ContactTable) -> tuple[array[float], array[float]]:
         """Return begins and ends of sessions: each ends with its pass, or where the next begins."""
         ends_s = contacts.end_s[np.asarray(self.numbers)]
         ends_s[:-1] = np.minimum(ends_s[:-1], np.asarray(self.begins_s)[1:])
@@ -148,7 +147,7 @@ class _Open:
 class _Search:
     """Looks for each pass who can make use of it, and when a message has to set off for that."""
 
-    def __init__(self, contacts: ContactColumns, isls: IslPlan) -> None:
+    def __init__(self, contacts: ContactTable, isls: IslPlan) -> None:
         self._contacts = contacts
         self._many = len(isls.names)
         number_of = {name: number for number, name in enumerate(isls.names)}
@@ -170,7 +169,7 @@ class _Search:
         for number in in_order.tolist():
             rise_s = float(contacts.start_s[number])
             self._end_passes(rise_s)
-            gateway = self._places[contacts.cluster[number]]
+            gateway = self._places[contacts.client[number]]
             one = _Open(float(contacts.end_s[number]), number, gateway)
             self._add(one, rise_s)
             heappush(self._open, one)
@@ -333,7 +332,7 @@ def _of_clusters(plan: Plan, isls: IslPlan) -> dict[str, PlannedSessions]:
     contacts, server, feeder = plan.contacts, plan.server, plan.feeder
     arrival_s = _arrivals_s(contacts, isls, server, feeder)
     link_bps = isls.least_bps if feeder is None else min(isls.least_bps, feeder.rate_bps)
-    satellites = list(contacts.satellites)
+    satellites = list(contacts.servers)
     found: dict[str, PlannedSessions] = {}
     for cluster in contacts.clusters:
         numbers = contacts.services(cluster.name)
@@ -346,7 +345,7 @@ def _of_clusters(plan: Plan, isls: IslPlan) -> dict[str, PlannedSessions]:
             numbers,
             contacts.start_s[numbers].tolist(),
             contacts.end_s[numbers].tolist(),
-            ends=contacts.satellite,
+            ends=contacts.server,
             end=satellites.index(server) if server in satellites else -1,
             link_bps=link_bps,
             cuts=True,
@@ -355,14 +354,14 @@ def _of_clusters(plan: Plan, isls: IslPlan) -> dict[str, PlannedSessions]:
 
 
 def _arrivals_s(
-    contacts: ContactColumns, isls: IslPlan, server: str, feeder: FeederPlan | None
+    contacts: ContactTable, isls: IslPlan, server: str, feeder: FeederPlan | None
 ) -> Floats:
     """Return for each contact (N,) when what is sent as it begins is at the server; inf for never.
 
     Links of the search take no time, as far as they are open.
     """
     number_of = {name: number for number, name in enumerate(isls.names)}
-    flying = [number_of[name] for name in contacts.satellites]
+    flying = [number_of[name] for name in contacts.servers]
     windows = _windows_of_each(isls)
     if feeder is None:
         target = number_of[server]
@@ -372,7 +371,7 @@ def _arrivals_s(
         windows = [dict(own) | {target: feeder.windows(n)} for n, own in enumerate(windows)]
     arrival_s: Floats = np.full(len(contacts), inf)
     for number in np.flatnonzero(contacts.served).tolist():
-        satellite = flying[contacts.satellite[number]]
+        satellite = flying[contacts.server[number]]
         start_s = float(contacts.start_s[number])
         arrival_s[number] = _arrival_s(windows, satellite, target, start_s)
     return arrival_s

@@ -65,7 +65,7 @@ class MeshTimetable:
         start_s = np.append(rise_s, isls.start_s)
         end_s = np.append(set_s, isls.end_s)
         links_bps = ASKED if isls.fixed_bps is None or self._exact else isls.fixed_bps
-        by_stations = self._topology.in_orbit and self._topology.stations_serve
+        by_stations = self._topology.grounded == "station"
         passes_bps = LOOKED_UP if by_stations or self._feeder is not None else ASKED
         return Contacts(
             np.tile(number, 2),

@@ -16,9 +16,8 @@ import simpy
 
 from learning.requests.cluster import Cluster, Contact, Signal
 from sim.clock import Clock
-from sim.plan.contacts import PlannedSession
+from sim.plan.contacts import PlannedSession, PlannedSessions
 from sim.plan.passes import LAST_BITS_S
-from sim.plan.sessions import PlannedSessions
 
 Wanted = Callable[[], bool]
 """Whether an actor would use a session that begins now."""
@@ -321,7 +320,7 @@ class ClusterSessions:
         return Contact(
             contact_id=contact_id,
             session=session,
-            satellite=self.planned.contacts.satellite_of(contact_id),
+            satellite=self.planned.contacts.server_of(contact_id),
             start_s=self._clock.now,
             end_s=self.planned.ends_s[session],
             cycle=cycle,

@@ -18,8 +18,7 @@ from sim.errors import DURATIONS, violated
 from sim.facts.directions import Way
 from sim.facts.faults import PacketsResent
 from sim.facts.transfers import Outcome, SubChannelBusy, in_tables
-from sim.links.session_beam import SessionBeam, Transmission, Turns, beam_free_s, turn_s
-from sim.links.sharing import everywhere
+from sim.links.sharing import Allocation, SessionBeam, Turns, beam_free_s, everywhere, turn_s
 from sim.network.books import LedgerEntry
 from sim.network.endpoint import (
     FLAWLESS,
@@ -89,7 +88,7 @@ class Transfer:
     faults: LegFaults = FLAWLESS
     away: Mask | None = None
     beam: SessionBeam | None = None
-    sent: Transmission | None = None
+    sent: Allocation | None = None
     message: Ints | None = None
     left: Floats = field(init=False)
     arrival_s: Floats = field(init=False)
@@ -168,7 +167,7 @@ class Transfer:
             return
         beam = self.beam = session.beam(self.way)
         if endpoint.faults is not None:
-            together = None if beam is None else beam.is_broadcast and not self.personal
+            together = None if beam is None else beam.goes_to_all(personal=self.personal)
             self.faults = endpoint.faults.draw(
                 self.way, self.name, session.start_s, self.who, self.left, together=together
             )
@@ -209,8 +208,8 @@ class Transfer:
                 raise violated(DURATIONS, f"{self.name} to the {self.way} has no time at all (nan)")
             delay_s = session.delay_s(np.where(there, sent.end_s, session.start_s))
             self.end_s = np.where(there, sent.end_s + delay_s, np.inf)
-        is_last = sent.los_s > session.end_s - SHORTEST_S
-        self.los_s = np.where(is_last, session.end_s, sent.los_s)
+        los_s = beam.curve.time_s[:, -1]
+        self.los_s = np.where(los_s > session.end_s - SHORTEST_S, session.end_s, los_s)
 
     def _leave(self, presence: Presence, asked: Mask) -> None:
         """Let devices stop where they leave (K,); what was given to them stays theirs.
@@ -227,11 +226,11 @@ class Transfer:
 
     def _tell_waits(self, endpoint: Endpoint) -> None:
         """Tell how many devices wait for a sub-channel, and how long at most."""
-        if self.session is None or self.sent is None:
+        if self.session is None or self.beam is None:
             return
-        if self.sent.crowding(int(np.count_nonzero(self.who))) <= 1.0:
+        if self.beam.crowding(int(np.count_nonzero(self.who)), personal=self.personal) <= 1.0:
             return
-        could_s = np.maximum(self.arrival_s, self.sent.opens_s)
+        could_s = np.maximum(self.arrival_s, self.beam.curve.span_s[0])
         begin_s = np.where(np.isfinite(self.begin_s), self.begin_s, self.los_s)
         waited_s = np.where(self.who & np.isfinite(could_s), begin_s - could_s, 0.0)
         late = int((waited_s > SHORTEST_S).sum())
@@ -485,7 +484,9 @@ class Transfer:
         All hear one transmission, each from when it sees the sender until it has ``moved`` bytes.
         In order of their beginnings, what one hears later than all before it is sent for it.
         """
-        if self.sent is None or not self.sent.is_one_for_all:
+        if self.beam is None or self.sent is None:
+            return None
+        if not self.beam.goes_to_all(personal=self.personal):
             return None
         on_air = np.zeros_like(moved)
         rows = np.flatnonzero(who)

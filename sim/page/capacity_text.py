@@ -141,9 +141,7 @@ class Capacity:
             found.append(f"Beside what they serve, dishes turn and acquire for {spent}.")
         for way, count in self.silent.items():
             if count:
-                one = "carries" if count == 1 else "carry"
-                said = f"{count} of the passes that are served {one} nothing {way}"
-                found.append(f"{said}: too low for the link.")
+                found.append(silent_text(count, way))
         if self.out and self.left_out is None:
             found.append(f"Out as planned, and counted as that: {some(self.out, MOST_NAMED)}.")
         return [*found, *self._gaps()]
@@ -299,6 +297,12 @@ class Capacity:
                 "change": now / then - 1.0 if then > 0.0 else 0.0,
             }
         return found
+
+
+def silent_text(count: int, way: str) -> str:
+    """Say how many passes carry nothing."""
+    carry = "carries" if count == 1 else "carry"
+    return f"{count} of the passes that are served {carry} nothing {way}: too low for the link."
 
 
 def _columns(

@@ -1,7 +1,7 @@
 """The chart of a page: curves of groups of runs with their bands, as data for its script."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from sim.analysis.curves import (
     FEWEST,
     MEASURED,
-    Band,
     Over,
     Steps,
     What,
@@ -21,10 +20,11 @@ from sim.analysis.curves import (
 from sim.analysis.groups import Group
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.targets import named
-from sim.draw.accuracy import NAMES, bounds_of_curve, draw_curves
+from sim.draw.accuracy import NAMES, draw_curves
 from sim.draw.accuracy import Line as Drawn
 from sim.draw.canvas import Unit, unit_of
 from sim.draw.colours import Look, looks_of
+from sim.formatting import capital
 from statements.arrays import Floats, Ints
 
 FORMS: dict[What, str] = {"cycles": "count", "sent_bytes": "bytes", "staleness": "number"}
@@ -78,12 +78,11 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """The mean of a line's ``seeds``, and the curve of each of them where these are shown."""
+    """The curves of a line's ``seeds``; ``each`` of them is shown, or their mean alone."""
 
     line: int
-    band: Band
     seeds: Sequence[Steps]
-    each: Sequence[Steps] = ()
+    each: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,21 +94,13 @@ class View:
     part: str
     curves: Sequence[Curve]
 
-    def thinned(self, most: int) -> "View":
-        """Return the view with as many steps as a screen shows."""
-        few = [
-            replace(one, band=one.band.thinned(most), each=[own.thinned(most) for own in one.each])
-            for one in self.curves
-        ]
-        return View(self.what, self.over, self.part, few)
-
 
 @dataclass(frozen=True, eq=False)
 class Chart:
     """The chart of some groups of runs; the first of its views is what it shows first.
 
     ``measures`` names what it shows, as :data:`MEASURES`. ``reached`` has, for each target and over
-    what, the line and the x of each seed that got there.
+    what, the line and the x of each seed that got there. A curve has ``most`` steps.
     """
 
     lines: Sequence[Line]
@@ -119,6 +110,7 @@ class Chart:
     parts: Mapping[str, str]
     reached: Mapping[float, Mapping[Over, Sequence[tuple[int, float]]]]
     target: float | None
+    most: int
 
     def draw(self, axes: Axes) -> None:
         """Draw what is shown first, as a page without scripts and on paper has it."""
@@ -160,20 +152,22 @@ def chart_of(
     lines = _lines(labels, methods)
     if not views:
         return None
-    count = sum(1 + len(curve.each) for view in views for curve in view.curves)
-    most = int(np.clip(STEPS_OF_A_PAGE // count, FEWEST_STEPS, MOST_STEPS))
-    last = max(curve.band.end for view in views if view.over == "time" for curve in view.curves)
+    curves = [curve for view in views for curve in view.curves]
+    count = sum(1 + curve.each * len(curve.seeds) for curve in curves)
+    timed = [curve for view in views if view.over == "time" for curve in view.curves]
+    last = max(seed.end for curve in timed for seed in curve.seeds)
     parts = {view.part for view in views}
     names = {ALL: "all test data", OF_CLUSTERS: "each cluster"} | {name: name for name in clusters}
     reached = {goal: found for goal in targets if any((found := _reached(shown, goal)).values())}
     return Chart(
         lines,
-        [view.thinned(most) for view in views],
+        views,
         measures,
         unit_of(last),
         {part: name for part, name in names.items() if part in parts},
         reached,
         target if target in reached else max(reached, default=None),
+        int(np.clip(STEPS_OF_A_PAGE // count, FEWEST_STEPS, MOST_STEPS)),
     )
 
 
@@ -209,11 +203,6 @@ def _kinds(measures: Iterable[What]) -> Iterator[tuple[What, Over]]:
             yield what, "cycle"
 
 
-def _curve(line: int, what: What, curves: Sequence[Steps], *, each: bool) -> Curve:
-    band = over_seeds(curves, bounds_of_curve(what))
-    return Curve(line, band, curves, curves if each and len(curves) > 1 else ())
-
-
 def _views(
     groups: Sequence[Group], clusters: Sequence[str], measures: Iterable[What], *, each: bool
 ) -> Iterator[View]:
@@ -222,7 +211,7 @@ def _views(
         for cluster in (None, *(clusters if what in MEASURED else ())):
             found = [_curves(group, what, over, cluster) for group in groups]
             curves = [
-                _curve(line, what, own, each=each and cluster is None)
+                Curve(line, own, each and cluster is None and len(own) > 1)
                 for line, own in enumerate(found)
                 if own
             ]
@@ -235,19 +224,19 @@ def _views_of_run(
 ) -> Iterator[View]:
     """Yield the views of one run: on all test data, and on that beside each cluster's."""
     for what, over in _kinds(measures):
-        whole = [_curve(0, what, own, each=False) for own in [_curves(group, what, over)] if own]
+        whole = [Curve(0, own) for own in [_curves(group, what, over)] if own]
         if not _says_something(whole, what):
             continue
         yield View(what, over, ALL, whole)
         found = [_curves(group, what, over, name) for name in clusters if what in MEASURED]
-        curves = [_curve(n, what, own, each=False) for n, own in enumerate(found, 1) if own]
+        curves = [Curve(n, own) for n, own in enumerate(found, 1) if own]
         if curves:
             yield View(what, over, OF_CLUSTERS, [*whole, *curves])
 
 
 def _says_something(curves: Sequence[Curve], what: What) -> bool:
     """Return whether there is anything to see: nothing was sent, or is ever stale, is none."""
-    return any(what in MEASURED or curve.band.mean.any() for curve in curves)
+    return any(what in MEASURED or seed.values.any() for curve in curves for seed in curve.seeds)
 
 
 def _reached(groups: Sequence[Group], target: float) -> dict[Over, list[tuple[int, float]]]:
@@ -265,7 +254,7 @@ def title_of(chart: Chart | None) -> str:
     if chart is None:
         return ""
     name = chart.measures[chart.views[0].what][0].partition(" (")[0]
-    return f"{name[0].upper()}{name[1:]} over time"
+    return f"{capital(name)} over time"
 
 
 def data_of(chart: Chart) -> dict[str, Any]:
@@ -308,7 +297,7 @@ def data_of(chart: Chart) -> dict[str, Any]:
 
 
 def _curve_data(chart: Chart, view: View, curve: Curve) -> dict[str, Any]:
-    band = curve.band
+    band = over_seeds(curve.seeds, view.what).thinned(chart.most)
     found: dict[str, Any] = {
         "line": curve.line,
         "end": _short(chart.scaled(band.end, view.over)),
@@ -327,7 +316,7 @@ def _curve_data(chart: Chart, view: View, curve: Curve) -> dict[str, Any]:
                 "values": _numbers(one.values),
                 "end": _short(chart.scaled(one.end, view.over)),
             }
-            for one in curve.each
+            for one in (seed.thinned(chart.most) for seed in curve.seeds)
         ]
     return found
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Comparison, check_lines
+from sim.analysis.critical_path import OF_CLUSTERS, Part
 from sim.analysis.curves import FEWEST
 from sim.analysis.groups import Group, compare_groups, group_runs
 from sim.draw.accuracy import OVER, accuracy
-from sim.draw.timeline import PARTS, draw_shares
+from sim.draw.timeline import draw_shares
 from sim.errors import InputError
 from sim.execution.result import check_of_one_kind, load
 from sim.page import study_page
@@ -41,7 +42,7 @@ def page(folders: Sequence[Path]) -> Page:
         template="comparison.html",
         kind=f"Comparison of {len(runs)} runs of {', '.join(names)}",
         title=found.headline,
-        subtitle=f"{many} {subtitle_of(found)}",
+        subtitle=" ".join([many, *text.qualified(found)]),
         context=compared(groups, found) | {"count": len(runs)},
     )
 
@@ -85,18 +86,13 @@ def compared(groups: Sequence[Group], comparison: Comparison) -> dict[str, Any]:
         "several_seeds": any(len(group.runs) > 1 for group in groups),
         "shared": shared,
         "OVER": OVER,
-        "PARTS": PARTS,
+        "PARTS": OF_CLUSTERS.values(),
         "drawn_groups": {group.label: group.runs for group in groups[:MOST_GROUPS]},
         "MOST_GROUPS": MOST_GROUPS,
         "replays": under_one_sky(groups) if groups else {},
         "MOST_REPLAYED": MOST_RUNS,
         **{function.__name__: function for function in called},
     }
-
-
-def subtitle_of(comparison: Comparison) -> str:
-    """Return what qualifies the headline of a comparison."""
-    return " ".join(text.first_lines(comparison)[1:])
 
 
 def _note(groups: Sequence[Group]) -> str:
@@ -112,12 +108,12 @@ def _note(groups: Sequence[Group]) -> str:
     return sentence("; ".join(words))
 
 
-def shares_of_groups(groups: Sequence[Group]) -> dict[str, dict[str, float]]:
+def shares_of_groups(groups: Sequence[Group]) -> dict[str, dict[Part, float]]:
     """Return the shares of the critical path of each group that has one, the mean of its runs'."""
-    each = {group.label: [run.critical_path.spent.shares for run in group.runs] for group in groups}
+    each = {group.label: [run.critical_path.shares for run in group.runs] for group in groups}
     known = {label: [shares for shares in own if shares] for label, own in each.items()}
     return {
-        label: {part: mean(one[part] for one in own) for part in PARTS}
+        label: {part: mean(one.get(part, 0.0) for one in own) for part in OF_CLUSTERS}
         for label, own in known.items()
         if own
     }

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
 from scenarios import ScenarioError
 from sim.analysis.critical_path import Run
 from sim.draw.colours import properties
@@ -12,8 +14,7 @@ from sim.errors import InputError
 from sim.files import packaged
 from sim.formatting import counted, filled, listed
 from sim.page.chart import data_of
-from sim.page.figures import Figures, sentence
-from sim.page.inline import inline
+from sim.page.figures import Figures, inline, sentence
 from sim.replay import replay
 from sim.replay.content_policy import content_policy
 from sim.replay.replay import Replay
@@ -121,3 +122,16 @@ def slug(*words: str) -> str:
 def line(text: str) -> str:
     """Return text without line breaks, and with one space between words; escaped stays escaped."""
     return type(text)(" ".join(text.split()))
+
+
+def scenario_yaml(stored: Mapping[str, Any]) -> str:
+    """Return the scenario as YAML, without the keys that have no value."""
+    told = _without_empty(stored)
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _without_empty(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    inner = ((key, _without_empty(part)) for key, part in value.items())
+    return {key: part for key, part in inner if part not in (None, {}, [])}

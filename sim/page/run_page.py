@@ -2,24 +2,22 @@
 
 from datetime import datetime
 
-from sim.analysis.critical_path import CriticalPath, Spent
+from sim.analysis.critical_path import OF_CLUSTERS, CriticalPath, shares_of, together
 from sim.analysis.groups import Group
 from sim.analysis.rounds import client_word
-from sim.analysis.run_headline import headline_of_run, lines_below
-from sim.analysis.run_screen import figures
-from sim.analysis.samples import samples_by_class
+from sim.analysis.run_text import figures, headline_of_run, lines_below, summary_rows
 from sim.analysis.spans import lanes_of, names_of_clients, of_stations
 from sim.analysis.summary import staleness
-from sim.analysis.text import summary_rows
 from sim.draw import updates
 from sim.draw.accuracy import OVER
-from sim.draw.timeline import CRITICAL, MOST_LINES, PARTS
+from sim.draw.client_samples import samples_by_class
+from sim.draw.timeline import MOST_LINES
 from sim.draw.views import longest_service
 from sim.execution.result import Result
+from sim.formatting import percent, seconds
 from sim.page.chart import chart_of, title_of
 from sim.page.figures import sentence
-from sim.page.page import MOST_ROWS, Page
-from sim.page.scenario_text import scenario_yaml
+from sim.page.page import MOST_ROWS, Page, scenario_yaml
 from statements import in_turn
 
 
@@ -54,7 +52,7 @@ def page(run: Result) -> Page:
             "summary": run.summary,
             "path": run.critical_path,
             "OVER": OVER,
-            "PARTS": PARTS,
+            "PARTS": OF_CLUSTERS.values(),
             "updates": updates,
             "MOST_LINES": MOST_LINES,
             "lanes": lanes_of(names_of_clients(run.tables, manifest)),
@@ -96,10 +94,18 @@ def first_days(run: Result) -> float | None:
     return None if bars <= MOST_BARS else float(days * MOST_BARS / bars)
 
 
-def time_rows(path: CriticalPath, client: str) -> list[tuple[str, Spent]]:
+def time_rows(path: CriticalPath, client: str) -> list[list[str]]:
     """Return the table of where the time went: clusters, those behind the first ones together."""
-    rows = list(path.clusters.items())
-    if others := [spent for _, spent in rows[MOST_ROWS:]]:
-        together = Spent(*map(sum, zip(*others, strict=True)))
-        rows[MOST_ROWS:] = [(f"{len(others)} other {client}s together", together)]
-    return [*rows, (CRITICAL, path.spent)] if path.cycles else rows
+    rows = path.rows()
+    if others := [*path.clusters.values()][MOST_ROWS:]:
+        behind = f"{len(others)} other {client}s together", together(others)
+        rows[MOST_ROWS : len(path.clusters)] = [behind]
+    cells = []
+    for name, parts_s in rows:
+        shares = shares_of(parts_s)
+        spent = ((parts_s.get(part), shares.get(part, 0.0)) for part in OF_CLUSTERS)
+        each = (
+            f"{seconds(time_s)}, {percent(share)}" if time_s else "-" for time_s, share in spent
+        )
+        cells.append([name, *each])
+    return cells

@@ -16,10 +16,9 @@ from sim.draw.ground_map import draw_map
 from sim.draw.network import HOUR_S, Lane, day, lanes_shown
 from sim.draw.views import map_at
 from sim.execution.result import Result
-from sim.page.page import MOST_ROWS, Page
-from sim.page.scenario_text import scenario_yaml
+from sim.page.page import MOST_ROWS, Page, scenario_yaml
 from sim.page.study_text import capacity_of, payload_table
-from sim.page.sweep_figures import drawings_of_groups, reading_of_groups
+from sim.page.sweep_pictures import drawings_of_groups, reading_of_groups
 from sim.plan.budget import budgets_text
 from sim.trace.arrow import as_numpy
 from sim.world.scenery import scenery_of
@@ -111,7 +110,7 @@ def page_of_several(found: Comparison, count: int) -> Page:
         template="studies.html",
         kind=f"{count} network studies",
         title=found.headline,
-        subtitle=" ".join(text.first_lines(found)[1:]),
+        subtitle=" ".join(text.qualified(found)),
         context={
             "comparison": found,
             "figures": text.shown_figures(found),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sim.analysis.comparison_text import qualified
 from sim.analysis.groups import Group
 from sim.analysis.judged import is_measured
 from sim.execution.result import load
@@ -9,9 +10,8 @@ from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, counted
 from sim.page.chart import MOST_GROUPS
 from sim.page.comparison_page import compared as groups_shown
-from sim.page.comparison_page import subtitle_of
 from sim.page.page import Page
-from sim.page.sweep_figures import SMALL, drawings, drawings_of_groups, reading_of_groups
+from sim.page.sweep_pictures import SMALL, drawings, drawings_of_groups, reading_of_groups
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.axis import OverNumbers
 from sim.sweep.axis_table import rows_shown
@@ -45,7 +45,7 @@ def page_of(sweep: Sweep) -> Page:
         template="sweep.html",
         kind=f"Sweep {sweep.folder.resolve().name}{_over(numbers)}",
         title=comparison.headline,
-        subtitle=" ".join(filter(None, [counts, subtitle_of(comparison)])),
+        subtitle=" ".join(filter(None, [counts, *qualified(comparison)])),
         context={
             "keys": list(sweep.keys),
             "charted": charted,

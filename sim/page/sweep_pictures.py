@@ -1,6 +1,8 @@
 """Pictures of what is compared: a curve over one number, a map of two, dots of names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -9,16 +11,112 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis as Ticked
 from matplotlib.ticker import MaxNLocator
 
-from sim.analysis.comparison_text import Shown
+from sim.analysis.comparison import Comparison
+from sim.analysis.comparison_text import Shown, shown_figures
 from sim.analysis.figures import Figure
 from sim.analysis.screen import round_ends
 from sim.draw.canvas import BESIDE, LETTER, behind, new_axes, room_of
 from sim.draw.colours import COLOURS, GOOD, HEAT, PAPER, QUIET, ink, looks_of
 from sim.draw.names import name
 from sim.draw.shapes import matrix
-from sim.formatting import count
+from sim.formatting import capital, count
+from sim.page.chart import MOST_GROUPS
+from sim.page.figures import sentence
 from sim.sweep.axis import Axis, Course, OverNumbers, number, ranges_of
 from statements.arrays import Floats
+
+SMALL = 360
+"""Width of pictures beside the first one in pixels."""
+MOST_SMALL = 6
+"""Pictures beside the first one, and maps of one figure."""
+FIELD = 30
+"""Height of a field of a map in pixels; of a small one two thirds."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture of what is compared: what draws it, the name of its files, and what is seen."""
+
+    name: str
+    words: str
+    draw: Callable[..., object]
+    height: int
+    small: bool = True
+
+
+def drawings(found: OverNumbers) -> list[Drawing]:
+    """Return the pictures of a sweep over numbers; the first one answers, others are small."""
+    return list(_curves(found) if found.is_line else _maps(found))
+
+
+def drawings_of_groups(found: Comparison) -> list[Drawing]:
+    """Return the picture of the figure that the headline of a comparison is on.
+
+    There is none of one group, and where no figure is known.
+    """
+    return [
+        Drawing(
+            f"{one.column} by group",
+            f"{one.figure.head} by group",
+            partial(dots, one=one, seeds=found.seeds_of(one.column), most=MOST_GROUPS),
+            72 + 26 * min(len(one.cells), MOST_GROUPS),
+            small=False,
+        )
+        for one in shown_figures(found)
+        if one.column == found.telling and len(one.cells) > 1
+    ]
+
+
+def reading_of_groups(found: Comparison) -> str:
+    """Say how their picture is read."""
+    several = bool((found.rows["seeds"] > 1).any())
+    words = ["small dots are seeds, large ones their means" if several else "dots are what was run"]
+    words += ["a ring is the best"] if found.leaders(found.telling) else []
+    more = len(found.groups) - MOST_GROUPS
+    words += [f"the first {MOST_GROUPS} of {len(found.groups)} groups"] if more > 0 else []
+    return f"{sentence('; '.join(words))} The axis need not begin at 0."
+
+
+def _curves(found: OverNumbers) -> Iterator[Drawing]:
+    [axis] = found.axes
+    for course in _drawn(found):
+        small = course is not found.telling
+        called = f"{course.column} over {axis.name}"
+        words = f"{course.shown.head} over {axis.head}"
+        draw = partial(curve, found=found, course=course)
+        yield Drawing(called, words, draw, 190 if small else 340, small)
+
+
+def _drawn(found: OverNumbers) -> list[Course]:
+    """Return the figures that differ, what tells spots apart first."""
+    rest = [one for one in found.courses if one is not found.telling and not one.flat]
+    return [found.telling, *rest][: MOST_SMALL + 1]
+
+
+def _maps(found: OverNumbers) -> Iterator[Drawing]:
+    across, up = found.wide[:2]
+    parts = _parts(found)
+    for course in _drawn(found) if "" in parts else [found.telling]:
+        for label, places in parts.items():
+            small = course is not found.telling or bool(label)
+            tall = max(len(up.values), 2) * (FIELD * 2 // 3 if small else FIELD + 6)
+            title = f"{course.shown.head}, {label}" if label else ""
+            called = f"{course.column} by {across.name} and {up.name} {label}"
+            words = f"{title or course.shown.head} by {across.head} and {up.head}"
+            draw = partial(heat_map, found, course, places, title=title)
+            yield Drawing(called, words, draw, tall + 80, small)
+
+
+def _parts(found: OverNumbers) -> dict[str, list[int]]:
+    """Return the spots of each map, by what other keys are: of many, those with the best ones."""
+    parts: dict[str, list[int]] = {}
+    for place in found.ranked:
+        values = found.spots[place].values
+        numbers = [axis.text(values[axis.key]) for axis in found.wide[2:]]
+        label = ", ".join(filter(None, [found.labels[place], *numbers]))
+        parts.setdefault(label, []).append(place)
+    return dict([*parts.items()][:MOST_SMALL])
+
 
 MOST_LINES = 6
 """Names of which there is a curve each; of more, the best ones."""
@@ -88,7 +186,7 @@ def names_drawn(found: OverNumbers, course: Course) -> list[str]:
 
 def _title(axes: Axes, shown: Figure, longest: int = 60) -> None:
     title = shown.head
-    axes.set_title(name(title[:1].upper() + title[1:], longest), loc="left", fontweight="bold")
+    axes.set_title(name(capital(title), longest), loc="left", fontweight="bold")
 
 
 def _band(axes: Axes, axis: Axis, x: Floats, places: Sequence[int]) -> None:
@@ -215,7 +313,7 @@ def dots(
     every: list[float] = []
     for place, group in enumerate(groups):
         is_best = group in one.best
-        mean, *_ = one.means[group]
+        mean = one.means[group]
         values = np.array(seeds.get(group, ())) / one.figure.unit
         values = np.sort(values[~np.isnan(values)])
         axes.plot(values, [place] * len(values), "o-", color=hue, lw=1, ms=2.5, clip_on=False)
@@ -247,7 +345,11 @@ def dots(
 
 
 def heat_map(
-    found: OverNumbers, course: Course, places: Sequence[int], axes: Axes | None = None
+    found: OverNumbers,
+    course: Course,
+    places: Sequence[int],
+    axes: Axes | None = None,
+    title: str = "",
 ) -> Axes:
     """Draw a figure at some spots over the two numbers with the most values, a field each.
 
@@ -275,7 +377,10 @@ def heat_map(
     }
     bold = [field[place] for place in course.best(places)] if course.has_best else []
     matrix(axes, stepped, texts, bold)
-    _title(axes, course.shown)
+    if title:
+        axes.set_title(name(title, 50), loc="left", fontweight="bold")
+    else:
+        _title(axes, course.shown)
     if course is found.telling and course.has_best:
         _frame(axes, {field[place] for place in course.near() if place in field})
     some_up = range(0, len(up.values), -(-len(up.values) // MOST_TICKS))

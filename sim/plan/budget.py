@@ -16,9 +16,8 @@ import channel
 import orbit
 from scenarios import Scenario
 from sim.errors import InputError
-from sim.formatting import counted, legend_of, listed
-from sim.links.beam import Radio
-from sim.links.constant_links import PAPER_ALTITUDE_M
+from sim.formatting import counted, legend_of, listed, percent
+from sim.links.beam import PAPER_ALTITUDE_M, Radio
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.rate_points import HORIZON_DEG
@@ -237,7 +236,9 @@ def _heights(satellites: Sequence[orbit.Satellite]) -> list[Height]:
     for group in groups:
         first = min(group, key=lambda one: place[id(one)])
         others = len({one.satellite for one in group}) - 1
-        more = f" ({counted(others, 'other')} within {SAME_HEIGHT - 1:.0%})" if others else ""
+        more = (
+            f" ({counted(others, 'other')} within {percent(SAME_HEIGHT - 1, 0)})" if others else ""
+        )
         found.append(first._replace(who=first.who + more))
     return found
 
@@ -259,7 +260,7 @@ def _apsides(satellite: orbit.Satellite) -> list[Height]:
 
 
 def _directions(world: World, place: int) -> dict[str, Radio]:
-    if world.topology.relay:
+    if world.topology.grounded == "relay":
         raise InputError(
             Statement.of(
                 Code.UNSUPPORTED,
@@ -290,7 +291,7 @@ def _dish(world: World, place: int) -> str:
         return ""
     node = world.sites.nodes[place]
     own_m = getattr(node, "dish_m", None)
-    parts = [f"dish of {own_m or dish.dish_m:g} m, {dish.efficiency:.0%} of its aperture"]
+    parts = [f"dish of {own_m or dish.dish_m:g} m, {percent(dish.efficiency, 0)} of its aperture"]
     for side, (key, unit) in _BESIDE_GAIN.items():
         values = world.resolved_link[side]
         gains = {} if values == "neglected" else dish_gains_dbi(with_dish(values, own_m))
@@ -337,13 +338,13 @@ def one_pass(world: World, number: int) -> Budget:
             Code.WRONG_VALUE,
             f"the scenario has contacts 0 to {len(served.windows) - 1}",
         )
-    satellite = served.satellites[served.window_satellites[number]]
-    place = int(served.window_places[number])
+    satellite = served.satellites[served.flyer[number]]
+    place = int(served.ground[number])
     site = served.places[place]
     own_deg = site.min_elevation_deg
     mask_deg = served.min_elevation_deg if own_deg is None else own_deg
-    rise_s, set_s = served.window_s(number)
-    until_s = float(served.windows.set_s[number])  # the end of the run may cut the pass
+    rise_s, set_s = float(served.rise_s[number]), float(served.whole.set_s[number])
+    until_s = float(served.set_s[number])  # the end of the run may cut the pass
     time_s = np.linspace(rise_s, until_s, max(2, ceil((until_s - rise_s) / STEP_S) + 1))
     seen = orbit.look_angles(satellite, site, served.start, time_s)
     # Bits are those of a run, whose grid is finer than what is shown.
@@ -411,7 +412,7 @@ def _about(radio: Radio) -> str:
     """Describe in a line what does not depend on the elevation."""
     link = radio.link
     band = f"{link.bandwidth_hz / 1e6:g} of {radio.total_bandwidth_hz / 1e6:g} MHz"
-    rate = link.rate if link.duty == 1.0 else f"{link.rate} for {link.duty:.0%} of the time"
+    rate = link.rate if link.duty == 1.0 else f"{link.rate} for {percent(link.duty, 0)} of the time"
     shared = radio.sharing.replace("_", " ")
     if radio.sharing != "broadcast":
         shared = f"{shared}, {radio.channels} sub-channels"

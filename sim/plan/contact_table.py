@@ -29,22 +29,23 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     by geometry, and the columns of the other directions are null.
     """
     contacts = plan.contacts
+    windows = contacts.windows
     served = contacts.served & (contacts.start_s < end_s)
     part = served & ((contacts.start_s > contacts.rise_s) | contacts.cut_short)
     part |= served & contacts.cut_by_stop
     # In a constellation the links of what is not served are not worth computing.
-    known = served if plan.topology.in_orbit else contacts.served | (not plan.constellation)
+    known = contacts.served | (not contacts.constellation)
+    if plan.topology.grounded != "cluster":
+        known = served
     numbers = np.flatnonzero(known)
     figures = PassFigures(*(np.full(len(contacts), np.nan) for _ in PassFigures._fields))
-    for column, of_known in zip(figures, contacts.link_source.figures(numbers), strict=True):
+    for column, of_known in zip(figures, contacts.links.figures(numbers), strict=True):
         column[numbers] = of_known
     capacity = np.where(part, figures.least_in_service_bytes, figures.least_bytes)
     shift_hz = figures.doppler_hz
     residual_hz = figures.residual_doppler_hz
-    flyers, grounded = contacts.flyers, contacts.grounded
-    norad_ids = contacts.norad_ids[flyers.which]
-    range_km = contacts.min_slant_range_km
-    client = coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters])
+    norad_ids = contacts.norad_ids
+    range_km = windows.min_slant_range_km
     to_server = plan.topology.direction(Way.TO_SERVER)
     nobody = np.ones(len(contacts), bool)
     capacities = {
@@ -53,22 +54,22 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     }
     rows = ContactRow(
         contact_id=array(np.arange(len(contacts))),
-        satellite=coded_text(flyers.which, flyers.names),
+        satellite=coded_text(contacts.flyer, contacts.flyers.names),
         norad_id=array(norad_ids, norad_ids == 0),
-        cluster=client,
+        cluster=coded_text(contacts.client, contacts.clients),
         capacity_direction=coded_text(np.zeros(len(contacts), np.int64), [to_server]),
         station=(
-            coded_text(grounded.which, grounded.names)
-            if plan.topology.in_orbit
-            else pa.nulls(len(contacts), TEXT)
+            pa.nulls(len(contacts), TEXT)
+            if plan.topology.grounded == "cluster"
+            else coded_text(contacts.ground, contacts.grounded.names)
         ),
         rise_utc=array(utc(plan.start, contacts.rise_s)),
-        culminate_utc=array(utc(plan.start, contacts.culminate_s)),
+        culminate_utc=array(utc(plan.start, windows.culminate_s)),
         set_utc=array(utc(plan.start, contacts.set_s)),
         rise_s=array(contacts.rise_s),
         set_s=array(contacts.set_s),
         duration_s=array(contacts.set_s - contacts.rise_s),
-        max_elevation_deg=array(contacts.max_elevation_deg),
+        max_elevation_deg=array(windows.max_elevation_deg),
         min_slant_range_km=array(range_km, np.isnan(range_km)),
         uplink_capacity_bytes_per_device=capacities["uplink"],
         downlink_capacity_bytes_per_device=capacities["downlink"],

@@ -13,11 +13,11 @@ from channel import SPEED_OF_LIGHT_M_S
 from orbit import RangeFrom
 from orbit.windows import groups
 from sim.devices.outages import Outages
-from sim.errors import InputError
-from sim.plan.service import ServedPasses, served_feeder_passes
+from sim.plan.contacts import ContactTable
+from sim.plan.passes import check_apart
+from sim.plan.service import served_feeder_passes
 from sim.plan.windows import Find
 from sim.world.world import World
-from statements import Code, Statement
 from statements.arrays import Floats, Ints
 
 
@@ -42,7 +42,7 @@ class FeederPlan:
     min_range_km: Floats
     rate_bps: float
     range_km: Callable[[int, float], float]
-    passes_seen: ServedPasses
+    passes_seen: ContactTable
 
     def __len__(self) -> int:
         """The number of passes."""
@@ -111,14 +111,7 @@ def feeder_plan(
     if feeder is None:
         return None
     served = served_feeder_passes(world, outages, find)
-    if shared := sorted(set(served.servers) & set(clusters)):
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "ground.stations",
-                f"{shared[0]!r} is a station and a cluster too; rename the station",
-            )
-        )
+    check_apart("station", served.servers, "cluster", clusters)
     service = served.service
     numbers = np.flatnonzero(service.served)
     order = np.lexsort((served.windows.site[numbers], service.start_s[numbers]))
@@ -138,13 +131,13 @@ def feeder_plan(
     )
 
 
-def _ranges(served: ServedPasses, numbers: Ints) -> Callable[[int, float], float]:
+def _ranges(served: ContactTable, numbers: Ints) -> Callable[[int, float], float]:
     """Return what measures the range in a pass at a time; passes are windows by ``numbers``."""
     ranges = [RangeFrom(place, served.start) for place in served.places]
 
     def range_km(number: int, time_s: float) -> float:
         window = numbers[number]
-        satellite = served.satellites[served.window_satellites[window]]
-        return ranges[served.window_places[window]].km(satellite, time_s)
+        satellite = served.satellites[served.flyer[window]]
+        return ranges[served.ground[window]].km(satellite, time_s)
 
     return range_km

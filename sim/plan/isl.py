@@ -16,7 +16,6 @@ from channel.link_curve import MOST_POINTS, bit_preserving
 from learning.requests.peers import LinkWindow, NextLink, Node
 from scenarios.link import Isl
 from sim.links.sidelinks import Opening
-from sim.plan.isl_pairs import joined_parts
 from statements import Statement
 from statements.arrays import Floats, Ints, Mask
 
@@ -75,6 +74,18 @@ def rate_curve(
         points = min(points, max(0, ceil((end_s - from_s) / step_s)) + MOST_POINTS)
         time_s = time_s[:points]
     return channel.LinkCurve(time_s, bit_preserving(rate_bps(time_s), np.array([points])))
+
+
+def joined_parts(nodes: int, a: Ints, b: Ints) -> Ints:
+    """Return a number from 0 on for each node (N,), the same for those that links (L,) join."""
+    # Commands that search no links start without scipy.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array((np.ones(len(a)), (a, b)), shape=(nodes, nodes))
+    _, part = connected_components(links, directed=False)
+    numbers: Ints = part
+    return numbers
 
 
 @dataclass(frozen=True, eq=False)

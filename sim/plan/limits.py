@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, isnan, nan
 from typing import Any, NamedTuple
 
 import numpy as np
 
+import orbit
 from scenarios.faults import PlannedOutage
 from sim.facts.plan import Operations
+from sim.plan.contacts import ContactTable
 from sim.plan.feeder import feeder_plan
+from sim.plan.link_source import with_links
 from sim.plan.operations import (
     BITS_PER_GB,
     DAY_S,
@@ -24,8 +27,8 @@ from sim.plan.operations import (
     operations,
     total_of,
 )
-from sim.plan.plan import links_of_passes, make_plan
-from sim.plan.service import ServedPasses, served_passes
+from sim.plan.plan import make_plan
+from sim.plan.service import served_passes
 from sim.plan.windows import Find
 from sim.world.world import World
 
@@ -175,7 +178,7 @@ def _more_beams(world: World) -> World | None:
 
     None where they serve any number, and in slots.
     """
-    if world.topology.relay:
+    if world.topology.grounded == "relay":
         isl = world.link.isl
         if isl is None or isl.terminals is None:
             return None
@@ -192,7 +195,7 @@ def _more_beams(world: World) -> World | None:
 
 def _carried(world: World, worlds: Sequence[World], find: Find) -> list[Carried]:
     """Return what is carried in worlds that differ from a world in dishes and stations alone."""
-    if world.topology.gateways:
+    if world.link.feeder is not None:
         return [_over_gateways(one, find) for one in worlds]
     every = served_passes(world, find)
     users = defaultdict[int, defaultdict[tuple[float, float], list[int]]](lambda: defaultdict(list))
@@ -200,11 +203,12 @@ def _carried(world: World, worlds: Sequence[World], find: Find) -> list[Carried]
         for number, span_s in _services(every, served_passes(one, find)):
             users[number][span_s].append(place)
     gb = np.zeros((len(worlds), 2))
-    links = links_of_passes(world, every)
+    # Each as if it were served from its rise to its set.
+    whole = with_links(world, replace(every, service=orbit.serve(every.windows, None)))
     for number in np.argsort(every.windows.rise_s, kind="stable").tolist():
         if number not in users:
             continue
-        for way, beam in links.links(number).beams:
+        for way, beam in whole.links.links(number).beams:
             column = 0 if world.topology.is_down(way) else 1
             for span_s, places in users[number].items():
                 bits = nan if beam is None else float(beam.saturated_bits(np.array(span_s))[0])
@@ -212,7 +216,7 @@ def _carried(world: World, worlds: Sequence[World], find: Find) -> list[Carried]
     return [Carried(*row) for row in (gb * DAY_S / every.span_s).tolist()]
 
 
-def _services(every: ServedPasses, served: ServedPasses) -> list[tuple[int, tuple[float, float]]]:
+def _services(every: ContactTable, served: ContactTable) -> list[tuple[int, tuple[float, float]]]:
     """Return the services of passes, by their numbers among every pass of all stations."""
     there = np.isin(every.windows.satellite, served.windows.satellite)
     numbers = np.flatnonzero(there)

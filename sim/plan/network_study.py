@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.errors import InputError, located
 from sim.facts.plan import Operations
+from sim.formatting import counted
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.plan.operations import capacity_table, clients_of, ends_of, if_known, operations, total_of
 from sim.plan.payloads import Queue, check_traffic, payload_figures, payloads_table, queues_of
@@ -76,7 +77,7 @@ def check_seen(world: World, plan: Plan) -> None:
     """Raise InputError for a network in which nobody sees anybody."""
     if len(plan.contacts):
         return
-    text = "nobody of {clients} is in view of anybody in {days:g} days"
+    text = f"nobody of {{clients}} is in view of anybody in {counted(plan.stop_s / 86_400, 'day')}"
     helps = [Raise("stop.days")]
     masks = {station.min_elevation_deg for station in world.ground.stations or ()}
     if getattr(world.orbit, "min_elevation_deg", None) and None in (masks or {None}):

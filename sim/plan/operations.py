@@ -20,9 +20,10 @@ from sim.facts.directions import Way
 from sim.facts.plan import FIGURES_OF_OPERATIONS, Operations
 from sim.facts.row import columns_of
 from sim.formatting import counted
+from sim.plan.contacts import ContactTable, PlannedSessions
 from sim.plan.feeder import FeederPlan
+from sim.plan.passes import PassEnd
 from sim.plan.plan import Plan
-from sim.plan.sessions import PlannedSessions
 from sim.plan.volumes import served_in_order
 from sim.trace.arrow import array
 from sim.trace.schema import COLUMNS, TEXT
@@ -94,55 +95,13 @@ def operations(plan: Plan, carried: Carried | None = None) -> list[Operations]:
     """
     contacts = plan.contacts
     carried = carried_in(plan) if carried is None else carried
-    passes = _Traffic(plan.stop_s, _Passes.of_contacts(plan), carried)
-    flying = _Ends("satellite", *contacts.flyers)
-    ground = _Ends(plan.topology.grounded, *contacts.grounded)
-    served = [nan] * len(flying.names)
-    limits = [inf if limit is None else float(limit) for limit in plan.at_a_time]
-    if not plan.topology.in_orbit:
-        served, limits = limits, [nan] * len(ground.names)
     over_links = _over_links(plan)
-    rows = [*_rows(passes, ground, limits)]
+    rows = [*_rows(contacts, carried, plan.topology.grounded, contacts.grounded)]
     if plan.feeder is not None:
-        feeder = plan.feeder
-        own = [inf if limit is None else float(limit) for limit in feeder.passes_seen.at_a_time]
-        gateways = _Ends("gateway", feeder.stations, feeder.passes_seen.windows.satellite)
-        over = _Traffic(plan.stop_s, _Passes.of_gateways(feeder), _by_gateways(feeder))
-        rows += _rows(over, gateways, own)
-    rows += _rows(passes, flying, served, totals=False)
+        seen = plan.feeder.passes_seen
+        rows += _rows(seen, _by_gateways(plan.feeder), "gateway", seen.grounded)
+    rows += _rows(contacts, carried, "satellite", contacts.flyers, totals=False)
     return [over_links(row) for row in rows]
-
-
-@dataclass(frozen=True, eq=False)
-class _Passes:
-    """Passes (N,) from rise to set and from begin to end of service, nan without one.
-
-    ``setup_s`` is how long a dish was made ready for a service before it began.
-    """
-
-    rise_s: Floats
-    set_s: Floats
-    start_s: Floats
-    end_s: Floats
-    setup_s: Floats
-
-    @classmethod
-    def of_contacts(cls, plan: Plan) -> _Passes:
-        """Return those of the contacts of a plan, up to its end."""
-        contacts = plan.contacts
-        return cls(
-            contacts.rise_s,
-            np.minimum(contacts.set_s, plan.stop_s),
-            np.where(contacts.served, contacts.start_s, nan),
-            np.where(contacts.served, np.minimum(contacts.end_s, plan.stop_s), nan),
-            contacts.setup_s,
-        )
-
-    @classmethod
-    def of_gateways(cls, feeder: FeederPlan) -> _Passes:
-        """Return those over gateways."""
-        windows, service = feeder.passes_seen.windows, feeder.passes_seen.service
-        return cls(windows.rise_s, windows.set_s, service.start_s, service.end_s, service.setup_s)
 
 
 class _Piece(NamedTuple):
@@ -178,15 +137,6 @@ class Carried:
             np.array(bits, np.float64),
             neglected,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Ends:
-    """One end of all passes: of which kind, names, and the index of each pass (N,)."""
-
-    kind: str
-    names: Sequence[str]
-    index: Ints
 
 
 def carried_in(plan: Plan) -> Carried:
@@ -238,40 +188,35 @@ def _days(start_s: float, end_s: float) -> Floats:
     return np.concatenate([[start_s], midnights, [end_s]])
 
 
-@dataclass(frozen=True, eq=False)
-class _Traffic:
-    """Passes in a span, and what their services carry."""
-
-    span_s: float
-    passes: _Passes
-    carried: Carried
-
-
 def _rows(
-    traffic: _Traffic, ends: _Ends, at_a_time: Sequence[float], *, totals: bool = True
+    contacts: ContactTable, carried: Carried, kind: str, ends: PassEnd, *, totals: bool = True
 ) -> Iterator[Operations]:
-    """Yield the row of each end by its name, and that of all together if there are ``totals``."""
-    every = np.arange(len(ends.index))
+    """Yield the row of each end of contacts by its name, and of all together with ``totals``."""
+    every = np.arange(len(contacts))
+    which = ends.which[contacts.pass_numbers]
+    limits = contacts.limits(ends)
     for number in sorted(range(len(ends.names)), key=lambda n: ends.names[n]):
-        mine = every[ends.index == number]
-        yield _row(traffic, ends.kind, ends.names[number], at_a_time[number], mine)
+        mine = every[which == number]
+        yield _row(contacts, carried, kind, ends.names[number], limits[number], mine)
     if totals:
-        name = counted(len(ends.names), ends.kind)
-        yield _row(traffic, TOTAL, name, float(np.sum(at_a_time)), every)
+        name = counted(len(ends.names), kind)
+        yield _row(contacts, carried, TOTAL, name, float(np.sum(limits)), every)
 
 
-def _row(traffic: _Traffic, kind: str, name: str, at_a_time: float, mine: Ints) -> Operations:
-    """Return the row of an end that has the passes of these numbers."""
-    a_day = DAY_S / traffic.span_s
-    passes = traffic.passes
-    rise_s, set_s = passes.rise_s[mine], passes.set_s[mine]
-    served = mine[~np.isnan(passes.start_s[mine])]
-    start_s, end_s = passes.start_s[served], passes.end_s[served]
-    seen_s, _ = _covered(rise_s, set_s, traffic.span_s)
-    _, gap_s = _covered(start_s, end_s, traffic.span_s)
-    takes_time = bool((passes.setup_s > 0.0).any())
-    setup_s = float(passes.setup_s[served].sum()) if takes_time else nan
-    down, up = (_volumes(traffic, mine, is_down=is_down) for is_down in (True, False))
+def _row(
+    contacts: ContactTable, carried: Carried, kind: str, name: str, at_a_time: float, mine: Ints
+) -> Operations:
+    """Return the row of an end that has the contacts of these numbers."""
+    span_s = contacts.span_s
+    a_day = DAY_S / span_s
+    rise_s, set_s = contacts.rise_s[mine], contacts.set_s[mine]
+    served = mine[contacts.served[mine]]
+    start_s, end_s = contacts.start_s[served], contacts.end_s[served]
+    seen_s, _ = _covered(rise_s, set_s, span_s)
+    _, gap_s = _covered(start_s, end_s, span_s)
+    takes_time = bool((contacts.service.setup_s > 0.0).any())
+    setup_s = float(contacts.service.setup_s[served].sum()) if takes_time else nan
+    down, up = (_volumes(contacts, carried, mine, is_down=is_down) for is_down in (True, False))
     return Operations(
         kind=kind,
         name=name,
@@ -300,20 +245,19 @@ class _Volumes(NamedTuple):
     in_a_day: float
 
 
-def _volumes(traffic: _Traffic, mine: Ints, *, is_down: bool) -> _Volumes:
-    """Return what the passes of these numbers carry down, or up."""
-    carried = traffic.carried
+def _volumes(contacts: ContactTable, carried: Carried, mine: Ints, *, is_down: bool) -> _Volumes:
+    """Return what the contacts of these numbers carry down, or up."""
     if ("down" if is_down else "up") in carried.neglected:
         return _Volumes(nan, nan, nan)
-    own = np.zeros(len(traffic.passes.rise_s), bool)
+    own = np.zeros(len(contacts), bool)
     own[mine] = True
     some = own[carried.number] & (carried.is_down == is_down)
     gb = carried.bits[some] / BITS_PER_GB
     by_pass = np.bincount(carried.number[some], gb, 1)
-    days = int(traffic.span_s // DAY_S)
+    days = int(contacts.span_s // DAY_S)
     by_day = np.bincount(carried.day[some], gb, days + 1)[:days]
     in_a_day = float(by_day.max()) if days else nan
-    return _Volumes(float(gb.sum()) * DAY_S / traffic.span_s, float(by_pass.max()), in_a_day)
+    return _Volumes(float(gb.sum()) * DAY_S / contacts.span_s, float(by_pass.max()), in_a_day)
 
 
 def _covered(begin_s: Floats, end_s: Floats, span_s: float) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
@@ -12,7 +12,7 @@ import numpy as np
 import orbit
 from orbit.utc import to_second
 from sim.errors import InputError
-from sim.formatting import some
+from sim.formatting import counted, some
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery, other_dates
 from sim.world.fleet import (
@@ -82,15 +82,8 @@ class WorldPasses:
         With the ``planes`` of satellites each plane is one client, and has the passes of all its
         satellites. Raises InputError for a name that a station shares with a satellite or a plane.
         """
-        for kind, names in (("satellite", self.servers), ("plane", planes)):
-            if shared := sorted(set(names) & set(self.clients)):
-                raise InputError(
-                    Statement.of(
-                        Code.WRONG_VALUE,
-                        "ground.stations",
-                        f"{shared[0]!r} is a station and a {kind} too; rename the station",
-                    )
-                )
+        check_apart("station", self.clients, "satellite", self.servers)
+        check_apart("station", self.clients, "plane", planes)
         flying = self.uncut.satellite
         clients = self.servers
         columns = vars(self.uncut) | {"satellite": self.uncut.site, "site": flying}
@@ -105,9 +98,15 @@ class WorldPasses:
             uncut=orbit.ContactWindows(**{name: column[order] for name, column in columns.items()}),
             flyers=self.flyers._replace(which=flying[order]),
             grounded=self.grounded._replace(which=columns["satellite"][order]),
-            topology=self.topology if self.topology.in_orbit else SATELLITE_CLIENTS,
             pieces=None if self.pieces is None else [self.pieces[k] for k in order.tolist()],
         )
+
+
+def check_apart(kind: str, names: Iterable[str], other: str, others: Iterable[str]) -> None:
+    """Raise InputError for a name that two of unlike kinds share."""
+    if shared := sorted(set(names) & set(others)):
+        text = f"{shared[0]!r} is a {kind} and a {other} too; rename the {kind}"
+        raise InputError(Statement.of(Code.WRONG_VALUE, f"ground.{kind}s", text))
 
 
 # Where they come from: orbits, a file, slots, or another satellite.
@@ -119,7 +118,7 @@ def passes_of(world: World, find: Find) -> WorldPasses:
     Satellites are the servers. ``find`` looks for the windows of satellites over sites. Raises
     InputError where the source is wrong, and for a name that a cluster shares with a satellite.
     """
-    if world.topology.relay:
+    if world.topology.grounded == "relay":
         return _of_relay(world)
     if world.slots is not None:
         return _in_slots(world, world.slots)
@@ -127,15 +126,8 @@ def passes_of(world: World, find: Find) -> WorldPasses:
         passes = _of_orbit(world, find, world.sites.of_passes)
     else:
         passes = _of_file(world)
-    shared = sorted(set(passes.servers) & set(passes.clients))
-    if shared and not world.topology.in_orbit:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "ground.clusters",
-                f"{shared[0]!r} is a cluster and a satellite too; rename the cluster",
-            )
-        )
+    if world.topology.grounded == "cluster":
+        check_apart("cluster", passes.clients, "satellite", passes.servers)
     return passes
 
 
@@ -146,7 +138,7 @@ def feeder_passes_of(world: World, find: Find) -> WorldPasses:
     that a station shares with a satellite.
     """
     over_stations = _of_orbit(world, find, world.sites.of_stations)
-    return over_stations.with_satellites_as_clients()
+    return replace(over_stations.with_satellites_as_clients(), topology=SATELLITE_CLIENTS)
 
 
 def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> WorldPasses:
@@ -259,7 +251,7 @@ def _no_window(
         Code.WRONG_VALUE,
         "orbit",
         f"no window is left for the {kind}s {', '.join(names)} in the first "
-        f"{span_s / 86400:g} days from {to_second(file.start)}; the sites there "
+        f"{counted(span_s / 86400, 'day')} from {to_second(file.start)}; the sites there "
         f"are {some(file.sites, 10)}; orbit.names says which is which",
     )
 

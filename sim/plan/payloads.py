@@ -18,7 +18,7 @@ from sim.errors import InputError
 from sim.facts.plan import PayloadRow
 from sim.formatting import some
 from sim.plan.plan import Plan
-from sim.plan.services import BITS_PER_MB, Services, services_of
+from sim.plan.volumes import BITS_PER_MB, Services, services_of
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import table_of
 from sim.world.world import World
@@ -218,7 +218,7 @@ def _not_queues(world: World, traffic: Sequence[Traffic]) -> Iterator[Statement]
     used = {"uplink" if kind.direction == "up" else "downlink" for kind in traffic}
     for way in sorted(used):
         sharing = getattr(getattr(link, way, None), "sharing", None)
-        if sharing == "equal_share" and not world.topology.in_orbit:
+        if sharing == "equal_share" and world.topology.grounded == "cluster":
             text = f"{alone}; link.{way}.sharing is 'equal_share'"
             own = Set(f"link.{way}.sharing", "fixed_subchannel")
             yield Statement.of(Code.UNSUPPORTED, "traffic", text, own)

@@ -38,11 +38,11 @@ def ground_radios(world: World) -> list[Radios]:
     There are none where one satellite serves the others. The first is toward the server: the uplink
     of clusters, the downlink of stations. Raises InputError for values that ``channel`` refuses.
     """
-    if world.topology.relay:
+    if world.topology.grounded == "relay":
         return []
     resolved: Any = world.resolved_link
     mask_deg = world.sites.lowest_mask_deg
-    serve = world.topology.in_orbit
+    to_clusters = world.topology.grounded == "cluster"
 
     @cache
     def under(side: str, dish_m: float | None, air: channel.SlantAttenuation | None) -> Radio:
@@ -55,7 +55,7 @@ def ground_radios(world: World) -> list[Radios]:
                 f"the SNR is {snr:.0f} dB overhead; allowed is at most {HIGHEST_SNR_DB:g} dB: "
                 "check the power, the gains, path_gain_db and their units"
             )
-        broadcast = values.get("delivery") == "broadcast" and not serve
+        broadcast = values.get("delivery") == "broadcast" and to_clusters
         sharing: Sharing = "broadcast" if broadcast else values.get("sharing", "fixed_subchannel")
         return Radio(link, values["total_bandwidth_mhz"] * 1e6, sharing)
 
@@ -75,7 +75,7 @@ def carries_at_mask(world: World, direction: str) -> bool:
 
     That is of the satellite that comes nearest, over any of the places.
     """
-    if world.topology.relay or not world.orbit.has_geometry:
+    if world.topology.grounded == "relay" or not world.orbit.has_geometry:
         return False
     models = [satellite.model for satellite in world.fleet.satellites]
     lowest_m = 1e3 * min((m.a * (1 - m.ecco) - 1) * m.radiusearthkm for m in models)

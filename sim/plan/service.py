@@ -1,96 +1,102 @@
-"""Which windows are served: passes cut by outages, shared among the clusters of each server."""
+"""Which windows are served: passes cut by outages, shared among the clusters of each server.
+
+And whether so many fit into memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import orbit
+from learning.hardware import free_bytes
 from orbit.windows import groups
 from sim.devices.outages import Outages, outages_of
-from sim.plan.outage_cuts import Look, cut, cut_at
+from sim.errors import InputError
+from sim.formatting import counted, data_size
+from sim.plan.contacts import ContactTable
 from sim.plan.passes import WorldPasses, feeder_passes_of, passes_of
-from sim.plan.plan_size import WINDOW_BYTES, check_plan
-from sim.plan.windows import Find, find_windows
+from sim.plan.windows import Find, Look, cut, cut_at, find_windows
 from sim.world.world import World
+from statements import Code, Statement
 from statements.arrays import Floats, Ints
 
+CONTACT_BYTES = 3e3
+"""Memory of a planned contact."""
+WINDOW_BYTES = 250.0
+"""Memory of a window before it is planned."""
+DEVICE_BYTES = 1e3
+"""Memory of a device's place."""
+PASSES_A_DAY = 5
+"""Passes of a satellite in a low orbit over a place, about."""
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ServedPasses(WorldPasses):
-    """Passes cut into ``windows`` in which both ends work, and which of them are served.
 
-    ``whole`` are the same windows where the end of the span does not cut them: the service and the
-    links follow from these, so that they are the same in a longer run.
-    ``pass_numbers`` are those of the passes of which windows are pieces, cut by ``outages``.
-    ``sessions`` numbers the services of each cluster, -1 for windows that are not
-    served. A ``constellation`` serves with any of its satellites, or stations with any of them.
-    ``at_a_time`` is how many clients each server serves at the same time, None for any number.
+def check_plan(world: World, contact_bytes: float) -> None:
+    """Raise InputError for a scenario whose contacts and devices do not fit into free memory.
+
+    ``contact_bytes`` is the memory of each contact. The check precedes the search for contacts.
     """
-
-    outages: Outages
-    whole: orbit.ContactWindows
-    windows: orbit.ContactWindows
-    pass_numbers: Ints
-    service: orbit.Service
-    sessions: Ints
-    constellation: bool
-    at_a_time: tuple[int | None, ...]
-
-    @cached_property
-    def window_satellites(self) -> Ints:
-        """Index in ``satellites`` of each window."""
-        return self.flyers.which[self.pass_numbers]
-
-    @cached_property
-    def window_places(self) -> Ints:
-        """Index in ``grounded``, and in ``places`` where there are any, of each window."""
-        return self.grounded.which[self.pass_numbers]
-
-    @cached_property
-    def windows_of_clients(self) -> list[Ints]:
-        """Numbers of the windows of each client."""
-        return groups(self.windows.site, len(self.clients))
-
-    @cached_property
-    def flown(self) -> orbit.ContactWindows:
-        """The windows, with ``satellite`` an index in the fleet and ``site`` one in ``grounded``.
-
-        Where a satellite serves the others, its index stands as ``site``.
-        """
-        ends = {"satellite": self.window_satellites, "site": self.window_places}
-        order = np.lexsort((ends["site"], ends["satellite"], self.windows.rise_s))
-        columns = vars(self.windows) | ends
-        return orbit.ContactWindows(**{name: column[order] for name, column in columns.items()})
-
-    def window_s(self, number: int) -> tuple[float, float]:
-        """Rise and set of a whole window."""
-        return float(self.whole.rise_s[number]), float(self.whole.set_s[number])
-
-    def service_s(self, number: int) -> tuple[float, float]:
-        """Begin and end of the service in a window, nan if there is none."""
-        return float(self.service.start_s[number]), float(self.service.end_s[number])
+    free = free_bytes("cpu")
+    contacts, figures = _expected_contacts(world)
+    devices = sum(cluster.devices or 0 for cluster in world.ground.clusters)
+    needed = contact_bytes * contacts + DEVICE_BYTES * devices
+    if free is not None and needed > free:
+        raise InputError(
+            Statement.of(
+                Code.NO_MEMORY,
+                "",
+                "the plan of about {contacts:.3g} contacts ({figures}) and {devices} devices needs "
+                f"{data_size(needed)} of memory and {data_size(free)} are free: simulate fewer "
+                "cycles or days, satellites or devices",
+                contacts=contacts,
+                figures=figures,
+                devices=devices,
+                needed_bytes=needed,
+                free_bytes=free,
+            )
+        )
 
 
-def served_passes(world: World, find: Find = find_windows) -> ServedPasses:
+def _expected_contacts(world: World) -> tuple[float, str]:
+    """Return about how many contacts a scenario has, and the factors of that in words."""
+    orbit = world.orbit
+    stop = world.stop
+    ground = world.ground
+    clusters = len(ground.clusters or ground.stations or ())
+    if world.link.feeder is not None:
+        clusters += len(ground.stations or ())
+    if (slots := world.slots) is not None:
+        by_days = np.inf if stop.days is None else stop.days * 86400 / slots.cycles_s(1)
+        cycles = min(by_days, np.inf if stop.cycles is None else stop.cycles)
+        return cycles * clusters, f"{cycles:.3g} cycles of {clusters}"
+    if not orbit.has_geometry:
+        return 0.0, "of a file"
+    satellites = orbit.satellites_used if orbit.source == "walker" else 1
+    days = stop.days or 0.0
+    kind = "clusters" if ground.clusters else "stations"
+    kind = "clusters and stations" if world.link.feeder is not None else kind
+    figures = f"{satellites} satellites over {clusters} {kind}, {counted(days, 'day')}"
+    return PASSES_A_DAY * satellites * clusters * days, figures
+
+
+def served_passes(world: World, find: Find = find_windows) -> ContactTable:
     """Return who sees and who serves whom in a scenario; ``find`` looks for the windows."""
     check_plan(world, WINDOW_BYTES)
     passes = passes_of(world, find)
     outages = outages_of(world, passes.servers, passes.start, passes.span_s)
     if world.slots is not None:
         return _served_in_slots(passes, outages)
-    if not world.topology.in_orbit:
+    if world.topology.grounded == "cluster":
         return _served(passes, world.orbit, outages, _by_satellites(world, len(passes.servers)))
     planes = [satellite.plane for satellite in passes.satellites]
-    passes = passes.with_satellites_as_clients(planes if world.topology.by_plane else ())
+    passes = passes.with_satellites_as_clients(planes if world.topology.clients == "planes" else ())
     return _served(passes, world.orbit, outages, _of_satellites(world))
 
 
-def served_feeder_passes(world: World, outages: Outages, find: Find = find_windows) -> ServedPasses:
+def served_feeder_passes(world: World, outages: Outages, find: Find = find_windows) -> ContactTable:
     """Return which passes over the stations that serve devices get an antenna there.
 
     A satellite has one link to a station at a time, and none in ``outages`` of one of the two.
@@ -143,23 +149,23 @@ def _working(
     return cut(passes.uncut, which, out, look)
 
 
-def _served_in_slots(passes: WorldPasses, outages: Outages) -> ServedPasses:
+def _served_in_slots(passes: WorldPasses, outages: Outages) -> ContactTable:
     """Serve every cluster once a cycle; the pieces that an outage leaves are one session."""
     windows, numbers = _working(passes, outages)
-    return ServedPasses(
+    return ContactTable(
         **vars(passes),
         outages=outages,
         whole=windows,
         windows=windows,
         pass_numbers=numbers,
         service=orbit.serve(windows),
-        sessions=numbers // len(passes.clients),
+        session=numbers // len(passes.clients),
         constellation=False,
         at_a_time=(1,) * len(passes.servers),
     )
 
 
-def _served(passes: WorldPasses, source: Any, outages: Outages, sharing: _Sharing) -> ServedPasses:
+def _served(passes: WorldPasses, source: Any, outages: Outages, sharing: _Sharing) -> ContactTable:
     """Share the servers by the rules of ``orbit:`` outside of ``outages``."""
     look = _look(passes) if passes.places else None
     whole, numbers = _working(passes, outages, look)
@@ -185,14 +191,14 @@ def _served(passes: WorldPasses, source: Any, outages: Outages, sharing: _Sharin
         service = one_at_a_time(whole, service)
     service = _until(service, passes.span_s)
     windows = cut_at(whole, passes.span_s, seen)
-    return ServedPasses(
+    return ContactTable(
         **vars(passes),
         outages=outages,
         whole=whole,
         windows=windows,
         pass_numbers=numbers,
         service=service,
-        sessions=session_numbers(windows, service, joins=sharing.joins),
+        session=session_numbers(windows, service, joins=sharing.joins),
         constellation=sharing.constellation,
         at_a_time=tuple(sharing.at_a_time),
     )

@@ -43,7 +43,7 @@ def screen(found: OverNumbers, *, in_full: bool = False) -> list[str]:
         columns = columns[held - len(keys) :]
     below = ["* best"] if any(course.has_best for course in found.courses) else []
     if has_dots and max(map(len, first.each)) > 1:
-        below.append(f"{marks().dot} a seed")
+        below.append(f"{marks()[0]} a seed")
     count, shown = len(found.spots), sum(map(len, groups))
     if shown < count:
         below.append(f"{count - shown} more {_kind(found)} in {ROWS}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from sim.formatting import counted, listed
+from sim.formatting import capital, counted, listed
 from sim.sweep.axis import Axis, OverNumbers, ranges_of
 
 LONGEST = 90
@@ -25,13 +25,15 @@ def headline(found: OverNumbers) -> str:
     if course.flat:
         count = len(course.known)
         if count == 1:
-            return f"{_upper(name)}: {course.said(course.known[0])} {_at_some(found, course.known)}"
-        own = f"{_upper(name)}: {course.said(course.known[0])} at all {count}"
+            return (
+                f"{capital(name)}: {course.said(course.known[0])} {_at_some(found, course.known)}"
+            )
+        own = f"{capital(name)}: {course.said(course.known[0])} at all {count}"
         if not found.is_line or found.names:
             return f"{own} combinations"
         ends = _values(found.axes[0], found, (course.known[0], course.known[-1]))
         return f"{own} values from {found.axes[0].text(*ends)}"
-    best = f"{_upper(course.figure.best)} {name}"
+    best = f"{capital(course.figure.best)} {name}"
     if found.is_line and found.names:
         return _of_names(found, best)
     places = course.best()
@@ -140,7 +142,7 @@ def notes(found: OverNumbers) -> Iterator[str]:
     lacking = found.first.lacking
     for why in dict.fromkeys(filter(None, lacking)):
         which = _which(found, [place for place, own in enumerate(lacking) if own == why])
-        yield f"{_upper(why)}: {which}."
+        yield f"{capital(why)}: {which}."
 
 
 def _which(found: OverNumbers, places: Sequence[int]) -> str:
@@ -157,7 +159,7 @@ def _how_flat(found: OverNumbers) -> Iterator[str]:
     if len(near) == len(found.spots):
         yield "All values are within 2 % of it."
     elif len(near) > len(best):
-        yield f"{_upper(_spans(ranges_of(near), axis, found))} are within 2 % of it."
+        yield f"{capital(_spans(ranges_of(near), axis, found))} are within 2 % of it."
 
 
 def _at_ends(found: OverNumbers) -> Iterator[str]:
@@ -165,7 +167,7 @@ def _at_ends(found: OverNumbers) -> Iterator[str]:
     for axis in found.axes:
         values = {found.spots[place].values[axis.key] for place in found.first.best()}
         if len(values) == 1 and (end := _end_of(axis, *values)):
-            text = _upper(axis.text(*values))
+            text = capital(axis.text(*values))
             yield f"{text} is the {end} value that was tried: a better one may lie beyond it."
 
 
@@ -191,7 +193,7 @@ def _other_bests(found: OverNumbers) -> Iterator[str]:
         its = other.best()
         where = _at(found.axes[0], found, its) if found.is_line else _at_some(found, its)
         called = other.figure.best
-        yield f"{_upper(other.figure.name)}: {called} {where}, {other.said(its[0])}."
+        yield f"{capital(other.figure.name)}: {called} {where}, {other.said(its[0])}."
 
 
 def _deciding(found: OverNumbers) -> Iterator[str]:
@@ -209,7 +211,7 @@ def _deciding(found: OverNumbers) -> Iterator[str]:
         common = set.intersection(*sets)
         every = set.union(*sets)
         if len(common) == len(axis.values):
-            yield f"{_upper(axis.name)} changes nothing."
+            yield f"{capital(axis.name)} changes nothing."
         elif common:
             end = _end_of(axis, min(common))
             tried = f", the {end} tried," if end else ""
@@ -218,7 +220,3 @@ def _deciding(found: OverNumbers) -> Iterator[str]:
             ends = axis.text(min(every), max(every))
             tried = " or beyond" if any(_end_of(axis, value) for value in every) else ""
             yield f"The best {axis.name} is {ends.removeprefix(f'{axis.name} ')}{tried}."
-
-
-def _upper(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"

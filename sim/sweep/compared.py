@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.analysis.comparison import Comparison, check_lines
-from sim.analysis.comparison_text import comparison_text, first_lines
+from sim.analysis.comparison_text import comparison_text, qualified
 from sim.analysis.figures import Figure, figure_of_network
 from sim.analysis.groups import (
     Group,
@@ -60,7 +60,7 @@ class Compared:
         """Return what a terminal shows; ``in_full`` has all rows and figures."""
         if self.over_numbers is None:
             return comparison_text(self.comparison, in_full=in_full)
-        first, *rest = first_lines(self.comparison)
+        first, rest = self.comparison.headline, qualified(self.comparison)
         checks = [line for check in check_lines(self.comparison) for line in wrapped([check])]
         table = screen(self.over_numbers, in_full=in_full)
         return "\n".join([*wrapped([first]), *wrapped(rest), *checks, "", *table])
@@ -212,7 +212,7 @@ def _of_rows(
     }
     of_network = bool(done) and any(figure_of_network(name) for name in done[0])
     if of_network:
-        figures, beside = figures_of_studies(done), figures_of_studies(done, best=False)
+        figures, beside = figures_of_studies(done)
     else:
         target = _target(done)
         judged = judged_together(done)
@@ -227,7 +227,7 @@ def _of_rows(
         lacking=lacking,
         beside=beside,
         more_seeds=MORE_SEEDS,
-        **about,
+        about=about,
     )
 
 

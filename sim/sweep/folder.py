@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from learning.files import read_object
-from learning.own.code import RunningCode
+from learning.own.code import changed_modules
 from sim.analysis.notebook import framed
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP, check_version, is_sweep, read_manifest
@@ -373,7 +373,7 @@ def remove_empty_log(place: Path) -> None:
 def is_of_other_code(point: Point, run: Path) -> bool:
     """Whether code of the user's has changed since a point was run, that no scenario names."""
     own = read_manifest(run).get("own_modules", {}) if point.code else {}
-    return bool(own) and bool(RunningCode(point.code).differing(own))
+    return bool(own) and bool(changed_modules(point.code, own))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import scenarios
-from learning.own.code import running_code_digest
 from learning.own.raised import ANYTHING
 from sim.errors import InputError, Interrupted, SimulationError, failure_code
 from sim.execution.checkpoint import has_saved
@@ -68,7 +67,7 @@ def _result(
             "has changed since the sweep began, or a file that it names",
             Other(said="sweep it again"),
         )
-    if changed := changed_code(code_of(world, running_code_digest), point.code):
+    if changed := changed_code(code_of(world, running=True), point.code):
         raise InputError(
             Statement.of(
                 Code.OWN_CODE,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sim.facts.directions import Way
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,16 +29,6 @@ class Topology:
         return self.clients != "devices"
 
     @property
-    def relay(self) -> bool:
-        """Whether one satellite is the server of others."""
-        return self.in_orbit and self.server == "satellite"
-
-    @property
-    def by_plane(self) -> bool:
-        """Whether all satellites of a plane are one client."""
-        return self.clients == "planes"
-
-    @property
     def mesh(self) -> bool:
         """Whether what clients and server send each other takes links between satellites."""
         return self.route == "mesh"
@@ -51,16 +44,6 @@ class Topology:
         return self.mesh and not self.in_orbit
 
     @property
-    def gateways(self) -> bool:
-        """Whether that server is the stations, behind the mesh."""
-        return self.access and self.stations_serve
-
-    @property
-    def stations_serve(self) -> bool:
-        """Whether the stations are the server."""
-        return self.server == "stations"
-
-    @property
     def client(self) -> str:
         """The kind of a client, as tables and sentences call it."""
         return "satellite" if self.in_orbit else "cluster"
@@ -70,7 +53,7 @@ class Topology:
         """The kind of what satellites fly over, or of the satellite that serves the others."""
         if not self.in_orbit:
             return "cluster"
-        return "relay" if self.relay else "station"
+        return "relay" if self.server == "satellite" else "station"
 
     @property
     def clients_key(self) -> str:
@@ -80,7 +63,7 @@ class Topology:
     @property
     def service_key(self) -> str:
         """The key of a scenario that says how many clients a server serves at a time."""
-        if self.relay:
+        if self.grounded == "relay":
             return "link.isl.terminals"
         return "ground.antennas" if self.in_orbit else "orbit.beams"
 
@@ -91,14 +74,18 @@ class Topology:
 
     def direction(self, way: Way) -> str:
         """Return the direction of a transfer that goes ``way``, as the transfers table has it."""
-        if self.relay:
+        if self.grounded == "relay":
             return "isl"
         is_up = (way is Way.TO_SERVER) != self.in_orbit
         return "uplink" if is_up else "downlink"
 
+    def client_and_server(self, flying: T, grounded: T) -> tuple[T, T]:
+        """Tell what belongs to the client of a contact from what belongs to its server."""
+        return (grounded, flying) if self.grounded == "cluster" else (flying, grounded)
+
     def is_down(self, way: Way) -> bool:
         """Whether bits go down: to the ground, or from a satellite that serves others to these."""
-        return (way is Way.TO_SERVER) == (self.in_orbit and not self.relay)
+        return (way is Way.TO_SERVER) == (self.grounded == "station")
 
 
 GROUND_CLIENTS = Topology()

@@ -1,39 +1,154 @@
-"""Client updates a second of FedAvg, beside a plain PyTorch loop over the same clients."""
+"""Local training of a whole cluster at once, against plain PyTorch loops.
+
+Times of one cluster are CPU times on one thread, and a ratio is of times taken in turns.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from statistics import median
+from time import perf_counter, process_time
 
 import numpy as np
+import torch
 from fedavg_clients import CLIENTS, FIVE_STEPS, LOCAL_EPOCH, MODEL, STEP_SIZE, Work, plain_loop
-from stopwatch import timed
+from stopwatch import Clock, timed
+from torch import Tensor
+from torch.nn import functional
 
 from learning.clients.state import DeviceState
 from learning.clients.updates import aggregate
 from learning.learner import Learner
+from learning.models import Residency
 from learning.settings import LearningConfig, ModelConfig, Optimizer, Pretraining
+from learning.training.local import train_rounds
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
-from learning.training.task import use_one_thread
+from learning.training.sgd import rows_of_round
+from learning.training.start import build_task, start_model
+from learning.training.state import State, flatten, of_one_model
+from learning.training.sync import assembled, load
+from learning.training.task import Task, Traits, use_one_thread
 
+DEVICES = 200
+TRAINED = (1,)
 REPEATS = 5
 ROUNDS = 10
 QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 
 
-def in_turns(*calls: Callable[[], object]) -> list[list[float]]:
+def in_turns(*calls: Callable[[], object], clock: Clock = process_time) -> list[list[float]]:
     """Return the seconds of each call, REPEATS times, the calls taken in turns."""
     for call in calls:
         call()
     taken: list[list[float]] = [[] for _ in calls]
     for _ in range(REPEATS):
         for call, seconds in zip(calls, taken, strict=True):
-            seconds.append(timed(call)[0])
+            seconds.append(timed(call, clock=clock)[0])
     return taken
+
+
+def digits_task(batch_size: int) -> tuple[Task, dict[str, Tensor]]:
+    """Return the digits LoRA model with one cluster, and its devices after their download."""
+    task = build_task(LearningConfig(0, ("a",), (DEVICES,), batch_size=batch_size))
+    server = start_model(task)
+    own = load(
+        task, server, cluster="a", who=(True,) * DEVICES,
+        experts=task.all_experts, adapter_epoch=(0,) * DEVICES,
+    )  # fmt: skip
+    return task, assembled(task, own, server, versions=of_one_model(task, DEVICES))
+
+
+def ours(task: Task, state: Mapping[str, Tensor], masked: bool) -> dict[str, Tensor]:
+    """Train one round of every device."""
+    local = LocalRounds("a", (1,) * DEVICES, (0,) * DEVICES)
+    part = TrainedPart(TRAINED, gate=False, mask="-inf" if masked else None)
+    return flatten(train_rounds(task, State.of(state), local, part))
+
+
+def plain(task: Task, state: Mapping[str, Tensor], masked: bool) -> list[dict[str, Tensor]]:
+    """Train one round of every device as anybody would: a module, torch's SGD, a loop.
+
+    Experts run on the rows that chose them only.
+    """
+    held = TRAINED if masked else task.all_experts
+    model = task.skeleton(Residency(held, TRAINED)).to_empty(device="cpu")
+    tuned = {path: p for path, p in model.named_parameters() if path.endswith((".a", ".b"))}
+    model.requires_grad_(False)
+    for parameter in tuned.values():
+        parameter.requires_grad_(True)
+    results = []
+    samples = task.shards["a"].samples
+    for device in range(DEVICES):
+        model.load_state_dict(_tensors_of(task, state, device), strict=not masked)
+        optimiser = torch.optim.SGD(tuned.values(), lr=task.config.step_size)
+        for rows in rows_of_round(task, "a", [device], [0])[0]:
+            optimiser.zero_grad()
+            loss = functional.cross_entropy(model(samples.x[rows]), samples.y[rows])
+            if loss.requires_grad:  # no row may have chosen the trained expert
+                loss.backward()
+                optimiser.step()
+        results.append({path: p.detach().clone() for path, p in tuned.items()})
+    return results
+
+
+def _tensors_of(task: Task, state: Mapping[str, Tensor], device: int) -> dict[str, Tensor]:
+    """Return one device's tensors by path in a model that tunes the experts TRAINED alone."""
+    tensors = dict(task.backbone)
+    for name, tensor in state.items():
+        stored = name.removeprefix(".base.").replace(".weight+", ".")
+        frozen = stored.startswith("expert.") and int(stored.split(".")[1]) not in TRAINED
+        if not name.startswith(".base.gate.") and not (frozen and "+" in name):
+            tensors[stored] = tensor[device]
+    return {task.names.path(name): tensor for name, tensor in tensors.items()}
+
+
+def cluster_at_once() -> None:
+    """Print times of a round of 200 devices: plain loop, ours one by one, and all at once."""
+    print(f"digits LoRA model, a round of {DEVICES} devices (5 steps), Top-1 of 4 experts")
+    for batch_size in (32, 8):
+        task, state = digits_task(batch_size)
+        single = dataclasses.replace(task, traits=Traits(batched=False))
+        for masked in (False, True):
+            calls = (
+                lambda: plain(task, state, masked),  # noqa: B023
+                lambda: ours(single, state, masked),  # noqa: B023
+                lambda: ours(task, state, masked),  # noqa: B023
+            )
+            loop_s, single_s, together_s = in_turns(*calls)
+            against = ratio(loop_s, together_s)
+            print(
+                f"batch {batch_size:2}, {'masked gate  ' if masked else 'all 4 experts'}"
+                f"  plain loop {median(loop_s):6.3f} s"
+                f"  ours: one by one {median(single_s):6.3f} s,"
+                f" together {median(together_s):6.3f} s  {against:5.1f} x"
+                f"  (largest difference {_difference(*calls):.0e})"
+            )
+
+
+def _difference(
+    plain_call: Callable[[], list[dict[str, Tensor]]],
+    _: object,
+    our_call: Callable[[], dict[str, Tensor]],
+) -> float:
+    """Return the largest difference between the devices' trained factors."""
+    loop = plain_call()
+    together = our_call()
+    trained = {n: t for n, t in together.items() if n.startswith("expert.1.0.") and "+" in n}
+    return max(
+        float((tensor[device] - loop[device][f"moe.0.experts.1.{name[18:]}"]).abs().max())
+        for name, tensor in trained.items()
+        for device in range(DEVICES)
+    )
+
+
+def ratio(reference_s: list[float], ours_s: list[float]) -> float:
+    """Return the median ratio of times that were taken one after the other."""
+    return median(a / b for a, b in zip(reference_s, ours_s, strict=True))
 
 
 MODULE = ModelConfig(kind="fedavg_clients:Mlp")
@@ -70,7 +185,7 @@ def updates_a_second(run: Callable[[Work, int], None], work: Work) -> float:
     Seconds are those of the clock on the wall, as peers in processes of their own are timed.
     """
     calls = (lambda: run(work, 1), lambda: run(work, 1 + ROUNDS))
-    short_s, long_s = in_turns(*calls)
+    short_s, long_s = in_turns(*calls, clock=perf_counter)
     return CLIENTS * ROUNDS / (median(long_s) - median(short_s))
 
 
@@ -109,5 +224,6 @@ def print_adam() -> None:
 
 if __name__ == "__main__":
     use_one_thread()
+    cluster_at_once()
     print_updates("plain loop", lambda work: updates_a_second(plain_loop, work))
     print_adam()

@@ -1,15 +1,22 @@
 """How long contact windows take, beside Skyfield's find_events for the same orbits and sites.
 
 `python tests/benchmarks/bench_orbit.py` compares both on 200 satellites, 20 sites and one day at a
-10 degree mask, each on one thread, and windows with SGP4 alone. leomix's time is the quickest of
-five, Skyfield's that of one run.
+10 degree mask, each on one thread, and shows how the cost grows with satellites, sites and days.
+leomix's time is the quickest of five, Skyfield's that of one run.
+`python tests/benchmarks/bench_orbit.py large` times 10,000 satellites over 100 sites instead, with
+all windows written to a Parquet file, and the memory that takes. `against_brahe.py` beside it does
+the first comparison with brahe.
 """
 
+import resource
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from math import ceil
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import process_time
 
 import numpy as np
@@ -27,6 +34,9 @@ REPEATS = 5
 
 def main() -> None:
     """Print times, counts and ratios."""
+    if sys.argv[1:] == ["large"]:
+        _large()
+        return
     satellites = constellation()
     sites = ground(20)
     best_of(1, satellites[:1], sites[:1])
@@ -39,6 +49,8 @@ def main() -> None:
     print(f"leomix, sgp4     {exact_s:8.3f} s  {whole} rises  {skyfield_s / exact_s:6.1f} x faster")
     print(f"skyfield         {skyfield_s:8.3f} s  {rises} rises")
     _beside_sgp4(satellites)
+    _growth(satellites)
+    _served()
 
 
 def _beside_sgp4(satellites: list[orbit.Satellite]) -> None:
@@ -87,6 +99,57 @@ def _run(each: list[Callable[[], object]]) -> None:
         one()
 
 
+def _growth(satellites: list[orbit.Satellite]) -> None:
+    """The time for a pair of satellite and site and a day, as each of the three grows."""
+    print("satellites  sites  days  seconds  us a satellite, site and day")
+    for many, few, days in (
+        (50, 20, 1), (100, 20, 1), (200, 20, 1), (200, 40, 1), (200, 80, 1),
+        (200, 20, 2), (200, 20, 4), (1, 1, 365),
+    ):  # fmt: skip
+        some = satellites[:: len(satellites) // many]
+        seconds, _ = best_of(3, some, ground(few), days)
+        each = 1e6 * seconds / (many * few * days)
+        print(f"{many:10d}  {few:5d}  {days:4d}  {seconds:7.3f}  {each:29.1f}")
+
+
+def _served() -> None:
+    """Who is served by 100 satellites over 13 stations in 91 days, and by the stations in turn."""
+    satellites = orbit.walker_delta(800, 97.5, 100, 10, 1, START)
+    sites = ground(13)
+    task = (satellites, sites, START, START + timedelta(days=91), 0.0)
+    found_s, windows = timed(orbit.contact_windows, *task, clock=process_time)
+    print("100 satellites x 13 sites x 91 days, mask 0 deg, CPU seconds")
+    print(f"windows found    {found_s:8.1f} s  {len(windows)} windows")
+    order = np.lexsort((windows.satellite, windows.site, windows.rise_s))
+    columns = vars(windows) | {"satellite": windows.site, "site": windows.satellite}
+    turned = orbit.ContactWindows(**{name: values[order] for name, values in columns.items()})
+    for who, some, beams in (
+        ("satellites, 1", windows, 1), ("stations, 1", turned, 1), ("stations, 2", turned, 2),
+        ("stations, 100", turned, 100), ("stations, any", turned, None),
+    ):  # fmt: skip
+        served_s, service = timed(orbit.serve, some, beams, clock=process_time)
+        print(f"by {who:14s}{served_s:8.1f} s  {int(service.served.sum())} services")
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"memory           {peak_gb:8.2f} GB at most")
+
+
+def _large() -> None:
+    from sim.cli.contact_listing import ContactList, write
+
+    satellites = orbit.walker_delta(550, 53, 10_000, 100, 1, START)
+    sites = ground(100)
+    seconds, windows = best_of(1, satellites, sites)
+    names = [satellite.name for satellite in satellites]
+    places = [site.name for site in sites]
+    found = ContactList(names, [0] * len(names), places, START, 86400.0, windows)
+    with TemporaryDirectory() as folder:
+        written_s, _ = timed(write, found, Path(folder) / "windows.parquet")
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"10000 satellites x 100 sites x 1 day, mask {MASK_DEG:g} deg")
+    print(f"leomix, hermite  {seconds:8.1f} s  {len(windows)} windows")
+    print(f"to Parquet       {written_s:8.1f} s  {peak_gb:.2f} GB of memory at most")
+
+
 def constellation() -> list[orbit.Satellite]:
     """130 like Starlink, 50 like OneWeb, 20 like the space station, in random places."""
     rng = np.random.default_rng(0)
@@ -107,11 +170,11 @@ def ground(count: int) -> list[orbit.Site]:
 
 
 def best_of(
-    repeats: int, satellites: list[orbit.Satellite], sites: list[orbit.Site],
+    repeats: int, satellites: list[orbit.Satellite], sites: list[orbit.Site], days: int = 1,
     refine: str = "hermite",
 ) -> tuple[float, orbit.ContactWindows]:  # fmt: skip
     """Seconds of the quickest of several runs of leomix, and the windows."""
-    task = (satellites, sites, START, START + timedelta(days=1), MASK_DEG, refine)
+    task = (satellites, sites, START, START + timedelta(days=days), MASK_DEG, refine)
     runs = [timed(orbit.contact_windows, *task) for _ in range(repeats)]
     return min(seconds for seconds, _ in runs), runs[0][1]
 

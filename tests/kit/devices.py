@@ -11,7 +11,7 @@ from torch import Tensor
 
 from learning.training.recipe import LocalRounds, TrainedPart
 from tests.kit import training
-from tests.kit.training import State, Task, device_state, flatten
+from tests.kit.training import State, Task, flatten, held_state, sync
 
 Tensors = Mapping[str, Tensor]
 
@@ -42,7 +42,7 @@ class Devices:
             versions[part] = old if part in how["experts"] else [-1] * self.count
         for part in parts:
             versions[part] = np.where(how["who"], len(servers), versions[part]).tolist()
-        return device_state.assembled(self.task, after, *servers, *given, versions=versions)
+        return sync.assembled(self.task, after, *servers, *given, versions=versions)
 
     def _by_reference(self, state: Tensors) -> tuple[Any, list[Any], Any]:
         """Own tensors, a model of each device's, and who holds what of them; {} for nothing."""
@@ -63,10 +63,10 @@ class Devices:
         generation: Any = 0,
     ) -> Tensors:
         how = self._how(who, generation, experts)
-        return self._done(device_state.load, state or {}, server, (*how["experts"], -1), **how)
+        return self._done(sync.load, state or {}, server, (*how["experts"], -1), **how)
 
     def receive_gate(self, server: Tensors, state: Tensors, who: Any) -> Tensors:
-        return self._done(device_state.load_gate, state, server, (-1,), who=who)
+        return self._done(sync.load_gate, state, server, (-1,), who=who)
 
     def train(
         self,
@@ -93,22 +93,22 @@ class Devices:
         gate: Any = True,
     ) -> Tensors:
         how = self._how(who, generation, experts)
-        return self._done(device_state.commit, state, gate=gate, **how)
+        return self._done(sync.commit, state, gate=gate, **how)
 
     def offer(self, state: Tensors, experts: Collection[int] = (), gate: bool = True) -> Tensors:
         own, servers, versions = self._by_reference(state)
         how = {"versions": versions, "experts": experts, "gate": gate}
-        return device_state.offer(self.task, own, *servers, **how)
+        return sync.offer(self.task, own, *servers, **how)
 
 
 def experts_held(state: Tensors) -> Any:
     """The experts that devices hold, of a state by flat names."""
-    return device_state.experts_held(State.of(state))
+    return held_state.experts_held(State.of(state))
 
 
 def model_of_device(task: Task, state: Tensors, device: int) -> Any:
     """One device's model, of a state by flat names."""
-    return device_state.model_of_device(task, State.of(state), device)
+    return held_state.model_of_device(task, State.of(state), device)
 
 
 def stored_of(flat: str) -> str:

@@ -42,7 +42,7 @@ __getattr__ = late(
         "learning.methods.options": "GONE NoOptions read_options",
         "learning.methods.synchronous": "Synchronous",
         "learning.models.custom": "measured_tensors",
-        "learning.own.code": "code_digest running_code_digest",
+        "learning.own.code": "code_digest",
         "learning.alignment.policy": "alignment=.",
         "learning.policies.model_splitting": "model_splitting=.",
         "learning.policies.problem": "asked even_bounds",

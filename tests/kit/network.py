@@ -16,8 +16,7 @@ __getattr__ = late(
         "sim.devices.devices": "Devices",
         "sim.devices.energy": "Transmitter energy=.",
         "sim.devices.faults": "Faults Presence",
-        "sim.devices.intervals": "Intervals NO_INTERVALS drawn_intervals union",
-        "sim.devices.outages": "Outages",
+        "sim.devices.outages": "Intervals NO_INTERVALS Outages drawn_intervals union",
         "sim.engine.clients": "Clients",
         "sim.advice.doubts": "doubts_of",
         "sim.engine.simulation": "Simulation",
@@ -27,12 +26,11 @@ __getattr__ = late(
         "sim.execution.running": "Run",
         "sim.facts.directions": "Way",
         "sim.facts.transfers": "Outcome",
-        "sim.links.beam": "Beam DeviceLinks Radio RangeGrid",
-        "sim.links.jumps": "HALVINGS crossings find_jumps turns",
+        "sim.links.beam": "Beam DeviceLinks Radio RangeGrid RateSegment",
+        "sim.links.rate_points": "HALVINGS crossings find_jumps turns",
         "sim.links.pass_geometry": "pass_geometry=.",
         "sim.links.link_table": "plan_links=.",
-        "sim.links.session_beam": "SessionBeam",
-        "sim.links.sharing": "RateSegment queued shared",
+        "sim.links.sharing": "SessionBeam queued shared",
         "sim.mesh.book": "Book ContactGraph",
         "sim.mesh.contacts": "ContactPlan Contacts Curve Hop Rates Route",
         "sim.mesh.hops": "HopKinds HopsUnderWay MeshMessage",
@@ -46,14 +44,13 @@ __getattr__ = late(
         "sim.network.sessions": "ClusterSessions",
         "sim.network.training": "Training",
         "sim.network.transfer": "outcomes_of",
-        "sim.plan.contacts": "ContactColumns PlannedContact PlannedSession planning=.",
-        "sim.plan.isl_pairs": "ring_planes",
-        "sim.plan.outage_cuts": "cut",
+        "sim.plan.contacts": "ContactTable PlannedContact PlannedSession planning=.",
+        "sim.plan.isl_planning": "ring_planes",
+        "sim.plan.windows": "WindowQuery cut finding=.",
         "sim.plan.passes": "PassEnd",
         "sim.plan.plan": "Plan",
         "sim.plan.service": "session_numbers",
         "sim.execution.ready": "Plans build",
-        "sim.plan.windows": "WindowQuery finding=.",
         "sim.world.sites": "distances_km",
         "sim.world.world": "World",
         "sim.world.topology": "GROUND_CLIENTS Topology",
@@ -100,6 +97,11 @@ def ground_sites(scenario: Any) -> Any:
 
 def satellites_of(scenario: Any) -> Any:
     return _world(scenario).fleet.satellites
+
+
+def flying_of(plan: Any) -> dict[str, Any]:
+    """The satellites of a plan by name."""
+    return dict(zip(plan.contacts.flyers.names, plan.contacts.satellites, strict=True))
 
 
 def server_of(scenario: Any) -> Any:

@@ -51,6 +51,8 @@ __getattr__ = late(
     },
 )
 
+SATELLITE_SERVER = Topology("satellites", "satellite")
+
 
 def tables_of(**rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
     """Tables of a run that have these rows, by name; the others are empty."""

@@ -20,6 +20,7 @@ __getattr__ = late(
         "sim.analysis.thinning": "joined",
         "sim.files": "packaged",
         "sim.draw.canvas": "data_behind",
+        "sim.replay.batteries": "Held straightened",
         "sim.replay.faults": "failures=.",
         "sim.replay.orbits": "MOST_OFF_DEG apart_deg arcs_of numbers_of",
         "sim.replay.packing": "packed steps",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+import orbit
 from channel import Link as RadioLink
 from channel import LinkCurve
 from tests.kit import learning as seam
@@ -75,8 +76,7 @@ def contact(
         links = replace(links, range_m=lambda when_s: np.array(delays_s) * LIGHT_M_S)
     return network.PlannedContact(
         number, number if session is None else session, satellite or f"s{number}", cluster,
-        start_s, start_s, end_s, 90.0, 600.0, True, start_s, end_s,
-        lambda: links,
+        start_s, end_s, start_s, end_s, lambda: links,
     )  # fmt: skip
 
 
@@ -114,25 +114,43 @@ class GivenLinks:
         raise NotImplementedError
 
 
-def columns_of(contacts: Sequence[network.PlannedContact]) -> network.ContactColumns:
-    """Contacts of one cluster, by number."""
+def columns_of(
+    contacts: Sequence[network.PlannedContact], stop_s: float = 1e6
+) -> network.ContactTable:
+    """Contacts of one cluster, by number; each is a session of its own."""
     assert [c.contact_id for c in contacts] == list(range(len(contacts)))
     satellites = list(dict.fromkeys(c.satellite for c in contacts))
     satellite = np.array([satellites.index(c.satellite) for c in contacts])
-    names = ("session", "rise_s", "culminate_s", "set_s", "max_elevation_deg",
-             "min_slant_range_km", "served", "start_s", "end_s", "wait_from_s",
-             "cut_by_stop")  # fmt: skip
-    return network.ContactColumns(
-        satellites=satellites,
-        clusters=[contacts[0].cluster],
-        satellite=satellite,
-        cluster=np.zeros(len(contacts), np.int64),
-        norad_ids=np.zeros(len(satellites), np.int64),
+    cluster = contacts[0].cluster
+    rise_s, set_s, start_s, end_s = (
+        np.array([getattr(c, name) for c in contacts])
+        for name in ("rise_s", "set_s", "start_s", "end_s")
+    )
+    site = np.zeros(len(contacts), np.int64)
+    windows = orbit.bare_windows(
+        satellite=satellite, site=site, rise_s=rise_s, culminate_s=rise_s, set_s=set_s
+    )
+    none_s = np.full(len(contacts), np.nan)
+    served = np.ones(len(contacts), bool)
+    return network.ContactTable(
+        servers=satellites,
+        clients=[cluster.name],
+        start=START,
+        span_s=stop_s,
+        uncut=windows,
         flyers=network.PassEnd(satellites, satellite),
-        grounded=network.PassEnd([contacts[0].cluster.name], np.zeros(len(contacts), np.int64)),
-        setup_s=np.full(len(contacts), np.nan),
+        grounded=network.PassEnd([cluster.name], site),
+        topology=network.GROUND_CLIENTS,
+        outages=network.Outages(),
+        whole=windows,
+        windows=windows,
+        pass_numbers=np.arange(len(contacts)),
+        service=orbit.Service(served, start_s, end_s, none_s, none_s, none_s),
+        session=np.array([c.session for c in contacts]),
+        constellation=False,
+        at_a_time=(1,) * len(satellites),
+        clusters=(cluster,),
         link_source=GivenLinks(contacts),
-        **{name: np.array([getattr(c, name) for c in contacts]) for name in names},
     )
 
 
@@ -205,7 +223,7 @@ def talk(
     trace = Trace()
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
     struck = network.Faults(1, network.Outages(), churn, {}, **faults) if churn or faults else None
-    plan = plan or network.Plan(START, 1e6, (cluster,), columns_of(contacts))
+    plan = plan or network.Plan(columns_of(contacts))
     facts = Facts(trace)
     log = network.LegLog(facts)
     antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster))

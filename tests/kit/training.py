@@ -12,9 +12,8 @@ __getattr__ = late(
     {
         "learning.models.build": "initialise make_model skeleton",
         "learning.text.checkpoints": "save_checkpoint",
-        "learning.models.custom": "Traits",
         "learning.text.fused_adapters": "write_fused_adapter",
-        "learning.models.interface": "expert_of is_gate names_of",
+        "learning.models.interface": "Parameter expert_of is_gate names_of",
         "learning.text.mixtral": "MixtralMoE",
         "learning.models.moe": (
             "LoraLinear Residency forward_with_routing fresh_a gates_of with_factors"
@@ -23,12 +22,11 @@ __getattr__ = late(
         "learning.models.peft": "adapted factorise write_adapter",
         "learning.text.shared_prefix": "SharedPrefix grouped",
         "learning.models.small": "VectorMoE",
-        "learning.models.stacked": "with_tensors",
+        "learning.models.stacked": "Frozen Guard with_tensors",
         "learning.policies.model_splitting": "home_clusters",
         "learning.training.aggregation": "add_changes aggregation=. sample_weights",
         "learning.training.evaluation": "evaluation=.",
-        "learning.training.frozen": "frozen=.",
-        "learning.training.guards": "Frozen Guard not_finite",
+        "learning.training.references": "references=.",
         "learning.training.local": "train_rounds training=.",
         "learning.training.local_loss": "Term",
         "learning.nmoe.training.answers": "answers=.",
@@ -38,9 +36,9 @@ __getattr__ = late(
         "learning.training.recipe": "LocalRounds TrainedPart Weighing",
         "learning.training.sgd": "rows_of_round sgd=.",
         "learning.training.start": ("build_task fit gate_loss loss_of_origin start_model"),
-        "learning.training.device_state": "device_state=.",
-        "learning.training.state": "Offer Parameter State flatten moved_in_state",
-        "learning.training.task": "Task embedding=. use_one_thread",
+        "learning.training.sync": "sync=.",
+        "learning.training.state": "held_state=. Offer State flatten moved_in_state not_finite",
+        "learning.training.task": "Task Traits embedding=. use_one_thread",
     },
 )
 

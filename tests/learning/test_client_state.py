@@ -13,7 +13,7 @@ from torch.func import functional_call
 from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, experts_held, factors_of, moved, stored_of
-from tests.kit.training import Frozen, Guard, device_state, not_finite
+from tests.kit.training import Frozen, Guard, held_state, not_finite, sync
 
 SOME = (True, False, True)
 LORA = kit.Lora(rank=2)
@@ -125,24 +125,24 @@ def test_folding_leaves_the_function_and_offers_what_comes_after(task, devices, 
 
 def test_offers_since_a_download_stand_side_by_side_in_as_few_ranks_as_there_are(task, server):
     """The ranks that a device has not used are free, and go once all that used them have loaded."""
-    how = {"versions": device_state.of_one_model(task, devices=3), "cluster": "a"}
+    how = {"versions": held_state.of_one_model(task, devices=3), "cluster": "a"}
     how |= {"experts": (0,), "adapter_epoch": [0, 0, 0]}
-    own = device_state.load(task, server, **{**how, "versions": ()}, who=[True] * 3)
+    own = sync.load(task, server, **{**how, "versions": ()}, who=[True] * 3)
     ranks = []
     for who in ((True, False, False), (False, True, False), (True, True, False)):
         for name in own:
             if name.endswith("+b") and not name.startswith("."):
                 own[name] = torch.randn(own[name].shape)
-        whole = device_state.assembled(task, own, server, versions=how["versions"])
-        own = device_state.commit(task, own, server, who=who, gate=False, **how)
-        after = device_state.assembled(task, own, server, versions=how["versions"])
+        whole = sync.assembled(task, own, server, versions=how["versions"])
+        own = sync.commit(task, own, server, who=who, gate=False, **how)
+        after = sync.assembled(task, own, server, versions=how["versions"])
         for device in range(3):
             found, expected = (logits(task, state, device) for state in (after, whole))
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
         ranks.append(own[".added.expert.0.0.up.weight+b"].shape[-1])
     assert ranks == [2, 2, 4]
     for who, left in (((True, False, False), 4), ((False, True, False), None)):
-        own = device_state.load(task, server, own, server, who=who, **how)
+        own = sync.load(task, server, own, server, who=who, **how)
         found = own.get(".added.expert.0.0.up.weight+b")
         assert left == (None if found is None else found.shape[-1])
 
@@ -165,15 +165,15 @@ def test_an_offer_holds_what_was_asked_for(devices, server, state):
 
 def test_states_are_selected_by_rows_of_the_clusters_devices(devices, server, state):
     other = {name: tensor * 2 for name, tensor in state.items()}
-    chosen = device_state.select(devices.task, other, state, who=SOME)
+    chosen = sync.select(devices.task, other, state, who=SOME)
     assert moved(chosen, state, 1) | moved(chosen, other, 0) | moved(chosen, other, 2) == set()
     fewer = {name: tensor for name, tensor in state.items() if "expert.2." not in name}
     with pytest.raises(ValueError, match=r"differ in '\.base\.expert\.2"):
-        device_state.select(devices.task, state, fewer, who=SOME)
+        sync.select(devices.task, state, fewer, who=SOME)
     with pytest.raises(ValueError, match="3 devices"):
         devices.receive(server, state, who=(True,) * 4, generation=(0,) * 4)
     with pytest.raises(ValueError, match="3 devices"):
-        device_state.select(devices.task, state, state, who=(True,) * 4)
+        sync.select(devices.task, state, state, who=(True,) * 4)
 
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))

@@ -30,8 +30,8 @@ from tests.kit.training import (
     LocalRounds,
     Residency,
     TrainedPart,
-    device_state,
     evaluation,
+    held_state,
     skeleton,
 )
 
@@ -199,7 +199,7 @@ def test_what_the_server_adds_stays_in_factors_until_these_would_be_larger(folde
             assert kinds == {torch.bfloat16}
             full = replace(learner.task, config=replace(learner.config, precision="float32"))
             found = evaluation.evaluate(full, tensors)[0]["loss"]
-            made = evaluation.evaluate(full, device_state.whole(full, tensors))
+            made = evaluation.evaluate(full, held_state.whole(full, tensors))
             assert found == pytest.approx(made[0]["loss"])
     assert forms == [True] * 4 + [False] * 5  # rank 4 a cycle; 32 x 40 numbers are 17 ranks
 
@@ -222,7 +222,7 @@ def test_factors_in_sixteen_bits_add_what_the_devices_products_add(folder):
         server = merged(server, state, scale=0.1, gate=False)
     found = learner.force(server)
     assert matrix + "+a" in found
-    whole = device_state.whole(learner.task, found)[matrix].double()
+    whole = held_state.whole(learner.task, found)[matrix].double()
     start = learner.force(learner.start())[matrix].double()
     assert (exact - start).abs().max() > 1e-4
     torch.testing.assert_close(whole, exact, rtol=0, atol=1e-5)

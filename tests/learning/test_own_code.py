@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.kit.learning import METHODS, code_digest, running_code_digest
+from tests.kit.learning import METHODS, code_digest
 
 FILES = {
     "mine.py": "import math\nimport beside\nfrom pack.inner import part\n",
@@ -48,14 +48,14 @@ def test_what_has_no_file_has_no_digest(folder):
 def test_a_process_runs_what_it_imported_until_it_imports_it_anew(folder):
     sys.path.append(str(folder))
     importlib.import_module("mine")
-    before = running_code_digest("mine:net")
+    before = code_digest("mine:net", running=True)
     assert before == code_digest("mine:net")
     (folder / "deeper.py").write_text("VALUE = 10\n")
-    assert running_code_digest("mine:net") == before != code_digest("mine:net")
+    assert code_digest("mine:net", running=True) == before != code_digest("mine:net")
     for name in ("mine", "beside", "deeper"):
         del sys.modules[name]
     importlib.import_module("mine")
-    assert running_code_digest("mine:net") == code_digest("mine:net") != before
+    assert code_digest("mine:net", running=True) == code_digest("mine:net") != before
 
 
 BROKEN = {

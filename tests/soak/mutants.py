@@ -29,7 +29,7 @@ from mutators import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_name("mutants.json")
-TRANSFERS = "books chains endpoint transfer training sharing beam session_beam"
+TRANSFERS = "books chains endpoint transfer training sharing beam"
 ROOMS = {
     "orbit": ("orbit/**/*.py",),
     "channel": ("channel/**/*.py",),

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
-
-from sim.analysis.traffic import Sent
 
 
 class Key(NamedTuple):
@@ -105,10 +103,10 @@ def faster_isls(scenario: Mapping[str, Any]) -> Key:
     return scaled(scenario, ("link.isl.rate_mbps", 10.0))
 
 
-def faster(scenario: Mapping[str, Any], sent: Sent) -> Key:
+def faster(scenario: Mapping[str, Any], directions: Collection[str]) -> Key:
     """Return what raises the rate of the link over which something was sent."""
-    if "isl" in sent.directions:
+    if "isl" in directions:
         return faster_isls(scenario)
-    link = f"link.{min(sent.directions)}"
+    link = f"link.{min(directions)}"
     names = ("fixed_rate_mbps", "tx_power_dbm", "eirp_dbw")
     return scaled(scenario, *((f"{link}.{name}", 10.0) for name in names), (link, 1.0))

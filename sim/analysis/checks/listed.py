@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from learning.methods.base import GlobalModelMethod, MethodType
 from learning.methods.emsfl import EmsFl, EmsFlOptions
@@ -18,12 +17,17 @@ from learning.methods.options import read_options
 from learning.policies.model_splitting import assign_experts, home_threshold, own_mass
 from sim.analysis.checks import check as keys
 from sim.analysis.checks.check import Check, Key
-from sim.analysis.checks.held_back import SECONDS_A_DAY, WAITING, critical_shares, passes_a_day
+from sim.analysis.checks.held_back import (
+    SECONDS_A_DAY,
+    critical_shares,
+    passes_a_day,
+    waiting_for_passes,
+)
 from sim.analysis.checks.run import EndedRun
 from sim.analysis.experts import ENDS, by_cluster, split_at
 from sim.analysis.learnt import GROWN
 from sim.facts.status import FAILED, INTERRUPTED
-from sim.formatting import counted, data_size, how_far, listed
+from sim.formatting import counted, data_size, how_far, listed, percent
 from sim.trace.tables import pieces_of
 
 GIB = 2**30
@@ -186,10 +190,12 @@ def clients_unlike(run: EndedRun) -> Found:
         few = f"class{'es' if names[1:] else ''} {listed(names)}"
         of = few if len(names) <= MOST_CLASSES else f"{len(names)} classes"
         share = sum(run.untaught.values())
-        return f"No client has a sample of {of}: {share:.0%} of the tests", key
+        return f"No client has a sample of {of}: {percent(share, 0)} of the tests", key
     if not run.stayed or diverged(run) or step_size(run) or run.skew < UNLIKE:
         return None
-    text = f"{run.skew:.0%} of a client's samples would be of other classes if all were alike"
+    text = (
+        f"{percent(run.skew, 0)} of a client's samples would be of other classes if all were alike"
+    )
     return f"Not learnt beyond chance: {run.learnt.course}; {text}", key
 
 
@@ -210,10 +216,12 @@ def too_few_passes(run: EndedRun) -> Found:
     text = _still_learning(run)
     if not text or run.scenario["orbit"].get("source") == "slots":
         return None
-    waiting = critical_shares(run).get(WAITING, 0.0)
+    waiting = waiting_for_passes(critical_shares(run))
     if waiting < HALF:
         return None
-    passes = f"{passes_a_day(run):.1f} passes a day for each client, {waiting:.0%} of the time"
+    passes = (
+        f"{passes_a_day(run):.1f} passes a day for each client, {percent(waiting, 0)} of the time"
+    )
     return f"{text}; {passes} went by until the next one", keys.more_passes(run.scenario)
 
 
@@ -229,12 +237,8 @@ def stale(run: EndedRun) -> Found:
     options = {option.name for option in fields(run.method.Options)}
     if not options & {"staleness", "buffer_size"}:
         return None
-    versions = count = 0
-    for updates in (
-        pieces_of(run.tables, "updates", ["staleness"]) if "updates" in run.tables else ()
-    ):
-        versions += pc.sum(updates["staleness"]).as_py() or 0
-        count += len(updates)
+    count = sum(run.staleness.values())
+    versions = sum(old * times for old, times in run.staleness.items())
     devices = sum(run.devices.values())
     if versions <= count * devices:
         return None
@@ -302,7 +306,7 @@ def large_payload(run: EndedRun) -> Found:
                 f"No pass carries more than {data_size(sent.carried_bytes)} of {what} of "
                 f"{data_size(sent.payload_bytes)}: {took}"
             )
-            return text, keys.faster(run.scenario, sent)
+            return text, keys.faster(run.scenario, sent.directions)
     return None
 
 

@@ -17,10 +17,9 @@ from learning.requests.facts import INJECTED, Cause
 from sim.analysis.checks.check import value_in
 from sim.analysis.critical_path import CriticalPath, critical_path
 from sim.analysis.learnt import Learnt
-from sim.analysis.round_paths import RoundPaths, round_paths
-from sim.analysis.spans import names_of_clients
+from sim.analysis.round_paths import round_paths
+from sim.analysis.summary import staleness
 from sim.analysis.targets import evaluations
-from sim.analysis.traffic import COUNTED, Sent
 from sim.facts.status import COMPLETE
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
@@ -54,12 +53,49 @@ class Counts:
         self.faults.update(rows["detail"].filter(pc.invert(known)).drop_null().to_pylist())
 
 
+COUNTED = ("toward", "direction", "payload_bytes", "delivered_bytes", "outcome")
+"""Columns of the transfers that :class:`OneWay` counts."""
+
+
+@dataclass
+class OneWay:
+    """What was sent one way, to the server or to clients: by rows of the transfers table.
+
+    ``carried_bytes`` is the most of a payload that got through in one pass, ``payload_bytes`` the
+    size of the largest payload.
+    """
+
+    rows: int = 0
+    delivered: int = 0
+    carried_bytes: float = 0.0
+    payload_bytes: float = 0.0
+    directions: set[str] = field(default_factory=set)
+
+    def add(self, transfers: pa.Table) -> None:
+        """Count some rows."""
+        if not len(transfers):
+            return
+        self.rows += len(transfers)
+        self.delivered += int(says(transfers, "outcome", "delivered").sum())
+        most_bytes = float(pc.max(transfers.column("delivered_bytes")).as_py())
+        largest_bytes = float(pc.max(transfers.column("payload_bytes")).as_py())
+        self.carried_bytes = max(self.carried_bytes, most_bytes)
+        self.payload_bytes = max(self.payload_bytes, largest_bytes)
+        named = pc.unique(transfers.column("direction")).to_pylist()
+        self.directions.update(str(direction) for direction in named)
+
+    @property
+    def passes_each(self) -> float | None:
+        """How many passes a payload took on average; None where none got through."""
+        return self.rows / self.delivered if self.delivered else None
+
+
 @dataclass
 class Moved:
     """What was sent to the server and to clients, and which devices sent something."""
 
-    up: Sent = field(default_factory=Sent)
-    down: Sent = field(default_factory=Sent)
+    up: OneWay = field(default_factory=OneWay)
+    down: OneWay = field(default_factory=OneWay)
     heard: set[tuple[str, int]] = field(default_factory=set)
 
     def add(self, transfers: pa.Table) -> None:
@@ -191,16 +227,19 @@ class EndedRun:
         """Whether an update, or what the server trained, became part of the model."""
         if self.method.traits.trains_at_server or self.events.aggregated:
             return True
-        pieces = pieces_of(self.tables, "updates", ["device"]) if "updates" in self.tables else ()
-        return any(len(updates) for updates in pieces)
+        return bool(self.staleness)
 
     @cached_property
-    def round_paths(self) -> RoundPaths | None:
+    def staleness(self) -> dict[int, int]:
+        """How many updates of each staleness the server used."""
+        return staleness(self.tables)
+
+    @cached_property
+    def round_paths(self) -> CriticalPath | None:
         """Where its time went, by round."""
         return round_paths(self.tables, self.manifest)
 
     @cached_property
     def critical_path(self) -> CriticalPath:
         """Where its time went, by cycle."""
-        clients = names_of_clients(self.tables, self.manifest)
-        return critical_path(self.tables, self.manifest["simulated_s"], clients)
+        return critical_path(self.tables, self.manifest)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.own.code import RunningCode, files_of, running_code_digest
+from learning.own.code import RunningCode, code_digest, files_of
 from learning.own.raised import ANYTHING
 from learning.own.replies import Replies, key_of
 from learning.own.unrepeatable import parsed, unrepeatable
@@ -156,7 +156,9 @@ class FlowerApp:
             [str(path.relative_to(self.folder)), hashlib.sha256(path.read_bytes()).hexdigest()]
             for path in code_below(self.folder)
         ]
-        code = [[running_code_digest(place), packages(place)] for place in self._parts.values()]
+        code = [
+            [code_digest(place, running=True), packages(place)] for place in self._parts.values()
+        ]
         return key_of(each, code, self._config, version("flwr"))
 
     def unseen(self) -> Iterator[Statement]:

@@ -1,6 +1,7 @@
 """What is said of a link that cannot work as it was written: doubts of a plan, and refusals."""
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import channel
 import orbit as geometry
 import sim
 from statements import Code
-from tests.kit.network import ground_radios, make_plan
+from tests.kit.network import flying_of, ground_radios, make_plan
 from tests.kit.small import orbit, slots
 
 DISH = {"rx_gain_dbi": 40.0, "noise_figure_db": 0.0, "antenna_temperature_k": 290.0}
@@ -25,16 +26,29 @@ def doubts_of(radius_km=0.0, **link):
     return [str(doubt) for doubt in plan.doubts if doubt.code in codes]
 
 
+class Best(NamedTuple):
+    """Where a satellite stands highest over a cluster."""
+
+    elevation_deg: float
+    range_km: float
+
+
 def highest(plan):
     """The contact of each cluster in which a satellite stands highest."""
-    rising = sorted(plan.contacts, key=lambda contact: contact.max_elevation_deg)
-    return {contact.cluster.name: contact for contact in rising}
+    windows = plan.contacts.windows
+    rising = sorted(range(len(windows)), key=windows.max_elevation_deg.__getitem__)
+    return {
+        plan.contacts[k].cluster.name: Best(
+            windows.max_elevation_deg[k], windows.min_slant_range_km[k]
+        )
+        for k in rising
+    }
 
 
 def snr_db(at):
     """By the terms of preset physical at a contact's best: 2.2 dB and 3 dB, and the air."""
-    losses_db = 5.2 + 0.035 / np.sin(np.radians(at.max_elevation_deg))
-    range_m = at.min_slant_range_km * 1e3
+    losses_db = 5.2 + 0.035 / np.sin(np.radians(at.elevation_deg))
+    range_m = at.range_km * 1e3
     return float(channel.carrier_to_noise_db(-7.0, 1.1, 0.36e6, 2e9, range_m, losses_db))
 
 
@@ -49,7 +63,7 @@ def test_a_cluster_wider_than_the_beam_is_a_doubt(degrees):
     places = [{**middle, "latitude_deg": -40.0 + north} for north in degrees]
     cluster = {"name": "A", **middle, "places": places}
     around = {"stop": {"days": 1}, "ground": {"clusters": [cluster]}}
-    nearest_km = highest(make_plan(orbit(**around)))["A"].min_slant_range_km
+    nearest_km = highest(make_plan(orbit(**around)))["A"].range_km
     exact_deg = 2 * float(np.degrees(np.arctan(width_km / 2 / nearest_km)))
     for factor, said in ((0.999, 1), (1.001, 0)):
         doubts = make_plan(orbit(**around, link={"beamwidth_deg": exact_deg * factor})).doubts
@@ -96,7 +110,7 @@ def seconds_below(plan, needed_db, least_db=-np.inf):
     """Of all contacts with North the seconds, those below an SNR, and the least margin there."""
     every_s = below_s = least = 0.0
     for contact in plan.contacts:
-        satellite, [site] = plan.sky.satellites[contact.satellite], plan.sky.places["North"]
+        satellite, [[site]] = flying_of(plan)[contact.satellite], plan.contacts.devices
         span_s = contact.rise_s, contact.set_s
         time_s = np.linspace(*span_s, 2 + int(span_s[1] - span_s[0]))
         seen = geometry.look_angles(satellite, site, plan.start, time_s)

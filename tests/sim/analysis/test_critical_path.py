@@ -1,16 +1,25 @@
 """Where simulated time went: the parts are those of the definition, and sum up to the time."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.records import tables_of
-from tests.kit.results import CriticalPath, Spent, critical_path
+from tests.kit.results import CriticalPath, Part, critical_path
+
+PARTS = (Part.SENDING, Part.PASS_TAKEN, Part.TRAINING, Part.PASS_AWAITED)
 
 
 def path_of(end_s, **rows):
     """The critical path of tables that have these rows."""
-    return critical_path(tables_of(**rows), end_s)
+    return critical_path(tables_of(**rows), {"simulated_s": end_s})
+
+
+def spent(*parts_s):
+    """Seconds of transmitting, queueing, training and waiting, by part."""
+    return dict(zip(PARTS, parts_s, strict=True))
 
 
 def contact(number, cluster, rise_s, set_s, *service):
@@ -37,26 +46,26 @@ def complete(cycle, time_s):
 
 def test_what_is_sent_to_a_peer_occupies_both_ends():
     path = path_of(10.0, transfers=[transfer("A", 1, 3, peer="B/x/7")])
-    assert path.clusters == {"A": Spent(transmitting_s=2, waiting_s=8)}
+    assert path.clusters == {"A": spent(2, 0, 0, 8)}
     path = path_of(10.0, transfers=[transfer("A", 1, 3, peer="B/7"), transfer("B", 2, 4)])
-    assert path.clusters["B"] == Spent(transmitting_s=3, waiting_s=7)
+    assert path.clusters["B"] == spent(3, 0, 0, 7)
 
 
 def test_a_beam_is_waited_for_while_the_satellite_is_in_view():
     taken = event(60, "wait", "A", contact_id=0, cause="beam")
     path = path_of(100.0, contacts=[contact(0, "A", 40, 90, 40, 60)], events=[taken])
-    assert path.clusters["A"] == Spent(queueing_s=30, waiting_s=70)
+    assert path.clusters["A"] == spent(0, 30, 0, 70)
     # Another satellite's beam ends the wait.
     rows = [contact(0, "A", 20, 80), contact(1, "A", 0, 100, 50, 100)]
     path = path_of(100.0, contacts=rows, events=[beam_wait(20, "A", 0)])
-    assert path.clusters["A"] == Spent(queueing_s=30, waiting_s=70)
+    assert path.clusters["A"] == spent(0, 30, 0, 70)
 
 
 def test_of_clusters_that_part_at_once_the_one_served_least_often_completes_the_cycle():
     parting = [event(time_s, "disconnect", name) for time_s, name in ((5, "Z"), (9, "A"), (9, "Z"))]
     path = path_of(9.0, events=parting, metrics=[complete(1, 9)])
-    assert [cycle.cluster for cycle in path.cycles] == ["A"]
-    assert path_of(0.0) == CriticalPath(0.0, {}, ())
+    assert [cycle.client for cycle in path.paths] == ["A"]
+    assert path_of(0.0) == CriticalPath()
 
 
 SPAN_S = 60
@@ -103,16 +112,29 @@ def test_every_second_counts_once_and_where_the_definition_says(of_a, of_b, part
 
     def counted(name, begin, end):
         found = [doing(name, second) for second in range(begin, end)]
-        return Spent(*(float(found.count(what)) for what in range(4)))
+        return spent(*(float(found.count(what)) for what in range(4)))
 
-    for name, spent in path.clusters.items():
-        assert spent == counted(name, 0, SPAN_S)
+    for name, parts_s in path.clusters.items():
+        assert parts_s == counted(name, 0, SPAN_S)
     begins = [0, *(time_s for time_s, _ in partings)]
-    assert [(c.cluster, c.spent) for c in path.cycles] == [
+    assert [(c.client, spent_on(c)) for c in path.paths] == [
         (name, counted(name, begin, end))
         for begin, (end, name) in zip(begins, partings, strict=False)
     ]
-    assert path.spent.total_s + path.rest_s == SPAN_S
+    assert sum(path.parts_s.values()) == path.end_s == max(dict(partings), default=0)
+    assert path.rows() == [
+        *path.clusters.items(),
+        *[("critical path", path.parts_s)][: len(partings)],
+    ]
+
+
+def spent_on(cycle):
+    """Seconds of a cycle by part; its stretches follow each other."""
+    assert all(a.end_s == b.begin_s for a, b in itertools.pairwise(cycle.stretches))
+    parts_s = dict.fromkeys(PARTS, 0.0)
+    for stretch in cycle.stretches:
+        parts_s[stretch.part] += stretch.end_s - stretch.begin_s
+    return parts_s
 
 
 @pytest.mark.parametrize("name", ["slots-synchronous", "orbit-timing", "aligned", "nmoe"])
@@ -120,11 +142,13 @@ def test_parts_of_a_run_sum_up_to_its_time(name, runs):
     result = runs.result(name)
     path = result.critical_path
     end_s = result.manifest["simulated_s"]
-    for spent in path.clusters.values():
-        assert spent.total_s == pytest.approx(end_s, rel=1e-12)
-        assert min(spent.training_s, spent.transmitting_s) > 0
-    assert [cycle.cycle for cycle in path.cycles] == list(range(1, result.summary["cycles"] + 1))
-    ends_s = [0.0, *(cycle.end_s for cycle in path.cycles)]
-    assert [*(cycle.begin_s for cycle in path.cycles), end_s - path.rest_s] == ends_s
-    for cycle in path.cycles:
-        assert cycle.spent.total_s == pytest.approx(cycle.end_s - cycle.begin_s, abs=1e-9 * end_s)
+    for parts_s in path.clusters.values():
+        assert sum(parts_s.values()) == pytest.approx(end_s, rel=1e-12)
+        assert min(parts_s[Part.TRAINING], parts_s[Part.SENDING]) > 0
+    cycles = path.paths
+    assert [cycle.number for cycle in cycles] == list(range(1, result.summary["cycles"] + 1))
+    assert [0.0, *(cycle.end_s for cycle in cycles[:-1])] == [cycle.begin_s for cycle in cycles]
+    for cycle in cycles:
+        lasted_s = cycle.end_s - cycle.begin_s
+        assert sum(spent_on(cycle).values()) == pytest.approx(lasted_s, abs=1e-9 * end_s)
+    assert sum(path.shares.values()) == pytest.approx(1.0)

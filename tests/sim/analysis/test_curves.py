@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tests.kit.results import Bounds, Steps, clusters_measured, curve_of, curve_over_seeds
-
-SHARES = Bounds(0.0, 1.0)
+from tests.kit.results import Steps, clusters_measured, curve_of, curve_over_seeds
 
 
 @st.composite
@@ -26,7 +24,7 @@ def some_curves(draw):
 @given(some_curves())
 def test_the_mean_and_its_band_are_those_of_the_last_values_of_each_seed(curves):
     """The band is the range of few seeds, and the interval of scipy of five or more."""
-    band = curve_over_seeds(curves, SHARES)
+    band = curve_over_seeds(curves, "accuracy")
     assert band.x.tolist() == sorted({x for curve in curves for x in curve.x})
     assert band.end == max(curve.end for curve in curves)
     for (
@@ -55,7 +53,7 @@ def test_the_mean_and_its_band_are_those_of_the_last_values_of_each_seed(curves)
 
 @given(some_curves(), st.integers(2, 9))
 def test_thinned_curves_hold_the_same_values_at_the_edges_of_a_screens_columns(curves, most):
-    for curve in (*curves, curve_over_seeds(curves)):
+    for curve in (*curves, curve_over_seeds(curves, "staleness")):
         values = dict(
             zip(curve.x, curve[1] if isinstance(curve, tuple) else curve.values, strict=True)
         )

@@ -7,7 +7,7 @@ import pytest
 import scenarios
 import sim
 from tests.kit.records import tables_of
-from tests.kit.results import Limit, Part, RoundLink, round_paths
+from tests.kit.results import Part, RoundLink, round_paths
 
 MESH = """
 start: 2024-04-14T16:00:00Z
@@ -97,9 +97,9 @@ MANIFEST = {"scenario": {"roles": {"clients": "satellites"}}}
 def test_a_round_by_hand():
     down, up = RoundLink("pass", "Kiruna", "A"), RoundLink("pass", "A", "Kiruna")
     wait = RoundLink("isl", "B", "C")
-    (path,) = round_paths(tables_of(**by_hand()), MANIFEST).rounds
-    assert (path.round, path.client, path.begin_s, path.end_s) == (1, "C", 0, 90)
-    assert path.stretches == (
+    (path,) = round_paths(tables_of(**by_hand()), MANIFEST).paths
+    assert (path.number, path.client, path.begin_s, path.end_s) == (1, "C", 0, 90)
+    assert path.stretches == [
         (Part.PASS_AWAITED, 0, 10, down),
         (Part.TO_CLIENT, 10, 14, down),
         (Part.LINK, 14, 16, RoundLink("isl", "A", "B")),
@@ -113,13 +113,14 @@ def test_a_round_by_hand():
         (Part.PASS_TAKEN, 80, 82, up),
         (Part.TO_SERVER, 82, 86, up),
         (Part.OTHER, 86, 90, None),
-    )
+    ]
 
 
 def test_what_limits_by_hand():
     paths = round_paths(tables_of(**by_hand()), MANIFEST)
     waits = RoundLink("isl", "B", "C")
-    assert paths.limit == Limit(Part.LINK_AWAITED, 34 / 90, waits, 39 / 90)
+    assert next(iter(paths.shares.items())) == (Part.LINK_AWAITED, 34 / 90)
+    assert next(iter(paths.links_s.items())) == (waits, 39)
     assert sum(paths.shares.values()) == pytest.approx(1.0)
 
 
@@ -131,7 +132,7 @@ def test_all_passes_that_links_lead_to_may_be_taken():
     rows = by_hand()
     rows["contacts"].append(contact(2, "B", 70, 79))
     rows["transfers"].append(hop(5, "B", 72, 78, (2, "server")))
-    found = round_paths(tables_of(**rows), MANIFEST).rounds[0].stretches
+    found = round_paths(tables_of(**rows), MANIFEST).paths[0].stretches
     waits = [stretch[:3] for stretch in found if stretch.begin_s >= 69 and stretch.end_s <= 80]
     awaited, taken = Part.PASS_AWAITED, Part.PASS_TAKEN
     assert waits == [(awaited, 69, 70), (taken, 70, 75), (awaited, 75, 80)]
@@ -141,7 +142,7 @@ def test_a_contact_that_is_used_waits_for_the_next_one():
     """The pass was free for twice as long as the model took, so it was not what was waited for."""
     rows = by_hand()
     rows["contacts"][0] = contact(0, "A", 2, 40)
-    found = round_paths(tables_of(**rows), MANIFEST).rounds[0].stretches[:3]
+    found = round_paths(tables_of(**rows), MANIFEST).paths[0].stretches[:3]
     waited = [Part.PASS_AWAITED, Part.CONTACT_AWAITED, Part.TO_CLIENT]
     assert [(stretch.part, stretch.end_s) for stretch in found] == list(
         zip(waited, [2, 10, 14], strict=True)
@@ -162,7 +163,7 @@ def test_gaps_that_are_too_short_are_no_contact_that_was_missed(rise_s):
         hop(6, "B", 2, 3, (2, "client")),
         hop(7, "B", 6, 9, (2, "client")),
     ]
-    found = round_paths(tables_of(**rows), MANIFEST).rounds[0].stretches[:3]
+    found = round_paths(tables_of(**rows), MANIFEST).paths[0].stretches[:3]
     waited = [Part.PASS_AWAITED, Part.PASS_TAKEN, Part.TO_CLIENT]
     assert [(stretch.part, stretch.end_s) for stretch in found] == list(
         zip(waited, [rise_s, 10, 14], strict=True)
@@ -232,9 +233,9 @@ def test_a_round_of_devices_over_a_gateway_by_hand():
     found = round_paths(tables_of(**by_gateways()), {"scenario": {"roles": roles}})
     over_gateway, over_oslo = RoundLink("pass", "Troll", "B"), RoundLink("pass", "A", "Oslo")
     down, up = RoundLink("pass", "B", "Troll"), RoundLink("pass", "Oslo", "A")
-    (path,) = found.rounds
+    (path,) = found.paths
     assert (path.client, path.end_s) == ("Oslo", 50)
-    assert path.stretches == (
+    assert path.stretches == [
         (Part.PASS_AWAITED, 0, 5, over_gateway),
         (Part.TO_CLIENT, 5, 8, over_gateway),
         (Part.LINK, 8, 10, RoundLink("isl", "B", "A")),
@@ -249,14 +250,14 @@ def test_a_round_of_devices_over_a_gateway_by_hand():
         (Part.PASS_TAKEN, 40, 44, down),
         (Part.TO_SERVER, 44, 48, down),
         (Part.OTHER, 48, 50, None),
-    )
+    ]
 
 
 def test_an_update_that_waits_on_a_satellite_has_not_arrived():
     rows = by_gateways()
     del rows["transfers"][-1]
     roles = {"server": "stations", "clients": "devices"}
-    (path,) = round_paths(tables_of(**rows), {"scenario": {"roles": roles}}).rounds
+    (path,) = round_paths(tables_of(**rows), {"scenario": {"roles": roles}}).paths
     assert (Part.TO_SERVER, 40, 44, RoundLink("pass", "B", "Troll")) in path.stretches
     assert path.stretches[-1] == (Part.OTHER, 44, 50, None)
 
@@ -288,12 +289,12 @@ RUNS = {
 def test_the_parts_of_a_round_sum_up_to_it(name, tmp_path):
     run = sim.run(RUNS[name](tmp_path))
     paths = run.round_paths
-    assert len(paths.rounds) == run.summary["rounds"]["count"] > 1
-    edges_s = [edge_s for path in paths.rounds for edge_s in (path.begin_s, path.end_s)]
+    assert len(paths.paths) == run.summary["rounds"]["count"] > 1
+    edges_s = [edge_s for path in paths.paths for edge_s in (path.begin_s, path.end_s)]
     assert edges_s[0] == 0.0
     assert edges_s[1:-1:2] == edges_s[2::2]
     sent = run.transfers[["start_s", "end_s"]].to_numpy()
-    for path in paths.rounds:
+    for path in paths.paths:
         stretches = path.stretches
         assert path.client is not None
         assert stretches[0].begin_s == path.begin_s
@@ -304,12 +305,14 @@ def test_the_parts_of_a_round_sum_up_to_it(name, tmp_path):
                 lasts = (sent[:, 0] <= stretch.begin_s + FLIGHT_S) & (sent[:, 1] == stretch.end_s)
                 assert lasts.any()
     total_s = sum(paths.parts_s.values())
-    assert total_s == pytest.approx(paths.rounds[-1].end_s)
+    assert total_s == pytest.approx(paths.paths[-1].end_s)
 
 
 def test_rounds_over_a_mesh_are_in_the_summary(tmp_path):
     run = sim.run(of_mesh(tmp_path, {}))
     assert run.summary["round_shares"] == run.round_paths.shares
     link = run.summary["limiting_link"]
-    assert tuple(link.values()) == (*run.round_paths.limit.link, run.round_paths.limit.link_share)
+    [(busiest, lasted_s), *_] = run.round_paths.links_s.items()
+    share = lasted_s / sum(run.round_paths.parts_s.values())
+    assert tuple(link.values()) == (*busiest, share)
     assert sim.run(of_mesh(tmp_path, {"link.isl": None})).summary["round_shares"] is None

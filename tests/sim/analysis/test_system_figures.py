@@ -76,12 +76,12 @@ def test_the_gating_pattern_that_is_told_and_drawn_is_the_last_one_measured():
     names, pattern = results.gating_pattern(rounds)
     np.testing.assert_array_equal(pattern, late)
     lines = results.pattern_text(names, pattern).splitlines()
-    assert lines[1].split() == ["0", "osaka/0", "50%", "50%"]
-    assert lines[3].split() == ["2", "osaka/2", "100%"]
+    assert lines[1].split() == ["0", "osaka/0", "50", "%", "50", "%"]
+    assert lines[3].split() == ["2", "osaka/2", "100", "%"]
     axes = Result({"assignments": rounds}, {"method": "nmoe"}).plot.gating()
-    assert axes.get_title() == "local processing ratio 43.3%"
+    assert axes.get_title() == "local processing ratio 43.3 %"
     shown = {text.get_text() for text in axes.texts}
-    assert shown >= {"50%", "20%", "80%", "100%"}
+    assert shown >= {"50 %", "20 %", "80 %", "100 %"}
     # Use of experts is that of all clients together.
     found = results.utilisation(rounds)
     share = late.mean(axis=0)

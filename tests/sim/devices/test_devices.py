@@ -18,7 +18,7 @@ from tests.kit.network import Devices, compute_of
 from tests.kit.records import Journal, Trace
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
-from tests.kit.talk import COST, START, columns_of, compute, contact, talk, upload
+from tests.kit.talk import COST, columns_of, compute, contact, talk, upload
 
 SECONDS = st.floats(0.01, 1e4)
 QUIET = {"train": False}
@@ -240,8 +240,7 @@ def test_energy_is_power_times_time_up_to_any_end(times_s, stop_s, computed_s, a
     """
     later = [(begin_s + 1.0, end_s + 1.0) for begin_s, end_s in times_s]
     passes = [contact(n, *span_s, [8.0, 8.0], session=0) for n, span_s in enumerate(later)]
-    columns = columns_of(passes)
-    plan = network.Plan(START, stop_s + 1.0, (passes[0].cluster,), columns)
+    plan = network.Plan(columns_of(passes, stop_s + 1.0))
     own = compute(seconds_per_round=np.array([10.0, 20.0]), power_w=np.array([3.0, 5.0]))
     build = network.build(scenario.slots(learning=QUIET))
     sender = network.Transmitter(0.5, duty=0.8)

@@ -20,7 +20,7 @@ from learning import Traits
 from sim import InputError
 from tests.kit import learning as seam
 from tests.kit import records
-from tests.kit.network import MeshReach, build, doubts_of, make_plan
+from tests.kit.network import MeshReach, build, doubts_of, flying_of, make_plan
 from tests.kit.scripted import Scripted, at, nothing, only
 from tests.kit.small import merged
 from tests.kit.small_nmoe import IN_ORBIT, events, nmoe, options
@@ -65,7 +65,7 @@ def skyfield_km(plan, a, b, time_s):
     """Distance of two satellites by number, by Skyfield."""
     when = TIMESCALE.utc(START.year, START.month, START.day, 0, 0, time_s)
     one, other = (
-        EarthSatellite.from_satrec(plan.sky.satellites[NAMES[k]].model, TIMESCALE).at(when)
+        EarthSatellite.from_satrec(flying_of(plan)[NAMES[k]].model, TIMESCALE).at(when)
         for k in (a, b)
     )
     return (one - other).distance().km
@@ -157,7 +157,7 @@ def paths(plan, source, now_s):
     graph.add_nodes_from(range(len(isls.names)))
     for a, b, start_s, end_s in zip(isls.a, isls.b, isls.start_s, isls.end_s, strict=True):
         if start_s <= now_s < end_s:
-            flying = [plan.sky.satellites[isls.names[k]] for k in (a, b)]
+            flying = [flying_of(plan)[isls.names[k]] for k in (a, b)]
             graph.add_edge(
                 a, b, light_s=orbit.pair_range_km(*flying, plan.start, now_s) / LIGHT_KM_S
             )

@@ -10,7 +10,7 @@ import sim.export
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.network import build
 from tests.kit.small import slots
-from tests.kit.training import frozen
+from tests.kit.training import references
 
 FILE, WEIGHTS = "model.safetensors", "model/model.safetensors"
 UNTRAINED = {"gate_steps": 2, "expert_steps": 0, "backbone_steps": 0}
@@ -37,7 +37,7 @@ def scenario(place, **keys):
 def run(place):
     """A run with factors, whose folder refers to what nothing trained."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frozen, "LARGE_BYTES", 1)
+        patch.setattr(references, "LARGE_BYTES", 1)
         return sim.run(scenario(place), place / "run")
 
 

@@ -16,7 +16,7 @@ from tests.kit.folders import Each, cut, files_hashed, held
 from tests.kit.learning import Data, Learner, LearningConfig
 from tests.kit.network import build
 from tests.kit.small import slots
-from tests.kit.training import frozen
+from tests.kit.training import references
 
 SIZES = {"hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 1, "vocab_size": 300}
 FILE, WEIGHTS = "model.safetensors", "model/model.safetensors"
@@ -60,7 +60,7 @@ def scenario(place, precision="bfloat16", folders=("0", "1"), **model):
 def worth_a_reference(size_bytes):
     """Refer to weights where there are so many bytes of them at least."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frozen, "LARGE_BYTES", size_bytes)
+        patch.setattr(references, "LARGE_BYTES", size_bytes)
         yield
 
 
@@ -174,6 +174,7 @@ def test_a_changed_checkpoint_is_refused_by_name(both, tmp_path):
         with pytest.raises(sim.InputError) as caught:
             sim.load(folder).model()
         assert str(caught.value).startswith(f"{file}: has changed since the run")
+        assert str(caught.value).endswith("; put back the file that the run was made with")
         assert "\n" not in str(caught.value)
     file.unlink()
     with pytest.raises(sim.InputError, match=f"{file}: is missing"):
@@ -321,7 +322,7 @@ def test_what_was_changed_in_place_or_in_a_sign_is_no_weight_of_a_checkpoint(pla
         assert found["tensors"].keys() == learner.task.initial.keys() - gates
         learner.task.initial["model.norm.weight"].mul_(1.0)
         assert learner.references(learner.start()) == {}
-    assert not frozen._same_bits(torch.zeros(2), -torch.zeros(2))
+    assert not references._same_bits(torch.zeros(2), -torch.zeros(2))
 
 
 @pytest.mark.wide

@@ -59,7 +59,7 @@ def bits_of(contacts, number):
 
 
 def figures_of(contacts, number):
-    return contacts.link_source.figures(np.array([number]))
+    return contacts.links.figures(np.array([number]))
 
 
 def equal(one, other):

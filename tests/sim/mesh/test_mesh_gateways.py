@@ -22,7 +22,7 @@ from tests.kit.mesh import (
     windows_text,
     written,
 )
-from tests.kit.network import build, make_plan
+from tests.kit.network import build, flying_of, make_plan
 from tests.kit.replay import numbers, scene, share_sky
 from tests.kit.scripted import nothing
 
@@ -64,7 +64,7 @@ def range_km(loaded, satellite, name, time_s):
     nodes = (*loaded.ground.clusters, *loaded.ground.stations)
     node = next(node for node in nodes if node.name == name)
     place = orbit.Site(name, node.latitude_deg, node.longitude_deg)
-    flying = plan.sky.satellites[satellite]
+    flying = flying_of(plan)[satellite]
     angles = orbit.look_angles(flying, place, START, np.array([time_s]))
     return float(angles.slant_range_km.ravel()[0])
 

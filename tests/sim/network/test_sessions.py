@@ -16,7 +16,6 @@ from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
 from tests.kit.talk import (
     COST,
-    START,
     band,
     columns_of,
     compute,
@@ -145,7 +144,7 @@ def watched(contacts, times_s, wants, signal=None):
     """
     clock = network.Clock()
     cluster = contacts[0].cluster
-    plan = network.Plan(START, 1e6, (cluster,), columns_of(contacts))
+    plan = network.Plan(columns_of(contacts))
     sessions = network.ClusterSessions(clock, cluster, plan.sessions(cluster))
     states = []
     got = {name: [] for name in wants}

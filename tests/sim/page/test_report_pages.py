@@ -174,9 +174,9 @@ def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, page
         assert " ".join(line[15:].split()) in facts
     manifest = read_manifest(runs["orbit-timing"])
     tables = read_tables(runs["orbit-timing"])
-    spent = critical_path(tables, manifest["simulated_s"]).spent
+    shares = critical_path(tables, manifest).shares
     # Devices of that run train as long as there is no contact: it is training that takes longest.
-    said = f"{100 * spent.training_s / spent.total_s:.1f} % of the critical path went into training"
+    said = f"{100 * shares['training']:.1f} % of the critical path went into training"
     assert any(said in text for text in pages["orbit"].held("p"))
 
 

@@ -236,7 +236,7 @@ def test_a_timetable_of_slots_has_outages_by_name():
     """Of the second of three slots of 600 s half is left, a session as before."""
     planned = [{"cluster": "B", "from_hours": 0.25, "to_hours": 0.5}]
     plan = make_plan(slots(faults={"planned": planned}))
-    [first, *_] = [k for k in range(len(plan.contacts)) if plan.contacts.cluster[k] == 1]
+    [first, *_] = [k for k in range(len(plan.contacts)) if plan.contacts.client[k] == 1]
     assert (plan.contacts.rise_s[first], plan.contacts.set_s[first]) == (600.0, 900.0)
     assert plan.cycles == 3
 

@@ -136,20 +136,20 @@ PASS = "satellite,site,rise_utc,set_utc\nS,A,{0}-08-22T12:13:03Z,{0}-08-22T12:19
 LATER = "S,B,2026-08-22T12:13:03Z,2026-08-22T12:19:15Z\n"
 PLAN = "a contact {0}/08/22-12:13:03 {0}/08/22-12:19:15 1 2 1000\n"
 BY_DATE = [
-    ("w.csv", PASS.format(2027), "2027", "orbit: none of its windows is in the 1 days from 2026-"),
+    ("w.csv", PASS.format(2027), "2027", "orbit: none of its windows is in the 1 day from 2026-"),
     ("w.csv", PASS.format(2025), "2025", "all windows end before start 2026-08-22T12:00:00Z"),
-    ("w.csv", PASS.format(2025) + LATER, "2025", "orbit: none of its windows is in the 1 days"),
+    ("w.csv", PASS.format(2025) + LATER, "2025", "orbit: none of its windows is in the 1 day"),
     (
         "p.ionrc",
         PLAN.format(2027),
         "2027",
-        "orbit: none of its windows is in the 1 days from 2026-",
+        "orbit: none of its windows is in the 1 day from 2026-",
     ),
     (
         "p.ionrc",
         PLAN.format(2025),
         "2025",
-        "orbit: none of its windows is in the 1 days from 2026-",
+        "orbit: none of its windows is in the 1 day from 2026-",
     ),
 ]
 

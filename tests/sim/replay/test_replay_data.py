@@ -18,6 +18,7 @@ from tests.kit.orbit import Start
 from tests.kit.replay import (
     ECCENTRIC,
     MOST_OFF_DEG,
+    Held,
     apart_deg,
     arcs_of,
     failures,
@@ -30,12 +31,14 @@ from tests.kit.replay import (
     share_sky,
     skyfield_km,
     steps,
+    straightened,
     traffic,
 )
 from tests.kit.skies import DAY_S, FALLING, ISS, START, typed_in
 from tests.sim.engine.test_roles import RELAYED
 
 START_OF_FLYSTACK = datetime(2024, 4, 14, 16, tzinfo=UTC)
+START_OF_RUN = datetime(2026, 8, 22, tzinfo=UTC)
 
 
 @given(st.lists(st.integers(-(2**52), 2**52)) | st.lists(st.just(-3), min_size=3))
@@ -93,6 +96,22 @@ def test_joined_spans_hold_all_and_only_the_shortest_gaps_are_closed(rows, most)
                        for t in range(int(2 * begin_s[n]), int(2 * end_s[n]) + 1)}  # fmt: skip
             shown = {t / 2 for a, b in own for t in range(int(2 * a), int(2 * b) + 1)}
             assert shown == seconds
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 90), st.floats(0, 20), st.integers(1, 10**9)), max_size=30),
+    st.lists(st.floats(0, 120), min_size=1, max_size=20),
+)
+def test_bytes_by_a_time_are_the_shares_of_all_transfers(rows, times):
+    start_s, lasts_s, size = np.array(rows, dtype=float).reshape(-1, 3).T
+    end_s = start_s + lasts_s
+    time_s = np.sort(np.array(times))
+    wanted = [
+        sum(n * (1.0 if t >= b else (t - a) / (b - a) if t > a else 0.0)
+            for a, b, n in zip(start_s, end_s, size, strict=True)) for t in time_s
+    ]  # fmt: skip
+    found = traffic.moved_by(start_s, end_s, size, time_s)
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +195,24 @@ def test_too_many_transfers_are_thinned_and_counters_stay_right(shown, monkeypat
     assert len(few.lane) <= max(50, len(np.unique(fine.lane))) < len(fine.lane)
     time_s = traffic.times_counted(data["end_s"], few)
     np.testing.assert_array_equal(time_s, np.linspace(0.0, data["end_s"], 1201))
+
+
+CHARGES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 100)), min_size=1, max_size=40)
+
+
+@given(CHARGES, st.sampled_from([0.005, 0.02, 0.1]))
+def test_a_straightened_charge_is_close_to_all_bends(rows, off):
+    waits_s, shares = np.array(rows, dtype=float).reshape(-1, 2).T
+    held = Held(np.cumsum(waits_s), shares / 100)
+    # Of more than two bends at one time, only the first and the last count.
+    inner = (np.diff(held.time_s, prepend=-1) == 0) & (np.diff(held.time_s, append=1e9) == 0)
+    held = Held(held.time_s[~inner], held.share[~inner])
+    few = straightened(held, off)
+    assert len(few.time_s) <= len(held.time_s)
+    assert (few.time_s[0], few.time_s[-1]) == (held.time_s[0], held.time_s[-1])
+    for shift_s in (-1e-9, 1e-9):  # before and after what is sent
+        at_s = held.time_s + shift_s
+        np.testing.assert_allclose(np.interp(at_s, *few), np.interp(at_s, *held), atol=off + 1e-6)
 
 
 def test_batteries_and_shadows_are_those_of_the_run(runs):

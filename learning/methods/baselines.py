@@ -55,14 +55,14 @@ class Local(Method):
     def model(self) -> Handle:
         """Return the mean of all devices' models, by samples."""
         return self.learner.make(
-            "learning.training.references:mean_model", *self.states, clusters=list(self.sides)
+            "learning.training.baselines:mean_model", *self.states, clusters=list(self.sides)
         )
 
     def scores(self) -> list[Score]:
         """Return the mean scores of the devices of each cluster, with their own models."""
         return list(
             self.learner.number(
-                "learning.training.references:scores_alone", *self.states, clusters=list(self.sides)
+                "learning.training.baselines:scores_alone", *self.states, clusters=list(self.sides)
             )
         )
 
@@ -110,11 +110,11 @@ class Centralised(GlobalModelMethod):
         how = {"rounds": rounds, "first_round": self.server_rounds}
         if self.options.batch == "clients":
             how["batches"] = sum(cluster.devices for cluster in self.world.clusters)
-        pooled = "learning.training.references:pooled_rounds"
+        pooled = "learning.training.baselines:pooled_rounds"
         state = self.learner.make(pooled, self.weights, *self.client, **how)
         self.client = (state,)
         self.weights = self.learner.make(
-            "learning.training.references:pooled_model", self.weights, state
+            "learning.training.baselines:pooled_model", self.weights, state
         )
         self.server_rounds += rounds
         self.aggregated(self.experts)

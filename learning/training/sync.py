@@ -1,11 +1,6 @@
-"""What the devices of a cluster hold: the server's versions by reference, and what is their own.
+"""Downloads, offers and what devices count as their bases: between a server's models and a state.
 
-A state's own tensors are a :class:`~learning.training.state.State`: what is trained without factors
-is there, and so is its base once it was offered, only where it differs from what it began as.
-
-``versions`` (E + 1, K) says which of the server's models each device has of each expert, and in
-the last row of what is shared; -1 for none. An expert is held where any device has one.
-:func:`assembled` adds all bases. A device that has never loaded an expert has NaN in its place.
+``versions`` are those of :mod:`learning.training.state`.
 """
 
 from __future__ import annotations
@@ -17,25 +12,32 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from learning.architecture.costs import as_sent
-from learning.models.interface import expert_of, is_of
-from learning.models.moe import fresh_a, product
-from learning.models.stacked import Tensors, by_row, finite_rows, in_single
+from learning.models.interface import (
+    Parameter,
+    Parameters,
+    expert_of,
+    is_of,
+    model_of,
+    pair_of,
+)
+from learning.models.moe import fresh_a
+from learning.models.stacked import Tensors, by_row, finite_rows
 from learning.rng import stream
 from learning.training.state import (
     Memory,
     Offer,
-    Parameter,
-    Parameters,
     State,
+    Versions,
+    assembled_state,
+    bases_of,
     flatten,
-    in_order,
+    is_frozen,
+    is_whole,
     map_tensors,
-    model_of,
-    pair_of,
+    model_of_device,
+    rows_of,
 )
 from learning.training.task import Task
-
-Versions = Sequence[Sequence[int]]
 
 
 def load(
@@ -143,7 +145,7 @@ def load_gate(
     own = State.of(own_tensors)
     after = map_tensors(lambda tensor: tensor, own)
     models = [model_of(model) for model in servers]
-    for key, before in _bases_of(task, own, models, versions[-1:]).items():
+    for key, before in bases_of(task, own, models, versions[-1:]).items():
         base = rows_of(who, task.as_run(server[key.stored]), before)
         for part in (after.trained, after.base):
             if key in part:
@@ -257,22 +259,6 @@ def _sent(task: Task, tensor: Tensor) -> Tensor:
     return task.as_run(tensor) if sent_as == "native" else as_sent(tensor, sent_as)
 
 
-def remembered_of(memory: Memory, moved: Mapping[Parameter, str]) -> dict[str, dict[str, Tensor]]:
-    """Return what the optimiser remembers of what is ``moved``, by slot and path."""
-    return {
-        slot: {moved[key]: tensor for key, tensor in part.items() if key in moved}
-        for slot, part in memory.items()
-    }
-
-
-def as_remembered(memory: Mapping[str, Tensors], moved: Mapping[Parameter, str]) -> Memory:
-    """Invert :func:`remembered_of`."""
-    keys = {path: key for key, path in moved.items()}
-    return {
-        slot: {keys[path]: tensor for path, tensor in part.items()} for slot, part in memory.items()
-    }
-
-
 def _forgotten(
     task: Task, memory: Memory, who: Sequence[bool], of: Callable[[Parameter], bool]
 ) -> Memory:
@@ -297,25 +283,6 @@ def assembled(
     return flatten(assembled_state(task, State.of(own), servers, versions, folds=folds))
 
 
-def assembled_state(
-    task: Task, own: State, servers: Sequence[Tensors], versions: Versions, *, folds: bool = True
-) -> State:
-    """Return the state with its bases (K, ...), and with what is trained where it equals its base.
-
-    What devices and the server have added to matrices is part of the bases where it ``folds``, and
-    else stays the factors that it is.
-    """
-    models = [model_of(whole(task, server) if folds else server) for server in servers]
-    state = State(dict(own.trained), {}, {} if folds else own.added, own.optimizer)
-    for key, base in _bases_of(task, own, models, versions).items():
-        if not key.factor and is_whole(task, key.stored):
-            state.trained.setdefault(key, base)
-        elif folds and (pair := pair_of(own.added, key.stored)) is not None:
-            base = base + product(*pair, task.config.model.lora.scale)
-        state.base[key] = base
-    return in_order(state)
-
-
 def personal(task: Task, server: Tensors, *own: Tensors, devices: int) -> dict[str, Tensor]:
     """Return what is personal of so many devices, (K, ...) by stored name.
 
@@ -338,86 +305,6 @@ def models(task: Task, state: Tensors) -> dict[str, Tensor]:
     return {name: torch.stack([model[name] for model in each]) for name in each[0]}
 
 
-def of_one_model(task: Task, devices: int) -> list[list[int]]:
-    """Return the ``versions`` of devices that all hold the whole of one model."""
-    return [[0] * devices for _ in (*task.all_experts, "what is shared")]
-
-
-def _bases_of(
-    task: Task, own: State, models: Sequence[Parameters], versions: Versions
-) -> Parameters:
-    """Return the bases (K, ...) of what is held.
-
-    They are in one memory where all devices have the same version.
-    """
-    found: Parameters = {}
-    for expert, row in [*enumerate(versions[:-1]), (None, versions[-1])]:
-        known = sorted(set(row) - {-1})
-        for key in dict.fromkeys(key for version in known for key in models[version]):
-            of_expert = expert_of(key.stored)
-            if of_expert != expert or (expert is None and not task.goes_with_gate(key.stored)):
-                continue
-            base = own.base.get(key)
-            if key.stored in task.personal:  # all begin as the start model, which no version moves
-                base = rows_of([True] * len(row), task.as_run(models[known[0]][key]), None)
-            if base is None:
-                for version in known:
-                    tensor = task.as_run(models[version][key])
-                    base = rows_of([v == version for v in row], tensor, base)
-            assert base is not None  # for the type checker: a model has the name
-            found[key] = base
-    return found
-
-
-def _bases_of_whole(
-    task: Task, own: State, servers: Sequence[Tensors], versions: Versions
-) -> Parameters:
-    """Return the bases (K, ...) of what is trained without factors."""
-    as_whole = task.config.model.lora.rank is None
-    models = [model_of(server) for server in servers]
-    return _bases_of(task, own, models, versions if as_whole else versions[-1:])
-
-
-def experts_held(state: State) -> tuple[int, ...]:
-    """Return the experts in ``state``, in order."""
-    experts = {expert_of(key.stored) for key in state.base}
-    return tuple(sorted(expert for expert in experts if expert is not None))
-
-
-def delta_of(task: Task, trained: Parameters, stored: str) -> Tensor | None:
-    """Return ``scale B A`` (K, out, in) of the matrix called ``stored``, None without factors."""
-    pair = pair_of(trained, stored)
-    return None if pair is None else product(*pair, task.config.model.lora.scale)
-
-
-def whole(task: Task, server: Tensors) -> dict[str, Tensor]:
-    """Return the server's model with what has been added to it in its matrices, by stored name."""
-    return folded(server, task.config.model.lora.scale)
-
-
-def folded(server: Tensors, scale: float) -> dict[str, Tensor]:
-    """Return :func:`whole` of a server's model whose products of factors have that ``scale``."""
-    model = model_of(server)
-    after = {key.stored: tensor for key, tensor in model.items() if not key.factor}
-    for stored in after:
-        if (pair := pair_of(model, stored)) is not None:
-            a, b = pair
-            change = product(in_single(a), in_single(b), scale)
-            after[stored] = after[stored] + change
-    return after
-
-
-def model_of_device(task: Task, state: State, device: int) -> dict[str, Tensor]:
-    """Return the tensors of one device's model as trained, in full matrices, by stored name."""
-    own = map_tensors(lambda tensor: tensor[device : device + 1], state)
-    tensors: dict[str, Tensor] = {}
-    for key, base in own.base.items():
-        delta = delta_of(task, own.trained, key.stored)
-        trained = own.trained.get(key, base if delta is None else base + delta)
-        tensors[key.stored] = trained[0]
-    return tensors
-
-
 def _with_own_change(who: Sequence[bool], base: Tensor, before: Tensor, trained: Tensor) -> Tensor:
     """Return the new base plus what the devices in ``who`` have trained since the one ``before``.
 
@@ -435,32 +322,6 @@ def _kept(trained: Tensor, start: Tensor) -> Tensor:
     """Return what devices have trained for themselves; one that is not finite begins anew."""
     sound = finite_rows(trained)
     return trained if sound.all() else torch.where(by_row(sound, trained), trained, start)
-
-
-def is_frozen(task: Task, key: Parameter) -> bool:
-    """Whether it is a factor that is not trained: A, where all have the same."""
-    return key.factor == "a" and task.config.model.lora.aggregate == "ffa"
-
-
-def is_whole(task: Task, name: str) -> bool:
-    """Whether a stored tensor that devices hold is trained without factors, if at all."""
-    return task.goes_with_gate(name) or task.config.model.lora.rank is None
-
-
-def rows_of(
-    who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool = False
-) -> Tensor:
-    """Return ``new`` (one for all, unless ``stacked``) in the rows ``who``, else ``old``."""
-    rows = new if stacked else new.expand(len(who), *new.shape)
-    # The length of a tensor is a call of Python, its shape is not.
-    if rows.shape[0] != len(who) or (old is not None and old.shape[0] != len(who)):
-        devices = len(rows if old is None else old)
-        raise ValueError(f"who has {len(who)} entries; the state holds {devices} devices")
-    if all(who):
-        return rows
-    if old is None:  # counts of batches have no NaN
-        old = torch.full_like(rows, torch.nan if rows.is_floating_point() else 0)
-    return torch.where(by_row(who, rows), rows, old)
 
 
 def _fresh_factors(
@@ -505,3 +366,12 @@ def _check_rows(task: Task, cluster: str, who: Sequence[bool], epochs: Sequence[
             f"who has {len(who)} and adapter_epoch {len(epochs)} entries; "
             f"cluster {cluster!r} has {devices} devices"
         )
+
+
+def _bases_of_whole(
+    task: Task, own: State, servers: Sequence[Tensors], versions: Versions
+) -> Parameters:
+    """Return the bases (K, ...) of what is trained without factors."""
+    as_whole = task.config.model.lora.rank is None
+    models = [model_of(server) for server in servers]
+    return bases_of(task, own, models, versions if as_whole else versions[-1:])

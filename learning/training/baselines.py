@@ -1,0 +1,161 @@
+"""Training without any federation: one model on all samples, or devices for themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from statistics import fmean
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from learning.metrics import COUNTS, Score
+from learning.models.stacked import Tensors, in_single
+from learning.settings import Schedule
+from learning.training.aggregation import client_weights, summed
+from learning.training.evaluation import evaluate
+from learning.training.local import train
+from learning.training.recipe import LocalRounds, TrainedPart
+from learning.training.start import start_model
+from learning.training.state import (
+    State,
+    assembled_state,
+    flatten,
+    model_of_device,
+    of_one_model,
+    whole,
+)
+from learning.training.sync import load
+from learning.training.task import Shards, Task, pool
+
+POOLED = "pooled"
+"""What the one client is called that holds all samples, in the stream of its minibatches."""
+
+
+def pooled_rounds(
+    task: Task,
+    server: Tensors,
+    *before: Tensors,
+    rounds: int,
+    first_round: int,
+    batches: int = 1,
+) -> dict[str, Tensor]:
+    """Return what one client that holds the samples of all devices has after local rounds.
+
+    It downloads ``server``, and of what it had ``before`` keeps what its optimiser remembers. A
+    step is over the samples of so many ``batches``.
+    """
+    samples = pool({name: shards.samples for name, shards in task.shards.items()})
+    config = replace(task.config, batch_size=batches * task.config.batch_size)
+    alone = replace(task, shards={POOLED: Shards(samples, (len(samples.y),))}, config=config)
+    past: list[Tensors] = []
+    for own in before:  # of factors, which are new, nothing is remembered
+        memory = {
+            slot: {key: tensor for key, tensor in part.items() if not key.factor}
+            for slot, part in State.of(own).optimizer.items()
+        }
+        past = [flatten(State(optimizer=memory)), server]
+    return _rounds_of_one(alone, server, past, POOLED, rounds, first_round)[1]
+
+
+def _rounds_of_one(
+    task: Task, server: Tensors, past: Sequence[Tensors], cluster: str, rounds: int, first: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return what the one client of a cluster has downloaded, and what it has after its rounds."""
+    versions = of_one_model(task, devices=1)
+    own = load(
+        task,
+        whole(task, server),
+        *past,
+        versions=versions,
+        cluster=cluster,
+        who=[True],
+        experts=task.all_experts,
+        adapter_epoch=[first],
+    )
+    local = LocalRounds(cluster, [rounds], [first])
+    part = TrainedPart(task.all_experts, gate=True)
+    return own, train(task, own, server, servers=1, versions=versions, local=local, part=part)
+
+
+def pooled_model(task: Task, server: Tensors, own: Tensors) -> dict[str, Tensor]:
+    """Return the server's model as the one client has it."""
+    state = assembled_state(task, State.of(own), [server], of_one_model(task, devices=1))
+    return {**server, **model_of_device(task, state, 0)}
+
+
+def scores_alone(task: Task, *states: Tensors, clusters: Sequence[str]) -> list[Score]:
+    """Test every device's own model on its cluster's test set; return the means over devices."""
+    means: list[Score] = []
+    for cluster, tensors in zip(clusters, states, strict=True):
+        state = State.of(tensors)
+        alone = task.tested_in(cluster)
+        found = [
+            evaluate(alone, model_of_device(alone, state, device))[0]
+            for device in range(task.devices(cluster))
+        ]
+        means.append(_mean_score(found))
+    return means
+
+
+def _mean_score(found: Sequence[Score]) -> Score:
+    """Return the mean score of the devices of a cluster, which have the same samples."""
+    first: dict[str, Any] = {**found[0]}
+    measured = [name for name in first if name not in ("cluster", *COUNTS)]
+    means = {name: fmean(cast(Any, score)[name] or 0.0 for score in found) for name in measured}
+    return cast(Score, first | means)
+
+
+def scores_of_clusters(task: Task, *servers: Tensors, clusters: Sequence[str]) -> list[Score]:
+    """Test each cluster's model on the cluster's test set."""
+    found = []
+    for cluster, server in zip(clusters, servers, strict=True):
+        alone = task.tested_in(cluster)
+        found += evaluate(alone, server)
+    return found
+
+
+def mean_of_clusters(task: Task, *servers: Tensors, clusters: Sequence[str]) -> dict[str, Tensor]:
+    """Return the mean of the clusters' models, by the samples of their devices."""
+    devices = [[True] * task.devices(cluster) for cluster in clusters]
+    each = iter(client_weights(task, clusters, devices, weighted=True))
+    shares = [sum(islice(each, len(own))) for own in devices]
+    models = [whole(task, server) for server in servers]
+    return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}
+
+
+def mean_model(task: Task, *states: Tensors, clusters: Sequence[str]) -> dict[str, Tensor]:
+    """Return the mean of all devices' models, by their samples."""
+    devices = [range(task.devices(cluster)) for cluster in clusters]
+    shares = client_weights(task, clusters, [[True] * len(own) for own in devices], weighted=True)
+    pairs = zip(map(State.of, states), devices, strict=True)
+    models = [model_of_device(task, state, device) for state, own in pairs for device in own]
+    return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}
+
+
+def losses(task: Task, steps: int, samples: int) -> list[float]:
+    """Return the loss, in nats, of some ``samples`` before and after so many ``steps`` on them.
+
+    They are the first ones of a device, which trains all experts and what is shared from the
+    server's model at time 0, with the step size as it is without a schedule.
+    """
+    cluster = task.config.clusters[0]
+    server = start_model(task)
+    own = task.shards[cluster].of(0).at(slice(samples))
+    settings = replace(
+        task.config,
+        clusters=(cluster,),
+        devices=(1,),
+        schedule=Schedule(),
+        steps_per_round=steps,
+        batch_size=len(own.y),
+    )
+    alone = replace(task, config=settings, shards={cluster: Shards(own, (len(own.y),))})
+    found = []
+    for state in _rounds_of_one(alone, server, [], cluster, rounds=1, first=0):
+        model = alone.model(pooled_model(alone, server, state))
+        with torch.inference_mode():
+            found.append(float(task.objective.mean(in_single(model(own.x)), own.y, own.x)))
+    return found
