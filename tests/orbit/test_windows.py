@@ -343,18 +343,10 @@ WORDS = (
 )
 UNCLEAR = (
     ("elevation", "'min_elevation_deg' or 'altitude_m'"),
-    ("elevation_m", "'min_elevation_deg' or 'altitude_m'"),
-    ("Elev", "'min_elevation_deg' or 'altitude_m'"),
-    ("el", "'min_elevation_deg' or 'altitude_m'"),
     ("ele", "'min_elevation_deg' or 'altitude_m'"),
     ("cutoff_angle", "'min_elevation_deg'"),
-    ("horizon_mask", "'min_elevation_deg'"),
     ("height", "'altitude_m'"),
-    ("MASL", "'altitude_m'"),
     ("antenna_height_m", "'altitude_m'"),
-    ("mask", "'min_elevation_deg'"),
-    ("minHorizon", "'min_elevation_deg'"),
-    ("alt_above_ground_altitude", "'altitude_m'"),
     ("min_elevaton_dgr", "'min_elevation_deg' or 'altitude_m'"),
     ("altitude (parsec)", "'altitude_m'"),
     ("Namee", "'name'"),
