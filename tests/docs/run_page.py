@@ -16,8 +16,8 @@ AT_THE_ROOT = ("docs", "scenarios")
 
 
 SHORTER = (
-    (r"stop\.days=[2-9]\d*", "stop.days=1"),
-    (r"stop\.(cycles|rounds)=\d+", r"stop.\1=2"),
+    (r"(plain-fedavg.*)stop\.days=2", r"\1stop.days=1"),
+    (r"(plain-fedavg.*)stop\.cycles=\d+", r"\1stop.cycles=2"),
     (r"--replications \d+", "--replications 2"),
     (r"=400:1200:100", "=400:1200:400"),
 )

@@ -5,11 +5,8 @@ night all are run as they are, with the annex and the scripts.
 """
 
 import json
-import os
 import re
-import shlex
 import subprocess
-import sys
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -39,32 +36,6 @@ def test_so_do_those_of_the_guide_over_less_time(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     run_page(page, monkeypatch.setenv, shorter=True)
-
-
-WITH_BLOCKS = [page for page in GUIDE if re.search(r"^```(sh|python)$", page.read_text(), re.M)]
-
-
-@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: page.name)
-def test_the_first_block_of_a_page_needs_nothing_but_itself(page, tmp_path, monkeypatch):
-    """In processes of its own, and in a folder with only the files that the page writes out.
-
-    Scripts of the repository are no first steps: their tables stand on the pages.
-    """
-    monkeypatch.chdir(tmp_path)
-    language, code = next(
-        (language, code)
-        for language, code in steps(page)
-        if language in ("sh", "python") and not code.startswith("python ")
-    )
-    if language == "python":
-        commands = [[sys.executable, "-c", code]]
-    else:
-        lines = [shlex.split(line, comments=True) for line in code.splitlines()]
-        commands = [[sys.executable, "-m", "sim", *words[1:]] for words in lines if words]
-    known = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    for command in commands:
-        done = subprocess.run(command, env=known, capture_output=True, text=True)
-        assert done.returncode == 0, (command, done.stderr)
 
 
 @pytest.mark.pages

@@ -13,7 +13,6 @@ __getattr__ = late(
         "sim.analysis.experts": "alignment_figures jain_index peak variation",
         "sim.analysis.figures": "Bounds Figure figure_listed",
         "sim.analysis.inference": "gating_pattern inference_figures utilisation",
-        "sim.analysis.judged": "Judged",
         "sim.analysis.labels": "LONGEST labels_of",
         "sim.analysis.round_paths": "round_paths",
         "sim.analysis.ranking": "Case mean_of ranked values_of",

@@ -57,18 +57,10 @@ METHOD = textwrap.dedent(
                     time.sleep(0.05)
                 if Path("stuck").exists():
                     time.sleep(60.0)
-                if Path("pause").exists():
-                    try:
-                        time.sleep(0.1)
-                    except KeyboardInterrupt:
-                        Path("broken").touch()
-                        raise
                 if Path("full").exists():
                     resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
                 if Path(f"{self.mark}-fail").exists():
                     raise ArithmeticError("on purpose")
-                if Path(f"{self.mark}-memory").exists():
-                    raise MemoryError
                 try:
                     answer = yield inner.send(answer)
                 except StopIteration:
