@@ -17,6 +17,7 @@ from time import perf_counter, process_time
 import numpy as np
 import torch
 from fedavg_clients import CLIENTS, FIVE_STEPS, LOCAL_EPOCH, MODEL, STEP_SIZE, Work, plain_loop
+from learning.training.device_state import assembled, load, of_one_model
 from stopwatch import Clock, timed
 from torch import Tensor
 from torch.nn import functional
@@ -27,7 +28,6 @@ from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
 from learning.settings import LearningConfig, ModelConfig, Optimizer, Pretraining
-from learning.training.device_state import assembled, load, of_one_model
 from learning.training.local import train_rounds
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from learning.training.sgd import rows_of_round
