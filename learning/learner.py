@@ -321,7 +321,8 @@ class Tasks:
 
     def get(self, key: Hashable, make: Callable[[], Task]) -> Task:
         """Return the task of a key; ``make`` makes it where there is none."""
-        found = self._last[key] = self._last.pop(key, None) or make()
+        found = self._last[key] = self._last.get(key) or make()
+        self._last.move_to_end(key)
         while len(self._last) > 1 and sum(t.bytes for t in self._last.values()) > KEPT_BYTES:
             self._last.popitem(last=False)
         return found

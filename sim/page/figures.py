@@ -85,7 +85,7 @@ def _write_csv(data: pa.Table, path: Path) -> None:
     write_batches(without_formulas(data).to_batches(), path)
 
 
-DATES = {"svg": "Date", "pdf": "CreationDate"}
+DATES = {"pdf": "CreationDate", "svg": "Date"}
 """Forms of files, and where they have the date of their making, which is left out."""
 NOTHING = InputError, ScenarioError
 """What a drawing of nothing raises."""

@@ -294,6 +294,20 @@ def test_epochs_are_utc_to_the_microsecond():
         assert read.epoch == datetime(*moment, tzinfo=UTC)
 
 
+def test_a_scan_gives_the_good_and_the_bad_in_order():
+    lines = f"a\n{ONE}\n{TWO}\nb\n{ONE[:-1]}0\n{TWO}\nc\n{ONE}\n{TWO}"
+    degrees = {"a": 1, "b": 251.6, "c": 1}
+    table = _csv([{**ISS, "OBJECT_NAME": n, "INCLINATION": deg} for n, deg in degrees.items()])
+    for text, place in ((lines, "f:5 (b): line 1 gives checksum '0'"), (table, "f:3 (b): INCLI")):
+        entries = list(orbit.scan_satellites(text, "f"))
+        assert [getattr(entry, "name", None) for entry in entries] == ["a", None, "c"]
+        assert str(entries[1]).startswith(place)
+        good, bad = orbit.parse_elements(text, "f")
+        assert good == [entries[0], entries[2]] and bad == [str(entries[1])]
+    refused("f:1: no elements found; give two-line", orbit.parse_elements, "\n", "f")
+    assert len(orbit.parse_satellites(lines, checksum="ignore")) == 3
+
+
 def _json(change):
     return json.dumps([ISS | change])
 

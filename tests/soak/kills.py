@@ -11,8 +11,13 @@ same files as one that nobody disturbed. The forms:
   with batteries and windows of links out of a file, and of a small model sized as a large one;
 - ``satellites``: five times kill -9 in a life of FLySTacK, of messages over a mesh, and of experts
   in orbit, where contacts open before others and close behind them;
+- ``weights``: kill -9 behind a checkpoint of a run that starts from checkpoints of Llama's form:
+  those of ``--weights``, of one shape, or small random ones;
 - ``sweeps``: kill -9 at any moment of a sweep that trains, on two processes, and of a sweep that
   is then resumed with more points than it was begun with;
+- ``agents``: kill -9 at any moment of an episode of Gymnasium, which begins anew; up to there it
+  has observed what it observes again;
+- ``reported``: kill -9 of a run beside which ``report`` writes its page: a page, or one line;
 - ``fly``: kill -9 at any moment of runs of functions of the user's and, where flwr is installed, of
   a Flower app, without the cache; two undisturbed runs of each have one result;
 - ``signals``: any signal that may end a process;
@@ -33,7 +38,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -55,7 +60,9 @@ import scenarios
 from tests.kit.small import ORBIT, SLOTS, merged
 from tests.kit.small_satellites import SATELLITES, isl_windows
 from tests.kit.sweeps import MACHINE_COLUMNS
+from tests.soak.agent import OBSERVED
 
+AGENT = Path(__file__).with_name("agent.py")
 EAGER = Path(__file__).with_name("eager.py")
 TIMING = merged(ORBIT, {"learning": {"train": False}, "stop": {"days": 6}})
 TRAINED = merged(SLOTS, {"stop": {"cycles": 20}})
@@ -73,8 +80,11 @@ FLYSTACK = "flystack"
 MESH = "iridium-isl over a mesh"
 EXPERTS = "nmoe-orbit"
 IN_ORBIT = (FLYSTACK, MESH, EXPERTS)
+WEIGHTS = "run of checkpoints"
 VALIDATED = "sweep that validates"
 EXTENDED = "extended sweep"
+PLAYED = "episode"
+REPORTED = "reported run"
 FUNCTIONS = "functions"
 APP = "Flower app"
 FLOWN = (FUNCTIONS, APP) if find_spec("flwr") else (FUNCTIONS,)
@@ -113,6 +123,8 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     EXPERTS: shipped("nmoe-orbit", {}),
     VALIDATED: merged(SLOTS, {"learning": {"data": {"validation": 0.2}}}),
     EXTENDED: TIMING,
+    PLAYED: merged(ORBIT, {"learning": {"method": "select"}}),
+    REPORTED: TRAINED,
     FUNCTIONS: {
         **UNTRAINED,
         "stop": {"cycles": 40},
@@ -136,6 +148,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "sweep": ("sweep", *POINTS),
     EXTENDED: ("sweep", *POINTS),
     VALIDATED: ("sweep", "-p", "learning.step_size=0.001,0.01,0.05,0.5", "-j", "2"),
+    PLAYED: ("agent",),
     **dict.fromkeys(FLOWN, ("run", "--no-cache")),
 }  # fmt: skip
 """What is done with a scenario unless it is run, and how.
@@ -178,10 +191,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--form", choices=FORMS, nargs="+", default=list(FORMS))
+    parser.add_argument("--weights", type=Path, nargs="+", default=[], metavar="FOLDER")
     asked = parser.parse_args()
+    forms = FORMS | {"weights": partial(weighted, folders=asked.weights)}
     for form in asked.form:
         with tempfile.TemporaryDirectory(prefix="leomix-kills-") as work:
-            for line in FORMS[form](Path(work), asked.count, asked.seed):
+            for line in forms[form](Path(work), asked.count, asked.seed):
                 print(f"kills: {line}", flush=True)
     return 0
 
@@ -193,10 +208,11 @@ def campaign(
     names: Sequence[str] = KINDS,
     a_life: Sequence[int] = (1, 1, 2),
     signals: Sequence[signal.Signals] = (signal.SIGKILL,),
+    known: Mapping[str, dict[str, Any]] = SCENARIOS,
 ) -> Counter[str]:
     """End ``count`` times, one of ``a_life`` each life; AssertionError for one that differs."""
     chance = random.Random(seed)
-    kinds = [undisturbed(work, name, SCENARIOS[name]) for name in names]
+    kinds = [undisturbed(work, name, known[name]) for name in names]
     kills: Counter[str] = Counter()
     life = 0
     while (left := count - kills.total()) > 0:
@@ -222,8 +238,8 @@ def undisturbed(work: Path, name: str, scenario: dict[str, Any]) -> Kind:
     command = line(VERBS.get(name, ("run",)))
     grown = line(GROWN[name]) if name in GROWN else command
     process = start(command, place)
-    saves = name in WITH_TENSORS + IN_ORBIT
-    phases: list[Phase] = [holds_tensors] if saves else [Path.exists, nears_its_end]
+    saves = (*WITH_TENSORS, *IN_ORBIT, WEIGHTS)
+    phases: list[Phase] = [holds_tensors] if name in saves else [Path.exists, nears_its_end]
     begin_s = [(phase, computed_until(process, partial(phase, place))) for phase in phases]
     ends_s = computed_until(process, lambda: False)
     assert process.wait() == 0, said(place)
@@ -257,18 +273,45 @@ def ended(
     phase, begins_s = chance.choice(kind.phases)
     computed_s = computed_until(process, partial(phase, place))
     until_s = computed_s + chance.uniform(0.0, kind.ends_s - begins_s)
+    page = place.parent / "report.html"
+    reporting = report_on(place, page) if kind.name == REPORTED else None
     computed_until(process, lambda: False, until_s)
     time.sleep(chance.uniform(0.0, TICK_S))
     process.send_signal(number)
     status = process.wait(timeout=MOST_S)
+    if reporting is not None:
+        check_shown(reporting, page)
+    if (observed := place / OBSERVED).exists():
+        whole = observed.read_text().rpartition("\n")[0]
+        assert kind.result[0].startswith(whole), f"{kind.name}: another episode up to {number.name}"
     return number.name, status
+
+
+def report_on(place: Path, page: Path) -> subprocess.Popen[str]:
+    """Begin to write the page of a run."""
+    page.unlink(missing_ok=True)
+    line = [sys.executable, "-m", "sim", "report", str(place), "-o", str(page)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def check_shown(process: subprocess.Popen[str], page: Path) -> None:
+    """Raise AssertionError unless there is a whole page, or one line that says why not."""
+    out, err = process.communicate(timeout=MOST_S)
+    told = f"{process.args} ended with {process.returncode}: {out}{err}"
+    assert process.returncode in (0, 2), told
+    assert "Traceback" not in err and len(err.splitlines()) <= 1, told
+    if page.exists():
+        assert page.read_text().rstrip().endswith("</html>"), told
+    else:
+        assert err, told
 
 
 def start(command: tuple[str, ...], place: Path) -> subprocess.Popen[bytes]:
     """Start or go on with a command that writes to ``place``, with a cache of its own beside it."""
     place.parent.mkdir(parents=True, exist_ok=True)
     resume = ("--resume",) if place.exists() and any(place.iterdir()) else ()
-    line = [sys.executable, str(EAGER), *command, "-o", str(place), "--quiet", *resume]
+    script = AGENT if command[0] == "agent" else EAGER
+    line = [sys.executable, str(script), *command, "-o", str(place), "--quiet", *resume]
     own = {
         "LEOMIX_CACHE": str(place.parent / "cache"),
         "LEOMIX_ALLOW_CODE": "1",
@@ -309,20 +352,28 @@ def holds_tensors(place: Path) -> bool:
 
 
 def nears_its_end(place: Path) -> bool:
-    """Whether a run has begun to write its tables, or a sweep has most of its points."""
-    points = [*place.glob("points/*/manifest.json")]
-    return len(points) >= 3 or any(place.glob("*.parquet"))
+    """Whether a run has begun to write its tables, or a sweep or tuning has most of its points."""
+    most = 3 if (place / "sweep.json").exists() else 6
+    points = [one for folder in (place, *place.glob("rung-*")) for one in _ended_points(folder)]
+    return len(points) >= most or any(place.glob("*.parquet"))
+
+
+def _ended_points(sweep: Path) -> Iterator[Path]:
+    return sweep.glob("points/*/manifest.json")
 
 
 def result(place: Path) -> tuple[Any, ...]:
     """What must not differ; all must be readable.
 
-    That is a sweep's rows, or a run's trace and weights.
+    That is what an agent has observed, what a tuning has chosen by which rows, a sweep's rows, or a
+    run's trace and weights.
     """
     for path in place.rglob("*.parquet"):
         pq.ParquetFile(path).read()
     for path in place.rglob("*.safetensors"):
         load_file(path)
+    if (place / OBSERVED).exists():
+        return ((place / OBSERVED).read_text(),)
     if (place / "sweep.json").exists():
         rows = pq.ParquetFile(place / "sweep.parquet").read()
         return tuple(map(str, rows.drop_columns(list(MACHINE_COLUMNS)).to_pylist()))
@@ -359,9 +410,49 @@ def in_orbit(work: Path, count: int, seed: int) -> Iterator[str]:
     return told(campaign(work, count // 2, seed, IN_ORBIT, (5,)), "killed")
 
 
+def weighted(work: Path, count: int, seed: int, folders: Sequence[Path] = ()) -> Iterator[str]:
+    """Kill -9 behind a checkpoint with tensors of a model whose rest lies in other files."""
+    known = {WEIGHTS: of_checkpoints(work, folders)}
+    return told(campaign(work, count // 10, seed, (WEIGHTS,), known=known), "killed")
+
+
+def of_checkpoints(work: Path, folders: Sequence[Path]) -> dict[str, Any]:
+    """Return a scenario of dense models that are its experts, and write its questions."""
+    if not folders:
+        from tests.kit import tiny_checkpoints  # a second of imports
+
+        tiny_checkpoints.llamas(work, 2, vocab_size=300)
+        folders = [work / "0", work / "1"]
+    asked = [
+        {"question": f"what of {n % 5}?", "options": ["yes", "no", f"maybe {n}"], "answer": n % 3}
+        | {"domain": "AB"[n % 2], "split": "train" if n < 24 else "test"}
+        for n in range(36)
+    ]
+    (work / "asked.jsonl").write_text("\n".join(map(json.dumps, asked)))
+    checkpoints = [str(folder.resolve()) for folder in folders]
+    learning = {
+        "pretraining": {"gate_steps": 1, "expert_steps": 0, "backbone_steps": 0},
+        "data": {"kind": "jsonl", "path": str(work / "asked.jsonl"), "tokens": 12}
+        | {"trial_samples": 4},
+    }
+    said = merged(SLOTS, {"stop": {"cycles": 6}, "learning": learning})
+    said["learning"]["model"] = {"kind": "merged-llama", "checkpoints": checkpoints}
+    return said
+
+
 def sweeping(work: Path, count: int, seed: int) -> Iterator[str]:
     """Kill -9 a sweep that trains, and a sweep that has more points when it goes on."""
     return told(campaign(work, count // 5, seed, (VALIDATED, EXTENDED)), "killed")
+
+
+def played(work: Path, count: int, seed: int) -> Iterator[str]:
+    """Kill -9 an agent and its environment, which begin anew."""
+    return told(campaign(work, count // 10, seed, (PLAYED,)), "killed", "begun anew")
+
+
+def reported(work: Path, count: int, seed: int) -> Iterator[str]:
+    """Kill -9 a run while its page is written."""
+    return told(campaign(work, count // 5, seed, (REPORTED,)), "killed under a page")
 
 
 def flown(work: Path, count: int, seed: int) -> Iterator[str]:
@@ -383,10 +474,10 @@ def signalled(work: Path, count: int, seed: int) -> Iterator[str]:
     return told(campaign(work, count // 2, seed, signals=ENDING), "ended by a signal")
 
 
-def told(kills: Counter[str], how: str) -> Iterator[str]:
+def told(kills: Counter[str], how: str, went_on: str = "resumed") -> Iterator[str]:
     """Say how many lives of each kind were ended."""
     for name, number in kills.items():
-        yield f"{name}: {number} {how}, {number} resumed to the identical result"
+        yield f"{name}: {number} {how}, {number} {went_on} to the identical result"
 
 
 def again(work: Path, count: int, seed: int) -> Iterator[str]:
@@ -420,7 +511,10 @@ FORMS: dict[str, Form] = {
     "kill": killed,
     "tensors": behind_tensors,
     "satellites": in_orbit,
+    "weights": weighted,
     "sweeps": sweeping,
+    "agents": played,
+    "reported": reported,
     "fly": flown,
     "signals": signalled,
     "again": again,

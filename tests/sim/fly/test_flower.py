@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import sys
 from copy import deepcopy
 from importlib import import_module
@@ -181,6 +182,23 @@ def test_replies_are_known_in_another_network_and_after_an_interruption(fly):
     assert manifest("three")["trace_sha256"] == manifest("run")["trace_sha256"]
     assert fly(SERVER, CLIENT.replace("y) / len(y)", "y) / (1 + len(y))"), out="4").status == 0
     assert len(calls()) > 0
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_clients_whose_code_imports_what_was_edited_elsewhere_are_called_again(fly, late):
+    shared = Path("shared/steps.py")
+    shared.parent.mkdir()
+    line = f"import sys; sys.path.insert(0, {str(shared.parent.resolve())!r}); import steps"
+    known = "    node = context.node_config"
+    client = CLIENT.replace(known, f"    {line}\n{known}", 1) if late else f"{line}\n{CLIENT}"
+    client = client.replace("w = w - context.run_config", "w = w - steps.RATE * context.run_config")
+    for rate, number in ((1, 3), (2, 3), (2, 0)):
+        shared.write_text(f"RATE = {rate}\n")
+        assert fly(SERVER, client, *FOREVER).status == 0
+        [found] = load_file("run/model/model.safetensors").values()
+        assert np.allclose(found, averaged(rounds=3, step=0.1 * rate)[0], atol=1e-12)
+        assert len(calls()) == NODES * number or late
+        shutil.rmtree("run")
 
 
 def test_timeouts_of_an_app_are_told_before_they_bite(fly):
