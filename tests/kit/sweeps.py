@@ -15,7 +15,7 @@ __getattr__ = late(
         "sim.errors": "Interrupted",
         "sim.execution.versions": "versions",
         "sim.export.formats": "FORMATS",
-        "sim.files": "locked",
+        "sim.files": "folder_at_once locked",
         "sim.process.installation": "HOME PACKAGES",
         "sim.sweep.claims": "Claims claims=.",
         "sim.sweep.compared": "compared_rows",

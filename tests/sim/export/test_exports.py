@@ -29,6 +29,7 @@ from tests.kit.folders import cut
 from tests.kit.learning import InputSpec
 from tests.kit.records import COLUMNS, OPTIONAL
 from tests.kit.small import slots
+from tests.kit.sweeps import folder_at_once
 from tests.kit.tiny_checkpoints import mixtral
 from tests.kit.training import MixtralMoE, Residency, names_of
 
@@ -362,3 +363,27 @@ def test_profiles_obey_the_budget(leomix, runs, tmp_path):
         # EIRP and G/T are the same along a pass.
         level_db = (seen.c_over_n0_dbhz + seen.path_loss_db).to_numpy()
         assert level_db == pytest.approx(level_db[0], abs=1e-9)
+
+
+# -- a folder appears at the end, or not at all
+
+
+def test_a_folder_appears_at_the_end_or_not_at_all(tmp_path):
+    place = tmp_path / "new" / "one"
+
+    def interrupted():
+        with folder_at_once(place) as part:
+            (part / "half").touch()
+            assert not place.exists()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+    with folder_at_once(place) as part:
+        (part / "whole").touch()
+        with pytest.raises(ValueError, match="one: another process is writing to it; wait for it"):
+            folder_at_once(place).__enter__()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
+        "new", "new/one", "new/one/whole"
+    ]  # fmt: skip
