@@ -388,11 +388,10 @@ def mix_domains(
     is uniform data, 1 the extreme of heterogeneity.
     """
     count = len(domains)
-    lowest = 1.0 if count == 1 else 0.0
-    if not lowest <= own_domain_fraction <= 1.0:
+    if count == 1 and own_domain_fraction != 1.0:
         raise ValueError(
             f"learning.data.own_domain_fraction: got {own_domain_fraction}; "
-            f"with {count} clusters it lies in {lowest:g} to 1"
+            "there is one cluster, which has all samples: set 1"
         )
     received: list[list[SampleArrays]] = [[] for _ in domains]
     for home, samples in enumerate(domains):

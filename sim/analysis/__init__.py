@@ -14,5 +14,5 @@ are compared, ``ranking`` has the test and its verdicts, ``comparison`` what was
 ``comparison_text`` shows it.
 
 ``screen`` has columns and dots of a terminal, ``notebook`` frames of pages, ``methods`` what a
-method says of itself, ``thinning`` spans that are too many for a picture.
+method says of itself.
 """

@@ -301,7 +301,7 @@ def _in_slots(world: World, slots: Slots) -> WorldPasses:
                 Statement.of(
                     Code.WRONG_VALUE,
                     "stop.days",
-                    f"{span_s / 86400:g} days do not hold a single slot",
+                    f"no slot is whole in {counted(span_s / 86400, 'day')}",
                 )
             )
     start = world.given_start or SLOTS_EPOCH

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from sim.analysis.thinning import joined
 from sim.facts.directions import DIRECTIONS, Way
+from sim.replay.thinning import joined
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
