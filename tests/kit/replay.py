@@ -17,7 +17,7 @@ from tests.kit.skies import START, TIMESCALE
 __getattr__ = late(
     globals(),
     {
-        "sim.analysis.thinning": "joined",
+        "sim.replay.thinning": "joined",
         "sim.files": "packaged",
         "sim.draw.canvas": "data_behind",
         "sim.replay.batteries": "Held straightened",
