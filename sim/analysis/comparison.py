@@ -342,9 +342,15 @@ def limit_text(said: Statement) -> str:
 
 
 def check_lines(comparison: Comparison) -> list[str]:
-    """Return a line for each code of a check: its groups, unless it is all, and its first run."""
-    found: dict[str, list[CheckOfRun]] = {}
+    """Return a line for each code of a check: its groups, unless it is all, and its first run.
+
+    Of each run its first check counts: the page of the run has the others.
+    """
+    firsts: dict[tuple[str, int], CheckOfRun] = {}
     for one in comparison.checks:
+        firsts.setdefault((one.group, one.seed), one)
+    found: dict[str, list[CheckOfRun]] = {}
+    for one in firsts.values():
         found.setdefault(one.check.code, []).append(one)
     lines = []
     for same in found.values():

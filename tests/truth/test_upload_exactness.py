@@ -68,7 +68,7 @@ class Passes:
         contacts = self.plan.contacts
         [self.number] = [c.contact_id for c in contacts if c.rise_s < OVERHEAD_S < c.set_s]
         self.here, self.there = list(contacts)[self.number : self.number + 2]
-        assert self.here.max_elevation_deg > 89.9
+        assert contacts.windows.max_elevation_deg[self.number] > 89.9
 
     def truth(self, device, later=False, **more):
         return Truth(self.scenario, self.there if later else self.here, device, **more)

@@ -156,18 +156,6 @@ def test_who_shows_a_run_shows_its_checks(leomix, tmp_path):
         assert check.line in " ".join(text.split())
 
 
-def test_a_comparison_has_all_checks_of_its_runs(leomix, tmp_path):
-    """Not the first of each run alone."""
-    out = tmp_path / "run"
-    sim.run(digits(step_size=30.0), out)
-    manifest = json.loads((out / "manifest.json").read_text())
-    [check] = manifest["checks"]
-    manifest["checks"] = [check, check | {"code": "stale", "sentence": "Updates are old"}]
-    (out / "manifest.json").write_text(json.dumps(manifest))
-    shown = " ".join(leomix("compare", out).out.split())
-    assert check["sentence"] in shown and "Updates are old" in shown
-
-
 def keys_of(result):
     changed = {"stop.cycles": 2, "learning.step_size": 30.0, "learning.method": "fedavg"}
     changed["learning.model"] = "{kind: vector-mlp}"
