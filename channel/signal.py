@@ -322,7 +322,7 @@ def link_budget_terms(
     (TR 38.821, section 6.1.3.1). rain_loss_db is there with an attenuation table only, and
     g_over_t_db_k is that under its rain (`Link.system_temperature_k`). The sums hold below the mask
     too, where the rate is 0. A link with a fixed path_gain_db shows its loss in the free-space
-    column. For required_snr_db see `channel.signal`. Rates and efficiencies are means over
+    column. For required_snr_db see the function of that name. Rates and efficiencies are means over
     the link's duty.
 
     With an environment the budget is that of a device in sight, with median shadowing and median K.
