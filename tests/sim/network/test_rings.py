@@ -65,7 +65,7 @@ def test_reduce_waits_for_those_on_its_way(ready_s):
 
 @pytest.mark.parametrize("protocol", [ring.reduce, ring.allreduce])
 def test_whoever_gathers_has_something_to_add_though_nobody_reaches_it(protocol):
-    """All devices are away: every message is dropped, and the sink is ready at last all the same."""
+    """All devices are away, and every message is dropped: the sink is waited for all the same."""
     ready = []
 
     def is_ready(place):
