@@ -7,7 +7,6 @@ the model, once for the rounds of a cluster; :mod:`learning.training.sgd` takes 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -30,7 +29,6 @@ from learning.training.state import (
     experts_held,
     flatten,
     is_frozen,
-    map_tensors,
     moved_in_state,
     remembered_of,
 )
@@ -93,34 +91,9 @@ def _trained(
         if task.config.model.lora.rank is not None:
             alike = [*([version] * len(columns) for version in column[:-1]), versions[-1]]
         whole = assembled_state(task, state, models, alike, folds=False)
-        after = _dealt(task, whole, replace(local, rounds=rounds), part)
+        after = train_rounds(task, whole, replace(local, rounds=rounds), part)
         state = State.of({**flatten(state), **flatten(after)})
     return flatten(state)
-
-
-def _dealt(task: Task, state: State, local: LocalRounds, part: TrainedPart) -> State:
-    """Train clients in turn on the task's device and its ``others``, each alone, to equal bits."""
-    who = [device for device, count in enumerate(local.rounds) if count]
-    if not task.others or len(who) < 2 or task.is_own:  # a module of one's own may draw numbers
-        return train_rounds(task, state, local, part)
-    tasks = [task, *task.replicas][: len(who)]
-    turns = [who[number :: len(tasks)] for number in range(len(tasks))]
-
-    def trained(replica: Task, devices: Sequence[int]) -> State:
-        there = replica.device  # where a base that clients share stays one tensor
-        moved = map_tensors(
-            lambda t: t[:1].to(there).expand_as(t) if t.stride(0) == 0 else t.to(there), state
-        )
-        rounds = [count if k in devices else 0 for k, count in enumerate(local.rounds)]
-        return train_rounds(replica, moved, replace(local, rounds=rounds), part)
-
-    with ThreadPoolExecutor(len(tasks)) as threads:
-        found, *others = threads.map(trained, tasks, turns)
-    everybody = flatten(found)
-    for devices, rows in zip(turns[1:], others, strict=True):
-        for name, tensor in flatten(rows).items():
-            everybody[name][devices] = tensor[devices].to(task.device)
-    return found
 
 
 def train_rounds(

@@ -28,7 +28,7 @@ __getattr__ = late(
         "learning.text.tokenizer": "tokenizer=.",
         "learning.declarations": "FrozenDict",
         "learning.files": "files=.",
-        "learning.hardware": "compute_devices memory=.",
+        "learning.hardware": "compute_device memory=.",
         "learning.invariants": "Violation check_shares",
         "learning.learner": "Learner TASKS TRAINS learner=.",
         "learning.methods.asynchronous": "AsynchronousOptions FedBuff",
