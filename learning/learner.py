@@ -40,9 +40,9 @@ class Learner:
     not for a method that does its ``own_learning``, which keeps its results in ``replies``.
 
     Models are :class:`~learning.values.lazy.Handle`; what devices hold is a
-    :class:`~learning.clients.state.DeviceState`. ``metrics`` are names of figures that are measured
-    beside accuracy and loss. Where changes go down cut to ranks, ``cut_to_ranks`` has the model
-    that they add up to, by server model and rank.
+    :class:`~learning.clients.cluster.DeviceState`. ``metrics`` are names of figures that are
+    measured beside accuracy and loss. Where changes go down cut to ranks, ``cut_to_ranks`` has the
+    model that they add up to, by server model and rank.
 
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
