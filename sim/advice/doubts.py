@@ -320,7 +320,7 @@ def gap_doubts(built: Build) -> Iterator[Statement]:
     Without training they cost nothing, and methods that train in contacts have none.
     """
     learning, traits = built.world.learning, built.method.traits
-    asked = learning.options.get(traits.gap_option) == "gaps"
+    asked = learning.options.get("trains") == "gaps"  # the option of FedAvg
     if not (built.learner.trains and (traits.trains_in_gaps or asked)):
         return
     found = gap_rounds(built)
