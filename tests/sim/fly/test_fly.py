@@ -173,30 +173,6 @@ def test_times_and_bytes_are_those_of_fedavg_with_as_many_bytes(fly, where):
     assert ends
 
 
-MANY = ("--set", "learning.options.rounds_per_contact=many")
-
-
-def test_rounds_follow_each_other_in_a_contact_where_they_may(fly):
-    """Two clusters that have contact nearly all day: a round lasts as long as training, 200 s."""
-    orbit = {"source": "contacts", "windows": ALWAYS.replace("23T00", "22T23"), "beams": 2}
-    said = {"orbit": orbit, "stop": {"rounds": 4, "days": 1}, "link": {"preset": "paper"}}
-    many = fly(SOFTMAX, *MANY, start="2026-08-22T00:00:00Z", **said)
-    assert (many.status, many.err) == (0, "")
-    events = pd.read_parquet("run/events.parquet")
-    ends_s = events[events.kind == "aggregate"].time_s
-    assert ends_s.tolist() == pytest.approx([200, 400, 600, 800], abs=1)
-    found = load_file("run/model/model.safetensors")
-    assert fly(SOFTMAX, out="slots", stop={"cycles": 4}).status == 0
-    known = load_file("slots/model/model.safetensors")
-    assert all(np.array_equal(found[name], known[name]) for name in known)
-
-
-ALWAYS = """satellite,site,rise_utc,set_utc
-S1,A,2026-08-22T00:00:00Z,2026-08-23T00:00:00Z
-S1,B,2026-08-22T00:00:00Z,2026-08-23T00:00:00Z
-"""
-
-
 def test_another_network_calls_nobody_again(fly):
     assert fly(SOFTMAX, out="one").status == 0
     assert len(calls()) == 5 * 3  # each device in each round
@@ -340,7 +316,6 @@ class EditedPackage:
     ("method", "options"),
     [
         ("Functions", {}),
-        ("Functions", {"rounds_per_contact": "many"}),
         ("SelectedFunctions", {}),
         ("BufferedFunctions", {}),
     ],
