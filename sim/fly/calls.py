@@ -30,7 +30,6 @@ from learning.requests.payload import Payload
 from learning.requests.request import Request
 from sim.engine.evaluation import TAKEN
 from sim.fly import trees
-from sim.fly.memories import frozen, thawed
 from sim.fly.sample_count import sample_count
 from sim.fly.trees import Tree
 from sim.fly.user_code import MOST_EXAMPLES, Context, UserCode
@@ -40,6 +39,8 @@ from statements.arrays import Floats, Ints, Mask
 
 NOT_A_NAME = ".__metadata__"
 """What a file of weights keeps for itself."""
+NOTHING = trees.remembered({})
+"""What a client remembers that has not been called yet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class Call:
     """What a client's call came to: its update, what it remembers, what the weights were before."""
 
     update: ClientUpdate
-    memory: Tree
+    memory: bytes
     before: Tree
 
 
@@ -118,8 +119,8 @@ class Calls(OwnLearning, GlobalModelMethod):
         self.code.check()
         self.learner.replies.code = RunningCode([self.options.code])
         self.first = dict(zip((c.name for c in world.clusters), self._firsts(), strict=True))
-        self.memory: dict[int, Tree] = {}
-        self.server_memory: Tree = frozen({})
+        self.memory: dict[int, bytes] = {}
+        self.server_memory = NOTHING
         self._data_contexts: dict[tuple[str, int | None], Context] = {}
         self.calls: dict[tuple[str, int, int], Call] = {}
         self.examples = 0
@@ -149,7 +150,7 @@ class Calls(OwnLearning, GlobalModelMethod):
         client = -1 if device is None else self.first[cluster] + device
         named = f"{self.world.seed} {use} {cluster} {device} {self.version + 1}"
         drawn = hashlib.blake2b(named.encode(), digest_size=4).digest()
-        memory = self.server_memory if device is None else self.memory.get(client, frozen({}))
+        memory = self.server_memory if device is None else self.memory.get(client, NOTHING)
         return Context(
             cluster,
             device,
@@ -158,7 +159,7 @@ class Calls(OwnLearning, GlobalModelMethod):
             self.version + 1,
             int.from_bytes(drawn, "little") // 2,
             self.options.config,
-            thawed(memory),
+            trees.unpacked(memory),
         )
 
     def _start(self) -> Tree:
@@ -217,8 +218,8 @@ class Calls(OwnLearning, GlobalModelMethod):
             named, shared = trees.digest(data), True
         except ValueError:
             named, shared = "", False
-        kept = frozen(context.memory)
-        given = [trees.digest(self.tree), named, trees.digest(kept)]
+        memory = hashlib.sha256(trees.remembered(context.memory)).hexdigest()
+        given = [trees.digest(self.tree), named, memory]
         who = [context.cluster, context.device, context.client, context.clients, context.round]
         how = [self.options.time, json.dumps(dict(context.config), sort_keys=True), context.seed]
         key = key_of(use, self.code.digest, given, who, how)
@@ -241,7 +242,8 @@ class Calls(OwnLearning, GlobalModelMethod):
             returned, flops = self.options.counted(call)
             trained, examples = self._returned(returned, context)
             memory = self._kept("train", context)
-            return {"weights": trained, "examples": examples, "memory": memory, "flops": flops}
+            told = {"examples": examples, "flops": flops}
+            return {"weights": trained, "memory": np.frombuffer(memory, np.uint8), **told}
 
         return cast("dict[str, Any]", self._asked("train", context, data, make))
 
@@ -264,10 +266,10 @@ class Calls(OwnLearning, GlobalModelMethod):
         # The server's own rule alone knows what to do with another form.
         return weights if differs else trees.arranged(weights, self.tree), int(examples)
 
-    def _kept(self, name: str, context: Context) -> Tree:
+    def _kept(self, name: str, context: Context) -> bytes:
         """Return what a function has put into its memory; raise ValueError where that cannot be."""
         try:
-            return frozen(context.memory)
+            return trees.remembered(context.memory)
         except ValueError as error:
             raise ValueError(f"{self.code.file}: {name} ({context.who}): {error}") from None
 
@@ -345,7 +347,8 @@ class Calls(OwnLearning, GlobalModelMethod):
         clients.finite[who] = [trees.is_finite(one["weights"]) for one in known]
         for device, one in zip(numbers_of, known, strict=True):
             update = ClientUpdate(one["weights"], int(one["examples"]), me.name, device)
-            self.calls[me.name, device, self.version] = Call(update, one["memory"], self.tree)
+            memory = one["memory"].tobytes()
+            self.calls[me.name, device, self.version] = Call(update, memory, self.tree)
 
     def remember(self, clients: Clients, who: Mask) -> None:
         """Keep what the calls of the devices in ``who`` remember, now that they have trained."""
