@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import os
 import socket
 import sys
 import traceback
@@ -56,10 +55,6 @@ EXAMPLES = ("num-examples", "num_examples")
 """Keys of metrics by which replies say how many examples they are made of."""
 AWAY = (FileNotFoundError, ConnectionError, TimeoutError, socket.gaierror)
 """Errors of the system where data are not there; libraries' own have no number."""
-MADE = ("__pycache__", "node_modules", "site-packages")
-"""Folders of files that nobody writes."""
-ENVIRONMENT = ("pyvenv.cfg", "conda-meta")
-"""By either of these one knows a folder that Python is installed in."""
 UNSEEN = {
     "datetime.now": "the time of day",
     "datetime.utcnow": "the time of day",
@@ -151,14 +146,10 @@ class FlowerApp:
     @cached_property
     def digest(self) -> str:
         """A key that names the app's code and what it imports, its configuration, and flwr."""
-        each = [
-            [str(path.relative_to(self.folder)), hashlib.sha256(path.read_bytes()).hexdigest()]
-            for path in code_below(self.folder)
-        ]
         code = [
             [code_digest(place, running=True), packages(place)] for place in self._parts.values()
         ]
-        return key_of(each, code, self._config, version("flwr"))
+        return key_of(code, self._config, version("flwr"))
 
     def unseen(self) -> Iterator[Statement]:
         """Yield what in the app's code takes real time, or is not repeated."""
@@ -309,25 +300,6 @@ def components_of(folder: Path) -> dict[str, str]:
             f"{folder}: is no Flower app: {_line(error)}; name the ServerApp and the ClientApp in "
             "[tool.flwr.app.components] of its pyproject.toml"
         ) from None
-
-
-def code_below(folder: Path) -> list[Path]:
-    """Return the files of Python code below a folder that may be the app's.
-
-    Environments, hidden folders and what is no plain file are left out.
-    """
-    found = []
-    for place, folders, files in os.walk(folder):
-        here = Path(place)
-        folders[:] = [name for name in folders if not _is_foreign(here / name)]
-        found += [here / name for name in files if name.endswith(".py")]
-    return sorted(path for path in found if path.is_file() and os.access(path, os.R_OK))
-
-
-def _is_foreign(folder: Path) -> bool:
-    """Whether a folder holds what is installed, or made, and not written for the app."""
-    is_made = folder.name.startswith(".") or folder.name in MADE
-    return is_made or any((folder / name).exists() for name in ENVIRONMENT)
 
 
 def weight_of(content: RecordDict, named: str = "") -> float | None:
