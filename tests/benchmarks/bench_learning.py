@@ -139,8 +139,9 @@ def _difference(
     loop = plain_call()
     together = our_call()
     trained = {n: t for n, t in together.items() if n.startswith("expert.1.0.") and "+" in n}
+    path = {name: name.removeprefix("expert.1.0.").replace(".weight+", ".") for name in trained}
     return max(
-        float((tensor[device] - loop[device][f"moe.0.experts.1.{name[18:]}"]).abs().max())
+        float((tensor[device] - loop[device][f"moe.0.experts.1.{path[name]}"]).abs().max())
         for name, tensor in trained.items()
         for device in range(DEVICES)
     )
