@@ -50,7 +50,7 @@ __getattr__ = late(
         "sim.execution.ready": "Plans build",
         "sim.world.sites": "distances_km",
         "sim.world.world": "World",
-        "sim.world.topology": "GROUND_CLIENTS",
+        "sim.world.topology": "Topology",
     },
 )
 
