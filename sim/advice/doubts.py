@@ -204,7 +204,7 @@ def _reach_doubts(built: Build) -> Iterator[Statement]:
         return
     if built.sidelinks is None and link.relay == "none":
         ways: tuple[Remedy, ...] = (Give("link.sidelink"), Set("link.relay", "contact"))
-        if built.world.topology.in_orbit:
+        if built.world.topology.client == "satellite":
             ways = (Give("link.isl"),)
         yield Statement.doubt(
             Code.NEVER_LINKED,

@@ -67,9 +67,9 @@ def validate_command(
 
 def _look_at_network(scenario: Scenario, looked: _Looked) -> None:
     """Look at what a network study would be of, and whether it would be refused."""
+    from sim.capacity.study import study_of
     from sim.cli.preview import network_text
     from sim.execution.ready import network_plan
-    from sim.plan.network_study import study_of
     from sim.world.world import World
 
     world = World(scenario)

@@ -32,7 +32,7 @@ def learner_of(world: World) -> Learner:
     refuse_unused_keys(world)
     for name in learning.data.paths:
         if name not in (sum(world.sites.holders, ()) or world.sites.client_names):
-            where = "satellites" if world.topology.in_orbit else "ground.clusters"
+            where = "ground.clusters" if world.ground.clusters else "satellites"
             raise InputError(
                 Statement.of(
                     Code.WRONG_VALUE, "learning.data.paths", f"no cluster {name!r} in {where}"
