@@ -387,7 +387,6 @@ class Optimizer(Settings):
         setting("momentum (sgd, rmsprop)", ge=0, lt=1),
         used_with_kind("sgd", "rmsprop"),
     ] = 0.0
-    nesterov: Annotated[bool, setting("Nesterov's momentum (sgd)"), used_with_kind("sgd")] = False
     weight_decay: Annotated[
         float, setting("decay: times the weight added to its gradient", ge=0, le=1e6)
     ] = 0.0
@@ -404,14 +403,6 @@ class Optimizer(Settings):
     state: Annotated[
         Literal["reset", "keep"], setting("what a device remembers when it downloads a model")
     ] = "reset"
-
-    def conflicts(self) -> Iterator[Statement]:
-        """Yield keys of another kind, and a momentum that is missing."""
-        yield from super().conflicts()
-        if self.nesterov and not self.momentum:
-            yield Statement.of(
-                Code.UNUSED, "nesterov", "needs momentum above 0", Set("momentum", 0.9)
-            )
 
     @property
     def counts_steps(self) -> bool:
@@ -450,9 +441,6 @@ class Schedule(Settings):
         setting("last step size over the first (linear, cosine)", ge=0, le=1),
         used_with_kind("linear", "cosine"),
     ] = 0.0
-    warmup_rounds: Annotated[
-        int, setting("first rounds, over which it grows to 1", ge=0, le=1_000_000_000)
-    ] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -311,7 +311,9 @@ REMOVED: dict[str, str] = {
     "classes: $classes_per_device}",
     "learning.data.partition: dirichlet": "write split: {over: devices, kind: dirichlet, "
     "alpha: $dirichlet_alpha}",
+    "learning.optimizer.nesterov": "leave it out: momentum is that of torch's SGD without it",
     "learning.optimizer.smoothing": "leave it out: the square of rmsprop decays by 0.99",
+    "learning.schedule.warmup_rounds": "leave it out, or lower learning.step_size",
     "learning.upload": "leave it out: a client sends all of a payload",
     "link.downlink.sharing": "leave it out: unicast waits in line for a sub-channel",
     "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",

@@ -404,11 +404,7 @@ class Optimizer:
         """Move along a direction, or along its velocity with momentum."""
         if self.config.momentum:
             velocity = self.memory["velocity"][name]
-            torch.add(direction, velocity, alpha=self.config.momentum, out=velocity)
-            if self.config.nesterov:
-                direction = direction.add(velocity, alpha=self.config.momentum)
-            else:
-                direction = velocity
+            direction = torch.add(direction, velocity, alpha=self.config.momentum, out=velocity)
         if isinstance(rate, float):
             tensor.sub_(direction, alpha=rate)
         else:
@@ -458,11 +454,8 @@ def step_size_factor(schedule: settings.Schedule, number: int) -> float:
 
     ``step``: ``factor`` after every so many rounds; ``exponential``: ``factor`` a round; ``linear``
     and ``cosine`` (Loshchilov and Hutter, SGDR, ICLR 2017): from 1 to ``floor`` in so many
-    ``rounds``. In the ``warmup_rounds`` before, it grows evenly to 1.
+    ``rounds``.
     """
-    if number < schedule.warmup_rounds:
-        return (number + 1) / (schedule.warmup_rounds + 1)
-    number -= schedule.warmup_rounds
     rounds = schedule.rounds or 1
     factor = schedule.factor or 1.0
     part = min(1.0, number / rounds)

@@ -16,7 +16,7 @@ DECAY = {"weight_decay": 0.1}
 TORCHS = torch.optim
 OPTIMIZERS = [
     ("sgd", TORCHS.SGD, {"momentum": 0.8}),
-    ("sgd", TORCHS.SGD, {"momentum": 0.8, "nesterov": True, **DECAY}),
+    ("sgd", TORCHS.SGD, {"momentum": 0.8, **DECAY}),
     ("adam", TORCHS.Adam, {"betas": (0.7, 0.9), "eps": 1e-6, **DECAY}),
     ("adamw", TORCHS.AdamW, DECAY),
     ("rmsprop", TORCHS.RMSprop, {}),
@@ -98,8 +98,8 @@ def test_a_device_forgets_what_its_optimiser_knew_at_a_download_unless_it_keeps_
         (kit.Schedule("exponential", factor=0.8), lambda n: 0.8**n),
         (kit.Schedule("linear", rounds=4, floor=0.2), lambda n: max(0.2, 1 - 0.8 * n / 4)),
         (
-            kit.Schedule("cosine", rounds=3, warmup_rounds=1),
-            lambda n: 0.5 if n == 0 else (1 + np.cos(np.pi * min(n - 1, 3) / 3)) / 2,
+            kit.Schedule("cosine", rounds=3),
+            lambda n: (1 + np.cos(np.pi * min(n, 3) / 3)) / 2,
         ),
     ],
 )
