@@ -125,7 +125,7 @@ class Learner:
 
     def forget_tasks(self) -> None:
         """Let no other run of this process find what this one was given: it may be damaged."""
-        TASKS.forget()
+        TASKS.clear()
 
     @property
     def alone(self) -> tuple[str, str]:
@@ -311,27 +311,8 @@ KEPT_BYTES = 1 << 26
 """Up to which size tasks are kept; the last one is, however large it is."""
 
 
-class Tasks:
-    """The last tasks by what they depend on, for points of a sweep."""
-
-    def __init__(self) -> None:
-        self._last: OrderedDict[Hashable, Task] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], Task]) -> Task:
-        """Return the task of a key; ``make`` makes it where there is none."""
-        found = self._last[key] = self._last.get(key) or make()
-        self._last.move_to_end(key)
-        while len(self._last) > 1 and sum(t.bytes for t in self._last.values()) > KEPT_BYTES:
-            self._last.popitem(last=False)
-        return found
-
-    def forget(self) -> None:
-        """Keep nothing: all is made anew for whoever asks next."""
-        self._last.clear()
-
-
-TASKS = Tasks()
-"""The tasks of this process."""
+TASKS: OrderedDict[Hashable, Task] = OrderedDict()
+"""The last tasks of this process by what they depend on, for points of a sweep."""
 
 
 def built_task(config: LearningConfig, code: Any, files: Fingerprints) -> Task:
@@ -339,20 +320,21 @@ def built_task(config: LearningConfig, code: Any, files: Fingerprints) -> Task:
 
     They have the model and the loss (``code``), the samples and the files in common.
     """
+    from learning.training.start import build_task
     from learning.training.task import before_rounds, use_one_thread
 
-    def build() -> Task:
-        from learning.training.start import build_task
-
+    key = before_rounds(config), code, files
+    task = TASKS.get(key)
+    if task is not None and task.lent.changed:  # by code of one's own
+        TASKS.clear()
+        task = None
+    if task is None:
         keep_few_kernels()
         use_one_thread(config.device)
-        return build_task(config)
-
-    key = before_rounds(config), code, files
-    task = TASKS.get(key, build)
-    if task.lent.changed:  # by code of one's own
-        TASKS.forget()
-        task = TASKS.get(key, build)
+        task = TASKS[key] = build_task(config)
+    TASKS.move_to_end(key)
+    while len(TASKS) > 1 and sum(kept.bytes for kept in TASKS.values()) > KEPT_BYTES:
+        TASKS.popitem(last=False)
     return task.under(config)
 
 

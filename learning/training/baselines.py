@@ -120,8 +120,7 @@ def mean_of_clusters(task: Task, *servers: Tensors, clusters: Sequence[str]) -> 
     devices = [[True] * task.devices(cluster) for cluster in clusters]
     each = iter(client_weights(task, clusters, devices, weighted=True))
     shares = [sum(islice(each, len(own))) for own in devices]
-    models = [whole(task, server) for server in servers]
-    return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}
+    return _mean([whole(task, server) for server in servers], shares)
 
 
 def mean_model(task: Task, *states: Tensors, clusters: Sequence[str]) -> dict[str, Tensor]:
@@ -130,4 +129,9 @@ def mean_model(task: Task, *states: Tensors, clusters: Sequence[str]) -> dict[st
     shares = client_weights(task, clusters, [[True] * len(own) for own in devices], weighted=True)
     pairs = zip(map(State.of, states), devices, strict=True)
     models = [model_of_device(task, state, device) for state, own in pairs for device in own]
+    return _mean(models, shares)
+
+
+def _mean(models: Sequence[Tensors], shares: Sequence[float]) -> dict[str, Tensor]:
+    """Return the mean of models by their shares, which sum to 1."""
     return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}

@@ -145,6 +145,10 @@ def load_gate(
     own = State.of(own_tensors)
     after = map_tensors(lambda tensor: tensor, own)
     models = [model_of(model) for model in servers]
+
+    def is_shared(key: Parameter) -> bool:
+        return task.is_shared(key.stored)
+
     for key, before in bases_of(task, own, models, versions[-1:]).items():
         base = rows_of(who, task.as_run(server[key.stored]), before)
         for part in (after.trained, after.base):
@@ -152,7 +156,7 @@ def load_gate(
                 old = part.pop(key)
                 if not all(who):
                     part[key] = rows_of(who, base, old, stacked=True)
-    for slot, memory in _forgotten(task, own.optimizer, who, _is_shared_in(task)).items():
+    for slot, memory in _forgotten(task, own.optimizer, who, is_shared).items():
         after.optimizer[slot].update(memory)
     return flatten(after)
 
@@ -270,10 +274,6 @@ def _forgotten(
     if task.config.optimizer.state == "keep":
         return known
     return map_tensors(lambda t: rows_of(who, torch.zeros_like(t), t, stacked=True), known)
-
-
-def _is_shared_in(task: Task) -> Callable[[Parameter], bool]:
-    return lambda key: task.is_shared(key.stored)
 
 
 def assembled(

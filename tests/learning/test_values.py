@@ -333,7 +333,7 @@ def test_results_do_not_hang_on_how_many_threads_torch_was_given(threads):
     """Code of one's own may set them at any time: what is computed next takes one."""
     made = []
     for number in (1, threads):
-        kit.TASKS.forget()
+        kit.TASKS.clear()
         learner = Learner(LearningConfig(3, ("A", "B"), (2, 3)))
         learner.build()
         torch.set_num_threads(number)
