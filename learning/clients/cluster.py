@@ -332,16 +332,14 @@ class ClusterState:
         self.offered_version = np.where(fresh, self.version, self.offered_version)
         self.offered_before = np.where(fresh, self.rounds_before, self.offered_before)
         self.pending = self.pending | fresh
-        self._restart(fresh, experts, gate=gate)
+        self.forget(experts, fresh, gate=gate)
 
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
-        """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
-        if who.any():
-            self._restart(who, experts, gate=gate)
+        """Devices in ``who`` offer no more what they have trained of ``experts`` (and the gate).
 
-    def _restart(self, who: Mask, experts: Sequence[int], *, gate: bool) -> None:
-        """Count what ``who`` have trained as their base, and draw new factors of ``experts``."""
-        if self.state is None:
+        It counts as their base from now on, and they draw new factors of ``experts``.
+        """
+        if self.state is None or not who.any():
             return
         if experts:
             self.adapter_epoch = self.adapter_epoch + who

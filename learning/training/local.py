@@ -147,6 +147,8 @@ def _descended(
     shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
     own |= _frozen_factors(task, state, moved, beside)
+    draws = task.traits.draws or (term is not None and term.draws)
+    together = task.traits.batched and not draws
     added = None
     if term is not None:
         free = {key: path for key, path in moved.items() if key.stored not in task.buffers}
@@ -162,20 +164,13 @@ def _descended(
     def whole(tensors: Tensors) -> Tensors:
         return {**shared, **as_run(tensors)}
 
-    tied = task.traits.tied
+    how: dict[str, Any] = {"tied": task.traits.tied, "added": added}
+    held = within(model, whole, **how) if task.is_own and not together else None
     loss = loss_of(
-        model,
-        whole,
-        objective=task.objective,
-        own=task.is_own,
-        tied=tied,
-        embedded=is_embedded,
-        added=added,
+        model, whole, objective=task.objective, own=task.is_own, embedded=is_embedded, **how
     )
     if is_embedded and (added is not None or task.objective.takes_inputs):
         samples = (*samples, shard.x)
-    draws = task.traits.draws or (term is not None and term.draws)
-    together = task.traits.batched and not draws
     problem = sgd.Problem(
         sgd.draw_of(task, cluster, *samples, shard.y, draws=draws),
         loss,
@@ -185,9 +180,7 @@ def _descended(
         gates=[path for key, path in moved.items() if is_gate(key.stored)],
         # All of them: a product over tensors that devices share may round by their number.
         devices=range(task.devices(cluster)),
-        within=within(model, whole, tied=tied, added=added)
-        if task.is_own and not together
-        else None,
+        within=held,
     )
     begin = {path: state.trained[key] for key, path in moved.items()}
     begin |= {path: in_single(t) for path, t in begin.items() if path not in buffers}
