@@ -1,7 +1,7 @@
 """pydantic's findings in the words of a scenario file, what replaces a key, JSON Schema."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from string import Template
 from typing import Any, get_args
@@ -71,6 +71,8 @@ def _problem(detail: Any, beside: Mapping[str, object]) -> Statement:
     unknown = ("extra_forbidden", "unexpected_keyword_argument")
     marked = loc[-1:] == ("[key]",) and detail["type"] not in unknown
     place = _place_of(loc[:-1] if marked else loc)
+    if marked:
+        place = replace(place, field=_place_of(loc[:-2]).field)  # the mapping's, not its value's
     if found := _of_our_rules(detail):
         return found[0].below(*place.path)
     if detail["type"].startswith("union_tag"):
@@ -300,6 +302,8 @@ REMOVED: dict[str, str] = {
     "faults.uploads.late": "for slow devices, write faults.stragglers",
     "faults.uploads.late_minutes": "for slow devices, write faults.stragglers",
     "faults.uploads.not_finite": "for updates that are lost, write faults.uploads.corrupted",
+    "ground.clusters.compute": "write kinds: [{devices: N, tflops: 2}], of as many devices as the "
+    "cluster has",
     "ground.slew_deg_s": "write ground.acquisition_s, with the time of a turn in it",
     "ground.stations.slew_deg_s": "write acquisition_s, with the time of a turn in it",
     "learning.data.classes_per_device": "write split: {over: devices, kind: shards, "

@@ -124,11 +124,9 @@ def _cluster(world: World, index: int, devices: int) -> Compute:
 
 def _own(world: World, index: int, devices: int) -> Sequence[DeviceCompute | None]:
     """Return the settings of each device of a cluster, in the order of its kinds."""
-    if world.topology.in_orbit:
-        return [None] * devices
-    kinds = world.sites.kinds_of(index)
+    kinds = None if world.topology.in_orbit else world.sites.kinds_of(index)
     if kinds is None:
-        return [world.ground.clusters[index].compute] * devices
+        return [None] * devices
     return [kind for kind in kinds for _ in range(kind.devices)]
 
 

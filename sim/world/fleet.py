@@ -149,14 +149,13 @@ class Fleet:
             "names": source.names or {},
             "on_bad": (lambda error: bad.append(str(error))) if source.skip_bad else None,
         }
-        columns = source.columns.model_dump(exclude_none=True)
         ground = self.scenario.ground
         nodes: Sequence[Any] = ground.stations or ground.clusters
         if ground.stations_path is not None:
             nodes = orbit.read_sites(scenarios.stations_file(self.scenario))
         places = [node.name for node in nodes]
         if orbit.is_contact_plan(text):
-            if columns:
+            if source.columns:
                 refused = f"{name} is a contact plan, without columns"
                 raise InputError(Statement.of(Code.UNUSED, "orbit.columns", refused, Remove()))
             plan = orbit.parse_contact_plan(text, name, **options)
@@ -164,7 +163,7 @@ class Fleet:
         if source.satellite is not None:
             options["satellite"] = source.satellite
         site = places[0] if len(places) == 1 else None
-        file = orbit.parse_windows(text, name, columns=columns, site=site, **options)
+        file = orbit.parse_windows(text, name, columns=source.columns, site=site, **options)
         return WindowsOfFile(file, tuple(_left_out(bad)))
 
     @property
