@@ -9,8 +9,6 @@ from channel.settings import (
     BUDGET_FORMS,
     FADED_RATES,
     ITU_FREQUENCY_GHZ,
-    REPLACED_BY_ENVIRONMENT,
-    SHANNON_RATES,
     USED_BY_ONE_RATE,
 )
 from scenarios.errors import wrong
@@ -146,8 +144,7 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
         Code.UNUSED,
     ),
     unused(
-        *REPLACED_BY_ENVIRONMENT,
-        "rician_k_db",
+        *("shadowing_margin_db", "rician_k_db"),
         when=lambda facts: facts["environment"] is not None,
         by="with environment {environment!r}, whose tables replace it",
     ),
@@ -165,12 +162,6 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
         "required_snr_db",
         when=lambda facts: facts["rate"] == "modcod",
         by="with rate 'modcod', whose table has what each mode requires",
-    ),
-    unused(
-        "max_efficiency_bps_hz",
-        when=lambda facts: facts["rate"] not in SHANNON_RATES,
-        by="with rate {rate!r}, which has an end of its own",
-        remedies=(Remove(), Set("rate", SHANNON_RATES[0], SHANNON_RATES[1:])),
     ),
     unused(
         *("fading", "rician_k_db"),

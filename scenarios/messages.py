@@ -306,6 +306,29 @@ REMOVED: dict[str, str] = {
     "cluster has",
     "ground.slew_deg_s": "write ground.acquisition_s, with the time of a turn in it",
     "ground.stations.slew_deg_s": "write acquisition_s, with the time of a turn in it",
+    "link.isl.preset": "write rate_mbps and max_range_km",
+    **dict.fromkeys(
+        (f"link.{side}.clutter_loss_db" for side in ("uplink", "downlink")),
+        "write other_losses_db, with this loss in it",
+    ),
+    **dict.fromkeys(
+        (f"link.{side}.max_efficiency_bps_hz" for side in ("uplink", "downlink")),
+        "write rate: modcod, whose best mode is the cap",
+    ),
+    **dict.fromkeys(
+        (
+            f"link.sidelink.{key}"
+            for key in (
+                "frequency_ghz",
+                "bandwidth_mhz",
+                "path_loss_exponent",
+                "reference_distance_m",
+                "noise_figure_db",
+                "other_losses_db",
+            )
+        ),
+        "write rate_mbps, the rate of each sidelink",
+    ),
     "learning.data.classes_per_device": "write split: {over: devices, kind: shards, "
     "classes: $classes_per_device}",
     "learning.data.dirichlet_alpha": "write split: {over: devices, kind: dirichlet, "
@@ -321,6 +344,7 @@ REMOVED: dict[str, str] = {
     "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",
     "orbit.hand_over_gap_s": "leave it out: contacts without a gap between them are one session",
     "orbit.sets": "leave it out: of a satellite's sets the latest before the start counts",
+    "orbit.use.choose": "leave it out: the planes and satellites that are left are spread evenly",
     "orbit.sync_delay_s": "leave it out: what one satellite received, the others know at once",
 }
 """By key, or key and value; lists are left out of keys, as in ``ground.stations.name``.

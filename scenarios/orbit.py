@@ -283,14 +283,11 @@ class Shell(_Pattern):
 
 
 class Use(Section):
-    """The part of each shell that is there: a study of sizes in one constellation."""
+    """The part of each shell that is there, evenly spread: a study of sizes in a constellation."""
 
     planes: NoSize = setting(None, "planes that are there; null for all")
     satellites_per_plane: NoSize = setting(
         None, "satellites of such a plane that are there; null for all"
-    )
-    choose: Literal["even", "first"] = setting(
-        "even", "every n-th plane and satellite, the last one among them"
     )
 
 

@@ -380,15 +380,14 @@ def _shell(source: Any, shell: Any, start: datetime, name: str) -> list[orbit.Sa
     flying = pattern.satellites_at(start, name)
     per_plane = pattern.satellites_per_plane
     use = source.use
-    planes = _used(shell.planes, use.planes, use.choose)
-    places = _used(per_plane, use.satellites_per_plane, use.choose)
+    planes = _used(shell.planes, use.planes)
+    places = _used(per_plane, use.satellites_per_plane)
     return [flying[plane * per_plane + place] for plane in planes for place in places]
 
 
-def _used(total: int, wanted: int | None, choose: str) -> list[int]:
-    """Return which of ``total`` are there: the first ones, or evenly spread up to the last one."""
-    if wanted is None or choose == "first":
-        return list(range(wanted or total))
+def _used(total: int, wanted: int | None) -> list[int]:
+    """Return which of ``total`` are there: all, or some evenly spread up to the last one."""
+    wanted = total if wanted is None else wanted
     return [total * (number + 1) // wanted - 1 for number in range(wanted)]
 
 

@@ -217,7 +217,8 @@ def test_every_key_of_before_is_one_still_or_is_told(key):
     name = "quickstart" if key.startswith("ground.clusters") else "flystack"
     with pytest.raises(ValueError, match=r"is gone; (write|for|leave it out)") as refusal:
         scenarios.load(name, {key.replace("[]", ".0"): 1})
-    assert key.replace("[]", ".0") in str(refusal.value) and "\n" not in str(refusal.value)
+    told = str(refusal.value).partition(" ")[2].partition(": ")[0]
+    assert key.replace("[]", ".0").startswith(told) and "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
