@@ -309,12 +309,6 @@ class Link(Section):
     environment: EnvironmentName | None = setting(
         None, "propagation scenario of 3GPP TR 38.811 around the devices; null for none"
     )
-    beamwidth_deg: float | None = setting(
-        None,
-        "half-power beamwidth of the satellite's antenna, degrees; null for that of its gain",
-        gt=0,
-        lt=180,
-    )
     cut_transfers: Literal["resume", "restart", "drop"] = setting(
         "resume", "what becomes of a transfer that the end of a pass cuts off"
     )

@@ -187,7 +187,7 @@ def link_problems(link: "Link", orbit: Orbit) -> Iterator[Statement]:
     """Yield what does not fit together, with paths from the scenario's top."""
     directions = link_directions(link, orbit)
     if not orbit.has_geometry:
-        for problem in without_geometry(link, orbit.source, "environment", "beamwidth_deg"):
+        for problem in without_geometry(link, orbit.source, "environment"):
             yield problem.below("link")
     yield from (problem.below("link") for problem in _of_the_dish(link, directions))
     yield from (problem.below("link") for problem in _of_both(link, directions))
@@ -342,14 +342,13 @@ def link_values(link: "Link", orbit: Orbit) -> ResolvedLink:
     downlink = directions.get("downlink")
     gains = {"uplink": "rx_gain_dbi", "downlink": "tx_gain_dbi"}  # the satellite's
     has_gain = any(gains[side] in direction.given for side, direction in directions.items())
-    usual_deg = None if has_gain else BEAMWIDTH_DEG.get(link.preset)
-    whole = ["environment", "beamwidth_deg", "cut_transfers"]
+    whole = ["environment", "cut_transfers"]
     if link.downlink == "neglected" and link.preset not in NEGLECTS_DOWNLINK:
         whole.append("downlink")
     fields = type(link).model_fields
     return {
         "environment": link.environment,
-        "beamwidth_deg": usual_deg if link.beamwidth_deg is None else link.beamwidth_deg,
+        "beamwidth_deg": None if has_gain else BEAMWIDTH_DEG.get(link.preset),
         "cut_transfers": link.cut_transfers,
         "uplink": _applicable(directions["uplink"]),
         "downlink": "neglected" if downlink is None else _applicable(downlink),

@@ -306,6 +306,7 @@ REMOVED: dict[str, str] = {
     "cluster has",
     "ground.slew_deg_s": "write ground.acquisition_s, with the time of a turn in it",
     "ground.stations.slew_deg_s": "write acquisition_s, with the time of a turn in it",
+    "link.beamwidth_deg": "write the gain of the satellite's antenna, of which it follows",
     "link.isl.preset": "write rate_mbps and max_range_km",
     **dict.fromkeys(
         (f"link.{side}.clutter_loss_db" for side in ("uplink", "downlink")),

@@ -107,7 +107,7 @@ def _best_in_service(served: ContactTable, windows: Ints) -> BestSight | None:
 
 
 def _beamwidth_deg(world: World) -> float | None:
-    """Half-power beamwidth of the satellite's antenna: as given, or by its gain."""
+    """Half-power beamwidth of the satellite's antenna: the preset's, or by its gain."""
     resolved = world.resolved_link
     if resolved["beamwidth_deg"] is not None:
         return resolved["beamwidth_deg"]
