@@ -15,7 +15,20 @@ from scenarios.errors import wrong
 from scenarios.orbit import Orbit
 from scenarios.presets import BANDS, BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
 from scenarios.section import NO_GEOMETRY, Facts, only_with, without_geometry
-from statements import Code, Give, Lower, Other, Remedy, Remove, Rule, Set, Statement, said, unused
+from statements import (
+    Code,
+    Give,
+    Lower,
+    Other,
+    Remedy,
+    Remove,
+    Rule,
+    Set,
+    Statement,
+    needed,
+    said,
+    unused,
+)
 
 if TYPE_CHECKING:
     from scenarios.link import Link, LinkSide
@@ -102,19 +115,18 @@ def _given(side: "LinkSide") -> LinkValues:
 
 
 _NEEDED: Final[tuple[Rule[Facts], ...]] = (
-    Rule(
-        ("fixed_rate_mbps",),
+    needed(
+        "fixed_rate_mbps",
         lambda facts: facts["rate"] == "fixed" and "fixed_rate_mbps" not in facts,
-        "is missing; rate 'fixed' needs it",
-        (Give(what="in Mbit/s"),),
-        Code.MISSING,
+        "rate 'fixed'",
+        what="in Mbit/s",
     ),
-    Rule(
-        ("exceedance_pct",),
+    needed(
+        "exceedance_pct",
         lambda facts: facts["atmosphere"] == "itu" and "exceedance_pct" not in facts,
-        "is missing; atmosphere 'itu' needs it",
-        (Give(what="in percent of the year", like=1),),
-        Code.MISSING,
+        "atmosphere 'itu'",
+        like=1,
+        what="in percent of the year",
     ),
 )
 # Such a key is left out if it is a preset's, and refused if the user gave it.
