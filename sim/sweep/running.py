@@ -247,7 +247,7 @@ class Sweeping:
             if progress is not None:
                 progress(outcome)
         if progress is not None:
-            progress.folders = follows.folders
+            progress.running = follows.running
 
     @property
     def kept(self) -> bool:
@@ -286,7 +286,7 @@ class _Follows:
     def __init__(self, claims: Claims, digests: set[str]) -> None:
         self._claims = claims
         self._left = digests
-        self.folders: dict[str, Path] = {}
+        self.running = 0.0
 
     def claimed(self) -> int:
         """Return how many claims were made until now."""
@@ -296,9 +296,7 @@ class _Follows:
         """Yield how points have ended since the last time."""
         held = self._claims.look()
         own = {digest: held[digest] for digest in self._left if digest in held}
-        self.folders = {
-            digest: self._claims.scratch(one) for digest, one in own.items() if one.state == RUNNING
-        }
+        self.running = sum(one.share for one in own.values() if one.state == RUNNING)
         for digest, one in own.items():
             if one.state == ENDED and one.outcome is not None:
                 self._left.discard(digest)
