@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 from matplotlib import rcParams
@@ -16,7 +15,7 @@ from sim.analysis.comparison_text import Shown, shown_figures
 from sim.analysis.figures import Figure
 from sim.analysis.screen import round_ends
 from sim.draw.canvas import BESIDE, LETTER, behind, new_axes, room_of
-from sim.draw.colours import COLOURS, GOOD, HEAT, PAPER, QUIET, ink, looks_of
+from sim.draw.colours import COLOURS, HEAT, PAPER, QUIET, ink, looks_of
 from sim.draw.names import name
 from sim.draw.shapes import matrix
 from sim.formatting import capital, count
@@ -79,26 +78,20 @@ def reading_of_groups(found: Comparison) -> str:
 
 def _curves(found: OverNumbers) -> Iterator[Drawing]:
     [axis] = found.axes
-    for course in _drawn(found):
-        small = course is not found.telling
+    for course in found.courses[: MOST_SMALL + 1]:
+        small = course is not found.first
         called = f"{course.column} over {axis.name}"
         words = f"{course.shown.head} over {axis.head}"
         draw = partial(curve, found=found, course=course)
         yield Drawing(called, words, draw, 190 if small else 340, small)
 
 
-def _drawn(found: OverNumbers) -> list[Course]:
-    """Return the figures that differ, what tells spots apart first."""
-    rest = [one for one in found.courses if one is not found.telling and not one.flat]
-    return [found.telling, *rest][: MOST_SMALL + 1]
-
-
 def _maps(found: OverNumbers) -> Iterator[Drawing]:
     across, up = found.wide[:2]
     parts = _parts(found)
-    for course in _drawn(found) if "" in parts else [found.telling]:
+    for course in found.courses[: MOST_SMALL + 1 if "" in parts else 1]:
         for label, places in parts.items():
-            small = course is not found.telling or bool(label)
+            small = course is not found.first or bool(label)
             tall = max(len(up.values), 2) * (FIELD * 2 // 3 if small else FIELD + 6)
             title = f"{course.shown.head}, {label}" if label else ""
             called = f"{course.column} by {across.name} and {up.name} {label}"
@@ -130,7 +123,7 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     """Draw a figure over the one number of a sweep, a line a name: see :func:`names_drawn`.
 
     Dots are means over seeds, thin lines reach from the least to the greatest. Rings are the best,
-    all that print the same; of what tells values apart, a band is behind values within 2 % of it.
+    all that print the same.
     """
     axes = axes or new_axes()
     [axis] = found.axes
@@ -141,8 +134,6 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     y = np.array([np.nan if mean is None else mean for mean in course.means]) / course.shown.unit
     if axis.is_logarithmic:
         axes.set_xscale("log")
-    if course is found.telling and len(lines) == 1 and course.has_best:
-        _band(axes, axis, x, course.near())
     ends = []
     for label, look in zip(lines, looks, strict=True):
         places = found.by_label[label]
@@ -189,16 +180,6 @@ def _title(axes: Axes, shown: Figure, longest: int = 60) -> None:
     axes.set_title(name(capital(title), longest), loc="left", fontweight="bold")
 
 
-def _band(axes: Axes, axis: Axis, x: Floats, places: Sequence[int]) -> None:
-    """Mark values, each as far as half the way to its neighbours."""
-    middles = [
-        float(np.sqrt(a * b) if axis.is_logarithmic else (a + b) / 2) for a, b in pairwise(x)
-    ]
-    edges = [float(x[0]), *middles, float(x[-1])]
-    for low, high in ranges_of(places):
-        axes.axvspan(edges[low], edges[high + 1], color=GOOD, lw=0)
-
-
 def _seeds(axes: Axes, x: Floats, course: Course, known: Sequence[int], hue: str) -> None:
     for place in known:
         values = np.array(course.each[place]) / course.shown.unit
@@ -238,7 +219,7 @@ def _name_best(axes: Axes, found: OverNumbers, course: Course, x: Floats, y: Flo
     run = max(ranges_of(course.best()), key=lambda ends: ends[1] - ends[0])
     [axis] = found.axes
     where = axis.text(*(found.spots[place].values[axis.key] for place in run))
-    said = f"{where}: {course.text(run[0])}" if course is found.telling else course.text(run[0])
+    said = f"{where}: {course.text(run[0])}" if course is found.first else course.text(run[0])
     scale = np.log if axis.is_logarithmic else np.asarray
     middle = float(np.mean(x[[*run]]))
     share = (scale(middle) - scale(x[0])) / (scale(x[-1]) - scale(x[0]))
@@ -353,8 +334,7 @@ def heat_map(
 ) -> Axes:
     """Draw a figure at some spots over the two numbers with the most values, a field each.
 
-    Colours span the values of all spots, the strongest the best; bold is the best of these, and a
-    frame is about what is within 2 % of the best of all.
+    Colours span the values of all spots, the strongest the best; bold is the best of these.
     """
     axes = axes or new_axes()
     across, up = found.wide[:2]
@@ -381,8 +361,6 @@ def heat_map(
         axes.set_title(name(title, 50), loc="left", fontweight="bold")
     else:
         _title(axes, course.shown)
-    if course is found.telling and course.has_best:
-        _frame(axes, {field[place] for place in course.near() if place in field})
     some_up = range(0, len(up.values), -(-len(up.values) // MOST_TICKS))
     for which, axis, at in (
         (axes.xaxis, across, _some(axes, across.values, np.linspace(0, 1, len(across.values)))),
@@ -411,24 +389,3 @@ def _steps(course: Course) -> list[int]:
         share = (course.merit(place) - low) / span if span else 0.5
         steps[place] = min(int(share * len(HEAT)), len(HEAT) - 1)
     return steps
-
-
-def _frame(axes: Axes, fields: set[tuple[int, int]]) -> None:
-    """Draw a line about fields, where they have no neighbour among them."""
-    sides = {
-        (0, -1): (0, 0, 0, 1),
-        (0, 1): (1, 1, 0, 1),
-        (-1, 0): (0, 1, 0, 0),
-        (1, 0): (0, 1, 1, 1),
-    }
-    for row, column in sorted(fields):
-        for (up, right), (x, to_x, y, to_y) in sides.items():
-            if (row + up, column + right) not in fields:
-                axes.plot(
-                    [column + x - 0.5, column + to_x - 0.5],
-                    [row + y - 0.5, row + to_y - 0.5],
-                    color=COLOURS[1],
-                    lw=2.2,
-                    clip_on=False,
-                    solid_capstyle="round",
-                )
