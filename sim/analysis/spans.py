@@ -29,6 +29,18 @@ def cluster_names(tables: Mapping[str, pa.Table]) -> list[str]:
     return sorted({text for column in found for text in pc.unique(column.drop_null()).to_pylist()})
 
 
+def places_of(column: pa.ChunkedArray, names: Sequence[str]) -> Ints:
+    """Return the places in a list of the names in a column (N,), -1 for those that it lacks."""
+    found = pc.index_in(column, value_set=array(np.array(names, str)))
+    places: Ints = as_numpy(found, -1).astype(np.int64)
+    return places
+
+
+def peers_in(transfers: pa.Table) -> pa.ChunkedArray:
+    """Return the clusters, satellites or stations of peers, which are written CLUSTER/DEVICE."""
+    return pc.replace_substring_regex(transfers["peer"].cast(pa.string()), r"/[^/]*$", "")
+
+
 LINK_ENDS = {"isl_windows": ("a", "b"), "feeder_windows": ("satellite", "station")}
 """Columns of tables of links that name who is at their ends."""
 
@@ -122,7 +134,7 @@ def over_feeder(tables: Mapping[str, pa.Table]) -> pa.Table:
     )
     up = array(says(rows, "direction", "uplink"))
     sender = rows["cluster"].cast(pa.string())
-    receiver = pc.replace_substring_regex(rows["peer"].cast(pa.string()), "/[0-9]+$", "")
+    receiver = peers_in(rows)
     ends = {
         "satellite": pc.if_else(up, receiver, sender),
         "station": pc.if_else(up, sender, receiver),
@@ -202,11 +214,10 @@ def by_lane(spans: Spans, lanes: Sequence[Sequence[str]]) -> list[Intervals]:
     columns = [spans.rows["cluster"]]
     (rows, begin_s, end_s) = spans
     if "peer" in rows.column_names:
-        columns.append(pc.replace_substring_regex(rows["peer"], r"/[^/]*$", ""))
+        columns.append(peers_in(rows))
         begin_s = np.tile(begin_s, 2)
         end_s = np.tile(end_s, 2)
-    places = [pc.index_in(column, value_set=array(np.array(names, str))) for column in columns]
-    lane = lane_of[np.concatenate([as_numpy(place, -1) for place in places])]
+    lane = lane_of[np.concatenate([places_of(column, names) for column in columns])]
     order = np.argsort(lane, kind="stable")
     edges = np.searchsorted(lane[order], np.arange(len(lanes) + 1))
     each = (order[begin:end] for begin, end in pairwise(edges))

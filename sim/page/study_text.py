@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from sim.execution.result import Result
-from sim.formatting import duration, table
+from sim.formatting import duration, percent, table
 from sim.page.capacity_text import Capacity, Table
 from sim.plan.operations import DAY_S, operations_in
 
@@ -57,7 +57,7 @@ def payload_table(run: Result) -> Table | None:
                 name,
                 f"{kind['payload_mb']:,g} MB {kind['direction']}, {every}",
                 *("-" if one is None else duration(3600 * one) for one in hours),
-                f"{100 * figures[f'{name}.one_service_share']:.0f} %",
+                percent(figures[f"{name}.one_service_share"], 0),
                 f"{figures[f'{name}.undelivered']:,.0f} of {count[name]:,}",
             ]
         )

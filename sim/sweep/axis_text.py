@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from sim.analysis.comparison import fitted
 from sim.formatting import capital, counted, listed, some
 from sim.sweep.axis import OverNumbers, ranges_of
-
-MOST_NAMES = 3
-"""Names of which a headline says where each is best."""
 
 
 def headline(found: OverNumbers) -> str:
@@ -25,13 +23,13 @@ def headline(found: OverNumbers) -> str:
         return f"{capital(name)}: {course.said(course.known[0])} at {where}"
     what = capital(f"{course.figure.best} {name}".strip())
     if found.is_line and found.names:
-        return f"{what}: {some(_of_names(found), MOST_NAMES, '; ')}"
+        return fitted(f"{what}: ", _of_names(found))
     best, last = course.best(), course.last()
     ends = [f"{course.said(own[0])} at {_places(found, own)}" for own in (best, last)]
     return f"{what}: {'; '.join(ends)}"
 
 
-def _of_names(found: OverNumbers) -> list[str]:
+def _of_names(found: OverNumbers) -> dict[str, int]:
     """Say what each name has at its best value, the best name first; equal ones together."""
     course = found.first
     each = {label: course.best(places) for label, places in found.by_label.items()}
@@ -42,7 +40,7 @@ def _of_names(found: OverNumbers) -> list[str]:
         alike.setdefault(f"{course.said(each[label][0])} at {where}", []).append(label)
     for label in (label for label in each if not each[label]):
         alike.setdefault(course.lacking[found.by_label[label][0]], []).append(label)
-    return [f"{listed(labels)} {own}" for own, labels in alike.items()]
+    return {f"{own} with {listed(labels)}": len(labels) for own, labels in alike.items()}
 
 
 def _on_axis(found: OverNumbers, places: Sequence[int]) -> str:

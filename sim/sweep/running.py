@@ -43,7 +43,6 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     variants: str | Path | Mapping[str, Mapping[str, Any]] | None = None,
     replications: int = 1,
     jobs: int = 1,
-    devices: Sequence[str] = (),
     resume: bool = False,
     keep_going: bool = False,
     cache: bool = True,
@@ -54,9 +53,8 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     ``scenario`` is a path or a shipped name. ``keys`` maps dotted keys to values, or to a text like
     ``400:1200:50``; ``variants`` are sets of keys by name, or a file of them, and vary like the
     values of one key. All combinations are run, each with ``replications`` seeds. ``jobs``
-    processes run the points (0: one per core), at least one on each of ``devices``, like
-    ``["cuda:0", "cuda:1"]``. ``out`` is a new folder (default: a free one in ``runs``), or with
-    ``resume`` that of a sweep to continue.
+    processes run the points (0: one per core). ``out`` is a new folder (default: a free one in
+    ``runs``), or with ``resume`` that of a sweep to continue.
     Returns the sweep with the rows that there are; their ``status`` says which points failed.
     Raises InputError for wrong input, before anything runs.
     """
@@ -69,7 +67,6 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     options = SweepOptions(
         out=Path(out) if out else None,
         workers=workers(jobs),
-        devices=tuple(devices),
         resume=resume,
         keep_going=keep_going,
         cache=cache,

@@ -118,7 +118,9 @@ def test_two_numbers_are_a_table_of_one_by_the_other_and_names_are_columns():
         for km in (400, 600, 800)
     ]
     screen = shown(names, [METHOD, KM])
-    assert screen.startswith("Most cycles: b 11 at 800 km; a 8 at 800 km; far no contact\n")
+    assert screen.startswith(
+        "Most cycles: 11 at 800 km with b, 8 at 800 km with a, no contact with far\n"
+    )
     assert "     800  8*  11*  no contact" in screen
 
 
@@ -160,7 +162,6 @@ def test_a_picture_shows_the_means_and_rings_the_best():
     assert line.get_xdata().tolist() == dots.get_xdata().tolist() == list(minutes)
     assert line.get_ydata().tolist() == [1.5, 1.0, 1.0, 2.0]
     assert rings.get_xdata().tolist() == [600, 800]
-    assert "600 to 800 km: 1.00" in [text.get_text() for text in axes.texts]
     points = [
         ({KM: km, DEGREES: d}, {"cycles": km // 100 + d}) for km in (4e2, 6e2, 8e2) for d in (1, 2)
     ]

@@ -188,7 +188,7 @@ def test_a_process_that_is_started_while_all_are_stopped_is_stopped_too(folder, 
             made.append(Process(None))
         return made[-1]
 
-    crew = Crew(folder, [], [None])
+    crew = Crew(folder, [], 1)
     monkeypatch.setattr(Crew, "_started", started)
     monkeypatch.setattr("sim.sweep.crew.kill", lambda _: None)
     with crew:
