@@ -115,14 +115,16 @@ def transferring(transfers: pa.Table) -> Spans:
 
 
 def activities(tables: Mapping[str, pa.Table]) -> dict[str, Spans]:
-    """Return all that lanes show, by what it is called: views, services, training, transfers."""
+    """Return all that lanes show, by what it is called: views, services, training, transfers.
+
+    In a network study nobody trains.
+    """
     contacts = tables["contacts"]
-    return {
-        "in view": in_view(contacts),
-        "connected": connected(contacts),
-        "training": training(tables["events"])[0],
-        "transfers": transferring(tables["transfers"]),
-    }
+    found = {"in view": in_view(contacts), "connected": connected(contacts)}
+    if "events" in tables:
+        found["training"] = training(tables["events"])[0]
+        found["transfers"] = transferring(tables["transfers"])
+    return found
 
 
 def over_feeder(tables: Mapping[str, pa.Table]) -> pa.Table:
@@ -203,15 +205,17 @@ class Intervals:
         return begin_s[first], np.minimum(end_s[: len(begin_s)][last] - gap_s, until_s)
 
 
-def by_lane(spans: Spans, lanes: Sequence[Sequence[str]]) -> list[Intervals]:
-    """Return the spans of each lane: those of all its clusters together.
+def by_lane(
+    spans: Spans, lanes: Sequence[Sequence[str]], column: str = "cluster"
+) -> list[Intervals]:
+    """Return the spans of each lane: those of all its clusters, or of another column, together.
 
     A transfer is also one of its peer's cluster: the peer is a device of it, as CLUSTER/DEVICE.
     """
     names = [name for clusters in lanes for name in clusters]
     lane_of = np.repeat(np.arange(len(lanes)), [len(clusters) for clusters in lanes])
     lane_of = np.append(lane_of, -1)  # for clusters that no lane has
-    columns = [spans.rows["cluster"]]
+    columns = [spans.rows[column]]
     (rows, begin_s, end_s) = spans
     if "peer" in rows.column_names:
         columns.append(peers_in(rows))
