@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sim.analysis import comparison_text as text
-from sim.analysis.comparison import Comparison
 from sim.analysis.spans import lanes_of
 from sim.draw.timeline import lanes_by
 from sim.execution.result import Result
 from sim.page.page import MOST_ROWS, Page, scenario_yaml
 from sim.page.study_text import capacity_of, payload_table
-from sim.page.sweep_pictures import drawings_of_groups, reading_of_groups
 from sim.plan.budget import budgets_text
 
 DAY_S = 86_400.0
@@ -48,24 +45,5 @@ def page(run: Result) -> Page:
             "who": column,
             "scenario": scenario_yaml(manifest["scenario"]),
             "links": links,
-        },
-    )
-
-
-def page_of_several(found: Comparison, count: int) -> Page:
-    """Return the page of so many network studies beside each other."""
-    return Page(
-        template="studies.html",
-        kind=f"{count} network studies",
-        title=found.headline,
-        subtitle=" ".join(text.qualified(found)),
-        context={
-            "comparison": found,
-            "figures": text.shown_figures(found),
-            "several_seeds": bool((found.rows["seeds"] > 1).any()),
-            "rows_of": text.rows_of,
-            "others_of": text.others_of,
-            "drawings": drawings_of_groups(found),
-            "reading": reading_of_groups(found),
         },
     )
