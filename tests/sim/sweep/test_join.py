@@ -56,18 +56,19 @@ def another(folder, monkeypatch):
 
 def test_a_lease_is_judged_by_the_own_clock_of_who_waits(folder, monkeypatch):
     monkeypatch.setattr(claims, "LEASE_S", 0.3)
-    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.05)
+    monkeypatch.setattr(claims, "BEAT_S", 0.05)
     owner = another(folder, monkeypatch)
     claim = owner.take("a", 1)
     monkeypatch.undo()
     monkeypatch.setattr(claims, "LEASE_S", 0.3)
-    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.05)
+    monkeypatch.setattr(claims, "BEAT_S", 0.05)
     waiter = Claims(folder)
-    with owner.renewed(claim) as lost:
+    with owner.renewed(claim, lambda: 0.5) as lost:
         for _ in range(8):
             assert not waiter.is_dead(waiter.look()["a"])
             time.sleep(0.1)
         assert not lost.is_set()
+        assert waiter.look()["a"].share == 0.5
     assert not waiter.is_dead(waiter.look()["a"])  # from now on nothing is renewed
     wait_until(lambda: waiter.is_dead(waiter.look()["a"]), "its lease has run out", 5.0)
     assert waiter.take("a", 2) and owner.is_lost(claim)
@@ -141,11 +142,11 @@ def test_one_gets_a_point_also_where_there_are_no_hard_links(error, folder, monk
 
 
 def test_a_claim_is_renewed_while_what_an_owner_has_saved_is_copied(folder, monkeypatch):
-    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.02)
+    monkeypatch.setattr(claims, "BEAT_S", 0.02)
     owner = another(folder, monkeypatch)
     (owner.scratch(owner.take("a", 1)) / "checkpoint").mkdir(parents=True)
     monkeypatch.undo()
-    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.02)
+    monkeypatch.setattr(claims, "BEAT_S", 0.02)
     mine = Claims(folder)
     beats = []
 
@@ -187,7 +188,7 @@ def test_a_process_that_is_started_while_all_are_stopped_is_stopped_too(folder, 
             made.append(Process(None))
         return made[-1]
 
-    crew = Crew(folder, [], [None])
+    crew = Crew(folder, [], 1)
     monkeypatch.setattr(Crew, "_started", started)
     monkeypatch.setattr("sim.sweep.crew.kill", lambda _: None)
     with crew:
