@@ -396,6 +396,7 @@ def methods(leomix, runs):
     return runs.made("sweeps-of-three-methods", make)
 
 
+@pytest.mark.wide
 def test_runs_sweeps_their_rows_and_keys_have_one_table(leomix, methods, tmp_path):
     """Seeds that are a key, replications and single runs are the same seeds."""
     swept = [

@@ -274,6 +274,7 @@ def test_the_exit_code_says_that_a_run_that_trains_used_no_update(
 
 
 @pytest.mark.parametrize(("keys", "last"), NOTHING, ids=lambda part: str(part)[:30])
+@pytest.mark.quick(2)
 def test_a_run_of_which_nothing_arrived_says_so_first_and_names_the_key(
     leomix, tmp_path, keys, last
 ):
