@@ -38,7 +38,7 @@ def check(place, side, keys, expected):
 
 @pytest.mark.parametrize("side", KEYS)
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.quick(4)
+@pytest.mark.quick(1)
 def test_each_key_under_each_form_is_used_or_refused(place, side):
     """Those that are used change something: tests/sim/links/test_link_matrix.py."""
     for form, keys in FORMS.items():

@@ -84,9 +84,9 @@ def by_seed(cases, group, column):
 
 
 def test_the_table_is_that_of_scipy_by_hand():
-    """200 random tables: means, intervals, and p values corrected for all pairs by all figures."""
+    """100 random tables: means, intervals, and p values corrected for all pairs by all figures."""
     draw = np.random.default_rng(77)
-    for _ in range(200):
+    for _ in range(100):
         cases = random_table(draw)
         groups = list(dict.fromkeys(case.group for case in cases))
         table = ranked(values_of(cases, FIGURES), FIGURES).set_index(["figure", "group"])
@@ -396,6 +396,7 @@ def methods(leomix, runs):
     return runs.made("sweeps-of-three-methods", make)
 
 
+@pytest.mark.wide
 def test_runs_sweeps_their_rows_and_keys_have_one_table(leomix, methods, tmp_path):
     """Seeds that are a key, replications and single runs are the same seeds."""
     swept = [

@@ -21,7 +21,7 @@ from tests.kit import small
 from tests.kit.imported import forget
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Crew, Interrupted
+from tests.kit.sweeps import Crew, only
 
 POINTS = ["-p", "stop.cycles=1:4:1", "-o", "out"]
 process = pytest.mark.process  # every worker of a sweep is a process
@@ -125,11 +125,8 @@ def test_a_dry_run_writes_nothing_and_shows_what_would_be_run(place):
 
 
 def test_what_is_ended_before_any_point_began_can_be_swept_again(place, monkeypatch):
-    def ended(*_):
-        raise Interrupted("stopped at once")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Crew, "__enter__", ended)
+        patch.setattr("subprocess.Popen", lambda *_, **__: signal.raise_signal(signal.SIGINT))
         assert place.sweep(*POINTS).returncode == 130
     assert place.sweep("-p", "stop.cycles=2", "-o", "out").returncode == 0
 
