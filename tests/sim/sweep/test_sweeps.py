@@ -21,7 +21,6 @@ from tests.kit import small
 from tests.kit.imported import forget
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Crew, only
 
 POINTS = ["-p", "stop.cycles=1:4:1", "-o", "out"]
 process = pytest.mark.process  # every worker of a sweep is a process
