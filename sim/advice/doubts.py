@@ -204,7 +204,7 @@ def _reach_doubts(built: Build) -> Iterator[Statement]:
         return
     if built.sidelinks is None and link.relay == "none":
         ways: tuple[Remedy, ...] = (Give("link.sidelink"), Set("link.relay", "contact"))
-        if built.world.topology.in_orbit:
+        if built.world.topology.client == "satellite":
             ways = (Give("link.isl"),)
         yield Statement.doubt(
             Code.NEVER_LINKED,
@@ -322,7 +322,7 @@ def gap_doubts(built: Build) -> Iterator[Statement]:
     Without training they cost nothing, and methods that train in contacts have none.
     """
     learning, traits = built.world.learning, built.method.traits
-    asked = learning.options.get(traits.gap_option) == "gaps"
+    asked = learning.options.get("trains") == "gaps"  # the option of FedAvg
     if not (built.learner.trains and (traits.trains_in_gaps or asked)):
         return
     found = gap_rounds(built)

@@ -119,7 +119,7 @@ class Invariants:
         if self._messages is not None:
             self._messages.moved(rows)
         self._payloads.hops(rows)
-        self._payload_books.hops(rows)
+        self._payload_books.moved(rows)
 
     def _aggregated(self, aggregated: ModelAggregated) -> None:
         self._times.dated(aggregated)

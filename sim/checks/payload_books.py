@@ -27,26 +27,16 @@ class PayloadBooks:
     def __init__(self) -> None:
         self._sums: defaultdict[PayloadKey, Sums] = defaultdict(Sums)
 
-    def moved(self, rows: MovedRows) -> None:
-        """Add up what devices moved."""
-        legs = len(rows.legs)
-        sent = np.bincount(rows.leg, rows.bytes, legs).tolist()
-        delivered = np.bincount(rows.leg, np.where(rows.delivered, rows.size, 0.0), legs).tolist()
-        on_air = np.bincount(rows.leg, rows.on_air, legs).tolist()
-        largest = np.maximum.reduceat(rows.size, rows.first[:-1]).tolist()
-        for number, leg in enumerate(rows.legs):
-            key = PayloadKey(rows.directions[number], leg.way, leg.payload)
-            self._add(key, sent[number], delivered[number], on_air[number], largest[number])
-
-    def hops(self, rows: HopRows) -> None:
-        """Add up what moved over hops of messages."""
+    def moved(self, rows: MovedRows | HopRows) -> None:
+        """Add up what devices moved, or messages over hops."""
         keys = len(rows.keys)
         sent = np.bincount(rows.key, rows.bytes, keys).tolist()
         delivered = np.bincount(rows.key, np.where(rows.delivered, rows.size, 0.0), keys).tolist()
+        on_air = np.bincount(rows.key, rows.on_air, keys).tolist()
         largest = np.zeros(keys)
         np.maximum.at(largest, rows.key, rows.size)
-        for number, key in enumerate(rows.keys):
-            self._add(key, sent[number], delivered[number], sent[number], float(largest[number]))
+        for key, *sums in zip(rows.keys, sent, delivered, on_air, largest.tolist(), strict=True):
+            self._add(key, *sums)
 
     def message(self, row: TransferRow) -> None:
         """Add up what moved of a message between clients."""

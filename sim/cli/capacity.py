@@ -112,13 +112,13 @@ def _unused_links(world: World) -> Iterator[Statement]:
 
 def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity, Plan]:
     """Return what a network carries without some stations, what limits it, and its plan."""
+    from sim.capacity.limits import limits_of, without
+    from sim.capacity.operations import carried_in, operations, silent_services
+    from sim.capacity.study import check_seen
     from sim.cli.preview import planned_outages
     from sim.execution.ready import network_plan
     from sim.execution.window_cache import WindowCache
     from sim.page.capacity_text import Capacity, LeftOut
-    from sim.plan.limits import limits_of, without
-    from sim.plan.network_study import check_seen
-    from sim.plan.operations import carried_in, operations, silent_services
 
     find = WindowCache(None).find
     before = None
@@ -139,7 +139,7 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
 
 
 def _write(found: Capacity, path: Path) -> None:
-    from sim.plan.operations import capacity_table
+    from sim.capacity.operations import capacity_table
     from sim.trace.plain_tables import without_formulas, write_batches
 
     table = capacity_table(found.rows)

@@ -102,7 +102,7 @@ class Listed:
                 Code.CONFLICT,
                 "--graph goes with a SCENARIO, without --isl or --summary",
             )
-        from sim.plan.dtn_formats import FORMATS
+        from sim.capacity.dtn_formats import FORMATS
 
         if self.graph not in FORMATS:
             raise InputError.of_option(
@@ -120,7 +120,7 @@ class Listed:
             from sim.trace.plain_tables import ENDINGS
 
             return ENDINGS
-        from sim.plan.dtn_formats import FORMATS
+        from sim.capacity.dtn_formats import FORMATS
 
         return FORMATS[self.graph].endings
 

@@ -17,7 +17,7 @@ from sim.formatting import BYTES, Bar, parse_size, short_size, table, unit_for
 from statements import Code, Other
 
 if TYPE_CHECKING:
-    from sim.plan.volumes import Alone
+    from sim.capacity.volumes import Alone
     from sim.world.world import World
 
 ROW = (
@@ -49,7 +49,7 @@ def link_command(
 ) -> None:
     """Show the link budget by elevation, one pass over time, or what a payload takes."""
     import scenarios
-    from sim.plan import budget
+    from sim.capacity import budget
     from sim.world.world import World
 
     _check(contact, send, out, json_=json_)
@@ -86,8 +86,8 @@ def _check(contact: int | None, send: str | None, out: Path | None, *, json_: bo
 
 def _show_payload(world: World, size_bytes: float, asked: str, *, json_: bool) -> None:
     """Show what a payload takes, each way: one that begins with a service and has it alone."""
+    from sim.capacity.volumes import alone, services_of
     from sim.execution.ready import network_plan
-    from sim.plan.volumes import alone, services_of
 
     if not world.sites.nodes:
         text = "needs clusters or stations, and this network has neither"

@@ -215,7 +215,7 @@ def _contacts(built: Build) -> Iterator[str]:
     """Say how clients reach the server, and what their contacts carry."""
     if built.plan.mesh is None:
         yield from _passes(built)
-    elif built.plan.topology.in_orbit:
+    elif built.plan.topology.over_mesh:
         yield from _over_mesh(built)
     else:
         yield _to_satellite(built.plan)

@@ -124,7 +124,7 @@ def _cluster(world: World, index: int, devices: int) -> Compute:
 
 def _own(world: World, index: int, devices: int) -> Sequence[DeviceCompute | None]:
     """Return the settings of each device of a cluster, in the order of its kinds."""
-    if world.topology.in_orbit:
+    if not world.ground.clusters:
         return [None] * devices
     kinds = world.sites.kinds_of(index)
     if kinds is None:

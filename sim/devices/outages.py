@@ -265,12 +265,11 @@ class _Known:
                 if one.norad_id:
                     number = str(one.norad_id)
                     flying |= {number: one.name, f"{one.name} ({number})": one.name}
-        clusters = [] if world.topology.in_orbit else world.sites.client_names
         return cls(
             {
                 "satellite": flying,
                 "station": {one.name: one.name for one in world.sites.serving},
-                "cluster": {name: name for name in clusters},
+                "cluster": {one.name: one.name for one in world.ground.clusters},
             },
             world.link.isl is not None,
         )

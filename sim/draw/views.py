@@ -22,10 +22,10 @@ import scenarios
 from orbit import Satellite, Site
 from orbit.look_angles import ground_track
 from scenarios import Scenario
+from sim.capacity.budget import fit_one_scale, passes_of
 from sim.draw.canvas import nothing
 from sim.errors import InputError
 from sim.files import packaged
-from sim.plan.budget import fit_one_scale, passes_of
 from sim.world.scenery import Scenery, scenery_of
 from statements import Code, Other, Statement
 from statements.arrays import Floats

@@ -28,10 +28,7 @@ def announce(plan: Plan, clock: Clock, facts: Facts) -> None:
 def tell_waits(plan: Plan, clock: Clock, facts: Facts) -> Process:
     """Tell of every contact that waits for a beam, or gives it up to a cluster that waited."""
     contacts = plan.contacts
-    lost = contacts.cut_short
-    # A satellite that another station serves from now on waits for nothing.
-    if plan.topology.in_orbit:
-        lost &= ~contacts.turned_away
+    lost = contacts.taken_over
     wait_from_s = contacts.service.wait_from_s
     waiting = np.flatnonzero(~np.isnan(wait_from_s)).tolist()
     waits = [(float(wait_from_s[number]), number, False) for number in waiting]

@@ -82,7 +82,7 @@ class Clients:
         mesh = Mesh(build.plan, shared, endpoints, exact_delays=exact)
         for client in self.by_name.values():
             sessions, endpoint = client.sessions, client.endpoint
-            if build.plan.topology.in_orbit:
+            if build.plan.topology.over_mesh:
                 client.link = MeshLink(sessions, endpoint, mesh)
                 continue
             passes, server = build.plan.passes(client.cluster), build.plan.server

@@ -61,7 +61,7 @@ class Simulation:
         self.invariants = Invariants(plan, method.learner, lambda: self.end_s, check_of(plan))
         # Invariants come last, so that a row that violates one is recorded and shown first.
         self._facts = Facts(trace, Followers(observers), self.invariants)
-        self._log = LegLog(self._facts, plan.topology)
+        self._log = LegLog(self._facts)
         self.evaluator = Evaluator(plan, method, journal, self._facts)
         self._progress = Progress(
             clock,

@@ -37,8 +37,8 @@ from statements import Code, Other, Statement
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sim.capacity.limits import Limits
     from sim.draw import NetworkPictures, Pictures
-    from sim.plan.limits import Limits
     from sim.replay.replay import Replay
 
 
@@ -260,9 +260,9 @@ class Result:
     @cached_property
     def limits(self) -> Limits:
         """What limits a network study: it is planned anew with one more dish at each station."""
+        from sim.capacity.limits import limits_of
+        from sim.capacity.operations import operations_in
         from sim.execution.window_cache import WindowCache
-        from sim.plan.limits import limits_of
-        from sim.plan.operations import operations_in
         from sim.world.world import World
 
         rows = operations_in(self.tables["capacity"])

@@ -17,16 +17,9 @@ import pyarrow as pa
 import scenarios
 from scenarios import Scenario
 from scenarios.parsing import apply_overrides
-from sim.errors import InputError
-from sim.execution.ready import build, network_plan
-from sim.files import check_file, write_text
-from sim.mesh.book import ContactGraph
-from sim.mesh.contacts import ContactPlan
-from sim.plan.contact_table import contacts_table, feeder_table, isl_table
-from sim.plan.dtn_formats import plan_text
-from sim.plan.operations import as_values, operations
-from sim.plan.plan import Plan
-from sim.plan.volumes import (
+from sim.capacity.dtn_formats import plan_text
+from sim.capacity.operations import as_values, operations
+from sim.capacity.volumes import (
     LinkVolumes,
     SessionVolume,
     link_volumes,
@@ -34,6 +27,13 @@ from sim.plan.volumes import (
     session_volumes,
     whole_seconds,
 )
+from sim.errors import InputError
+from sim.execution.ready import build, network_plan
+from sim.files import check_file, write_text
+from sim.mesh.book import ContactGraph
+from sim.mesh.contacts import ContactPlan
+from sim.plan.contact_table import contacts_table, feeder_table, isl_table
+from sim.plan.plan import Plan
 from sim.trace.schema import COLUMNS
 from sim.world.world import World
 from statements import Code, Other, Statement

@@ -12,6 +12,7 @@ from learning.files import sync_folder
 from learning.hardware import peak_bytes
 from learning.rng import draws_so_far
 from scenarios import Scenario
+from sim.capacity.study import NetworkStudy, study_of
 from sim.execution import claim
 from sim.execution import folder as run_folder
 from sim.execution.extension import is_of_another_stop
@@ -23,7 +24,6 @@ from sim.execution.run_cache import RunCache
 from sim.execution.versions import versions
 from sim.facts import status
 from sim.facts.observer import Observer
-from sim.plan.network_study import NetworkStudy, study_of
 from sim.plan.plan import Plan
 from sim.plan.windows import find_windows
 from sim.trace.digest import digests

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 
 import scenarios
+from sim.capacity.budget import passes_of
 from sim.execution.result import Result
-from sim.plan.budget import passes_of
 from sim.sweep.folder import ROWS, Sweep
 from sim.trace import plain_tables
 from sim.trace.plain_tables import write_batches

@@ -214,9 +214,6 @@ def _aligned(grid: Grid, found: RatePoints, devices: Ints) -> tuple[Ints, Ints]:
 LOG = logging.getLogger("leomix.run")
 POINTS_AT_ONCE = 1 << 17
 """Points of a table, about: a larger one would be no quicker, and take more memory."""
-PASSES_AGAIN = 32
-"""Passes that are made again at once, of those that were made before, and asked for in turn: at
-first. It is twice as many each time that those are asked for which follow them."""
 TABLES = 2
 """Tables that are kept: contacts that overlap are in one that ends and in one that begins."""
 
@@ -227,8 +224,7 @@ class PlanLinks:
     They are made when they are first asked for, and with them those that will be asked for next:
     ``soon`` has the numbers in the order in which they are expected. What is asked for again after
     its table is gone is made again, alone: to the last bit the same. As that takes longer, the log
-    says so once. What was only made with others and is asked for in turn is made again with some of
-    those that follow it.
+    says so once.
     """
 
     def __init__(
@@ -247,8 +243,6 @@ class PlanLinks:
         self._tables: list[tuple[dict[int, int], LinkTable]] = []
         self._figures: dict[int, tuple[float, ...]] = {}
         self._asked: set[int] = set()
-        self._last_place = -1
-        self._again = PASSES_AGAIN
         self._remade = False
 
     def links(self, number: int) -> DeviceLinks:
@@ -290,30 +284,15 @@ class PlanLinks:
         place = self._place_in_soon.get(number)
         if place is None or number in self._asked:
             return some
-        last = len(self._soon)
-        known: Container[int] = self._figures
-        if number in self._figures:
-            known = self._asked
-            last = min(last, place + self._wanted_again(place))
-        self._last_place = place
-        for later in range(place + 1, last):
+        # Who asks for figures has them made: only links may be made again.
+        known: Container[int] = self._asked if number in self._figures else self._figures
+        for following in self._soon[place + 1 :]:
             if points >= POINTS_AT_ONCE:
                 break
-            following = self._soon[later]
             if following not in known:
                 some.append((following, self._make(following)))
                 points += some[-1][1].points
         return some
-
-    def _wanted_again(self, place: int) -> int:
-        """How many passes are made again at once, from the one at a ``place`` of ``soon`` on."""
-        in_turn = place - self._last_place in range(self._again + 1)
-        if not in_turn:
-            self._again = PASSES_AGAIN
-            return 1
-        wanted = self._again
-        self._again = min(2 * wanted, POINTS_AT_ONCE)
-        return wanted
 
     def _remember(self, numbers: Sequence[int], passes: Sequence[Pass], table: LinkTable) -> None:
         least_bits: Floats = np.minimum.reduceat(table.capacity_bits, table.first_row)

@@ -44,19 +44,14 @@ class HopRow(NamedTuple):
     end_s: float
 
 
-def hop_of(rows: HopRows, row: int) -> HopRow:
-    """Return one of the rows."""
-    return hops_of(rows, slice(row, row + 1))[0]
-
-
-def hops_of(rows: HopRows, some: Ints | slice) -> list[HopRow]:
-    """Return some of the rows, one by one."""
+def hops_of(rows: HopRows) -> list[HopRow]:
+    """Return the rows, one by one."""
     columns = (
-        [rows.source.words[code] for code in rows.source.codes[some].tolist()],
-        [rows.target.words[code] for code in rows.target.codes[some].tolist()],
-        rows.size[some].tolist(),
-        rows.start_s[some].tolist(),
-        rows.end_s[some].tolist(),
+        [rows.source.words[code] for code in rows.source.codes.tolist()],
+        [rows.target.words[code] for code in rows.target.codes.tolist()],
+        rows.size.tolist(),
+        rows.start_s.tolist(),
+        rows.end_s.tolist(),
     )
     return [HopRow(*values) for values in zip(*columns, strict=True)]
 
@@ -192,40 +187,6 @@ class OpenLinks:
         return links, windows, links.end_s[windows]
 
 
-def look_inside(rows: HopRows) -> tuple[Ints, Ints]:
-    """Look at hops of one message that are both in the rows; return the first and last of each.
-
-    A hop begins where and not before the one before it has ended, with all bytes.
-    """
-    order = np.argsort(rows.message, kind="stable")
-    begins = np.ones(len(order), bool)
-    begins[1:] = rows.message[order[1:]] != rows.message[order[:-1]]
-    first = np.flatnonzero(begins)
-    now = order[~begins]
-    before = order[np.flatnonzero(~begins) - 1]
-    wrong = rows.source.codes[now] != rows.target.codes[before]
-    wrong |= rows.size[now] != rows.size[before]
-    wrong |= rows.start_s[now] < rows.end_s[before] * (1 - ROUNDING)
-    if np.count_nonzero(wrong):
-        row = worst(wrong)
-        raise _does_not_follow(rows, int(now[row]), hop_of(rows, int(before[row])))
-    return order[first], order[np.append(first[1:], len(order)) - 1]
-
-
-def look_behind(rows: HopRows, row: int, before: HopRow) -> None:
-    """Look at a hop that comes behind one of other rows."""
-    hop = hop_of(rows, row)
-    late = hop.start_s < before.end_s * (1 - ROUNDING)
-    if hop.source != before.target or hop.bytes != before.bytes or late:
-        raise _does_not_follow(rows, row, before)
-
-
-def _does_not_follow(rows: HopRows, row: int, before: HopRow) -> Exception:
-    came = f"{before.bytes} bytes at {before.target} at {before.end_s} s"
-    sent = f"sent {rows.size[row]} bytes at {rows.start_s[row]} s"
-    return violated(HOPS, f"{rows.named(row)} {sent}, of {came}")
-
-
 def _look_at_sizes(rows: HopRows) -> None:
     """Look at hops that have ended: all bytes have moved."""
     part = rows.bytes != rows.size
@@ -233,94 +194,6 @@ def _look_at_sizes(rows: HopRows) -> None:
         row = worst(part)
         moved = f"moved {rows.bytes[row]} bytes of {rows.size[row]}"
         raise violated(HOPS, f"{rows.named(row)} {moved}")
-
-
-class _Told(NamedTuple):
-    """What a client is told to have been sent, or to have come."""
-
-    cluster: str
-    way: Way
-    payload: str
-    end_s: float
-    bytes: float
-
-
-class Hops:
-    """Follows each message over the mesh.
-
-    A hop begins where and not before the last one ended, with all bytes, while its link or pass is
-    open; two messages never share a link one way. What a client is told to have been sent, or to
-    have come, has done so over such hops, at that time.
-    """
-
-    def __init__(self, plan: Plan, contacts: Contacts) -> None:
-        self._links = OpenLinks(plan, contacts)
-        self._last: dict[int, HopRow] = {}
-        self._arrived: dict[tuple[str, str, str, float], tuple[int, HopRow]] = {}
-        self._origins: dict[int, str] = {}
-        self._told: list[_Told] = []
-
-    def moved(self, rows: HopRows) -> None:
-        """Look at hops, all that have ended by now."""
-        first, last = look_inside(rows)
-        words = rows.source.words
-        messages = zip(
-            rows.message[first].tolist(),
-            first.tolist(),
-            rows.source.codes[first].tolist(),
-            rows.key[first].tolist(),
-            hops_of(rows, last),
-            rows.delivered[last].tolist(),
-            strict=True,
-        )
-        for number, row, source, key, hop, is_delivered in messages:
-            before = self._last.get(number)
-            if before is not None:
-                look_behind(rows, row, before)
-            origin = self._origins.setdefault(number, words[source])
-            if is_delivered:
-                self._follow(number, rows.keys[key].payload, origin, before, hop)
-        self._links.look(rows)
-        self.conclude()
-
-    def _follow(
-        self, number: int, payload: str, origin: str, before: HopRow | None, hop: HopRow
-    ) -> None:
-        """Follow a message from its ``origin`` over a hop that has ended, behind one ``before``."""
-        self._last[number] = hop
-        if hop.target == SERVER_NAME:
-            self._arrived[origin, Way.TO_SERVER, payload, hop.end_s] = number, hop
-            del self._last[number], self._origins[number]
-        elif origin == SERVER_NAME:  # it may end here; who wanted it will say so
-            if before is not None:
-                self._arrived.pop((before.target, Way.TO_CLIENT, payload, before.end_s), None)
-            self._arrived[hop.target, Way.TO_CLIENT, payload, hop.end_s] = number, hop
-
-    def accessed(self, moved: Moved) -> None:
-        """Look at nothing of a pass: what satellites move are hops alone."""
-
-    def ended(self, chain: ChainEnded) -> None:
-        """Remember what a client is told of its transfers, to hold it against the hops."""
-        for step, reply in zip(chain.steps, chain.replies, strict=True):
-            if isinstance(step, Train) or not isinstance(reply, Receipt):
-                continue
-            size = float(reply.delivered_bytes[0])
-            if reply.done[0] and size > 0.0:
-                way = Way.TO_CLIENT if isinstance(step, Download) else Way.TO_SERVER
-                end_s = float(reply.end_s[0])
-                self._told.append(_Told(chain.cluster, way, step.payload.name, end_s, size))
-
-    def conclude(self) -> None:
-        """Hold what clients were told against the hops, of which all until now are known."""
-        for told in self._told:
-            at = told.cluster, told.way, told.payload, told.end_s
-            number, hop = self._arrived.pop(at, (0, None))
-            if hop is None or hop.bytes != told.bytes:
-                what = f"{told.payload} of {told.cluster} to the {told.way}, {told.bytes} bytes by"
-                raise violated(HOPS, f"{what} {told.end_s} s: no hop has brought that")
-            for known in (self._last, self._origins):
-                known.pop(number, None)
-        self._told.clear()
 
 
 @dataclass(frozen=True)
@@ -333,29 +206,37 @@ class _Part:
     end_s: float
 
 
-class AccessHops:
-    """Follows each message over links, and holds its ends against what moves in passes.
+class Messages:
+    """Follows each message over the mesh, hop by hop.
 
-    What a satellite sends on it has got by then, with all bytes; what it sends down it has got from
-    the server, or is the server. What the server is said to have got of a device has come to it by
-    then, in one part or several.
+    A hop begins where and not before the last one ended, with all bytes, while its link or pass is
+    open; two messages never share a link one way. What a satellite that is a client is told to have
+    sent, or to have got, has gone over such hops, by that time.
+
+    Of devices below satellites hops hold what moves in passes: what a satellite sends on it has got
+    by then; what it sends down it has got from the server, or is the server. What the server is
+    said to have got of a device has come to it by then, in one part or several.
     """
 
     def __init__(self, plan: Plan, contacts: Contacts) -> None:
-        self._gateways = frozenset(() if plan.feeder is None else plan.feeder.stations)
-        self._servers = self._gateways or {plan.server}
+        stations = frozenset(() if plan.feeder is None else plan.feeder.stations)
+        # The plan names no server where satellites have passes over it: as hops to it do.
+        self._servers = stations or {plan.server}
+        by_stations = plan.topology.grounded == "station"
+        self._ground = frozenset([SERVER_NAME]) if by_stations else stations
         self._contacts = contacts
         self._links = OpenLinks(plan, contacts)
         self._first: dict[int, HopRow] = {}
         self._last: dict[int, HopRow] = {}
+        self._arrived: dict[tuple[str, Way, str, float], tuple[int, HopRow]] = {}
         self._parts: defaultdict[tuple[str, str, int, int], list[_Part]] = defaultdict(list)
         self._got: dict[int, _Part] = {}
         self._later: list[Callable[[], None]] = []
 
     def moved(self, rows: HopRows) -> None:
-        """Look at hops over links, all that have ended by now."""
-        hops = hops_of(rows, slice(None))
-        for row, (hop, is_delivered) in enumerate(zip(hops, rows.delivered.tolist(), strict=True)):
+        """Look at hops, all that have ended by now."""
+        delivered = rows.delivered.tolist()
+        for row, (hop, is_delivered) in enumerate(zip(hops_of(rows), delivered, strict=True)):
             self._hop(rows, row, hop, is_delivered=is_delivered)
         self._links.look(rows)
         self.conclude()
@@ -363,45 +244,73 @@ class AccessHops:
     def _hop(self, rows: HopRows, row: int, hop: HopRow, *, is_delivered: bool) -> None:
         number = int(rows.message[row])
         name = rows.named(row)
-        direction = rows.keys[rows.key[row]].direction
-        if direction != self._direction(hop):
-            raise violated(HOPS, f"{name} to {hop.target} is no {direction}")
+        key = rows.keys[rows.key[row]]
+        if key.direction != self._direction(hop):
+            raise violated(HOPS, f"{name} to {hop.target} is no {key.direction}")
         before = self._last.get(number)
         if before is not None:
-            self._follows(name, hop, before.target, before.bytes, before.end_s)
+            _follows(name, hop, before.target, before.bytes, before.end_s)
         elif number in self._got:
-            part = self._got[number]
-            self._follows(name, hop, part.satellite, part.bytes, part.end_s)
-        if is_delivered:
-            self._first.setdefault(number, hop)
-            self._last[number] = hop
+            self._sets_off(name, hop, self._got[number])
+        if not is_delivered:
+            return
+        origin = self._first.setdefault(number, hop).source
+        self._last[number] = hop
+        if hop.target == SERVER_NAME:
+            self._arrived[origin, Way.TO_SERVER, key.payload, hop.end_s] = number, hop
+            del self._first[number], self._last[number]
+        elif origin == SERVER_NAME:  # it may end here; who wanted it will say so
+            if before is not None:
+                self._arrived.pop((before.target, Way.TO_CLIENT, key.payload, before.end_s), None)
+            self._arrived[hop.target, Way.TO_CLIENT, key.payload, hop.end_s] = number, hop
 
     def _direction(self, hop: HopRow) -> str:
-        """By geometry: from a gateway to a satellite, back, or between satellites."""
-        if hop.source in self._gateways:
+        """By geometry: from the ground to a satellite, back, or between satellites."""
+        if hop.source in self._ground:
             return "uplink"
-        return "downlink" if hop.target in self._gateways else "isl"
+        return "downlink" if hop.target in self._ground else "isl"
 
     @staticmethod
-    def _follows(name: str, hop: HopRow, node: str, size: float, end_s: float) -> None:
-        late = hop.start_s < end_s * (1 - ROUNDING)
-        if hop.source != node or not _same(hop.bytes, size) or late:
-            came = f"{size} bytes at {node} at {end_s} s"
-            raise violated(HOPS, f"{name} sent {hop.bytes} bytes at {hop.start_s} s, of {came}")
+    def _sets_off(name: str, hop: HopRow, part: _Part) -> None:
+        """Look at the first hop of what a satellite has got of a device."""
+        rounded = hop.bytes if _same(hop.bytes, part.bytes) else part.bytes
+        _follows(name, hop, part.satellite, rounded, part.end_s)
 
     def accessed(self, moved: Moved) -> None:
         """Remember what moved in a pass, to look at it when all hops before it are known."""
         self._later.append(partial(self._look_at_access, moved))
 
     def ended(self, chain: ChainEnded) -> None:
-        """Remember what a cluster is told of its uploads, to hold it against the hops."""
-        self._later.append(partial(self._look_at_chain, chain))
+        """Remember what a client is told of its transfers, to hold it against the hops."""
+        look = self._look_at_messages if chain.over_mesh else self._look_at_uploads
+        self._later.append(partial(look, chain))
 
     def conclude(self) -> None:
         """Look at what has moved in passes and was told, now that all hops until then are known."""
         later, self._later = self._later, []
         for look in later:
             look()
+
+    def _forget(self, number: int) -> None:
+        for known in (self._first, self._last, self._got):
+            known.pop(number, None)
+
+    def _look_at_messages(self, chain: ChainEnded) -> None:
+        """Hold what a satellite is told of its messages against the hops."""
+        for step, reply in zip(chain.steps, chain.replies, strict=True):
+            if isinstance(step, Train) or not isinstance(reply, Receipt):
+                continue
+            size = float(reply.delivered_bytes[0])
+            if not (reply.done[0] and size > 0.0):
+                continue
+            way = Way.TO_CLIENT if isinstance(step, Download) else Way.TO_SERVER
+            end_s = float(reply.end_s[0])
+            at = chain.cluster, way, step.payload.name, end_s
+            number, hop = self._arrived.pop(at, (0, None))
+            if hop is None or hop.bytes != size:
+                what = f"{step.payload.name} of {chain.cluster} to the {way}, {size} bytes by"
+                raise violated(HOPS, f"{what} {end_s} s: no hop has brought that")
+            self._forget(number)
 
     def _look_at_access(self, moved: Moved) -> None:
         """Look at what moved in a pass: what comes down has come over links before."""
@@ -419,9 +328,8 @@ class AccessHops:
             version = int(moved.version[device])
             self._parts[moved.cluster, moved.payload, version, device].append(part)
             self._got[number] = part
-            first = self._first.get(number)
-            if first is not None:
-                self._follows(name, first, satellite, size, part.end_s)
+            if number in self._first:
+                self._sets_off(name, self._first[number], part)
 
     def _comes_down(
         self, name: str, number: int, satellite: str, size: float, start_s: float
@@ -438,7 +346,7 @@ class AccessHops:
             what = f"{size} bytes at {start_s} s"
             raise violated(HOPS, f"{name} comes down from {satellite}, {what}: it has not got that")
 
-    def _look_at_chain(self, chain: ChainEnded) -> None:
+    def _look_at_uploads(self, chain: ChainEnded) -> None:
         """Hold what a cluster is told of its uploads against what has come to the server."""
         for step, reply in zip(chain.steps, chain.replies, strict=True):
             if not (isinstance(step, Upload) and isinstance(reply, Receipt)):
@@ -451,12 +359,11 @@ class AccessHops:
                 if reply.done[device]:
                     name = f"{step.payload.name} of device {device} of {chain.cluster}"
                     size_bytes = float(reply.delivered_bytes[device])
-                    self._arrived(name, parts, size_bytes, float(reply.end_s[device]))
+                    self._check_there(name, parts, size_bytes, float(reply.end_s[device]))
                 for part in parts:
-                    for known in (self._first, self._last, self._got):
-                        known.pop(part.message, None)
+                    self._forget(part.message)
 
-    def _arrived(self, name: str, parts: Sequence[_Part], size: float, told_s: float) -> None:
+    def _check_there(self, name: str, parts: Sequence[_Part], size: float, told_s: float) -> None:
         """Look whether parts of a payload are all of it, and all at the server by a time."""
         there = sum(part.bytes for part in parts)
         if not _same(there, size):
@@ -476,12 +383,18 @@ class AccessHops:
         return last.end_s
 
 
+def _follows(name: str, hop: HopRow, node: str, size: float, end_s: float) -> None:
+    """Raise InvariantError for a hop that does not begin where so many bytes were by a time."""
+    late = hop.start_s < end_s * (1 - ROUNDING)
+    if hop.source != node or hop.bytes != size or late:
+        came = f"{size} bytes at {node} at {end_s} s"
+        raise violated(HOPS, f"{name} sent {hop.bytes} bytes at {hop.start_s} s, of {came}")
+
+
 def _same(one: float, other: float) -> bool:
     return abs(one - other) <= ROUNDING * max(one, other, 1.0)
 
 
-def check_of(plan: Plan) -> Hops | AccessHops | None:
-    """Return what follows messages of satellites, or of devices below them; None without a mesh."""
-    if plan.mesh is None:
-        return None
-    return (Hops if plan.topology.in_orbit else AccessHops)(plan, Contacts(plan))
+def check_of(plan: Plan) -> Messages | None:
+    """Return what follows messages over the mesh of a plan; None without a mesh."""
+    return None if plan.mesh is None else Messages(plan, Contacts(plan))

@@ -34,7 +34,7 @@ def with_sessions(plan: Plan) -> Plan:
     """Return a plan with the sessions of clients over links, where messages take these."""
     if not plan.topology.mesh or plan.isls is None:
         return plan
-    if plan.topology.in_orbit:
+    if plan.topology.over_mesh:
         return replace(plan, mesh=_of_satellites(plan.contacts, plan.isls))
     return replace(plan, mesh=_of_clusters(plan, plan.isls))
 

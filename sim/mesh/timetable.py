@@ -86,8 +86,8 @@ class MeshTimetable:
         if feeder is not None:
             return np.arange(len(feeder)), feeder.satellite, feeder.start_s, feeder.end_s
         contacts = self._contacts
-        names = self._isls.names if self._topology.in_orbit else ()
-        own = [contacts.services(name) for name in names]
+        names = self._isls.names
+        own = [contacts.services(name) for name in names]  # none of one that is no client
         number = np.concatenate([*own, np.zeros(0, np.int64)])
         satellite = np.repeat(np.arange(len(names)), [len(numbers) for numbers in own])
         return number, satellite, contacts.start_s[number], contacts.end_s[number]

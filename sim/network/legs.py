@@ -34,7 +34,6 @@ from sim.facts.transfers import (
 )
 from sim.links.sharing import everywhere
 from sim.network.books import PayloadKey
-from sim.world.topology import GROUND_CLIENTS, Topology
 from statements.arrays import Floats, Ints, Mask
 
 
@@ -42,16 +41,16 @@ from statements.arrays import Floats, Ints, Mask
 class Moved(Fact):
     """What the devices in ``who`` (K,) moved of a payload in a contact, until it was there.
 
-    ``outcome`` is that of each, or of all. The record was written at ``now_s``. A neglected link
-    takes no time: all of it is there ``at_once``. The arrays are those of the leg. Over a mesh,
-    ``message`` (K,) numbers the messages that it is a hop of. Of a broadcast, ``on_air`` (K,) are
-    the bytes that no device before got from the same transmission; None where all were sent to one.
+    The ``key`` is that of the payload. ``outcome`` is that of each, or of all. The record was
+    written at ``now_s``. A neglected link takes no time: all of it is there ``at_once``. The arrays
+    are those of the leg. Over a mesh, ``message`` (K,) numbers the messages that it is a hop of. Of
+    a broadcast, ``on_air`` (K,) are the bytes that no device before got from the same transmission;
+    None where all were sent to one.
     """
 
     cluster: str
     contact_id: int
-    way: Way
-    payload: str
+    key: PayloadKey
     who: Mask
     version: Ints
     size: Floats
@@ -63,6 +62,16 @@ class Moved(Fact):
     at_once: bool = False
     message: Ints | None = None
     on_air: Floats | None = None
+
+    @property
+    def way(self) -> Way:
+        """Who receives it."""
+        return Way(self.key.toward)
+
+    @property
+    def payload(self) -> str:
+        """The name of the payload."""
+        return self.key.payload
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,14 +168,10 @@ HOP_COLUMNS = tuple(f.name for f in fields(Hopped) if f.name not in ("nodes", "k
 
 
 class LegLog:
-    """Emits each leg as a fact when it is written down, and rows of many legs now and then.
+    """Emits each leg as a fact when it is written down, and rows of many legs now and then."""
 
-    ``topology`` says which directions transfers have in tables.
-    """
-
-    def __init__(self, facts: Facts, topology: Topology = GROUND_CLIENTS) -> None:
+    def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self._topology = topology
         self._legs: list[Leg] = []
         self._devices = 0
         self._look: Callable[[], None] | None = None
@@ -200,7 +205,7 @@ class LegLog:
             if isinstance(leg, Trained):
                 (in_gaps if leg.contact_id is None else in_contacts).append(leg)
         many = LegRows(
-            MovedRows.of(moved, self._topology) if moved else None,
+            MovedRows.of(moved) if moved else None,
             [TrainedRows.of(trained) for trained in (in_contacts, in_gaps) if trained],
             [leg for leg in legs if isinstance(leg, Dropped)],
             HopRows.of(hops) if hops else None,
@@ -221,9 +226,9 @@ ENDS = {Way.TO_SERVER: EventKind.UPLOAD_END, Way.TO_CLIENT: EventKind.DOWNLOAD_E
 class MovedRows:
     """Rows of transfers, and the record (``leg``) and ``device`` that each is of.
 
-    ``first`` says where the rows of each record begin; the last one is how many there are. The
-    ``directions`` of the records are those of the transfers table. Over a mesh, ``message`` numbers
-    those that rows are part of. ``on_air`` are the bytes that were sent for a row.
+    ``first`` says where the rows of each record begin; the last one is how many there are. Each
+    record has one of the ``keys``. Over a mesh, ``message`` numbers those that rows are part of.
+    ``on_air`` are the bytes that were sent for a row.
     """
 
     legs: Sequence[Moved]
@@ -236,12 +241,12 @@ class MovedRows:
     end_s: Floats
     outcome: Ints
     first: Ints
-    directions: Sequence[str]
+    keys: Sequence[PayloadKey]
     on_air: Floats
     message: Ints | None = None
 
     @classmethod
-    def of(cls, legs: Sequence[Moved], topology: Topology) -> MovedRows:
+    def of(cls, legs: Sequence[Moved]) -> MovedRows:
         """Rows of records, one behind the other."""
         leg, device, some = device_rows([record.who for record in legs])
         messages = [record.message for record in legs if record.message is not None]
@@ -270,10 +275,15 @@ class MovedRows:
             end_s=joined(record.end_s for record in legs)[some],
             outcome=outcome,
             first=np.searchsorted(leg, np.arange(len(legs) + 1)),
-            directions=[topology.direction(record.way) for record in legs],
+            keys=[record.key for record in legs],
             on_air=on_air,
             message=joined(messages)[some] if messages else None,
         )
+
+    @property
+    def key(self) -> Ints:
+        """The number of the key of each row."""
+        return self.leg
 
     def of_leg(self, values: Sequence[Any]) -> np.ndarray:
         """A value of each record, for each of its rows."""
@@ -287,10 +297,9 @@ class MovedRows:
     def named(self, row: int) -> str:
         """Say which transfer a row is of."""
         leg = self.legs[self.leg[row]]
-        direction = self.directions[self.leg[row]]
         return (
-            f"{direction} of {leg.payload} by device {self.device[row]} of {leg.cluster} at "
-            f"{self.start_s[row]:.3f} s to {self.end_s[row]:.3f} s"
+            f"{leg.key.direction} of {leg.payload} by device {self.device[row]} of {leg.cluster} "
+            f"at {self.start_s[row]:.3f} s to {self.end_s[row]:.3f} s"
         )
 
     def rows(self) -> Iterator[Row]:
@@ -304,9 +313,6 @@ class MovedRows:
             contact_id=contact_id,
             cluster=cluster,
             device=self.device,
-            direction=coded_rows(self.directions, self.leg),
-            toward=coded_rows(ways, self.leg),
-            payload=payload,
         )
         yield TransferStarted(
             time_s=self.start_s,
@@ -430,15 +436,15 @@ class HopRows:
             cluster=cluster,
             device=0,
             peer=peer,
-            direction=Coded(rows.key, [each.direction for each in rows.keys]),
-            toward=Coded(rows.key, [each.toward for each in rows.keys]),
-            payload=Coded(rows.key, [each.payload for each in rows.keys]),
         )
 
 
 def _transfer_row(rows: MovedRows | HopRows, **where: Any) -> TransferRow:
-    """Return rows of the transfers table: ``where`` they were sent, and of which payload."""
+    """Return rows of the transfers table, and ``where`` they were sent."""
     return TransferRow(
+        direction=Coded(rows.key, [each.direction for each in rows.keys]),
+        toward=Coded(rows.key, [each.toward for each in rows.keys]),
+        payload=Coded(rows.key, [each.payload for each in rows.keys]),
         version=rows.version,
         payload_bytes=rows.size,
         delivered_bytes=rows.bytes,

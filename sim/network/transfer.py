@@ -463,8 +463,7 @@ class Transfer:
         return Moved(
             cluster,
             part.contact.contact_id,
-            way=self.way,
-            payload=self.name,
+            key=self.entry.account.key,
             who=moves,
             version=self.version,
             size=self.size,

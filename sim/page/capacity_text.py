@@ -10,6 +10,14 @@ from math import floor, isfinite, isnan, log10, nan
 from statistics import median
 from typing import Any, NamedTuple
 
+from sim.capacity.limits import Carried, Limits, Tried, served_share
+from sim.capacity.operations import (
+    as_values,
+    clients_of,
+    ends_of,
+    if_known,
+    total_of,
+)
 from sim.facts.plan import Operations
 from sim.formatting import (
     WIDTH,
@@ -19,14 +27,6 @@ from sim.formatting import (
     short_size,
     some,
     table,
-)
-from sim.plan.limits import Carried, Limits, Tried, served_share
-from sim.plan.operations import (
-    as_values,
-    clients_of,
-    ends_of,
-    if_known,
-    total_of,
 )
 
 MOST_PLACES = 10

@@ -12,6 +12,7 @@ import pyarrow as pa
 from orbit.windows import merged
 from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Comparison
+from sim.capacity.budget import budgets_text
 from sim.draw.ground_map import draw_map
 from sim.draw.network import HOUR_S, Lane, day, lanes_shown
 from sim.draw.views import map_at
@@ -19,7 +20,6 @@ from sim.execution.result import Result
 from sim.page.page import MOST_ROWS, Page, scenario_yaml
 from sim.page.study_text import capacity_of, payload_table
 from sim.page.sweep_pictures import drawings_of_groups, reading_of_groups
-from sim.plan.budget import budgets_text
 from sim.trace.arrow import as_numpy
 from sim.world.scenery import scenery_of
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from sim.capacity.operations import DAY_S, operations_in
 from sim.execution.result import Result
 from sim.formatting import duration, table
 from sim.page.capacity_text import Capacity, Table
-from sim.plan.operations import DAY_S, operations_in
 
 MB_PER_GB = 1_000.0
 

@@ -208,7 +208,17 @@ class ContactTable(WorldPasses):
         return self.served & (self.end_s < self.set_s)
 
     @property
-    def turned_away(self) -> Mask:
+    def taken_over(self) -> Mask:
+        """Where a client gives its beam or dish to another one before the set.
+
+        A satellite that turns to another station then waits for nothing.
+        """
+        if self.topology.grounded == "cluster":
+            return self.cut_short
+        return self.cut_short & ~self._turned_away
+
+    @property
+    def _turned_away(self) -> Mask:
         """Where a client's next service begins as this one ends: it turns to another server."""
         order = np.lexsort((self.start_s, self.client))
         first = order[:-1]

@@ -18,7 +18,7 @@ from sim.plan.windows import Find, WindowQuery, other_dates
 from sim.world.fleet import (
     SatelliteOfFile,
 )
-from sim.world.topology import SATELLITE_CLIENTS, Topology
+from sim.world.topology import Topology
 from sim.world.world import Slots, World
 from statements import Code, Other, Remove, Statement
 from statements.arrays import Ints
@@ -138,7 +138,9 @@ def feeder_passes_of(world: World, find: Find) -> WorldPasses:
     that a station shares with a satellite.
     """
     over_stations = _of_orbit(world, find, world.sites.of_stations)
-    return replace(over_stations.with_satellites_as_clients(), topology=SATELLITE_CLIENTS)
+    return replace(
+        over_stations.with_satellites_as_clients(), topology=Topology("satellites", "stations")
+    )
 
 
 def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> WorldPasses:

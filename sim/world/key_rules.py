@@ -313,7 +313,7 @@ def _joins_contacts(key: str) -> Rule[MethodCase]:
     return _over_mesh(
         f"orbit.{key}",
         lambda world: (
-            world.topology.in_orbit and getattr(world.orbit, key, None) not in (None, "contact")
+            world.topology.over_mesh and getattr(world.orbit, key, None) not in (None, "contact")
         ),
         "is not used with link.isl.route 'earliest', where a message goes on over whatever link or "
         "pass comes next",
@@ -353,7 +353,7 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
     ),
     _over_mesh(
         "link.cut_transfers",
-        lambda world: world.topology.in_orbit and world.link.cut_transfers != "resume",
+        lambda world: world.topology.over_mesh and world.link.cut_transfers != "resume",
         "is not used with link.isl.route 'earliest', where a message goes in one piece over each "
         "link and pass",
         Remove(),
@@ -366,7 +366,7 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
     ),
     _over_mesh(
         "learning.rounds.per_contact",
-        lambda world: world.topology.in_orbit and world.learning.rounds.per_contact == "fill",
+        lambda world: world.topology.over_mesh and world.learning.rounds.per_contact == "fill",
         "got 'fill', and with link.isl.route 'earliest' no contact ends that could be filled",
         Set("", 1),
     ),
@@ -476,7 +476,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     ),
     Rule(
         keys=("roles.clients",),
-        when=lambda case: case.method.needs.satellites and not case.world.topology.in_orbit,
+        when=lambda case: case.method.needs.satellites and case.world.topology.client == "cluster",
         text="{name} has satellites as its clients, not devices",
         remedies=(
             Other(said="set roles: {server: stations, clients: satellites}, and ground.stations"),

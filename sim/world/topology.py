@@ -24,11 +24,6 @@ class Topology:
     route: str = "direct"
 
     @property
-    def in_orbit(self) -> bool:
-        """Whether satellites, or planes of them, are the clients."""
-        return self.clients != "devices"
-
-    @property
     def mesh(self) -> bool:
         """Whether what clients and server send each other takes links between satellites."""
         return self.route == "mesh"
@@ -36,36 +31,36 @@ class Topology:
     @property
     def over_mesh(self) -> bool:
         """Whether the clients themselves are nodes of the mesh."""
-        return self.mesh and self.in_orbit
+        return self.mesh and self.client == "satellite"
 
     @property
     def access(self) -> bool:
         """Whether devices reach their server over the mesh: satellites give them access to it."""
-        return self.mesh and not self.in_orbit
+        return self.mesh and self.client == "cluster"
 
     @property
     def client(self) -> str:
         """The kind of a client, as tables and sentences call it."""
-        return "satellite" if self.in_orbit else "cluster"
+        return "cluster" if self.clients == "devices" else "satellite"
 
     @property
     def grounded(self) -> str:
         """The kind of what satellites fly over, or of the satellite that serves the others."""
-        if not self.in_orbit:
+        if self.client == "cluster":
             return "cluster"
         return "relay" if self.server == "satellite" else "station"
 
     @property
     def clients_key(self) -> str:
         """The key of a scenario that says who the clients are."""
-        return "roles.clients" if self.in_orbit else "ground.clusters"
+        return "ground.clusters" if self.client == "cluster" else "roles.clients"
 
     @property
     def service_key(self) -> str:
         """The key of a scenario that says how many clients a server serves at a time."""
         if self.grounded == "relay":
             return "link.isl.terminals"
-        return "ground.antennas" if self.in_orbit else "orbit.beams"
+        return "orbit.beams" if self.client == "cluster" else "ground.antennas"
 
     @property
     def directions(self) -> tuple[str, str]:
@@ -76,7 +71,7 @@ class Topology:
         """Return the direction of a transfer that goes ``way``, as the transfers table has it."""
         if self.grounded == "relay":
             return "isl"
-        is_up = (way is Way.TO_SERVER) != self.in_orbit
+        is_up = (way is Way.TO_SERVER) == (self.client == "cluster")
         return "uplink" if is_up else "downlink"
 
     def client_and_server(self, flying: T, grounded: T) -> tuple[T, T]:
@@ -86,7 +81,3 @@ class Topology:
     def is_down(self, way: Way) -> bool:
         """Whether bits go down: to the ground, or from a satellite that serves others to these."""
         return (way is Way.TO_SERVER) == (self.grounded == "station")
-
-
-GROUND_CLIENTS = Topology()
-SATELLITE_CLIENTS = Topology("satellites", "stations")

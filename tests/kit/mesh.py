@@ -143,7 +143,7 @@ def earliest(
             plan.isls.a, plan.isls.b, plan.isls.start_s, plan.isls.end_s, strict=True
         )
     ]
-    fly = plan.topology.in_orbit
+    fly = plan.topology.over_mesh
     ends = {source, target}
     for c in contacts:
         if c.served and (fly or c.cluster.name in ends):  # a cluster passes nothing on

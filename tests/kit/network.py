@@ -50,7 +50,7 @@ __getattr__ = late(
         "sim.execution.ready": "Plans build",
         "sim.world.sites": "distances_km",
         "sim.world.world": "World",
-        "sim.world.topology": "GROUND_CLIENTS",
+        "sim.world.topology": "Topology",
     },
 )
 
@@ -70,14 +70,14 @@ def _of(module: str, name: str) -> Callable[..., Any]:
     return called
 
 
-budget = _of("sim.plan.budget", "budget")
+budget = _of("sim.capacity.budget", "budget")
 compute_of = _of("sim.devices.compute", "compute_of")
 ground_radios = _of("sim.plan.radios", "ground_radios")
 learner_of = _of("sim.engine.learning_task", "learner_of")
 lower_mask = _of("sim.advice.remedies", "lower_mask")
 make_plan = _of("sim.execution.ready", "run_plan")
 method_of = _of("sim.engine.setup", "method_of")
-one_pass = _of("sim.plan.budget", "one_pass")
+one_pass = _of("sim.capacity.budget", "one_pass")
 served_passes = _of("sim.plan.service", "served_passes")
 sidelinks_of = _of("sim.links.sidelinks", "sidelinks_of")
 decisive = _of("sim.execution.identity", "decisive")

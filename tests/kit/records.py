@@ -47,11 +47,8 @@ __getattr__ = late(
         "sim.trace.recorder": "BLOCK Trace",
         "sim.trace.schema": "COLUMNS KINDS OPTIONAL",
         "sim.trace.tables": "Tables",
-        "sim.world.topology": "GROUND_CLIENTS SATELLITE_CLIENTS",
     },
 )
-
-SATELLITE_SERVER = Topology("satellites", "satellite")
 
 
 def tables_of(**rows: list[dict[str, Any]]) -> dict[str, pa.Table]:

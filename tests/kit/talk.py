@@ -140,7 +140,7 @@ def columns_of(
         uncut=windows,
         flyers=network.PassEnd(satellites, satellite),
         grounded=network.PassEnd([cluster.name], site),
-        topology=network.GROUND_CLIENTS,
+        topology=network.Topology(),
         outages=network.Outages(),
         whole=windows,
         windows=windows,
@@ -232,7 +232,7 @@ def talk(
     devices = network.Devices(cluster, computing or compute(), churn.get("c"))
     shared = network.Shared(
         clock=clock,
-        topology=network.GROUND_CLIENTS,
+        topology=network.Topology(),
         facts=facts,
         log=log,
         books=network.Books([cluster.name]),

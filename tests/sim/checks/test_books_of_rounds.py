@@ -7,11 +7,11 @@ import sim
 from channel import LinkCurve
 from tests.kit.learning import Aggregated, Cluster, Range
 from tests.kit.records import (
-    GROUND_CLIENTS,
     WAITING,
     ModelAggregated,
     Moved,
     MovedRows,
+    PayloadKey,
     Versions,
     Way,
 )
@@ -40,10 +40,10 @@ def test_more_versions_than_are_remembered_are_no_reason_to_stop():
         who = np.ones(count, bool)
         device = np.arange(count)
         size = np.full(count, 10.0)
-        what = ("c", 0, way, "update")
+        what = ("c", 0, PayloadKey("uplink", way, "update"))
         times = (np.zeros(count), np.ones(count))
         leg = Moved(*what, who, device, size, size, *times, 0, 1.0)
-        versions.moved(MovedRows.of([leg], GROUND_CLIENTS), 0)
+        versions.moved(MovedRows.of([leg]), 0)
 
     assert WAITING < 400
     moved(400, Way.TO_CLIENT)

@@ -56,7 +56,7 @@ def doubled(honest, self, fact):
 
 
 TWICE = legs(lambda leg: {"size": 2 * leg.size, "bytes": 2 * leg.bytes}, way="server")
-RENAMED = legs(lambda leg: {"payload": "another"}, way="client")
+RENAMED = legs(lambda leg: {"key": leg.key._replace(payload="another")}, way="client")
 
 
 @pytest.mark.parametrize("role", ROLES)

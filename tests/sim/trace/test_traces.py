@@ -18,10 +18,7 @@ from tests.kit.network import NamedBuild, Run, build
 from tests.kit.records import (
     BLOCK,
     COLUMNS,
-    GROUND_CLIENTS,
     KINDS,
-    SATELLITE_CLIENTS,
-    SATELLITE_SERVER,
     TABLES,
     TOLERANCE,
     Coded,
@@ -324,13 +321,6 @@ def test_sums_of_payloads_are_those_of_a_loop(rows):
     said = list(wrong_sums(transfers(rows).to_pandas()))
     assert sum("were sent of a delivered payload of 3.0" in line for line in said) == min(wrong, 3)
     assert (f"{wrong - 3} more delivered payloads" in said[-1]) if wrong > 3 else len(said) == wrong
-
-
-RECEIVERS = {
-    GROUND_CLIENTS: ("to the server (uplink)", "to the clients (downlink)"),
-    SATELLITE_CLIENTS: ("to the server (downlink)", "to the clients (uplink)"),
-    SATELLITE_SERVER: ("to the server (ISL)", "to the clients (ISL)"),
-}
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.capacity.volumes import LinkVolumes
 from sim.errors import InputError
-from sim.plan.volumes import LinkVolumes
 from statements import Code, Other, Statement
 from statements.arrays import Ints
 

@@ -15,11 +15,7 @@ import numpy as np
 
 import orbit
 from scenarios.faults import PlannedOutage
-from sim.facts.plan import Operations
-from sim.plan.contacts import ContactTable
-from sim.plan.feeder import feeder_plan
-from sim.plan.link_source import with_links
-from sim.plan.operations import (
+from sim.capacity.operations import (
     BITS_PER_GB,
     DAY_S,
     clients_of,
@@ -27,6 +23,10 @@ from sim.plan.operations import (
     operations,
     total_of,
 )
+from sim.facts.plan import Operations
+from sim.plan.contacts import ContactTable
+from sim.plan.feeder import feeder_plan
+from sim.plan.link_source import with_links
 from sim.plan.plan import make_plan
 from sim.plan.service import served_passes
 from sim.plan.windows import Find

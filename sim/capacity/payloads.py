@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from scenarios.scenario import Traffic
+from sim.capacity.volumes import BITS_PER_MB, Services, services_of
 from sim.errors import InputError
 from sim.facts.plan import PayloadRow
 from sim.formatting import some
 from sim.plan.plan import Plan
-from sim.plan.volumes import BITS_PER_MB, Services, services_of
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import table_of
 from sim.world.world import World

@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sim.capacity.operations import (
+    capacity_table,
+    clients_of,
+    ends_of,
+    if_known,
+    operations,
+    total_of,
+)
+from sim.capacity.payloads import Queue, check_traffic, payload_figures, payloads_table, queues_of
 from sim.errors import InputError, located
 from sim.facts.plan import Operations
 from sim.formatting import counted
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
-from sim.plan.operations import capacity_table, clients_of, ends_of, if_known, operations, total_of
-from sim.plan.payloads import Queue, check_traffic, payload_figures, payloads_table, queues_of
 from sim.plan.plan import Plan
 from sim.trace.tables import Tables
 from sim.world.world import World

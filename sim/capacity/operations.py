@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from orbit.windows import gaps_s
+from sim.capacity.volumes import served_in_order
 from sim.facts.directions import Way
 from sim.facts.plan import FIGURES_OF_OPERATIONS, Operations
 from sim.facts.row import columns_of
@@ -24,7 +25,6 @@ from sim.plan.contacts import ContactTable, PlannedSessions
 from sim.plan.feeder import FeederPlan
 from sim.plan.passes import PassEnd
 from sim.plan.plan import Plan
-from sim.plan.volumes import served_in_order
 from sim.trace.arrow import array
 from sim.trace.schema import COLUMNS, TEXT
 from statements.arrays import Floats, Ints, Mask
