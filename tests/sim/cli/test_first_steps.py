@@ -180,7 +180,7 @@ def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kin
         )
         assert re.match(begins, endless.err), endless.err
         assert endless.err.endswith(": give it, like 3\n")
-    quick = ["--set", "stop.days=1", "--quiet", "--no-cache", "--json"]
+    quick = ["--set", "stop.days=0.5", "--quiet", "--no-cache", "--json"]
     done = leomix("run", "mine.yaml", *quick, "-o", "out") if kind == "plain" else None
     assert done is None or json.loads(done.out)["accuracy_final"] > 0.9, done
 
@@ -267,6 +267,7 @@ def test_the_exit_code_says_that_a_run_that_trains_used_no_update(
 
 
 @pytest.mark.parametrize(("keys", "last"), NOTHING, ids=lambda part: str(part)[:30])
+@pytest.mark.quick(2)
 def test_a_run_of_which_nothing_arrived_says_so_first_and_names_the_key(
     leomix, tmp_path, keys, last
 ):
