@@ -39,8 +39,10 @@ from statements.arrays import Floats, Ints, Mask
 
 NOT_A_NAME = ".__metadata__"
 """What a file of weights keeps for itself."""
-NOTHING = trees.remembered({})
+NOTHING = trees.packed_as_is({}, "")
 """What a client remembers that has not been called yet."""
+MEMORY = "context.memory"
+"""What memories are called in messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,13 +220,15 @@ class Calls(OwnLearning, GlobalModelMethod):
             named, shared = trees.digest(data), True
         except ValueError:
             named, shared = "", False
-        memory = hashlib.sha256(trees.remembered(context.memory)).hexdigest()
+        memory = hashlib.sha256(trees.packed_as_is(context.memory, MEMORY)).hexdigest()
         given = [trees.digest(self.tree), named, memory]
         who = [context.cluster, context.device, context.client, context.clients, context.round]
         how = [self.options.time, json.dumps(dict(context.config), sort_keys=True), context.seed]
         key = key_of(use, self.code.digest, given, who, how)
-        data_bytes = self.learner.replies.ask(key, lambda: trees.packed(make()), shared=shared)
-        return trees.unpacked(data_bytes)
+        reply = self.learner.replies.ask(
+            key, lambda: trees.packed_as_is(make(), use), shared=shared
+        )
+        return trees.unpacked(reply)
 
     def _train(self, me: Cluster, device: int) -> dict[str, Any]:
         """Return the update of a device: weights, examples, what it remembers, FLOPs."""
@@ -264,12 +268,13 @@ class Calls(OwnLearning, GlobalModelMethod):
         except (TypeError, ValueError, OverflowError) as error:
             raise self.code.wrong("train", context, str(error)) from None
         # The server's own rule alone knows what to do with another form.
-        return weights if differs else trees.arranged(weights, self.tree), int(examples)
+        alike = trees.plain(weights) if differs else trees.arranged(weights, self.tree)
+        return alike, int(examples)
 
     def _kept(self, name: str, context: Context) -> bytes:
         """Return what a function has put into its memory; raise ValueError where that cannot be."""
         try:
-            return trees.remembered(context.memory)
+            return trees.packed_as_is(context.memory, MEMORY)
         except ValueError as error:
             raise ValueError(f"{self.code.file}: {name} ({context.who}): {error}") from None
 
@@ -299,8 +304,7 @@ class Calls(OwnLearning, GlobalModelMethod):
                 raise self.code.wrong("evaluate", context, f"{what}; call it otherwise")
             return found
 
-        figures = self._asked("evaluate", context, data, make)
-        return {name: float(value) for name, value in figures.items()}
+        return cast("dict[str, float]", self._asked("evaluate", context, data, make))
 
     def _flops(self, update: Mapping[str, Any]) -> float:
         """FLOPs that a device does for an update."""

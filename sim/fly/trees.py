@@ -113,17 +113,21 @@ def size_bytes(tree: Tree) -> int:
 
 def packed(tree: Tree) -> bytes:
     """Return a tree as bytes: the same ones for the same tree. Raises ValueError as `arrays_of`."""
-    return _packed(_form(tree), list(arrays_of(tree).values()))
+    return packed_as_is(plain(tree), "")
 
 
-def remembered(memory: Mapping[str, Any]) -> bytes:
-    """Return what a client keeps as bytes; raise ValueError that names what cannot be kept."""
+def plain(tree: Tree) -> Tree:
+    """Return a tree of NumPy's arrays alone. Raises ValueError as `arrays_of`."""
+    return _filled(_form(tree), iter(arrays_of(tree).values()))
+
+
+def packed_as_is(value: Any, place: str) -> bytes:
+    """Return also text, numbers and None as bytes, and tensors of PyTorch, which come back as such.
+
+    Raises ValueError that names what cannot be kept of a ``value`` that is called ``place``.
+    """
     arrays: list[NDArray[Any]] = []
-    return _packed(_form_as_it_is(memory, "context.memory", arrays, 0), arrays)
-
-
-def _packed(form: Any, arrays: Sequence[NDArray[Any]]) -> bytes:
-    """Return arrays as bytes, behind how they are nested, their types and their shapes."""
+    form = _form_as_is(value, place, arrays, 0)
     said = {"form": form, "arrays": [[array.dtype.str, list(array.shape)] for array in arrays]}
     text = json.dumps(said).encode()
     each = (np.ascontiguousarray(array).tobytes() for array in arrays)
@@ -131,7 +135,7 @@ def _packed(form: Any, arrays: Sequence[NDArray[Any]]) -> bytes:
 
 
 def unpacked(data: bytes) -> Any:
-    """Return what :func:`packed` or :func:`remembered` wrote; raise ValueError for other bytes."""
+    """Return what :func:`packed_as_is` wrote; raise ValueError for other bytes."""
     begin = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little")
     try:
         said = json.loads(data[LENGTH_BYTES:begin])
@@ -160,7 +164,7 @@ def _form(tree: Tree) -> Any:
     return ["array", None]
 
 
-def _form_as_it_is(value: Any, place: str, arrays: list[NDArray[Any]], depth: int) -> Any:
+def _form_as_is(value: Any, place: str, arrays: list[NDArray[Any]], depth: int) -> Any:
     """Return the same of anything that JSON and ``arrays``, which are added to, can hold."""
     if depth > DEEPEST:
         raise ValueError(f"{place[:60]}... is nested more than {DEEPEST} times")
@@ -171,12 +175,10 @@ def _form_as_it_is(value: Any, place: str, arrays: list[NDArray[Any]], depth: in
         for key, part in value.items():
             if type(key) not in (bool, int, float, str):
                 raise ValueError(f"{place} has the key {key!r}; name its parts by text or numbers")
-            parts.append([key, _form_as_it_is(part, f"{place}[{key!r}]", arrays, depth + 1)])
+            parts.append([key, _form_as_is(part, f"{place}[{key!r}]", arrays, depth + 1)])
         return ["dict", parts]
     if isinstance(value, list | tuple):
-        each = [
-            _form_as_it_is(one, f"{place}[{n}]", arrays, depth + 1) for n, one in enumerate(value)
-        ]
+        each = [_form_as_is(one, f"{place}[{n}]", arrays, depth + 1) for n, one in enumerate(value)]
         return ["tuple" if isinstance(value, tuple) else "list", each]
     try:
         arrays.append(array_of(value))

@@ -216,11 +216,11 @@ class FlowerApp:
             key,
             lambda: self._called(message, named, how),
             shared=True,
-            is_sound=lambda made: not trees.unpacked(made)["failed"].size,
+            is_sound=lambda made: not trees.unpacked(made)["failed"],
         )
         said = trees.unpacked(data)
         self._states[node] = _records(said["state"])
-        failed = said["failed"].tobytes().decode()
+        failed = said["failed"]
         body: Any
         if failed:
             body = error_from_proto(ProtoError.FromString(said["reply"].tobytes()))
@@ -238,9 +238,9 @@ class FlowerApp:
             Message(body, reply_to=message),
             bytes=int(said["reply"].nbytes),
             examples=0.0 if failed else weight_of(body) or 0.0,
-            flops=float(said["flops"]),
+            flops=said["flops"],
             failed=failed,
-            cure=said["cure"].tobytes().decode(),
+            cure=said["cure"],
             reshaped="" if failed else reshaped(message.content, body),
             is_finite=bool(failed) or all(map(is_finite, body.array_records.values())),
         )
@@ -274,15 +274,11 @@ class FlowerApp:
             state = self._states[context.node_id]
         else:
             state = context.state
-        return trees.packed(
-            {
-                "reply": _bytes(body.SerializeToString(deterministic=True)),
-                "state": _bytes(recorddict_to_proto(state).SerializeToString(deterministic=True)),
-                "failed": _bytes(failed.encode()),
-                "cure": _bytes(cure.encode()),
-                "flops": flops,
-            }
-        )
+        said = {"failed": failed, "cure": cure, "flops": flops}
+        protos = {"reply": body, "state": recorddict_to_proto(state)}
+        for name, proto in protos.items():
+            said[name] = np.frombuffer(proto.SerializeToString(deterministic=True), np.uint8)
+        return trees.packed_as_is(said, "the reply")
 
 
 def components_of(folder: Path) -> dict[str, str]:
@@ -373,10 +369,6 @@ def content_bytes(message: Message) -> int:
 
 def _records(data: np.ndarray) -> RecordDict:
     return recorddict_from_proto(ProtoRecordDict.FromString(data.tobytes()))
-
-
-def _bytes(data: bytes) -> np.ndarray:
-    return np.frombuffer(data, np.uint8)
 
 
 def _line(error: object) -> str:

@@ -71,9 +71,6 @@ class FlowerOptions(CallOptions):
     timeout: Literal["app", "none"] = option(
         "app", "timeouts and lives of messages: as the app has them, or never over"
     )
-    log: Literal["warning", "info"] = option(
-        "warning", "least level of what flwr's logger shows in the run, of it and of the app"
-    )
 
 
 @dataclasses.dataclass
@@ -217,7 +214,7 @@ class Flower(OwnLearning):
 
     def _begin(self) -> None:
         """Start the ServerApp, which runs when it is its turn."""
-        logging.getLogger("flwr").setLevel(self.options.log.upper())
+        logging.getLogger("flwr").setLevel(logging.WARNING)
         dated_by(self.stage)
         self.traffic.begin()
         app = self.app
