@@ -156,7 +156,8 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
         Code.UNUSED,
     ),
     unused(
-        *("shadowing_margin_db", "rician_k_db"),
+        "shadowing_margin_db",
+        "rician_k_db",
         when=lambda facts: facts["environment"] is not None,
         by="with environment {environment!r}, whose tables replace it",
     ),

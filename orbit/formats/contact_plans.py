@@ -12,7 +12,7 @@ import numpy as np
 
 from orbit.checks import near, shown
 from orbit.formats.files import MOST_LINES, MOST_ROWS, TableError, lines_of, no_json
-from orbit.formats.tables import OF_PASSES, OnBad, apart, leave_out
+from orbit.formats.tables import OF_PASSES, OnBad, leave_out
 from statements.arrays import Floats, Ints
 
 YEARS = (1957, 2157)
@@ -435,18 +435,23 @@ def _first_date(plan: Plan) -> datetime | None:
 def _apart(contacts: ContactsOfPlan, source: str, on_bad: OnBad | None) -> ContactsOfPlan:
     """Those that overlap no other of their direction; TableError for one that does."""
     pair = contacts.source * len(contacts.nodes) + contacts.target
-    order = np.lexsort((contacts.end_s, contacts.start_s, pair)).tolist()
-
-    def overlap(before: int, number: int) -> TableError:
-        first, second = sorted((int(contacts.line[before]), int(contacts.line[number])))
-        one, other = (contacts.nodes[n[number]] for n in (contacts.source, contacts.target))
-        return TableError(
-            f"{source}:{second}: the contact from {one!r} to {other!r} overlaps that of line "
-            f"{first}; merge them or remove one"
-        )
-
-    span_s = contacts.start_s.tolist(), contacts.end_s.tolist()
-    keep = sorted(apart(order, pair.tolist(), span_s, overlap, on_bad))
+    order = np.lexsort((contacts.end_s, contacts.start_s, pair))
+    keep = np.ones(len(order), bool)
+    last = -1
+    until_s = contacts.end_s.tolist()
+    of = pair.tolist()
+    for number in order.tolist():
+        if last >= 0 and of[last] == of[number] and contacts.start_s[number] < until_s[last]:
+            first, second = sorted((int(contacts.line[last]), int(contacts.line[number])))
+            one, other = (contacts.nodes[n[number]] for n in (contacts.source, contacts.target))
+            wrong = TableError(
+                f"{source}:{second}: the contact from {one!r} to {other!r} overlaps that of line "
+                f"{first}; merge them or remove one"
+            )
+            leave_out(wrong, on_bad)
+            keep[number] = False
+        else:
+            last = number
     columns = {
         name: value[keep] for name, value in vars(contacts).items() if isinstance(value, np.ndarray)
     }

@@ -3,13 +3,12 @@
 import csv
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
 from itertools import chain, islice, pairwise
 from math import isfinite, isnan, nan, pi
-from typing import Any
 
 import numpy as np
 
@@ -25,31 +24,6 @@ def leave_out(wrong: TableError, on_bad: OnBad | None) -> None:
     if on_bad is None:
         raise wrong from None
     on_bad(wrong)
-
-
-def apart(
-    order: Iterable[int],
-    pair: Sequence[Any],
-    span: tuple[Sequence[Any], Sequence[Any]],
-    overlap: Callable[[int, int], TableError],
-    on_bad: OnBad | None,
-) -> list[int]:
-    """Numbers of spans, in an `order` by start, that overlap none before them of their pair.
-
-    Touching is no harm. Of another one `overlap` says what is wrong, by the numbers of both:
-    `leave_out` raises it, or tells `on_bad`.
-    """
-    begins, ends = span
-    last: dict[Any, int] = {}
-    kept = []
-    for number in order:
-        before = last.get(pair[number])
-        if before is not None and begins[number] < ends[before]:
-            leave_out(overlap(before, number), on_bad)
-            continue
-        last[pair[number]] = number
-        kept.append(number)
-    return kept
 
 
 OF_PASSES = ("satellite", "site", "rise_utc", "set_utc")

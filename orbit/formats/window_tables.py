@@ -20,7 +20,6 @@ from orbit.formats.tables import (
     OnBad,
     Row,
     Table,
-    apart,
     header_factor,
     leave_out,
     parse_table,
@@ -446,16 +445,24 @@ def _rename(windows: Mapping[str, list[Any]], names: Mapping[str, str], table: T
 def _apart(
     windows: Mapping[str, list[Any]], lines: Sequence[int], source: str, on_bad: OnBad | None
 ) -> list[int]:
-    """Which windows to keep, in order: those that overlap none of their satellite and site."""
-    pairs = list(zip(windows["satellite"], windows["site"], strict=True))
-    span_s = windows["rise_s"], windows["set_s"]
+    """Which windows to keep, in order: those that overlap none of their satellite and site.
 
-    def overlap(before: int, number: int) -> TableError:
-        first, second = sorted((lines[before], lines[number]))
-        return TableError(
-            f"{source}:{second}: the window overlaps that of line {first}, of the same "
-            f"satellite and site {pairs[number]}; merge them or remove one"
-        )
-
-    order = sorted(range(len(pairs)), key=windows["rise_s"].__getitem__)
-    return sorted(apart(order, pairs, span_s, overlap, on_bad))
+    Touching is no harm. Raises TableError for one that does, or tells `on_bad` of it.
+    """
+    last: dict[tuple[str, str], int] = {}
+    rises = windows["rise_s"]
+    sets = windows["set_s"]
+    kept = []
+    for n in sorted(range(len(rises)), key=rises.__getitem__):
+        pair = windows["satellite"][n], windows["site"][n]
+        if pair in last and rises[n] < sets[last[pair]]:
+            first, second = sorted((lines[last[pair]], lines[n]))
+            wrong = TableError(
+                f"{source}:{second}: the window overlaps that of line {first}, of the same "
+                f"satellite and site {pair}; merge them or remove one"
+            )
+            leave_out(wrong, on_bad)
+            continue
+        last[pair] = n
+        kept.append(n)
+    return sorted(kept)

@@ -9,15 +9,14 @@ import numpy as np
 
 from learning.architecture.kinds import kind_of
 from learning.methods.base import GlobalModelMethod, Method
-from scenarios.link import Isl
-from sim.advice.remedies import less_memory
+from sim.advice.remedies import less_memory, more_links
 from sim.devices.compute import whole_rounds
 from sim.engine.setup import Build
 from sim.formatting import counted, data_size, duration, listed, some
 from sim.mesh.compiled import can_compile
 from sim.plan.contacts import PART_S, lasts_all_of
 from sim.world.isl_use import idle_links, methods_over
-from statements import Code, Give, Lower, Other, Raise, Remedy, Set, Statement
+from statements import Code, Give, Lower, Other, Remedy, Set, Statement
 from statements.arrays import Floats, Ints
 
 MOST_NAMED = 3
@@ -167,24 +166,10 @@ def _split_doubts(built: Build) -> Iterator[Statement]:
             "link.isl",
             "the links never join all satellites, which fall into {parts} parts of "
             f"{_counts(sizes)}; {between}",
-            *_joining(isl),
+            *more_links(built.world),
             parts=len(sizes),
             method=built.world.learning.method,
         )
-
-
-def _joining(isl: Isl) -> Iterator[Remedy]:
-    """Yield what joins more satellites by links."""
-    if isl.within_plane == "none" and (isl.terminals is None or isl.terminals > 2):
-        yield Set("link.isl.within_plane", "ring")
-    if isl.between_planes == "neighbours":
-        yield Set("link.isl.between_planes", "grid")
-    if isl.terminals is not None:
-        yield Raise("link.isl.terminals", now=isl.terminals)
-    if isl.windows is not None:
-        yield Other(said="give windows of more pairs")
-    else:
-        yield Other(said="change link.isl.max_range_km or grazing_km")
 
 
 def _counts(sizes: Ints) -> str:
