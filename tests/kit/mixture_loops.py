@@ -14,7 +14,7 @@ import scenarios
 from learning import stream
 from tests.kit.tiny_checkpoints import SIZES
 
-HIDDEN = SIZES["hidden_size"]
+HIDDEN, VOCABULARY = (int(SIZES[name]) for name in ("hidden_size", "vocab_size"))
 PRETRAINING_STEP, PRETRAINING_STEPS, PRETRAINING_BATCH = 0.03, 5, 6
 PRETRAINING = {
     "gate_steps": PRETRAINING_STEPS, "gate_batch": PRETRAINING_BATCH, "gate_loss": "origin",
@@ -40,7 +40,7 @@ def in_slots(
 
 def hashes(text: str) -> list[int]:
     """The number of each word of a text."""
-    return [1 + crc32(word.encode()) % (SIZES["vocab_size"] - 1) for word in text.split()]
+    return [1 + crc32(word.encode()) % (VOCABULARY - 1) for word in text.split()]
 
 
 def drawn(seed: int, path: str, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -77,7 +77,7 @@ def learnt_gates(
         shares = [linear(x[real], gate).softmax(-1) for x, gate in zip(given, own, strict=True)]
         adam.zero_grad()
         losses = [-(share * at_home).sum(-1).log().mean() for share in shares]
-        torch.stack(losses).sum().backward()
+        torch.autograd.backward(losses)
         adam.step()
     return {name: gate.detach() for name, gate in gates.items()}
 
