@@ -46,13 +46,6 @@ def seen_without(device: str) -> str:
     return ", ".join(f"cuda:{number}" for number in range(count)) or "no CUDA device"
 
 
-def only(device: str) -> str:
-    """Return the ``CUDA_VISIBLE_DEVICES`` of a process that is to see ``cuda:N`` alone."""
-    number = device.partition(":")[2]
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return number if seen is None else seen.split(",")[int(number)].strip()
-
-
 @cache
 def _cuda_devices() -> int:
     """Count the CUDA devices; torch, slow to import, is asked only where there may be some."""

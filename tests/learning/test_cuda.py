@@ -5,9 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-import sim
 from learning import Learner
-from sim.sweep import read_sweep
 from tests.kit.devices import Devices
 from tests.kit.learning import (
     LearningConfig,
@@ -16,7 +14,6 @@ from tests.kit.learning import (
     compute_device,
 )
 from tests.kit.rounds import downloaded, merged, trained
-from tests.kit.sweep_place import Place
 from tests.kit.training import Traits, build_task, start_model
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -53,18 +50,6 @@ def test_sixteen_bits_train_on_cuda_and_lower_the_loss():
     moved = {name for name, t in learner.force(after).items() if t.dtype == torch.float32}
     assert moved == {name for name in learner.force(after) if name.endswith(".weight")} - GATES
     assert after_loss < before_loss
-
-
-@needs_cuda
-def test_points_of_a_sweep_train_on_the_device_of_their_process(tmp_path):
-    place = Place(tmp_path, train=True)
-    asked = ["-p", "stop.cycles=1,2", "-o", "out", "--devices", "cuda:0"]
-    refused = place.sweep(*asked, "--set", "learning.device=cuda")
-    assert (refused.returncode, "leave one of them out" in refused.stderr) == (2, True)
-    assert place.sweep(*asked).returncode == 0
-    for folder in read_sweep(tmp_path / "out").folders:
-        device = sim.load(folder).manifest["determinism"]["device"]
-        assert device.startswith("cuda: ")
 
 
 def test_asking_for_cuda_without_one_is_one_clear_line():

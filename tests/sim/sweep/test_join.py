@@ -57,14 +57,15 @@ def taken_elsewhere(folder):
 
 def test_a_lease_is_judged_by_the_own_clock_of_who_waits(folder, monkeypatch):
     monkeypatch.setattr(claims, "LEASE_S", 0.3)
-    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.05)
+    monkeypatch.setattr(claims, "BEAT_S", 0.05)
     owner, claim = taken_elsewhere(folder)
     waiter = Claims(folder)
-    with owner.renewed(claim) as lost:
+    with owner.renewed(claim, lambda: 0.5) as lost:
         for _ in range(8):
             assert not waiter.is_dead(waiter.look()["a"])
             time.sleep(0.1)
         assert not lost.is_set()
+        assert waiter.look()["a"].share == 0.5
     assert not waiter.is_dead(waiter.look()["a"])  # from now on nothing is renewed
     wait_until(lambda: waiter.is_dead(waiter.look()["a"]), "its lease has run out", 5.0)
     assert waiter.take("a", 2) and owner.is_lost(claim)
@@ -134,7 +135,7 @@ def test_one_gets_a_point_also_where_there_are_no_hard_links(error, folder, monk
 
 
 def test_a_claim_is_renewed_while_what_an_owner_has_saved_is_copied(folder, monkeypatch):
-    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.02)
+    monkeypatch.setattr(claims, "BEAT_S", 0.02)
     monkeypatch.setattr("sim.sweep.join.LOOK_S", 0.02)
     monkeypatch.setattr(claims, "LEASE_S", 0.3)
     owner, claim = taken_elsewhere(folder)
@@ -166,7 +167,7 @@ def test_a_process_that_is_started_while_all_are_stopped_is_stopped_too(folder, 
                 crew.stop()  # as a signal that comes now
 
     monkeypatch.setattr(subprocess, "Popen", Sleeping)
-    with Crew(folder, [], [None]) as crew:
+    with Crew(folder, [], 1) as crew:
         begun[0].kill()
         begun[0].wait()
         crew.goes_on(lambda: 1)
