@@ -30,7 +30,7 @@ demo: install ## four ways to learn through one satellite, three seeds each: a t
 	@printf '\n  open $(RUNS)/report.html  the replay, the curves, every figure\n'
 	@printf '  leomix new mine            your own cities, satellites and data\n'
 
-test: install ## run the quick tests (about six minutes on two cores; WHICH="not slow or pages" for those of CI)
+test: install ## run the quick tests (about four minutes on two cores; WHICH="not slow or pages" for those of CI)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(WHICH)" $(PYTEST)
 
 lint: install ## ruff, mypy and the import rules of the house
@@ -135,7 +135,7 @@ dist-check: install ## build sdist and wheel (build/dist), check them, and run t
 sbom: dist-check ## list what is installed with leomix, in CycloneDX (build/sbom.cdx.json)
 
 flower: install ## run the tests of Flower apps with the oldest and the newest flwr of leomix[flower] (makes .venv-flower)
-	.ci/flower
+	FLWR=$(FLWR) .ci/flower
 
 lowest: ## run the quick tests with the lowest versions of the requirements (needs uv; some GB)
 	.ci/libraries lowest $(PYTEST)

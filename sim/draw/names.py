@@ -40,7 +40,9 @@ def name(text: object, longest: int = LONGEST_NAME) -> str:
     return whole.replace("$", r"\$")
 
 
-def legend(axes: Axes, handles: Sequence[Artist | Container], names: Sequence[object]) -> None:
+def legend(
+    axes: Axes, handles: Sequence[Artist | Container], names: Sequence[object], title: str = ""
+) -> None:
     """Put a legend above the axes, where it covers nothing; long names are shortened."""
     if not handles:
         return
@@ -56,6 +58,9 @@ def legend(axes: Axes, handles: Sequence[Artist | Container], names: Sequence[ob
         handlelength=1.4,
         handletextpad=0.4,
         columnspacing=1.0,
+        title=title or None,
+        title_fontproperties={"weight": "bold"},
+        alignment="left",
     )
     for place, text in zip(drawn.get_texts(), texts, strict=True):
         place.set_text(text)

@@ -126,7 +126,6 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     """
     axes = axes or new_axes()
     [axis] = found.axes
-    _title(axes, course.shown)
     lines = names_drawn(found, course)
     looks = looks_of([None] * len(lines))
     x = np.array([spot.values[axis.key] for spot in found.spots], float)
@@ -155,7 +154,9 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
             **{axis.key: x[places], "mean": y[places]},
         )
     if found.names:
-        legend(axes, drawn, lines)
+        legend(axes, drawn, lines, name(capital(course.shown.head), 60))
+    else:
+        _title(axes, course.shown)
     if axis.is_logarithmic:
         axes.minorticks_off()
     name_ticks(axes, "x", axis.values, [*map(number, axis.values)])

@@ -11,7 +11,7 @@ __getattr__ = late(
         "sim.analysis.critical_path": "CriticalPath Part RoundLink critical_path",
         "sim.analysis.curves": "Steps clusters_measured curve_of curve_over_seeds=over_seeds",
         "sim.analysis.experts": "alignment_figures jain_index peak variation",
-        "sim.analysis.figures": "Bounds Figure figure_listed",
+        "sim.analysis.figures": "Figure figure_listed",
         "sim.analysis.inference": "gating_pattern inference_figures utilisation",
         "sim.analysis.labels": "LONGEST labels_of",
         "sim.analysis.round_paths": "round_paths",

@@ -103,6 +103,7 @@ def test_what_is_trained_is_kept_in_single_precision_and_sent_in_sixteen_bits(fo
     assert {tensor.dtype for tensor in sent.values()} == {torch.bfloat16}
 
 
+@pytest.mark.wide
 def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(folder):
     """Of a text model, device by device, and of a small one, all devices at once."""
     digits = LearningConfig(3, ("a", "b"), (2, 2), ModelConfig(experts=2), clip_norm=0.5)
@@ -123,6 +124,7 @@ def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(fol
             torch.testing.assert_close(end[name], tensor, rtol=0, atol=1e-7, msg=name)
 
 
+@pytest.mark.wide
 def test_the_server_trains_the_same_before_time_begins_however_few_samples_it_takes_at_once(
     folder, tmp_path
 ):
@@ -182,6 +184,7 @@ def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factor
     assert one["cycles"] <= one["plain step"] + 0.1 * one["model"]
 
 
+@pytest.mark.wide
 def test_what_the_server_adds_stays_in_factors_until_these_would_be_larger(folder):
     """The model with factors beside its matrices is that with both in single precision."""
     learner = learner_of(folder, rank=1)

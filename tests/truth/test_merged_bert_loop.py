@@ -8,7 +8,6 @@ head, and the cluster of each expert. Equations are those of the EMS-FL paper, s
 
 import json
 from dataclasses import dataclass
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -19,22 +18,28 @@ from torch.nn.functional import cross_entropy, gelu, linear
 from transformers import BertModel
 
 import sim
-from learning import stream
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.minibatches import minibatches
+from tests.kit.mixture_loops import (
+    HIDDEN,
+    PRETRAINING,
+    check_end,
+    drawn,
+    experts_of_clusters,
+    hashes,
+    in_slots,
+    learnt_gates,
+)
 from tests.kit.network import build
-from tests.kit.slots import in_slots
 
 SEED, CYCLES, TOKENS, TRIAL = 4, 6, 10, 6
 BLOCKS, LAYERS, EXPERTS, TOP = 3, 2, 4, 2
-HIDDEN, VOCABULARY = tiny.SIZES["hidden_size"], tiny.SIZES["vocab_size"]
 NETWORK = {"up": "intermediate.dense", "down": "output.dense"}
 ALL = list(range(EXPERTS))
 GATES = [f"gate.{layer}.weight" for layer in range(LAYERS)]
 HEAD = ["score.weight", "score.bias"]
 STEP, RATIO, STEPS, BATCH = 0.006, 0.5, 2, 4
 BETAS = 0.9, 0.99
-PRETRAINING_STEP, PRETRAINING_STEPS, PRETRAINING_BATCH = 0.03, 5, 6
 UNMASKED = 2
 DEVICES = {"A": 2, "B": 1, "C": 1}
 LABELS = {"A": ("no", "yes"), "B": ("other", "same"), "C": ("x", "y", "z")}
@@ -70,10 +75,7 @@ class Case:
                 "kind": "jsonl", "tokens": TOKENS, "trial_samples": TRIAL,
                 "paths": {name: str(folder / f"{name}.jsonl") for name in DEVICES},
             },
-            "pretraining": {
-                "gate_steps": PRETRAINING_STEPS, "gate_batch": PRETRAINING_BATCH,
-                "gate_loss": "origin",
-            },
+            "pretraining": PRETRAINING,
         }  # fmt: skip
         if self.method == "emsfl-enhanced":
             learning |= {"gate_tuning_cycles": UNMASKED, "options": {"resplit_cycles": 0}}
@@ -170,25 +172,13 @@ class Upcycled:
         return cross_entropy(self.logits(tokens, weights, held), labels)
 
 
-def drawn(path, name, shape, dtype):
-    bound = HIDDEN**-0.5
-    return (
-        torch.tensor(stream(SEED, "init", path, name).uniform(-bound, bound, shape))
-        .float()
-        .to(dtype)
-    )
-
-
 # The texts.
 
 
 def tokens_of(row):
     """Hashes of words; 0 stands between the texts of a pair, and -1 behind all."""
-
-    def ids(text):
-        return [1 + crc32(word.encode()) % (VOCABULARY - 1) for word in text.split()]
-
-    found = ids(row["text"]) + ([0, *ids(row["text_pair"])] if "text_pair" in row else [])
+    found = hashes(row["text"])
+    found += [0, *hashes(row["text_pair"])] if "text_pair" in row else []
     return found + [-1] * (TOKENS - len(found))
 
 
@@ -319,30 +309,15 @@ def emsfl_enhanced(model, fleet, server, own):
 
 
 def pretrained_gates(model, texts):
-    """Gates that have learnt, of each trial text, the experts at home with its cluster.
+    def given(tokens, gates):
+        model.hidden(tokens, model.start | gates, top=EXPERTS)
+        return [mixture.given for mixture in model.mixtures]
 
-    Expert e is at home in cluster e modulo the number of clusters.
-    """
-    gates = {}
+    start = {}
     for layer, name in enumerate(GATES):
         path = f"bert.encoder.layer.{BLOCKS - LAYERS + layer}.intermediate.gate"
-        gates[name] = nn.Parameter(drawn(path, "weight", (EXPERTS, HIDDEN), model.dtype))
-    trial = torch.cat([own.trial for own in texts.values()])
-    home = torch.tensor([[e % len(texts) == c for e in ALL] for c in range(len(texts))])
-    home = home.repeat_interleave(TRIAL, 0)
-    adam = torch.optim.Adam(gates.values(), PRETRAINING_STEP)
-    draw = stream(SEED, "pretrain", "gate")
-    for rows in draw.integers(0, len(trial), (PRETRAINING_STEPS, PRETRAINING_BATCH)):
-        with torch.no_grad():
-            model.hidden(trial[rows], model.start | gates, top=EXPERTS)
-        real = trial[rows] >= 0
-        at_home = home[rows][:, None].expand(-1, TOKENS, -1)[real]
-        given = [mixture.given[real] for mixture in model.mixtures]
-        shares = [linear(x, gates[name]).softmax(-1) for x, name in zip(given, GATES, strict=True)]
-        adam.zero_grad()
-        sum(-(share * at_home).sum(-1).log().mean() for share in shares).backward()
-        adam.step()
-    return {name: gate.detach() for name, gate in gates.items()}
+        start[name] = drawn(SEED, path, "weight", (EXPERTS, HIDDEN), model.dtype)
+    return learnt_gates(SEED, start, [own.trial for own in texts.values()], given)
 
 
 @pytest.mark.parametrize(
@@ -361,7 +336,7 @@ def test_a_run_ends_with_the_weights_of_the_loop(folder, tmp_path, case):
 
     model = Upcycled(folder / "bert", getattr(torch, case.precision))
     shapes = {"weight": (len(CLASSES), HIDDEN), "bias": (len(CLASSES),)}
-    head = {f"score.{n}": drawn("score", n, shape, model.dtype) for n, shape in shapes.items()}
+    head = {f"score.{n}": drawn(SEED, "score", n, own, model.dtype) for n, own in shapes.items()}
     start = model.start | head | pretrained_gates(model, texts)
     fleet = {
         cluster: [Device(case, cluster, k, part, start) for k, part in enumerate(own.shards)]
@@ -370,10 +345,7 @@ def test_a_run_ends_with_the_weights_of_the_loop(folder, tmp_path, case):
     if case.method == "synchronous":
         models = [start, *synchronous(model, fleet, start)]
     else:
-        first = result.assignments[result.assignments.time_s == 0.0]
-        taken = first[first.assigned]
-        assert sorted(taken.expert) == ALL
-        own = {name: taken.expert[taken.cluster == name].tolist() for name in DEVICES}
+        own = experts_of_clusters(result, [*DEVICES])
         models = [start, *emsfl_enhanced(model, fleet, start, own)]
 
     rows = result.metrics[result.metrics.scope == "cluster"]
@@ -386,9 +358,4 @@ def test_a_run_ends_with_the_weights_of_the_loop(folder, tmp_path, case):
                 scores.append([loss.item(), right.double().mean().item()])
     np.testing.assert_allclose(rows[["loss", "accuracy"]], scores, rtol=0, atol=case.atol)
 
-    assert set(final) == set(start) | set(model.backbone)
-    for name, tensor in model.backbone.items():
-        torch.testing.assert_close(final[name], tensor, rtol=0, atol=0, msg=name)
-    for name, tensor in models[-1].items():
-        torch.testing.assert_close(final[name], tensor, rtol=0, atol=case.atol, msg=name)
-        assert (tensor - start[name]).abs().max() > 0.004, name
+    check_end(final, start, models[-1], model.backbone, case.atol, 0.004)

@@ -9,7 +9,6 @@ cluster of each expert. Equations are those of the EMS-FL paper, section III.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -23,20 +22,27 @@ import sim
 from learning import stream
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.minibatches import minibatches
+from tests.kit.mixture_loops import (
+    HIDDEN,
+    PRETRAINING,
+    check_end,
+    drawn,
+    experts_of_clusters,
+    hashes,
+    in_slots,
+    learnt_gates,
+)
 from tests.kit.network import build
-from tests.kit.slots import in_slots
 
 SEED, CYCLES, TOKENS, TRIAL = 4, 6, 9, 6
 BLOCKS, LAYERS = 3, 2  # all blocks, and the last ones of them, which have experts
 EXPERTS = [0, 1, 2]
 MATRICES = ["gate", "up", "down"]
 GATES = [f"gate.{layer}.weight" for layer in range(LAYERS)]
-HIDDEN, VOCABULARY = tiny.SIZES["hidden_size"], tiny.SIZES["vocab_size"]
 RANK, ALPHA = 2, 3.0
 SCALE = ALPHA / RANK
 STEP, GATE_STEP, STEPS, BATCH = 0.02, 0.004, 2, 4
 BETAS = 0.9, 0.99
-PRETRAINING_STEP, PRETRAINING_STEPS, PRETRAINING_BATCH = 0.03, 5, 6
 DEVICES = {"A": 2, "B": 1, "C": 1}
 Model = dict[str, Tensor]
 """What the server holds: ``expert.{e}.{layer}.{matrix}.weight`` and ``gate.{layer}.weight``."""
@@ -84,10 +90,7 @@ class Case:
             "lora": {"rank": RANK, "alpha": ALPHA}, "optimizer": adam, "step_size": STEP,
             "gate_step_size_ratio": GATE_STEP / STEP, "steps_per_round": STEPS,
             "batch_size": BATCH,
-            "pretraining": {
-                "gate_steps": PRETRAINING_STEPS, "gate_batch": PRETRAINING_BATCH,
-                "gate_loss": "origin",
-            },
+            "pretraining": PRETRAINING,
         }  # fmt: skip
         if self.method.startswith("emsfl"):
             learning["options"] = {"resplit_cycles": 0}
@@ -141,8 +144,10 @@ class Mixture(nn.Module):
         super().__init__()
         self.layer = layer
         self.weights, self.held, self.top, self.logits = None, EXPERTS, 1, None
+        self.given = None
 
     def forward(self, x):
+        self.given = x
         self.logits = linear(x, self.weights.whole[GATES[self.layer]])
         mask = self.logits.new_full((len(EXPERTS),), -torch.inf)
         mask[self.held] = 0.0
@@ -212,7 +217,7 @@ def tokens_of(texts):
     """Hashes of words, (n, T): a text that is too long loses its end, the others end in -1."""
     tokens = torch.full((len(texts), TOKENS), -1)
     for line, text in zip(tokens, texts, strict=True):
-        ids = [1 + crc32(word.encode()) % (VOCABULARY - 1) for word in text.split()][:TOKENS]
+        ids = hashes(text)[:TOKENS]
         line[: len(ids)] = torch.tensor(ids)
     return tokens
 
@@ -397,39 +402,16 @@ def emsfl(model, fleet, server, own, unmasked) -> Iterator[Model]:
 
 
 def pretrained_gates(model, texts):
-    """Gates that have learnt, of each trial text, the experts that are at home with its cluster.
+    def given(tokens, gates):
+        model.logits(tokens, Weights(model.experts | gates), top=len(EXPERTS))
+        return [mixture.given for mixture in model.mixtures]
 
-    Expert e is at home in cluster e modulo the number of clusters. What a gate is given comes from
-    layers that mix all experts by the softmax, and is no function of the gates here.
-    """
-    gates = {}
+    start = {}
     for layer, name in enumerate(GATES):
         place = f"model.layers.{BLOCKS - LAYERS + layer}.mlp.gate"
-        bound = HIDDEN**-0.5
-        start = stream(SEED, "init", place, "weight").uniform(-bound, bound, (len(EXPERTS), HIDDEN))
-        gates[name] = nn.Parameter(torch.tensor(start).float().to(model.llama.dtype))
-    trial = torch.cat([own.trial for own in texts.values()])
-    home = torch.tensor([[e % len(texts) == c for e in EXPERTS] for c in range(len(texts))])
-    home = home.repeat_interleave(TRIAL, 0)
-    adam = torch.optim.Adam(gates.values(), PRETRAINING_STEP)
-    draw = stream(SEED, "pretrain", "gate")
-    for rows in draw.integers(0, len(trial), (PRETRAINING_STEPS, PRETRAINING_BATCH)):
-        given = []
-        hooks = [
-            mixture.register_forward_pre_hook(lambda _, inputs, given=given: given.append(*inputs))
-            for mixture in model.mixtures
-        ]
-        with torch.no_grad():
-            model.logits(trial[rows], Weights(model.experts | gates), top=len(EXPERTS))
-        for hook in hooks:
-            hook.remove()
-        real = trial[rows] >= 0
-        at_home = home[rows][:, None].expand(-1, TOKENS, -1)[real]
-        shares = [linear(x[real], gates[n]).softmax(-1) for x, n in zip(given, GATES, strict=True)]
-        adam.zero_grad()
-        sum(-(share * at_home).sum(-1).log().mean() for share in shares).backward()
-        adam.step()
-    return {name: gate.detach() for name, gate in gates.items()}
+        shape = len(EXPERTS), HIDDEN
+        start[name] = drawn(SEED, place, "weight", shape, model.llama.dtype)
+    return learnt_gates(SEED, start, [own.trial for own in texts.values()], given)
 
 
 @torch.no_grad()
@@ -480,18 +462,4 @@ def test_a_run_ends_with_the_weights_of_the_loop(folder, tmp_path, case):
         ]
     np.testing.assert_allclose(rows[["loss", "accuracy"]], scores, rtol=0, atol=case.atol)
 
-    backbone = model.backbone()
-    assert set(final) == set(start) | set(backbone)
-    for name, tensor in backbone.items():
-        torch.testing.assert_close(final[name], tensor, rtol=0, atol=0, msg=name)
-    for name, tensor in models[-1].items():
-        torch.testing.assert_close(final[name], tensor, rtol=0, atol=case.atol, msg=name)
-        assert (tensor - start[name]).abs().max() > 0.02
-
-
-def experts_of_clusters(result, clusters):
-    """Each cluster's experts as they were drawn before time began: every expert has one cluster."""
-    first = result.assignments[result.assignments.time_s == 0.0]
-    drawn = first[first.assigned]
-    assert sorted(drawn.expert) == EXPERTS
-    return {name: drawn.expert[drawn.cluster == name].tolist() for name in clusters}
+    check_end(final, start, models[-1], model.backbone(), case.atol, 0.02)

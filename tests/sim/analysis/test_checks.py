@@ -166,7 +166,7 @@ QUICK = ["aligned-digits", "flystack-isl", "nmoe-digits"]
 
 
 @pytest.mark.parametrize("name", QUICK)
-@pytest.mark.quick(1)
+@pytest.mark.wide
 def test_a_shipped_scenario_has_none(name):
     assert sim.run(scenarios.load(name)).checks == []
 

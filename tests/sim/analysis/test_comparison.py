@@ -452,6 +452,7 @@ def test_devices_are_drawn_where_they_have_room(radius_km, leomix, tmp_path):
     assert (runs[0]["trace_sha256"] == runs[1]["trace_sha256"]) == (radius_km == 0)
 
 
+@pytest.mark.wide
 def test_points_with_other_code_of_ones_own_are_another_group(tmp_path, monkeypatch):
     monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(small.SLOTS))

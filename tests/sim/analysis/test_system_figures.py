@@ -149,6 +149,7 @@ def test_targets_are_levels_that_the_runs_reach():
     assert results.levels(both) == (0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
 
 
+@pytest.mark.wide
 def test_targets_that_a_scenario_names_are_those_of_runs_comparisons_and_sweeps(runs, tmp_path):
     asked = [0.05, 0.125, 0.99]
     run = sim.run(small.slots(learning={"targets": asked}), tmp_path / "run")

@@ -122,6 +122,7 @@ def distance(one, other, eyes):
     return np.linalg.norm(lab(one) - lab(other))
 
 
+@pytest.mark.wide
 def test_accuracy_over_what_was_spent_is_that_of_the_tables(runs):
     run = runs.result("orbit")
     rows = run.metrics[run.metrics.scope == "global"]

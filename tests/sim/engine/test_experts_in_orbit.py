@@ -247,6 +247,7 @@ def weights(folder):
     return {name: tensor.tobytes() for name, tensor in tensors.items()}
 
 
+@pytest.mark.wide
 def test_over_the_mesh_it_learns_what_devices_learn(tmp_path, runs):
     """The same clients, data and seeds: to the last bit, as long as nothing is lost.
 

@@ -228,6 +228,7 @@ class Toy(seam.Synchronous):
         self.weights = self.learner.start()
 
 
+@pytest.mark.wide
 def test_check_method_says_what_does_not_hold():
     found = {finding.name: finding for finding in check_method(Toy)}
     why = {name: finding.why for name, finding in found.items() if finding.outcome == "failed"}

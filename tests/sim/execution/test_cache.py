@@ -87,6 +87,7 @@ def test_runs_are_the_same_with_without_and_with_half_a_cache(name, runs, cache,
     assert again("half")["trainings_reused"] > 0
 
 
+@pytest.mark.wide
 def test_what_is_shared_is_what_is_the_same(cache):
     """Another power trains nothing where the rounds are the same; a seed or a step shares none."""
     first = cached(slots())["trainings"]

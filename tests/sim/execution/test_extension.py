@@ -160,7 +160,7 @@ def handed_over(scenario, place, monkeypatch, step):
 
 
 @pytest.mark.parametrize("begins", ["complete", "killed", "without what was kept", "timing alone"])
-@pytest.mark.quick(1)
+@pytest.mark.wide
 def test_a_process_that_is_killed_while_it_hands_over_costs_no_run(begins, tmp_path, monkeypatch):
     scenario = MADE["timing alone"]() if begins == "timing alone" else slots()
     few, many = ({"days": 0.6}, {"days": 0.7}) if begins == "timing alone" else (2, 3)

@@ -38,7 +38,6 @@ from tests.kit.skies import DAY_S, FALLING, ISS, START, typed_in
 from tests.sim.engine.test_roles import RELAYED
 
 START_OF_FLYSTACK = datetime(2024, 4, 14, 16, tzinfo=UTC)
-START_OF_RUN = datetime(2026, 8, 22, tzinfo=UTC)
 
 
 @given(st.lists(st.integers(-(2**52), 2**52)) | st.lists(st.just(-3), min_size=3))
