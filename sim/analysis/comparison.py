@@ -183,8 +183,12 @@ class Comparison(Mapping[str, Any]):
             else:
                 alike.setdefault(figure.text(mean), []).append(group)
         name = f"{in_percent(figure.target)} accuracy" if figure.target else capital(figure.name)
-        every = [*alike.items(), *without.items()]
-        parts = {f"{text} with {listed(groups)}": len(groups) for text, groups in every}
+        key = _common_key([*own["group"]])
+        parts: dict[str, int] = {}
+        for text, groups in (*alike.items(), *without.items()):
+            first, *rest = (group.removeprefix(key) for group in groups)
+            who = listed([first if parts else groups[0], *rest])  # the first one names the key
+            parts[f"{text} with {who}"] = len(groups)
         return fitted(f"{name}: ", parts)
 
     def why_none(self, column: str, group: str) -> str:
@@ -251,6 +255,13 @@ def _is_decided(own: pd.DataFrame) -> bool:
     """Return whether groups may differ by a figure, of which these are the rows."""
     found = {*own["verdict"]}
     return bool(found & {Verdict.BEST, Verdict.BEHIND, Verdict.TOO_FEW, Verdict.NOT_REACHED})
+
+
+def _common_key(groups: Sequence[str]) -> str:
+    """Return the ``KEY=`` that is all that labels begin with; empty where they name more."""
+    heads = {group.partition("=")[0] for group in groups}
+    alone = len(heads) == 1 and all(group.count("=") == 1 for group in groups)
+    return f"{heads.pop()}=" if alone else ""
 
 
 def fitted(head: str, parts: Mapping[str, int]) -> str:
