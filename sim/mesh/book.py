@@ -267,7 +267,8 @@ class Book:
         if rates.curve is None:
             self._change(row, kind=FIXED, rate_bps=rates.rate_bps, delay_s=rates.delay_s)
             return
-        points = np.array(rates.curve).T.ravel()
+        curve = rates.curve
+        points = np.array([curve.time_s[0], curve.rate_bps[0], curve.bits[0]]).T.ravel()
         if self._points + len(points) > len(self._rows.points):
             self._forget_points(len(points))
         first = self._points
