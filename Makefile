@@ -61,8 +61,8 @@ soak: install ## slow tests, many examples, kills, fuzzed files, random scenario
 	$(BIN)/python tests/soak/random_scenarios.py --count $(if $(SHORT),25,500)
 	$(BIN)/python tests/benchmarks/bench_week.py $(if $(SHORT),1)
 
-mutants: install ## small changes of the core that a test must notice (hours; SHORT=1: twenty of them)
-	$(BIN)/python tests/soak/mutants.py $(if $(SHORT),--again 20)
+mutants: install ## small changes of the core that a test must notice (hours; AGAIN=20: as many of them)
+	$(BIN)/python tests/soak/mutants.py $(if $(AGAIN),--again $(AGAIN))
 
 accuracy: install ## compare windows, link budgets and transfers with others: docs/trust.md
 	$(BIN)/python tests/truth/accuracy.py

@@ -20,20 +20,16 @@ if TYPE_CHECKING:
 def spectral_efficiency_bps_hz(link: Link, snr_db: Floats, k_linear: float | Floats) -> Floats:
     """Spectral efficiency of the link's rate at an SNR and Rician factor that broadcast.
 
-    Every rate but the fixed one, without duty and threshold; -infinity dB carries nothing. A cap
-    is on what is sent: of an outage rate the share that fails is still lost, and of an ergodic one
-    it bounds the mean over the fading.
+    Every rate but the fixed one, without duty and threshold; -infinity dB carries nothing. Of an
+    outage rate the share that fails is lost.
     """
     if link.rate == "modcod":
         return modcod_efficiency_bps_hz(snr_db, link.rolloff, link.modcods)
-    sent = _sent_bps_hz(link, snr_db, k_linear)
-    if link.max_efficiency_bps_hz is not None:
-        sent = np.minimum(sent, link.max_efficiency_bps_hz)
-    return link.arriving_share * sent
+    return link.arriving_share * _sent_bps_hz(link, snr_db, k_linear)
 
 
 def _sent_bps_hz(link: Link, snr_db: Floats, k_linear: float | Floats) -> Floats:
-    """What a rate that follows Shannon sends without a cap: of an outage rate all, lost or not."""
+    """What a rate that follows Shannon sends: of an outage rate all, lost or not."""
     # The link's own factor as a number has quicker tables than an array of factors. Which table a
     # point goes through must not depend on the points beside it: a link has one or the other,
     # unless its signal was made by hand.

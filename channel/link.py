@@ -10,10 +10,8 @@ from channel.atmosphere import SlantAttenuation
 from channel.checks import between, checked, finite, not_negative, one_of, positive
 from channel.environment import Environment
 from channel.settings import (
-    EFFICIENCY_BPS_HZ,
     OUTAGE_PROBABILITY,
     RATES,
-    REPLACED_BY_ENVIRONMENT,
     ROLLOFF,
     USED_BY_ONE_RATE,
     Atmosphere,
@@ -40,8 +38,8 @@ class Link:
         rain of attenuation adds its own (see `g_over_t_under_rain_db_k`). None for a receiver that
         looks down on the rain, which is as warm as the ground.
     scintillation_loss_db: None is the table of the environment, 0 without one.
-    clutter_loss_db, shadowing_margin_db: constants; with an environment its tables stand for them.
-    other_losses_db: implementation, polarisation, pointing.
+    shadowing_margin_db: a constant; with an environment its tables stand for it.
+    other_losses_db: implementation, polarisation, pointing, clutter.
     path_gain_db: a fixed large-scale fading, < 0, in the place of free-space loss (EMS-FL, section
         V-A, uses -160 dB at every elevation); None for free space over the slant range.
     environment: a propagation scenario of TR 38.811; line of sight, clutter, shadowing and Rician K
@@ -54,8 +52,6 @@ class Link:
         that fails with outage_probability, "modcod" follows the table of DVB-S2 at a rolloff
         (0 to 1), "fixed" is fixed_rate_bps.
     modcods: "dvb-s2", or "dvb-s2x" for the modes of DVB-S2X too.
-    max_efficiency_bps_hz: the most bit/s/Hz that "ergodic", "shannon" and "outage" send, 0.434841
-        to 30; None for no cap.
     fixed_rate_bps: > 0, given exactly when rate is "fixed".
     outage_probability: 1e-9 to 0.999; it needs fading.
     required_snr_db: below it the receiver does not lock and the rate is 0; -infinity for none. The
@@ -85,13 +81,11 @@ class Link:
     attenuation: SlantAttenuation | None = None
     system_temperature_k: float | None = None
     scintillation_loss_db: float | None = None
-    clutter_loss_db: float = 0.0
     shadowing_margin_db: float = 0.0
     environment: Environment | None = None
     outage_probability: float = 0.1
     rolloff: float = 0.2
     modcods: Modcods = "dvb-s2"
-    max_efficiency_bps_hz: float | None = None
     required_snr_db: float = -math.inf
     duty: float = 1.0
 
@@ -121,8 +115,8 @@ def check(link: Link) -> None:
     _check_rate(link)
 
 
-LOSSES = ("other_losses_db", "zenith_attenuation_db", "clutter_loss_db", "shadowing_margin_db")
-TABULATED = (*REPLACED_BY_ENVIRONMENT, "rician_k_linear")
+LOSSES = ("other_losses_db", "zenith_attenuation_db", "shadowing_margin_db")
+TABULATED = ("shadowing_margin_db", "rician_k_linear")
 
 
 def _check_losses(link: Link) -> None:
@@ -167,11 +161,6 @@ def _check_rate(link: Link) -> None:
     )
     between("rolloff", link.rolloff, ROLLOFF.low, ROLLOFF.high)
     one_of("modcods", link.modcods, get_args(Modcods))
-    if not link.law.follows_shannon:
-        _untouched(link, ("max_efficiency_bps_hz",), f"rate is {link.rate!r}")
-    elif link.max_efficiency_bps_hz is not None:
-        low, high = EFFICIENCY_BPS_HZ.low, EFFICIENCY_BPS_HZ.high
-        between("max_efficiency_bps_hz", link.max_efficiency_bps_hz, low, high)
     others = tuple(name for name, rate in USED_BY_ONE_RATE.items() if rate != link.rate)
     _untouched(link, others, f"rate is {link.rate!r}")
     if link.rate == "outage" and link.fading == "none":

@@ -33,8 +33,6 @@ OUTAGE_PROBABILITY: Final = Range(1e-9, 0.999)
 ROLLOFF: Final = Range(0, 1)
 APERTURE_EFFICIENCY: Final = 0.6
 """Share of a dish's aperture that counts, where nothing else is known: G = 0.6 (pi D f / c)^2."""
-EFFICIENCY_BPS_HZ: Final = Range(0.434841, 30)
-"""Caps of a rate that follows Shannon, from the lowest mode of DVB-S2X (QPSK 2/9) on."""
 ITU_FREQUENCY_GHZ: Final = Range(1.0, 55.0)
 """Carriers for which the models of ITU-R that are used here hold together."""
 EXCEEDANCE_PCT: Final = Range(0.001, 5)
@@ -51,7 +49,7 @@ USED_BY_ONE_RATE: Final[Mapping[str, Rate]] = {
 class RateLaw(NamedTuple):
     """What follows from how a link's rate is computed; what computes it is `channel.efficiency`.
 
-    One that `follows_shannon` grows with the SNR without an end, unless it is capped; any other is
+    One that `follows_shannon` grows with the SNR without an end; any other is
     constant between its jumps. One that `has_levels` jumps between levels of its own; one that
     `fades` looks at how signals fade.
     """
@@ -68,11 +66,8 @@ RATES: Final[Mapping[Rate, RateLaw]] = {
     "modcod": RateLaw(has_levels=True),
     "fixed": RateLaw(),
 }
-SHANNON_RATES: Final = tuple(rate for rate, law in RATES.items() if law.follows_shannon)
 FADED_RATES: Final = tuple(rate for rate, law in RATES.items() if law.fades)
 """A fixed rate looks at fading too, where its loss is to be known."""
-REPLACED_BY_ENVIRONMENT: Final = ("shadowing_margin_db", "clutter_loss_db")
-"""Losses that the tables of an environment stand for; so they do for Rician K."""
 
 BUDGET_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     "eirp_dbw": ("tx_power_dbm", "tx_gain_dbi"),

@@ -45,7 +45,6 @@ PATH_FIELDS: Final = (
     "zenith_attenuation_db",
     "atmosphere",
     "scintillation_loss_db",
-    "clutter_loss_db",
     "shadowing_margin_db",
     "other_losses_db",
     "environment",
@@ -169,8 +168,8 @@ def rate_state(
     """Whole numbers that are constant wherever the rate is smooth; 0 where the rate is 0.
 
     They tell apart the ModCods, a receiver that locks from one that does not and, for rates that
-    follow the SNR, a device in sight from one out of sight, the elevations between which no table
-    bends (see `bends_deg`), and a rate that is capped. Arguments as `received_signal`.
+    follow the SNR, a device in sight from one out of sight and the elevations between which no
+    table bends (see `bends_deg`). Arguments as `received_signal`.
     """
     signal = received_signal(link, elevation_deg, slant_range_m, path)
     snr = np.asarray(signal.snr_db)
@@ -182,19 +181,9 @@ def rate_state(
     elevation, _ = _checked_place(elevation_deg, slant_range_m)
     sky = _in_the_sky(elevation, above_mask(link, elevation))
     part = np.searchsorted(bends_deg(link), sky, side="right")
-    if link.max_efficiency_bps_hz is not None:
-        part = 2 * part + is_capped(link, snr, np.asarray(signal.rician_k_linear))
     if link.environment is None:
         return (1 + part) * locked
     return (1 + 2 * part + line_of_sight(link.environment, sky, path)) * locked
-
-
-def is_capped(link: Link, snr_db: Floats, k_linear: float | Floats) -> Mask:
-    """Where a rate that follows the SNR is at the link's cap, if it has one."""
-    if link.max_efficiency_bps_hz is None:
-        return np.zeros(np.shape(snr_db), bool)
-    most = link.arriving_share * link.max_efficiency_bps_hz
-    return np.asarray(spectral_efficiency_bps_hz(link, snr_db, k_linear) >= most)
 
 
 def bends_deg(link: Link) -> Floats:
@@ -267,7 +256,6 @@ def path_losses_db(
             table = link.environment.scintillation_loss_db
             scintillation_db = table(elevation_deg, link.frequency_hz)
     terms["scintillation_loss_db"] = 0.0 if scintillation_db is None else scintillation_db
-    terms["clutter_loss_db"] = link.clutter_loss_db
     terms["shadowing_margin_db"] = shadowing_db
     terms["other_losses_db"] = link.other_losses_db
     return {name: np.asarray(loss_db) for name, loss_db in terms.items()}
@@ -314,7 +302,7 @@ def link_budget_terms(
     or slant_range_m is given, a scalar or (N,). The sums are
 
         c_over_n0_dbhz = eirp_dbw - free_space_path_loss_db - atmospheric_loss_db - rain_loss_db
-                         - scintillation_loss_db - clutter_loss_db - shadowing_margin_db
+                         - scintillation_loss_db - shadowing_margin_db
                          - other_losses_db + g_over_t_db_k - 10 log10(Boltzmann's constant)
         snr_db = c_over_n0_dbhz - noise_bandwidth_dbhz
         margin_db = snr_db - required_snr_db

@@ -22,20 +22,20 @@ def describe() -> str:
     return f"torch {torch.__version__} computes on {where}"
 
 
-def compute_devices(asked: str) -> tuple[str, ...]:
+def compute_device(asked: str) -> str:
     """Return ``cpu``, ``cuda`` or ``cuda:N`` for ``learning.device``; ``auto`` takes what is there.
 
-    Of several the first holds the server's model. On CUDA, matrices are then multiplied the same
-    way in each run. Raises ValueError where a device is asked for that is not there.
+    On CUDA, matrices are then multiplied the same way in each run. Raises ValueError where a device
+    is asked for that is not there.
     """
     if asked == "auto":
         asked = "cuda" if _cuda_devices() else "cpu"
-    for device in asked.split(","):
-        if device != "cpu" and (seen := seen_without(device)):
-            raise ValueError(f"learning.device: got {asked!r}, but torch sees {seen}; use 'auto'")
-    if asked != "cpu":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    return tuple(asked.split(","))
+    if asked == "cpu":
+        return asked
+    if seen := seen_without(asked):
+        raise ValueError(f"learning.device: got {asked!r}, but torch sees {seen}; use 'auto'")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return asked
 
 
 def seen_without(device: str) -> str:
@@ -44,13 +44,6 @@ def seen_without(device: str) -> str:
     if int(device.partition(":")[2] or 0) < count:
         return ""
     return ", ".join(f"cuda:{number}" for number in range(count)) or "no CUDA device"
-
-
-def only(device: str) -> str:
-    """Return the ``CUDA_VISIBLE_DEVICES`` of a process that is to see ``cuda:N`` alone."""
-    number = device.partition(":")[2]
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return number if seen is None else seen.split(",")[int(number)].strip()
 
 
 @cache

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import resolved, resolved_task
 from learning.files import Fingerprints, fingerprints_under
-from learning.hardware import compute_devices, give_memory_back, keep_few_kernels
+from learning.hardware import compute_device, give_memory_back, keep_few_kernels
 from learning.losses import find_loss
 from learning.metrics import place_outside
 from learning.own.replies import Replies
@@ -40,9 +40,9 @@ class Learner:
     not for a method that does its ``own_learning``, which keeps its results in ``replies``.
 
     Models are :class:`~learning.values.lazy.Handle`; what devices hold is a
-    :class:`~learning.clients.state.DeviceState`. ``metrics`` are names of figures that are measured
-    beside accuracy and loss. Where changes go down cut to ranks, ``cut_to_ranks`` has the model
-    that they add up to, by server model and rank.
+    :class:`~learning.clients.cluster.DeviceState`. ``metrics`` are names of figures that are
+    measured beside accuracy and loss. Where changes go down cut to ranks, ``cut_to_ranks`` has the
+    model that they add up to, by server model and rank.
 
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
@@ -115,15 +115,13 @@ class Learner:
         if self._shared_files not in (None, files):
             raise ValueError("a file that is learnt from has changed since the run began; run anew")
         code = MODELS.find(config.model.kind), config.loss and find_loss(config.loss)
-        task = built_task(config, code, files)
-        _, *others = compute_devices(self.config.device)
-        return dataclasses.replace(task, others=tuple(others)) if others else task
+        return built_task(config, code, files)
 
     def _placed(self) -> LearningConfig:
-        """Return the configuration with the first device; timing-only runs need none."""
+        """Return the configuration with the device that computes; timing-only runs need none."""
         if not self.trains:
             return self.config
-        return dataclasses.replace(self.config, device=compute_devices(self.config.device)[0])
+        return dataclasses.replace(self.config, device=compute_device(self.config.device))
 
     def forget_tasks(self) -> None:
         """Let no other run of this process find what this one was given: it may be damaged."""

@@ -505,7 +505,7 @@ class Training(Settings):
     ] = "native"
     device: Annotated[
         str,
-        setting("what computes: auto (CUDA where there is one), cpu, cuda, cuda:N, cuda:0,cuda:1"),
+        setting("what computes: auto (CUDA where there is one), cpu, cuda, cuda:N"),
     ] = "auto"
     precision: Annotated[
         Literal["auto", "float32", "float64", "bfloat16"],
@@ -524,13 +524,12 @@ class Training(Settings):
         return min(self.batch_size, self.micro_batch or self.batch_size)
 
     def conflicts(self) -> Iterator[Statement]:
-        """Yield devices that are none."""
+        """Yield a device that is none."""
         yield from super().conflicts()
-        named = self.device.split(",")
-        one = r"cuda:(0|[1-9]\d{0,2})"
-        known = re.fullmatch(rf"auto|cpu|cuda|{one}(,{one})*", self.device)
-        if known is None or len(named) > len(set(named)):
-            text = f"got {self.device!r}; must be auto, cpu, cuda or cuda:N, or several cuda:N"
+        if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9]\d{0,2}))?", self.device):
+            text = f"got {self.device!r}; must be auto, cpu, cuda or cuda:N"
+            if "," in self.device:
+                text += "; for several, start sweep --join once for each, by CUDA_VISIBLE_DEVICES"
             yield Statement.of(Code.UNUSED, "device", text)
 
 

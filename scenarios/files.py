@@ -288,15 +288,6 @@ def learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
     )
 
 
-def may_be_code(key: str, value: Any) -> bool:
-    """Whether a dotted key and its value in a file name Python code that nobody has allowed."""
-    section, _, rest = key.partition(".")
-    if section != "learning" or os.environ.get(ALLOW_CODE) == "1":
-        return False
-    of_code = not rest or any(rest.startswith(k) or k.startswith(rest) for k in _MAY_BE_CODE)
-    return of_code and any(":" in text for _, text in _texts_in(value))
-
-
 def named_code(scenario: "Scenario") -> list[str]:
     """Return the Python code that a scenario names, each ``MODULE:NAME`` once, sorted."""
     return sorted({name for _, name in _texts(scenario, *_MAY_BE_CODE) if ":" in name})

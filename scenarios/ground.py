@@ -161,12 +161,9 @@ class Cluster(GroundNode):
     places_path: Text = setting(
         None, "CSV file of such places; relative paths start at the scenario file's folder"
     )
-    compute: DeviceCompute | None = setting(
-        None, "the devices' computing, where it is not the scenario's"
-    )
     kinds: tuple[Kind, ...] | None = setting(
         None,
-        "devices that differ in their computing: how many of each kind, in order",
+        "devices whose computing is not the scenario's: how many of each kind, in order",
         strict=False,
         min_length=1,
         max_length=10_000,
@@ -196,10 +193,6 @@ class Cluster(GroundNode):
             yield wrong(("min_elevation_deg",), text, Code.CONFLICT)
         if self.kinds is None:
             return
-        if self.compute is not None:
-            yield wrong(
-                ("kinds",), "cannot be combined with compute; remove one of the two", Code.CONFLICT
-            )
         counted = sum(kind.devices for kind in self.kinds)
         places = None if self.places is None else len(self.places)
         for key, count in (("devices", self.devices), ("places", places)):

@@ -14,7 +14,6 @@ from pydantic import Field, Tag
 
 from channel.settings import (
     APERTURE_EFFICIENCY,
-    EFFICIENCY_BPS_HZ,
     EXCEEDANCE_PCT,
     OUTAGE_PROBABILITY,
     ROLLOFF,
@@ -27,7 +26,7 @@ from channel.settings import (
 from scenarios.errors import wrong
 from scenarios.ground import Ground
 from scenarios.orbit import Orbit
-from scenarios.presets import ISL_PRESETS, SIDELINK, Side
+from scenarios.presets import Side
 from scenarios.section import (
     Decibels,
     Loss,
@@ -74,7 +73,6 @@ class LinkSide(Section):
         le=EXCEEDANCE_PCT.high,
     )
     scintillation_loss_db: Loss = setting(None, "loss by scintillation, dB")
-    clutter_loss_db: Loss = setting(None, "loss by buildings and plants around the device, dB")
     shadowing_margin_db: Loss = setting(None, "margin for shadowing, dB")
     path_gain_db: float | None = setting(
         None, "fixed large-scale fading in place of free space and atmosphere, dB", ge=-300, lt=0
@@ -96,13 +94,6 @@ class LinkSide(Section):
     )
     modcods: Modcods | None = setting(
         None, "modes of DVB-S2 alone, or those of DVB-S2X too; with rate modcod"
-    )
-    max_efficiency_bps_hz: float | None = setting(
-        None,
-        "cap of rate ergodic, shannon or outage, bit/s/Hz, from that of the lowest mode of DVB-S2X "
-        "(QPSK 2/9) on; null for none",
-        ge=EFFICIENCY_BPS_HZ.low,
-        le=EFFICIENCY_BPS_HZ.high,
     )
     fixed_rate_mbps: Positive = setting(None, "rate of one device, Mbit/s; with rate fixed", le=1e9)
     required_snr_db: Decibels = setting(
@@ -131,22 +122,15 @@ class Downlink(LinkSide):
 
 
 class Sidelink(Section):
-    """What differs from an outdoor radio below 1 GHz: a fixed rate, or figures of a link budget."""
+    """What differs from an outdoor radio below 1 GHz."""
 
     rate_mbps: Positive = setting(
-        None, "fixed rate of each sidelink, Mbit/s; no budget then", le=1e6
+        None,
+        "rate of each sidelink, Mbit/s; null for that of a radio of 2 MHz at 0.915 GHz over the "
+        "distance",
+        le=1e6,
     )
-    frequency_ghz: Positive = setting(None, "carrier frequency, GHz; null for 0.915", le=1000)
-    bandwidth_mhz: Positive = setting(None, "bandwidth of each sidelink, MHz; null for 2", le=1e6)
     tx_power_dbm: Decibels = setting(None, "transmit power of a device, dBm; null for 20")
-    path_loss_exponent: float | None = setting(
-        None, "how fast the loss grows beyond the reference distance; null for 3", ge=1, le=10
-    )
-    reference_distance_m: Positive = setting(
-        None, "distance up to which there is free space, m; null for 1", le=1e5
-    )
-    noise_figure_db: Loss = setting(None, "receiver noise figure, dB; null for 7")
-    other_losses_db: Loss = setting(None, "losses that do not depend on distance, dB; null for 0")
     range_km: Positive = setting(
         None,
         "farthest that a sidelink reaches, km, within a cluster and beyond it; null "
@@ -160,11 +144,7 @@ class Sidelink(Section):
     )
 
     def problems(self) -> Iterator[Statement]:
-        """A budget beside a rate, and devices that are out of range."""
-        for key in () if self.rate_mbps is None else SIDELINK:
-            if getattr(self, key) is not None:
-                text = f"is not used with rate_mbps {self.rate_mbps:g}"
-                yield wrong((key,), text, Code.UNUSED, Remove(key), Remove("rate_mbps"))
+        """Devices that are out of range."""
         if self.range_km is not None and (self.distance_km or 0.0) > self.range_km:
             text = f"got {self.distance_km:g}; beyond range_km {self.range_km:g} nobody has a "
             yield wrong(
@@ -175,14 +155,10 @@ class Sidelink(Section):
                 Raise("range_km", to=self.distance_km),
             )
 
-    def values(self) -> dict[str, float]:
-        """Return the values in user units, by key: the given ones, and the budget's defaults.
-
-        Where there is no default, keys that were not given are left out; with a rate the budget is.
-        """
-        given = {key: float(value) for key, value in self if value is not None}
-        budget = {} if "rate_mbps" in given else SIDELINK
-        return {"tx_power_dbm": 20.0, **budget, **given}
+    @property
+    def sent_dbm(self) -> float:
+        """Transmit power of a device, dBm."""
+        return 20.0 if self.tx_power_dbm is None else self.tx_power_dbm
 
 
 def sidelink_problems(
@@ -231,9 +207,7 @@ class Isl(Section):
     grazing_km: float = setting(
         80.0, "height above the ellipsoid that a link stays above, km", ge=0, le=1e6
     )
-    max_range_km: Positive = setting(
-        None, "longest distance of a link, km; null for the preset's", le=1e6
-    )
+    max_range_km: Positive = setting(None, "longest distance of a link, km; null for any", le=1e6)
     terminals: int | None = setting(
         None,
         "links of a satellite at a time, those within planes first; null for any",
@@ -247,9 +221,6 @@ class Isl(Section):
     )
     acquisition_s: float = setting(
         0.0, "time from when two terminals are free and in sight to the first bit, s", ge=0, le=1e6
-    )
-    preset: Literal["starlink", "lct-135"] | None = setting(
-        None, "an optical terminal, whose rate and range hold where none are given"
     )
     rate_mbps: Positive = setting(None, "rate of each direction, Mbit/s; no budget then", le=1e6)
     frequency_ghz: Positive = setting(None, "carrier frequency of the budget, GHz", le=1000)
@@ -280,26 +251,17 @@ class Isl(Section):
         if self.route == "earliest" and not self.among_clients:
             text = "got 'earliest', and no satellites are linked; set within_plane or "
             yield wrong(("route",), f"{text}between_planes, or route: direct", Code.CONFLICT)
-        by_budget = self.rate_mbps is None and self.preset is None
         for key in ISL_BUDGET:
-            is_missing = getattr(self, key) is None
-            if is_missing and by_budget:
-                text = "is missing; give it, or a preset or a rate_mbps instead of a budget"
+            if getattr(self, key) is None and self.rate_mbps is None:
+                text = "is missing; give it, or a rate_mbps instead of a budget"
                 yield wrong((key,), text, Code.MISSING)
-            elif not (is_missing or by_budget):
-                text = "is not used with a preset or a rate_mbps"
-                yield wrong((key,), text, Code.UNUSED, Remove(key))
+            elif None not in (getattr(self, key), self.rate_mbps):
+                yield wrong((key,), "is not used with a rate_mbps", Code.UNUSED, Remove(key))
 
     @property
     def among_clients(self) -> bool:
         """Tell whether satellites that learn have links to each other."""
         return not self.within_plane == self.between_planes == "none"
-
-    def values(self) -> dict[str, float | None]:
-        """Return rate, range and budget in user units: as given, else the preset's, or None."""
-        preset = {} if self.preset is None else ISL_PRESETS[self.preset]
-        given = {key: getattr(self, key) for key in ("rate_mbps", "max_range_km", *ISL_BUDGET)}
-        return {key: preset.get(key) if value is None else value for key, value in given.items()}
 
 
 # `link.feeder:` - the links between satellites and gateways.
@@ -346,12 +308,6 @@ class Link(Section):
     )
     environment: EnvironmentName | None = setting(
         None, "propagation scenario of 3GPP TR 38.811 around the devices; null for none"
-    )
-    beamwidth_deg: float | None = setting(
-        None,
-        "half-power beamwidth of the satellite's antenna, degrees; null for that of its gain",
-        gt=0,
-        lt=180,
     )
     cut_transfers: Literal["resume", "restart", "drop"] = setting(
         "resume", "what becomes of a transfer that the end of a pass cuts off"

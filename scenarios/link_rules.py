@@ -9,15 +9,26 @@ from channel.settings import (
     BUDGET_FORMS,
     FADED_RATES,
     ITU_FREQUENCY_GHZ,
-    REPLACED_BY_ENVIRONMENT,
-    SHANNON_RATES,
     USED_BY_ONE_RATE,
 )
 from scenarios.errors import wrong
 from scenarios.orbit import Orbit
 from scenarios.presets import BANDS, BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
 from scenarios.section import NO_GEOMETRY, Facts, only_with, without_geometry
-from statements import Code, Give, Lower, Other, Remedy, Remove, Rule, Set, Statement, said, unused
+from statements import (
+    Code,
+    Give,
+    Lower,
+    Other,
+    Remedy,
+    Remove,
+    Rule,
+    Set,
+    Statement,
+    needed,
+    said,
+    unused,
+)
 
 if TYPE_CHECKING:
     from scenarios.link import Link, LinkSide
@@ -104,19 +115,18 @@ def _given(side: "LinkSide") -> LinkValues:
 
 
 _NEEDED: Final[tuple[Rule[Facts], ...]] = (
-    Rule(
-        ("fixed_rate_mbps",),
+    needed(
+        "fixed_rate_mbps",
         lambda facts: facts["rate"] == "fixed" and "fixed_rate_mbps" not in facts,
-        "is missing; rate 'fixed' needs it",
-        (Give(what="in Mbit/s"),),
-        Code.MISSING,
+        "rate 'fixed'",
+        what="in Mbit/s",
     ),
-    Rule(
-        ("exceedance_pct",),
+    needed(
+        "exceedance_pct",
         lambda facts: facts["atmosphere"] == "itu" and "exceedance_pct" not in facts,
-        "is missing; atmosphere 'itu' needs it",
-        (Give(what="in percent of the year", like=1),),
-        Code.MISSING,
+        "atmosphere 'itu'",
+        like=1,
+        what="in percent of the year",
     ),
 )
 # Such a key is left out if it is a preset's, and refused if the user gave it.
@@ -146,8 +156,7 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
         Code.UNUSED,
     ),
     unused(
-        *REPLACED_BY_ENVIRONMENT,
-        "rician_k_db",
+        *("shadowing_margin_db", "rician_k_db"),
         when=lambda facts: facts["environment"] is not None,
         by="with environment {environment!r}, whose tables replace it",
     ),
@@ -165,12 +174,6 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
         "required_snr_db",
         when=lambda facts: facts["rate"] == "modcod",
         by="with rate 'modcod', whose table has what each mode requires",
-    ),
-    unused(
-        "max_efficiency_bps_hz",
-        when=lambda facts: facts["rate"] not in SHANNON_RATES,
-        by="with rate {rate!r}, which has an end of its own",
-        remedies=(Remove(), Set("rate", SHANNON_RATES[0], SHANNON_RATES[1:])),
     ),
     unused(
         *("fading", "rician_k_db"),
@@ -196,7 +199,7 @@ def link_problems(link: "Link", orbit: Orbit) -> Iterator[Statement]:
     """Yield what does not fit together, with paths from the scenario's top."""
     directions = link_directions(link, orbit)
     if not orbit.has_geometry:
-        for problem in without_geometry(link, orbit.source, "environment", "beamwidth_deg"):
+        for problem in without_geometry(link, orbit.source, "environment"):
             yield problem.below("link")
     yield from (problem.below("link") for problem in _of_the_dish(link, directions))
     yield from (problem.below("link") for problem in _of_both(link, directions))
@@ -351,14 +354,13 @@ def link_values(link: "Link", orbit: Orbit) -> ResolvedLink:
     downlink = directions.get("downlink")
     gains = {"uplink": "rx_gain_dbi", "downlink": "tx_gain_dbi"}  # the satellite's
     has_gain = any(gains[side] in direction.given for side, direction in directions.items())
-    usual_deg = None if has_gain else BEAMWIDTH_DEG.get(link.preset)
-    whole = ["environment", "beamwidth_deg", "cut_transfers"]
+    whole = ["environment", "cut_transfers"]
     if link.downlink == "neglected" and link.preset not in NEGLECTS_DOWNLINK:
         whole.append("downlink")
     fields = type(link).model_fields
     return {
         "environment": link.environment,
-        "beamwidth_deg": usual_deg if link.beamwidth_deg is None else link.beamwidth_deg,
+        "beamwidth_deg": None if has_gain else BEAMWIDTH_DEG.get(link.preset),
         "cut_transfers": link.cut_transfers,
         "uplink": _applicable(directions["uplink"]),
         "downlink": "neglected" if downlink is None else _applicable(downlink),

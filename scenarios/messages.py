@@ -1,7 +1,7 @@
 """pydantic's findings in the words of a scenario file, what replaces a key, JSON Schema."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from string import Template
 from typing import Any, get_args
@@ -71,6 +71,8 @@ def _problem(detail: Any, beside: Mapping[str, object]) -> Statement:
     unknown = ("extra_forbidden", "unexpected_keyword_argument")
     marked = loc[-1:] == ("[key]",) and detail["type"] not in unknown
     place = _place_of(loc[:-1] if marked else loc)
+    if marked:
+        place = replace(place, field=_place_of(loc[:-2]).field)  # the mapping's, not its value's
     if found := _of_our_rules(detail):
         return found[0].below(*place.path)
     if detail["type"].startswith("union_tag"):
@@ -300,8 +302,34 @@ REMOVED: dict[str, str] = {
     "faults.uploads.late": "for slow devices, write faults.stragglers",
     "faults.uploads.late_minutes": "for slow devices, write faults.stragglers",
     "faults.uploads.not_finite": "for updates that are lost, write faults.uploads.corrupted",
+    "ground.clusters.compute": "write kinds: [{devices: N, tflops: 2}], of as many devices as the "
+    "cluster has",
     "ground.slew_deg_s": "write ground.acquisition_s, with the time of a turn in it",
     "ground.stations.slew_deg_s": "write acquisition_s, with the time of a turn in it",
+    "link.beamwidth_deg": "write the gain of the satellite's antenna, of which it follows",
+    "link.isl.preset": "write rate_mbps and max_range_km",
+    **dict.fromkeys(
+        (f"link.{side}.clutter_loss_db" for side in ("uplink", "downlink")),
+        "write other_losses_db, with this loss in it",
+    ),
+    **dict.fromkeys(
+        (f"link.{side}.max_efficiency_bps_hz" for side in ("uplink", "downlink")),
+        "write rate: modcod, whose best mode is the cap",
+    ),
+    **dict.fromkeys(
+        (
+            f"link.sidelink.{key}"
+            for key in (
+                "frequency_ghz",
+                "bandwidth_mhz",
+                "path_loss_exponent",
+                "reference_distance_m",
+                "noise_figure_db",
+                "other_losses_db",
+            )
+        ),
+        "write rate_mbps, the rate of each sidelink",
+    ),
     "learning.data.classes_per_device": "write split: {over: devices, kind: shards, "
     "classes: $classes_per_device}",
     "learning.data.dirichlet_alpha": "write split: {over: devices, kind: dirichlet, "
@@ -317,6 +345,7 @@ REMOVED: dict[str, str] = {
     "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",
     "orbit.hand_over_gap_s": "leave it out: contacts without a gap between them are one session",
     "orbit.sets": "leave it out: of a satellite's sets the latest before the start counts",
+    "orbit.use.choose": "leave it out: the planes and satellites that are left are spread evenly",
     "orbit.sync_delay_s": "leave it out: what one satellite received, the others know at once",
 }
 """By key, or key and value; lists are left out of keys, as in ``ground.stations.name``.

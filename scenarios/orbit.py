@@ -283,14 +283,11 @@ class Shell(_Pattern):
 
 
 class Use(Section):
-    """The part of each shell that is there: a study of sizes in one constellation."""
+    """The part of each shell that is there, evenly spread: a study of sizes in a constellation."""
 
     planes: NoSize = setting(None, "planes that are there; null for all")
     satellites_per_plane: NoSize = setting(
         None, "satellites of such a plane that are there; null for all"
-    )
-    choose: Literal["even", "first"] = setting(
-        "even", "every n-th plane and satellite, the last one among them"
     )
 
 
@@ -374,19 +371,10 @@ _AnyName = Annotated[
     Field(min_length=1, max_length=400),
     BeforeValidator(_number_as_text, json_schema_input_type=str | int),
 ]
-
-
-class WindowColumns(Section):
-    """What the columns of a window file are called there; null where it is called as here."""
-
-    satellite: Text = setting(None, "name of the satellite")
-    site: Text = setting(None, "name of the site: a cluster's name")
-    rise_utc: Text = setting(None, "time of rise, UTC")
-    set_utc: Text = setting(None, "time of set, UTC")
-    duration_s: Text = setting(None, "duration, s; in place of the time of set")
-    culminate_utc: Text = setting(None, "time of culmination, UTC")
-    max_elevation_deg: Text = setting(None, "highest elevation, degrees")
-    min_slant_range_km: Text = setting(None, "least slant range, km")
+_Column = Literal[
+    "satellite", "site", "rise_utc", "set_utc", "duration_s", "culminate_utc",
+    "max_elevation_deg", "min_slant_range_km",
+]  # fmt: skip
 
 
 class ContactsOrbit(WithService):
@@ -402,8 +390,8 @@ class ContactsOrbit(WithService):
     satellite: NameOrNumber = setting(
         None, "name of the one that serves, for windows of several satellites"
     )
-    columns: WindowColumns = setting(
-        WindowColumns(), "what the file's columns are called in the file"
+    columns: dict[_Column, Annotated[str, Field(min_length=1)]] = setting(
+        {}, "what columns are called in the file: {rise_utc: AOS, duration_s: Length (min)}"
     )
     names: Annotated[dict[_AnyName, _AnyName] | None, Field(max_length=100_000)] = setting(
         None,

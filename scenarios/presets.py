@@ -16,4 +16,3 @@ NEGLECTS_DOWNLINK: Final = frozenset[str](_TABLES["neglects_downlink"])
 BEAMWIDTH_DEG: Final[Mapping[str, float]] = _TABLES["beamwidth_deg"]
 PROCESSORS: Final[Mapping[str, Mapping[str, float]]] = _TABLES["processors"]
 SIDELINK: Final[Mapping[str, float]] = _TABLES["sidelink"]
-ISL_PRESETS: Final[Mapping[str, Mapping[str, float]]] = _TABLES["terminals"]

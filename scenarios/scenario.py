@@ -320,25 +320,16 @@ def dated_outage_problems(
                 yield wrong(path, f"{why}; give {hours}", Code.CONFLICT)
 
 
-_OF_ONE_SERVER = ("session",)
-"""Keys of orbit of satellites that hold one model together, each with all that others receive."""
-
-
 def _mesh_of_devices_problems(roles: Roles, orbit: Orbit) -> Iterator[Statement]:
     if roles.server == "satellites":
         text = f"got {roles.server!r}, which hold the model together; with link.isl.route "
         text += "'earliest' one of them does, or stations, and the others bring it: set "
         text += "satellite:NAME or stations, or link.isl.route: direct"
         yield wrong(("roles", "server"), text, Code.CONFLICT)
-    for key in _OF_ONE_SERVER:
-        if getattr(orbit, key, None) not in (None, "contact"):
-            text = "is not used with link.isl.route 'earliest', where what a satellite receives "
-            yield wrong(
-                ("orbit", key),
-                f"{text}travels over links from there",
-                Code.UNUSED,
-                Remove(f"orbit.{key}"),
-            )
+    if getattr(orbit, "session", None) not in (None, "contact"):
+        text = "is not used with link.isl.route 'earliest', where what a satellite receives "
+        text += "travels over links from there"
+        yield wrong(("orbit", "session"), text, Code.UNUSED, Remove("orbit.session"))
 
 
 def _feeder_problems(link: Link, roles: Roles, *, access: bool) -> Iterator[Statement]:

@@ -49,10 +49,12 @@ def time_left_s(took_s: float, share: float) -> float:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Align columns: the first to the left, all others to the right."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    """Align columns: the first to the left, all others to the right; a head may have two lines."""
+    above, below = zip(*(head.rpartition("\n")[::2] for head in header), strict=True)
+    every = [*([above] if any(above) else []), below, *rows]
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
     lines = []
-    for row in [header, *rows]:
+    for row in every:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append("  ".join(cells).rstrip())
@@ -140,10 +142,17 @@ def seconds(time_s: float) -> str:
     return _in_units(time_s, units, ".3g") or f"{time_s / 1e-6:.3g} us"
 
 
-def percent(share: float, digits: int = 2) -> str:
-    """Show a share in percent, as "0.48 %"; one that is too small for its digits is not nothing."""
+def percent(share: float, digits: int = 2, sign: str = "") -> str:
+    """Show a share in percent, as "0.48 %"; one that is too small for its digits is not nothing.
+
+    A change has a ``sign``, "+" or "-". What is nan is "-".
+    """
     least = 10.0**-digits
-    return f"< {least:g} %" if 0.0 < 200.0 * share < least else f"{100.0 * share:.{digits}f} %"
+    if math.isnan(share):
+        return "-"
+    if not sign and 0.0 < 200.0 * share < least:
+        return f"< {least:g} %"
+    return f"{100.0 * share:{sign}.{digits}f} %"
 
 
 def _in_units(value: float, units: Sequence[tuple[str, float]], form: str) -> str:

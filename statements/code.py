@@ -58,7 +58,6 @@ class Code(StrEnum):
     SLOW_TRAINING = "slow_training"
     MANY_ROUNDS = "many_rounds"
     DIVERGING = "diverging"
-    LEARNS_LITTLE = "learns_little"
     OWN_CODE = "own_code"
     """Code of one's own that does what a run does not see, send or repeat."""
     NO_EXAMPLES = "no_examples"

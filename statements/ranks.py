@@ -30,7 +30,7 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
     ),
     Rank.LOST: (*(Code.LOST_REPLIES, Code.INCOMPLETE, Code.SPLIT_NETWORK),),
     Rank.HELD_BACK: (
-        *(Code.LEARNS_LITTLE, Code.SLOW_TRAINING, Code.MANY_ROUNDS),
+        *(Code.SLOW_TRAINING, Code.MANY_ROUNDS),
         *(Code.WEAK_LINK, Code.LATE_ACQUISITION, Code.NARROW_BEAM),
         *(Code.LONG_SESSION, Code.NO_EXAMPLES),
     ),

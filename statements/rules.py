@@ -58,9 +58,12 @@ def unused(
     return Rule(keys, when, f"is not used {by}", remedies, Code.UNUSED, but)
 
 
-def needed(key: str, when: Callable[[Case], Any], by: str, like: Any) -> Rule[Case]:
+def needed(
+    key: str, when: Callable[[Case], Any], by: str, like: Any = None, what: str = ""
+) -> Rule[Case]:
     """Return the rule that a key is missing; ``by`` says what needs it, ``like`` is an example."""
-    return Rule((key,), when, f"is missing; {by} needs it", (Give(like=like),), Code.MISSING)
+    give = Give(like=like, what=what)
+    return Rule((key,), when, f"is missing; {by} needs it", (give,), Code.MISSING)
 
 
 def said(

@@ -73,9 +73,7 @@ class FedAvg(GlobalModelMethod):
     colour = "#b0368f"
     Options: ClassVar[type] = FedAvgOptions
     alone_is_sgd: ClassVar[bool] = True
-    traits: ClassVar[Traits] = replace(
-        GlobalModelMethod.traits, takes_personal=True, gap_option="trains"
-    )
+    traits: ClassVar[Traits] = replace(GlobalModelMethod.traits, takes_personal=True)
     ends_by_own_rule: ClassVar[bool] = False
     """Whether a round ends by rules of its own, and does not wait for whoever else is to come."""
 

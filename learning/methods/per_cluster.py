@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from learning.methods.base import Method, Protocol, World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
-from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster
 from learning.values.lazy import Handle
 from statements.arrays import Ints
@@ -41,7 +40,6 @@ class PerCluster(Method):
 
     colour = "#0b4a6b"
     Options: ClassVar[type] = FedAvgOptions
-    traits: ClassVar[Traits] = Traits(gap_option=FedAvg.traits.gap_option)
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

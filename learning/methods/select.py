@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
@@ -13,7 +13,6 @@ from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import Weighted
-from learning.methods.agents import AGENTS
 from learning.methods.asynchronous import AsynchronousOptions
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
@@ -22,9 +21,63 @@ from learning.methods.surface import Traits
 from learning.metrics import VALIDATED, pooled_figures
 from learning.registry import Register
 from learning.requests.cluster import Cluster, Measure
-from learning.requests.decide import Decide, Decision, Situation
+from learning.requests.decide import Agent, Decide, Decision, Observation, Situation
 from learning.requests.facts import Aggregated, Range
+from learning.rng import stream
 from statements.arrays import Ints, Mask
+
+# Agents: who decides in a run that nobody plays from outside.
+
+
+MakeAgent = Callable[[Sequence[Cluster], int], Agent]
+"""Makes the agent of one run, of its clusters and its seed; an agent may have a state."""
+
+AGENTS: Register[MakeAgent] = Register(
+    "agent",
+    "leomix.agents",
+    {
+        "everyone": "learning.methods.select:everyone",
+        "random": "learning.methods.select:at_random",
+        "soonest": "learning.methods.select:soonest",
+    },
+    "a function of clusters and seed that returns an agent",
+)
+
+
+def everyone(clusters: Sequence[Cluster], _seed: int) -> Agent:
+    """Choose all clients, and wait for all: the rounds of FedAvg."""
+    all_of_them = np.ones(len(clusters), bool)
+    return lambda _observation: Decision(all_of_them)
+
+
+def at_random(clusters: Sequence[Cluster], seed: int) -> Agent:
+    """Toss a coin for each client, and one for whether to aggregate."""
+    rng = stream(seed, "agent")
+
+    def decide(_observation: Observation) -> Decision:
+        *clients, aggregate = rng.random(len(clusters) + 1) < 0.5
+        return Decision(np.array(clients), bool(aggregate))
+
+    return decide
+
+
+def soonest(clusters: Sequence[Cluster], _seed: int) -> Agent:
+    """Choose the half of the clients whose next contacts begin first, and wait for half of those.
+
+    Who is in contact is too late for this one: its next contact counts as the last of all.
+    """
+    wanted = max(1, len(clusters) // 2)
+
+    def decide(seen: Observation) -> Decision:
+        wait_s = np.where(seen.wait_s > 0.0, seen.wait_s, np.inf)
+        chosen = np.zeros(len(clusters), bool)
+        chosen[np.argsort(wait_s, kind="stable")[:wanted]] = True
+        return Decision(chosen, bool(2 * seen.arrived.sum() >= wanted))
+
+    return decide
+
+
+# The method.
 
 
 @dataclass(frozen=True, config=CHECKED)

@@ -35,7 +35,7 @@ class Traits:
     With ``takes_personal`` devices may keep a part of the model for themselves
     (``learning.personal``). With ``trains_at_server`` devices need no memory. With
     ``trains_in_gaps`` devices train as many rounds between two contacts as there is time for, up to
-    ``learning.rounds.per_gap_max``; so they do where its option ``gap_option`` is ``gaps``. With
+    ``learning.rounds.per_gap_max``, whatever the options are. With
     ``tunes_at_the_end`` the last ``learning.gate_tuning_cycles`` cycles before the stop are others
     than those before them, so that a run cannot be extended. With ``own_learning`` it learns by
     itself, and the scenario's model is not made
@@ -66,7 +66,6 @@ class Traits:
     trains_at_server: bool = False
     trains_in_gaps: bool = False
     tunes_at_the_end: bool = False
-    gap_option: str = ""
     own_learning: bool = False
     waits_for_all: bool = False
     asynchronous: bool = False

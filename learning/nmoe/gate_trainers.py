@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar
 
@@ -52,9 +53,9 @@ class FedGate(GateTrainer):
 class RollGate(GateTrainer):
     """One gate is passed from client to client; each trains it on its own data.
 
-    ``gate_rounds`` passes over all clients, in canonical order or in an order drawn per pass. A
-    client that cannot be reached is skipped in that pass. The last client sends the gate to the
-    satellite, from which all others download it.
+    ``gate_rounds`` passes over all clients, in canonical order. A client that cannot be reached is
+    skipped in that pass. The last client sends the gate to the satellite, from which all others
+    download it.
     """
 
     def __init__(self, system: Networked) -> None:
@@ -204,3 +205,14 @@ class Central(GateTrainer):
             system.gates[cluster.name] = self.spread(gate, cluster.name)
         system.registry.changed(range(len(system.clients.nodes)))
         yield system.aggregated_here("model", f"rounds:{rounds} at the server")
+
+
+GATE_TRAINERS: Mapping[str, type[GateTrainer]] = {
+    "fedgate": FedGate,
+    "rollgate": RollGate,
+    "rangate": RanGate,
+    "random": RandomRouting,
+    "local": LocalExperts,
+    "central": Central,
+}
+"""Gate trainers by what ``learning.options.gate`` calls them."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,25 +12,12 @@ from learning.clients.updates import finite
 from learning.methods.base import Protocol
 from learning.nmoe.options import GATE_TENSORS
 from learning.nmoe.system import Networked
-from learning.registry import Register
 from learning.requests.cluster import Cluster, Cost, Train, Work
 from learning.requests.payload import Payload
 from learning.requests.peers import Arrival, Node, Send
 from learning.requests.request import Request
 from learning.values.lazy import Handle
 from statements.arrays import Ints, Mask
-
-
-def check_trainer(name: str) -> None:
-    """Raise ValueError unless ``name`` is a gate trainer that can be made."""
-    try:
-        trainer = GATE_TRAINERS.find(name)
-    except ValueError as error:
-        raise ValueError(f"gate: {error}") from None
-    if trainer.routing not in ("gate", "local", "random"):
-        raise ValueError(
-            f"gate: routing of {name!r} is {trainer.routing!r}; it is gate, local or random"
-        )
 
 
 class Exchange:
@@ -98,12 +84,11 @@ class Exchange:
 
 
 class GateTrainer(ABC):
-    """Trains the gates: subclass it, write :meth:`train`, and name it in ``learning.options``.
+    """Trains the gates; ``learning.options.gate`` names which one does.
 
-    ``gate: my_gates:PairGate`` is the class ``PairGate`` of ``my_gates.py``. ``system`` is the
-    method, and ``system.gates`` are the gates that clients hold, stacked (K, ...), by cluster;
-    extractor and experts are frozen. One object serves all clusters: they share its attributes,
-    which may change between yields only.
+    ``system`` is the method, and ``system.gates`` are the gates that clients hold, stacked
+    (K, ...), by cluster; extractor and experts are frozen. One object serves all clusters: they
+    share its attributes, which may change between yields only.
 
     ``routing`` is how clients choose experts: by their ``gate``, at ``random``, or ``local`` (their
     own expert only). With ``trains_everything`` stages 1 and 2 are skipped: this trainer replaces
@@ -148,7 +133,7 @@ class GateTrainer(ABC):
         self.rounds[me.name] = np.zeros(me.devices, np.int64)
         drawn = self.spread(system.learner.make("learning.nmoe.training.gates:start_gate"), me.name)
         system.gates[me.name] = drawn
-        yield from checked(self.train(me), self)
+        yield from self.train(me)
         everybody = self.everybody(me)
         gates = system.gates[me.name]
         sound = yield from finite(system.learner, gates, everybody)
@@ -291,34 +276,3 @@ class GateTrainer(ABC):
     def up(self) -> Payload:
         """What is sent of a gate to the satellite."""
         return self.system.upload("gate", self.system.sizes.gate_part(self.names))
-
-
-def checked(protocol: Protocol, trainer: GateTrainer) -> Protocol:
-    """Run ``train()`` of a gate trainer; raise TypeError with its name if it is no protocol."""
-    where = f"learning.options.gate: {trainer.options.gate!r}: train()"
-    reply = None
-    if not isinstance(protocol, Generator):
-        raise TypeError(f"{where} returned {protocol!r}; write it with 'yield from' of its steps")
-    with suppress(StopIteration):
-        while True:
-            request = protocol.send(reply)
-            if not isinstance(request, Request):
-                raise TypeError(f"{where} yielded {request!r}; 'yield from' the steps of trainers")
-            reply = yield request
-
-
-GATE_TRAINERS: Register[type[GateTrainer]] = Register(
-    "gate trainer",
-    "leomix.gates",
-    {
-        "fedgate": "learning.nmoe.gate_trainers:FedGate",
-        "rollgate": "learning.nmoe.gate_trainers:RollGate",
-        "rangate": "learning.nmoe.gate_trainers:RanGate",
-        "random": "learning.nmoe.gate_trainers:RandomRouting",
-        "local": "learning.nmoe.gate_trainers:LocalExperts",
-        "central": "learning.nmoe.gate_trainers:Central",
-    },
-    "a subclass of learning.nmoe.GateTrainer",
-    GateTrainer,
-)
-"""Gate trainers by what ``learning.options.gate`` calls them."""

@@ -13,26 +13,18 @@ from learning.methods.base import Protocol, World
 from learning.methods.surface import Traits
 from learning.metrics import as_validation
 from learning.nmoe.extractor import ExtractorStage
-from learning.nmoe.gates import GATE_TRAINERS, GateTrainer, check_trainer
+from learning.nmoe.gate_trainers import GATE_TRAINERS
+from learning.nmoe.gates import GateTrainer
 from learning.nmoe.inference import infer
 from learning.nmoe.options import NetworkedOptions
 from learning.nmoe.round_trip import NoContactLeft
 from learning.nmoe.system import Networked
-from learning.own.raised import ANYTHING
-from learning.registry import Register
 from learning.requests.cluster import Assign, Cluster, Measure, Train
 from learning.requests.facts import Note
 from learning.values.lazy import Handle
 
 if TYPE_CHECKING:
     from learning.metrics import Score
-
-
-class NMoEOptions(NetworkedOptions):
-    """Options of NMoE, whose gate trainer must exist."""
-
-    def __post_init__(self) -> None:
-        check_trainer(self.gate)
 
 
 class NMoE(Networked):
@@ -51,19 +43,11 @@ class NMoE(Networked):
         uses_isl=("within_plane", "between_planes"),
         sends_over_mesh=True,
     )
-    registers: ClassVar[Mapping[str, Register[Any]]] = {"gates": GATE_TRAINERS}
-    Options: ClassVar[type] = NMoEOptions
 
     def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
         super().__init__(world, options)
         self.extractor = ExtractorStage(self)
-        name = self.options.gate
-        try:
-            self.trainer: GateTrainer = GATE_TRAINERS.find(name)(self)
-        except ANYTHING as error:  # a custom class may raise anything
-            raise ValueError(
-                f"learning.options.gate: {name!r} cannot be made ({error}); mend its __init__"
-            ) from error
+        self.trainer: GateTrainer = GATE_TRAINERS[self.options.gate](self)
         self._scored: dict[str, tuple[object, list[Score]]] = {}
 
     def cluster(self, me: Cluster) -> Protocol:

@@ -25,7 +25,9 @@ class NetworkedOptions:
         1.0, "step size of the extractor over learning.step_size"
     )
     expert_rounds: NonNegativeInt = option(20, "local rounds of each personal expert")
-    gate: str = option("fedgate", "gate trainer: a shipped one or MODULE:CLASS")
+    gate: Literal["fedgate", "rollgate", "rangate", "random", "local", "central"] = option(
+        "fedgate", "how the gates are trained, or who answers without them"
+    )
     gate_rounds: NonNegativeInt = option(
         20, "rounds of fedgate, passes of rollgate, local trainings of rangate"
     )

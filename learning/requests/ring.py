@@ -87,7 +87,8 @@ def reduce(
 ) -> Protocol:
     """Gather a partial aggregate of all places at one; return the places of which it is made.
 
-    ``at`` waits at each place until that one has something to add. Where only those ``among`` the
+    ``at`` waits at each place until that one has something to add, at the sink also where no
+    payload comes to it. Where only those ``among`` the
     places have something, it comes from no farther than that.
     """
     wanted = {sink, *(range(len(ring)) if among is None else among)}
@@ -125,6 +126,8 @@ def _gather(
         )
     )
     added = {sink: {sink} for sink, _, _ in tours}
+    for sink in added:
+        yield from at(sink)  # also where no payload has come to it
     for begin, (sink, _, _), been in zip(begins, tours, ways, strict=True):
         if sink in been:  # else a link has failed on its way
             added[sink] |= {begin, *been}

@@ -12,13 +12,11 @@ import torch
 from torch import Tensor
 
 from learning.metrics import COUNTS, Score
-from learning.models.stacked import Tensors, in_single
-from learning.settings import Schedule
+from learning.models.stacked import Tensors
 from learning.training.aggregation import client_weights, summed
 from learning.training.evaluation import evaluate
 from learning.training.local import train
 from learning.training.recipe import LocalRounds, TrainedPart
-from learning.training.start import start_model
 from learning.training.state import (
     State,
     assembled_state,
@@ -133,29 +131,3 @@ def mean_model(task: Task, *states: Tensors, clusters: Sequence[str]) -> dict[st
     pairs = zip(map(State.of, states), devices, strict=True)
     models = [model_of_device(task, state, device) for state, own in pairs for device in own]
     return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}
-
-
-def losses(task: Task, steps: int, samples: int) -> list[float]:
-    """Return the loss, in nats, of some ``samples`` before and after so many ``steps`` on them.
-
-    They are the first ones of a device, which trains all experts and what is shared from the
-    server's model at time 0, with the step size as it is without a schedule.
-    """
-    cluster = task.config.clusters[0]
-    server = start_model(task)
-    own = task.shards[cluster].of(0).at(slice(samples))
-    settings = replace(
-        task.config,
-        clusters=(cluster,),
-        devices=(1,),
-        schedule=Schedule(),
-        steps_per_round=steps,
-        batch_size=len(own.y),
-    )
-    alone = replace(task, config=settings, shards={cluster: Shards(own, (len(own.y),))})
-    found = []
-    for state in _rounds_of_one(alone, server, [], cluster, rounds=1, first=0):
-        model = alone.model(pooled_model(alone, server, state))
-        with torch.inference_mode():
-            found.append(float(task.objective.mean(in_single(model(own.x)), own.y, own.x)))
-    return found

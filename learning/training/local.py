@@ -7,7 +7,6 @@ the model, once for the rounds of a cluster; :mod:`learning.training.sgd` takes 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -30,7 +29,6 @@ from learning.training.state import (
     experts_held,
     flatten,
     is_frozen,
-    map_tensors,
     moved_in_state,
     remembered_of,
 )
@@ -93,34 +91,9 @@ def _trained(
         if task.config.model.lora.rank is not None:
             alike = [*([version] * len(columns) for version in column[:-1]), versions[-1]]
         whole = assembled_state(task, state, models, alike, folds=False)
-        after = _dealt(task, whole, replace(local, rounds=rounds), part)
+        after = train_rounds(task, whole, replace(local, rounds=rounds), part)
         state = State.of({**flatten(state), **flatten(after)})
     return flatten(state)
-
-
-def _dealt(task: Task, state: State, local: LocalRounds, part: TrainedPart) -> State:
-    """Train clients in turn on the task's device and its ``others``, each alone, to equal bits."""
-    who = [device for device, count in enumerate(local.rounds) if count]
-    if not task.others or len(who) < 2 or task.is_own:  # a module of one's own may draw numbers
-        return train_rounds(task, state, local, part)
-    tasks = [task, *task.replicas][: len(who)]
-    turns = [who[number :: len(tasks)] for number in range(len(tasks))]
-
-    def trained(replica: Task, devices: Sequence[int]) -> State:
-        there = replica.device  # where a base that clients share stays one tensor
-        moved = map_tensors(
-            lambda t: t[:1].to(there).expand_as(t) if t.stride(0) == 0 else t.to(there), state
-        )
-        rounds = [count if k in devices else 0 for k, count in enumerate(local.rounds)]
-        return train_rounds(replica, moved, replace(local, rounds=rounds), part)
-
-    with ThreadPoolExecutor(len(tasks)) as threads:
-        found, *others = threads.map(trained, tasks, turns)
-    everybody = flatten(found)
-    for devices, rows in zip(turns[1:], others, strict=True):
-        for name, tensor in flatten(rows).items():
-            everybody[name][devices] = tensor[devices].to(task.device)
-    return found
 
 
 def train_rounds(
@@ -158,114 +131,74 @@ def _descended(
     task: Task, state: State, local: LocalRounds, part: TrainedPart, term: Term | None
 ) -> State:
     """Return what was trained: the model's parts by their paths, with what is moved of them."""
-    parts = _parts_of(task, state, part)
-    shared, own = _apart(task, parts, part, local.rounds)
-    buffers = [path for key, path in parts.moved.items() if key.stored in task.buffers]
+    cluster = local.cluster
+    shard = task.shards[cluster].samples
+    routed = task.all_experts if part.mask is None else tuple(sorted(part.experts))
+    if task.all_experts:
+        _check_experts(state, part, routed)
+    moved = _moved(task, state, part)
+    buffers = [path for key, path in moved.items() if key.stored in task.buffers]
+    beside = {} if task.traits.batched else _beside(state, routed, moved)
+
+    # What stands still: tensors that all devices share, and each device's own (K, ...).
+    frozen = _frozen(task, state, routed, moved)
+    if part.reach is not None:
+        frozen |= _reachable(task, part.reach, local.rounds)
+    shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
+    shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
+    own |= _frozen_factors(task, state, moved, beside)
     added = None
     if term is not None:
-        free = {key: path for key, path in parts.moved.items() if key.stored not in task.buffers}
+        free = {key: path for key, path in moved.items() if key.stored not in task.buffers}
         added = AddedLoss(task, state, free, buffers, term)
         own |= added.frozen
-    draws = task.traits.draws or (term is not None and term.draws)
-    together = task.traits.batched and not draws
-    samples, loss, held = _loss_of_samples(task, parts, shared, local.cluster, added)
-    problem = sgd.Problem(
-        sgd.draw_of(
-            task, local.cluster, *samples, task.shards[local.cluster].samples.y, draws=draws
-        ),
-        loss,
-        together,
-        own,
-        buffers=buffers,
-        gates=[path for key, path in parts.moved.items() if is_gate(key.stored)],
-        # All of them: a product over tensors that devices share may round by their number.
-        devices=range(task.devices(local.cluster)),
-        within=held if task.is_own and not together else None,
-    )
-    begin = {path: state.trained[key] for key, path in parts.moved.items()}
-    begin |= {path: in_single(t) for path, t in begin.items() if path not in problem.buffers}
-    memory = remembered_of(state.optimizer, parts.moved)
-    trained = sgd.train(begin, problem, task.config, local.rounds, local.first_round, memory)
-    after = {key: trained.tensors[path] for key, path in parts.moved.items()}
-    return State(after, optimizer=as_remembered(trained.memory, parts.moved))
 
-
-def _loss_of_samples(
-    task: Task,
-    parts: _Parts,
-    shared: Tensors,
-    cluster: str,
-    added: AddedLoss | None,
-) -> tuple[tuple[Tensor, ...], sgd.Loss, sgd.Within]:
-    """Return a cluster's samples, maybe embedded, and their loss beside tensors that are shared."""
-    model = task.shapes(parts.here)
-    x = task.shards[cluster].samples.x
+    model = task.shapes(_residency(task, part, routed, beside))
     drawn = task.devices(cluster) * task.config.steps_per_round * task.config.batch_size
-    samples = embedded(task, model, shared, cluster, x, drawn)
+    samples = embedded(task, model, shared, cluster, shard.x, drawn)
     is_embedded = len(samples) > 1
-    as_run = _as_run(task, parts.beside)
+    as_run = _as_run(task, beside)
 
     def whole(tensors: Tensors) -> Tensors:
         return {**shared, **as_run(tensors)}
 
+    tied = task.traits.tied
     loss = loss_of(
         model,
         whole,
         objective=task.objective,
         own=task.is_own,
-        tied=task.traits.tied,
+        tied=tied,
         embedded=is_embedded,
         added=added,
     )
-    behind = is_embedded and (added is not None or task.objective.takes_inputs)
-    held = within(model, whole, tied=task.traits.tied, added=added)
-    return ((*samples, x) if behind else samples), loss, held
+    if is_embedded and (added is not None or task.objective.takes_inputs):
+        samples = (*samples, shard.x)
+    draws = task.traits.draws or (term is not None and term.draws)
+    together = task.traits.batched and not draws
+    problem = sgd.Problem(
+        sgd.draw_of(task, cluster, *samples, shard.y, draws=draws),
+        loss,
+        together,
+        own,
+        buffers=buffers,
+        gates=[path for key, path in moved.items() if is_gate(key.stored)],
+        # All of them: a product over tensors that devices share may round by their number.
+        devices=range(task.devices(cluster)),
+        within=within(model, whole, tied=tied, added=added)
+        if task.is_own and not together
+        else None,
+    )
+    begin = {path: state.trained[key] for key, path in moved.items()}
+    begin |= {path: in_single(t) for path, t in begin.items() if path not in buffers}
+    memory = remembered_of(state.optimizer, moved)
+    trained = sgd.train(begin, problem, task.config, local.rounds, local.first_round, memory)
+    after = {key: trained.tensors[path] for key, path in moved.items()}
+    return State(after, optimizer=as_remembered(trained.memory, moved))
 
 
 Beside = Mapping[str, Sequence[tuple[Tensor, Tensor]]]
 """Pairs of frozen factors (K, r, in), (K, out, r) by the matrix that they are added to."""
-
-
-class _Parts(NamedTuple):
-    """What a model is made of in local rounds, as a state of devices has it.
-
-    The experts that are ``here``; what is ``moved``, with its paths; what is ``frozen`` (K, ...)
-    and what of that are ``factors``, by path; and the factors that run ``beside`` a matrix.
-    """
-
-    here: Residency
-    moved: Mapping[Parameter, str]
-    frozen: Tensors
-    factors: Tensors
-    beside: Beside
-
-
-def _parts_of(task: Task, state: State, part: TrainedPart) -> _Parts:
-    """Return what the model is made of; raise ValueError for experts that are not held."""
-    routed = task.all_experts if part.mask is None else tuple(sorted(part.experts))
-    if task.all_experts:
-        _check_experts(state, part, routed)
-    moved = _moved(task, state, part)
-    beside = {} if task.traits.batched else _beside(state, routed, moved)
-    return _Parts(
-        _residency(task, part, routed, beside),
-        moved,
-        _frozen(task, state, routed, moved),
-        _frozen_factors(task, state, moved, beside),
-        beside,
-    )
-
-
-def _apart(
-    task: Task, parts: _Parts, part: TrainedPart, rounds: Counts
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return what stands still, by path: what all devices share, and each device's own (K, ...)."""
-    frozen = dict(parts.frozen)
-    if part.reach is not None:
-        frozen |= _reachable(task, part.reach, rounds)
-    shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
-    backbone = {task.names.path(name): tensor for name, tensor in task.backbone.items()}
-    return {**shared, **backbone}, {**own, **parts.factors}
 
 
 def _residency(

@@ -24,7 +24,6 @@ from learning.models.stacked import Tensors, by_row
 from learning.rng import draw_below, stream
 from learning.training.recipe import Counts
 from learning.training.task import Task
-from learning.values.store import ALIGNMENT_BYTES
 
 # An operation without a rule of its own runs device by device: that is what is wanted then.
 warnings.filterwarnings("ignore", "There is a performance drop because we have not yet")
@@ -41,7 +40,7 @@ What goes back through the loss may need them there, as where activations are co
 Rounds = Sequence[Sequence[int | None]]
 """Numbers of the rounds of some devices, (R, K): each device's own; None for one at rest."""
 Draw = Callable[[Sequence[int], Rounds], Iterable[Batch]]
-"""The minibatches of ``draw(devices, rounds)``, some steps at a time, stacked (S, K, ...)."""
+"""The minibatches of ``draw(devices, rounds)``, (K, ...) of each step."""
 
 
 @dataclass(frozen=True)
@@ -225,8 +224,7 @@ def _steps(
         for of_round in zip(counted, training, strict=True)
     ]
     of_steps = (one for one in zip(training, counted, strict=True) for _ in range(each))
-    some = draw(devices, numbers) if numbers else ()
-    batches = (batch for parts in some for batch in zip(*map(torch.unbind, parts), strict=True))
+    batches = draw(devices, numbers) if numbers else ()
     for batch, (trains, number) in zip(batches, of_steps, strict=True):
         yield batch, trains, number
 
@@ -310,42 +308,17 @@ def draw_of(task: Task, cluster: str, *parts: Tensor, draws: bool = False) -> Dr
     """Return a draw of minibatches of ``parts`` (n, ...), given for all samples of the cluster."""
 
     def draw(devices: Sequence[int], rounds: Rounds) -> Iterator[Batch]:
-        at_once = 1 if draws else _rounds_at_once(task, len(devices), parts)
-        for first in range(0, len(rounds), at_once):
-            some = rounds[first : first + at_once]
+        for numbers in rounds:
             if draws:  # what is minimised: devices are trained one by one
-                rng = stream(task.config.seed, "dropout", cluster, devices[0], some[0][0])
+                rng = stream(task.config.seed, "dropout", cluster, devices[0], numbers[0])
                 torch.manual_seed(int(rng.integers(2**63)))
-            everybody = [*devices] * len(some)
-            drawn = rows_of_round(task, cluster, everybody, [n for own in some for n in own])
-            steps = drawn.reshape(len(some), len(devices), *drawn.shape[1:]).swapaxes(1, 2)
-            # One copy to the device for all steps, and one gather for all devices.
-            rows = torch.from_numpy(np.ascontiguousarray(steps)).to(task.device).flatten(0, 1)
-            for given in [rows] if _fits_at_once(rows, parts) else torch.split(rows, 1):
-                flat = given.flatten()
-                yield tuple(p.index_select(0, flat).view(*given.shape, *p.shape[1:]) for p in parts)
+            drawn = rows_of_round(task, cluster, devices, numbers)
+            # One copy to the device for all steps of the round.
+            for rows in torch.from_numpy(drawn).to(task.device).unbind(1):
+                flat = rows.flatten()
+                yield tuple(p.index_select(0, flat).view(*rows.shape, *p.shape[1:]) for p in parts)
 
     return draw
-
-
-def _rounds_at_once(task: Task, devices: int, parts: Sequence[Tensor]) -> int:
-    """Return of how many rounds the minibatches are drawn at once."""
-    samples = devices * task.config.steps_per_round * task.config.batch_size
-    return max(1, AT_ONCE_BYTES // (samples * max(part[0].nbytes for part in parts)))
-
-
-AT_ONCE_BYTES = 1 << 22
-"""Most bytes of a part of minibatches that are gathered at once."""
-
-
-def _fits_at_once(rows: Tensor, parts: Sequence[Tensor]) -> bool:
-    """Whether minibatches (steps, K, n) are gathered at once.
-
-    Each must begin where torch would place it, as rounding may depend on that.
-    """
-    samples = rows[0].numel()
-    sizes = [samples * part[0].nbytes for part in parts]
-    return all(n % ALIGNMENT_BYTES == 0 and n * len(rows) <= AT_ONCE_BYTES for n in sizes)
 
 
 RMS_DECAY = 0.99

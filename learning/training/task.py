@@ -103,8 +103,8 @@ class Task:
     stored names of what forward changes in place and no gradient moves, ``frozen`` those of
     parameters that nothing moves, ``personal`` those of tensors that each device keeps and trains
     for itself.
-    ``others`` are torch's devices beside that of ``config`` that clients are trained on. ``start``
-    is the server's model at time 0 if a run has made it and it is small, else empty; ``embedded``
+    ``start`` is the server's model at time 0 if a run has made it and it is small, else empty;
+    ``embedded``
     are the samples of a cluster as a frozen backbone gives them, by its name, from when they are
     first needed. All of these are ``lent`` to the runs of a process.
     """
@@ -121,7 +121,6 @@ class Task:
     buffers: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
     personal: frozenset[str] = frozenset()
-    others: tuple[str, ...] = ()
     validation: Mapping[str, Samples] = field(default_factory=dict)
     client_test: Mapping[str, Shards] = field(default_factory=dict)
     client_validation: Mapping[str, Shards] = field(default_factory=dict)
@@ -231,21 +230,6 @@ class Task:
             for name, tensor in self.initial.items()
             if expert_of(name) is None and not self.goes_with_gate(name)
         }
-
-    @cached_property
-    def replicas(self) -> tuple[Task, ...]:
-        """What local training takes of the task besides a state, on each of the ``others``."""
-
-        def on(other: str) -> Task:
-            config = replace(self.config, device=other)
-            initial = {name: tensor.to(other) for name, tensor in self.backbone.items()}
-            shards = {
-                name: Shards(Samples(*(part.to(other) for part in of.samples)), of.sizes)
-                for name, of in self.shards.items()
-            }
-            return replace(self, config=config, initial=initial, shards=shards, others=())
-
-        return tuple(map(on, self.others))
 
     @cached_property
     def factored(self) -> frozenset[str]:

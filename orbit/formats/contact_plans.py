@@ -12,7 +12,7 @@ import numpy as np
 
 from orbit.checks import near, shown
 from orbit.formats.files import MOST_LINES, MOST_ROWS, TableError, lines_of, no_json
-from orbit.formats.tables import OF_PASSES, OnBad
+from orbit.formats.tables import OF_PASSES, OnBad, apart, leave_out
 from statements.arrays import Floats, Ints
 
 YEARS = (1957, 2157)
@@ -59,10 +59,7 @@ class Plan:
         try:
             read(place, what)
         except ValueError as error:
-            wrong = TableError(f"{self.source}:{place}: {error}")
-            if self.on_bad is None:
-                raise wrong from None
-            self.on_bad(wrong)
+            leave_out(TableError(f"{self.source}:{place}: {error}"), self.on_bad)
 
 
 def quantity(text: Any, what: str, hint: str) -> float:
@@ -438,25 +435,18 @@ def _first_date(plan: Plan) -> datetime | None:
 def _apart(contacts: ContactsOfPlan, source: str, on_bad: OnBad | None) -> ContactsOfPlan:
     """Those that overlap no other of their direction; TableError for one that does."""
     pair = contacts.source * len(contacts.nodes) + contacts.target
-    order = np.lexsort((contacts.end_s, contacts.start_s, pair))
-    keep = np.ones(len(order), bool)
-    last = -1
-    until_s = contacts.end_s.tolist()
-    of = pair.tolist()
-    for number in order.tolist():
-        if last >= 0 and of[last] == of[number] and contacts.start_s[number] < until_s[last]:
-            first, second = sorted((int(contacts.line[last]), int(contacts.line[number])))
-            one, other = (contacts.nodes[n[number]] for n in (contacts.source, contacts.target))
-            wrong = TableError(
-                f"{source}:{second}: the contact from {one!r} to {other!r} overlaps that of line "
-                f"{first}; merge them or remove one"
-            )
-            if on_bad is None:
-                raise wrong
-            on_bad(wrong)
-            keep[number] = False
-        else:
-            last = number
+    order = np.lexsort((contacts.end_s, contacts.start_s, pair)).tolist()
+
+    def overlap(before: int, number: int) -> TableError:
+        first, second = sorted((int(contacts.line[before]), int(contacts.line[number])))
+        one, other = (contacts.nodes[n[number]] for n in (contacts.source, contacts.target))
+        return TableError(
+            f"{source}:{second}: the contact from {one!r} to {other!r} overlaps that of line "
+            f"{first}; merge them or remove one"
+        )
+
+    span_s = contacts.start_s.tolist(), contacts.end_s.tolist()
+    keep = sorted(apart(order, pair.tolist(), span_s, overlap, on_bad))
     columns = {
         name: value[keep] for name, value in vars(contacts).items() if isinstance(value, np.ndarray)
     }

@@ -3,12 +3,13 @@
 import csv
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
 from itertools import chain, islice, pairwise
 from math import isfinite, isnan, nan, pi
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,39 @@ from orbit.formats.files import LONGEST_ROW, MOST_LINES, MOST_ROWS, TableError
 
 OnBad = Callable[[TableError], None]
 """Is told of each row that is left out."""
+
+
+def leave_out(wrong: TableError, on_bad: OnBad | None) -> None:
+    """Tell `on_bad` of a row that is wrong, or raise what is wrong with it."""
+    if on_bad is None:
+        raise wrong from None
+    on_bad(wrong)
+
+
+def apart(
+    order: Iterable[int],
+    pair: Sequence[Any],
+    span: tuple[Sequence[Any], Sequence[Any]],
+    overlap: Callable[[int, int], TableError],
+    on_bad: OnBad | None,
+) -> list[int]:
+    """Numbers of spans, in an `order` by start, that overlap none before them of their pair.
+
+    Touching is no harm. Of another one `overlap` says what is wrong, by the numbers of both:
+    `leave_out` raises it, or tells `on_bad`.
+    """
+    begins, ends = span
+    last: dict[Any, int] = {}
+    kept = []
+    for number in order:
+        before = last.get(pair[number])
+        if before is not None and begins[number] < ends[before]:
+            leave_out(overlap(before, number), on_bad)
+            continue
+        last[pair[number]] = number
+        kept.append(number)
+    return kept
+
 
 OF_PASSES = ("satellite", "site", "rise_utc", "set_utc")
 """Columns that a table of passes has at least."""
@@ -62,10 +96,8 @@ class Table(_Line):
         for entry in self.entries:
             if isinstance(entry, Row):
                 yield entry
-            elif on_bad is None:
-                raise entry
             else:
-                on_bad(entry)
+                leave_out(entry, on_bad)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ from orbit.formats.tables import (
     OnBad,
     Row,
     Table,
+    apart,
     header_factor,
+    leave_out,
     parse_table,
     unit_of,
 )
@@ -286,9 +288,7 @@ def _good_rows(
             window = _window(row, called, absent)
         except ValueError as error:
             wrong = error if isinstance(error, TableError) else row.error(str(error))
-            if on_bad is None:
-                raise wrong from None
-            on_bad(wrong)
+            leave_out(wrong, on_bad)
             first_bad = first_bad or str(wrong)
             continue
         lines.append(row.line)
@@ -446,26 +446,16 @@ def _rename(windows: Mapping[str, list[Any]], names: Mapping[str, str], table: T
 def _apart(
     windows: Mapping[str, list[Any]], lines: Sequence[int], source: str, on_bad: OnBad | None
 ) -> list[int]:
-    """Which windows to keep, in order: those that overlap none of their satellite and site.
+    """Which windows to keep, in order: those that overlap none of their satellite and site."""
+    pairs = list(zip(windows["satellite"], windows["site"], strict=True))
+    span_s = windows["rise_s"], windows["set_s"]
 
-    Touching is no harm. Raises TableError for one that does, or tells `on_bad` of it.
-    """
-    last: dict[tuple[str, str], int] = {}
-    rises = windows["rise_s"]
-    sets = windows["set_s"]
-    kept = []
-    for n in sorted(range(len(rises)), key=rises.__getitem__):
-        pair = windows["satellite"][n], windows["site"][n]
-        if pair in last and rises[n] < sets[last[pair]]:
-            first, second = sorted((lines[last[pair]], lines[n]))
-            wrong = TableError(
-                f"{source}:{second}: the window overlaps that of line {first}, of the same "
-                f"satellite and site {pair}; merge them or remove one"
-            )
-            if on_bad is None:
-                raise wrong
-            on_bad(wrong)
-            continue
-        last[pair] = n
-        kept.append(n)
-    return sorted(kept)
+    def overlap(before: int, number: int) -> TableError:
+        first, second = sorted((lines[before], lines[number]))
+        return TableError(
+            f"{source}:{second}: the window overlaps that of line {first}, of the same "
+            f"satellite and site {pairs[number]}; merge them or remove one"
+        )
+
+    order = sorted(range(len(pairs)), key=windows["rise_s"].__getitem__)
+    return sorted(apart(order, pairs, span_s, overlap, on_bad))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learning.architecture.kinds import kind_of
-from learning.methods.base import Method
+from learning.methods.base import GlobalModelMethod, Method
 from scenarios.link import Isl
 from sim.advice.remedies import less_memory
 from sim.devices.compute import whole_rounds
@@ -74,7 +74,9 @@ def _session_doubts(built: Build) -> Iterator[Statement]:
             days=plan.stop_s / 86400,
             part_s=part_s,
         )
-    once = not (built.method.traits.own_learning or built.method.traits.trains_at_server)
+    traits = built.method.traits
+    is_app = traits.own_learning and not issubclass(built.method, GlobalModelMethod)
+    once = not (is_app or traits.trains_at_server)
     names = [name for name in long if name not in endless]
     if names and given_s is None and once:
         longest_s = max(long[name] for name in names)
@@ -320,7 +322,7 @@ def gap_doubts(built: Build) -> Iterator[Statement]:
     Without training they cost nothing, and methods that train in contacts have none.
     """
     learning, traits = built.world.learning, built.method.traits
-    asked = learning.options.get(traits.gap_option) == "gaps"
+    asked = learning.options.get("trains") == "gaps"  # the option of FedAvg
     if not (built.learner.trains and (traits.trains_in_gaps or asked)):
         return
     found = gap_rounds(built)

@@ -107,7 +107,7 @@ def _best_in_service(served: ContactTable, windows: Ints) -> BestSight | None:
 
 
 def _beamwidth_deg(world: World) -> float | None:
-    """Half-power beamwidth of the satellite's antenna: as given, or by its gain."""
+    """Half-power beamwidth of the satellite's antenna: the preset's, or by its gain."""
     resolved = world.resolved_link
     if resolved["beamwidth_deg"] is not None:
         return resolved["beamwidth_deg"]
@@ -315,8 +315,6 @@ def _fixed_rate_needs_db(link: Link, elevation_deg: Floats) -> Floats:
 
 MOST_BPS_HZ = 6.0
 """Bit/s/Hz that no mode of DVB-S2X carries: its last one has 5.9 bits in a symbol."""
-USUAL_CAP_BPS_HZ = 4.9
-"""The cap that is advised: that mode with a roll-off of 0.2."""
 MOST_NAMED = 10
 
 
@@ -342,7 +340,6 @@ def _too_fast(
             "rate {rate!r} gives up to {efficiency_bps_hz:.1f} bit/s/Hz, and DVB-S2X carries 5.9 "
             "bits in a symbol at most (over {names})",
             Set(f"{key}.rate", "modcod"),
-            Give(f"{key}.max_efficiency_bps_hz", like=USUAL_CAP_BPS_HZ),
             rate=rate,
             efficiency_bps_hz=max(over.values()),
             names=some([*over], MOST_NAMED),

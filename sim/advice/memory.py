@@ -17,7 +17,7 @@ import numpy as np
 from learning.architecture.footprint import Footprint, footprint
 from learning.architecture.kinds import kind_of, precision_of
 from learning.data.table import data_files
-from learning.hardware import compute_devices, free_bytes
+from learning.hardware import compute_device, free_bytes
 from learning.methods.fedavg import FedAvg
 from sim.errors import InputError
 from sim.formatting import counted, data_size
@@ -97,7 +97,7 @@ def needs_of(built: Build) -> list[Need]:
     ]
     if not built.learner.trains:
         return needs
-    if compute_devices(built.learner.config.device) != ("cpu",):  # which hold the rest
+    if compute_device(built.learner.config.device) != "cpu":  # which holds the rest
         return [*needs, *(need for need in needs_of_training(built) if need.what in ON_BOTH)]
     return [*needs, *needs_of_training(built)]
 
@@ -186,10 +186,8 @@ def doubts(built: Build, place: Path | None = None) -> list[Statement]:
         except ValueError:
             return []  # data that are not there are an error where they are opened
     found = [*_lack(needs_of(built), free_bytes("cpu"), "memory")]
-    for device in compute_devices(learner.config.device) if learner.trains else ():
-        if device != "cpu":
-            needs = needs_of_training(built)
-            found += _lack(needs, free_bytes(device), f"the memory of {device}")
+    if learner.trains and (device := compute_device(learner.config.device)) != "cpu":
+        found += _lack(needs_of_training(built), free_bytes(device), f"the memory of {device}")
     if learner.trains and place is not None and (need := need_on_disk(built)).bytes > LARGE_BYTES:
         folder = next(one for one in (place, *place.resolve().parents) if one.is_dir())
         found += _lack([need], disk_usage(folder).free, f"the disk at {folder}")

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from learning.architecture.kinds import input_spec, kind_of, kinds_for
-from learning.first_steps import doubts, first_steps
 from learning.learner import Learner
 from sim.engine.learning_task import lacking_file
 from sim.engine.setup import Build
@@ -77,13 +76,16 @@ def as_shipped(world: World, overridden: Iterable[str]) -> bool:
     return world.is_shipped and not changed
 
 
-def learning_doubts(built: Build) -> list[Statement]:
-    """Try three steps on a hundred samples; return doubts where little comes of them.
+MOST_PARAMETERS = 20_000_000
+"""Larger models are not made for a look: their weights take long to be drawn or read."""
 
-    So do doubts of a module of one's own, which is tried for them. Raises InputError for data or a
-    model that cannot be trained.
+
+def learning_doubts(built: Build) -> list[Statement]:
+    """Read the data and make the model, of which a module of one's own is tried; return doubts.
+
+    Raises InputError for data or a model that cannot be trained.
     """
-    with as_input(origin=built.world):
-        found = first_steps(built.learner.config)
-    own = built.try_hooks()
-    return own if found is None else [*doubts(found), *own]
+    if built.learner.architecture.parameters <= MOST_PARAMETERS:
+        with as_input(origin=built.world):
+            built.learner.build()
+    return built.try_hooks()

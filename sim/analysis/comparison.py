@@ -19,8 +19,8 @@ from statements import Code, Other, Remedy, Statement, as_json, by_rank, sentenc
 if TYPE_CHECKING:
     import pandas as pd
 
-LONGEST, LINE = 90, 79
-"""Letters of a headline at most, and up to which it has one line of a terminal."""
+LONGEST = 90
+"""Letters of a headline at most."""
 MORE_SEEDS: Remedy = Other(said="run more seeds (--seed)")
 """What helps where runs of one seed were compared."""
 
@@ -161,26 +161,16 @@ class Comparison(Mapping[str, Any]):
             return "", []
         first = next(iter(known))
         if known[first]["group"].nunique() < 2:
-            return self._alone(known), []
+            means = {column: own["mean"].iloc[0] for column, own in known.items()}
+            figures = {column: self.figures[column] for column in means}
+            parts = [f"{own.name} {own.text(means[column])}" for column, own in figures.items()]
+            return fitted("", dict.fromkeys([capital(parts[0]), *parts[1:]], 0)), []
         decided = self.telling
-        if _is_decided(known[decided]):
-            notes = [self._of_equals(decided), *self._one_way(decided)]
-            if not self.figures[decided].learnt and self.figures[first].learnt:
-                notes = [self._none_found(first), *self._one_way(first), *notes]
-            return self._values(decided), [*filter(None, notes)]
-        if {*known[first]["verdict"]} == {Verdict.EQUAL}:
-            return self._values(first), []
-        return self._none_found(first).removesuffix("."), [*self._one_way(first)]
-
-    def _alone(self, known: Mapping[str, pd.DataFrame]) -> str:
-        """Say what the only group has of the first figures."""
-        title = ""
-        for column, own in known.items():
-            part = f"{self.figures[column].name} {self.figures[column].text(own['mean'].iloc[0])}"
-            if title and len(f"{title}; {part}") > LONGEST:
-                break
-            title = f"{title}; {part}" if title else capital(part)
-        return title
+        if not _is_decided(known[decided]):
+            return self._no_difference(first) or self._values(first), []
+        also = [] if self.figures[decided].learnt or not self.figures[first].learnt else [first]
+        notes = filter(None, map(self._no_difference, [*also, decided]))
+        return self._values(decided), [f"{note}." for note in notes]
 
     def _values(self, column: str) -> str:
         """Say what groups have of a figure, the best first; those that print the same together."""
@@ -193,30 +183,9 @@ class Comparison(Mapping[str, Any]):
             else:
                 alike.setdefault(figure.text(mean), []).append(group)
         name = f"{in_percent(figure.target)} accuracy" if figure.target else capital(figure.name)
-        numbers = not figure.target and any(group[-1:].isdigit() for group in own["group"])
-        between = " in " if figure.target else " "
-        key = _common_key([*own["group"]])
-        parts: list[str] = []
-        for text, groups in alike.items():
-            first, *rest = groups
-            first = first.removeprefix(key) if parts else first
-            who = listed([first, *(group.removeprefix(key) for group in rest)])
-            parts.append(f"{text} with {who}" if numbers else f"{who}{between}{text}")
-        ends = [f"{listed(groups)} {why}" for why, groups in without.items()]
-        text = f"{name}: {'; '.join([', '.join(parts), *ends])}"
-        if len(text) <= (LONGEST if len(ends) != 1 else LINE):
-            return text
-        counts = [len(groups) for groups in alike.values()]
-        for shown in range(len(parts), 0, -1):
-            left = sum(counts[shown:]) + sum(map(len, without.values()))
-            others = f"and {counted(left, 'other')}"
-            if shown == len(parts) and len(without) == 1:
-                others = f"the others {next(iter(without))}"
-            ending = f"; {others}" if left else ""
-            text = f"{name}: {', '.join(parts[:shown])}{ending}"
-            if len(text) <= LONGEST:
-                break
-        return text
+        every = [*alike.items(), *without.items()]
+        parts = {f"{text} with {listed(groups)}": len(groups) for text, groups in every}
+        return fitted(f"{name}: ", parts)
 
     def why_none(self, column: str, group: str) -> str:
         """Say why a group has no mean of a figure: "never", "in 2 of 3 seeds"."""
@@ -231,43 +200,18 @@ class Comparison(Mapping[str, Any]):
             return f"in {int(known.sum())} of {counted(len(known), 'seed')}"
         return "never" if figure.target else "none"
 
-    def _of_equals(self, column: str) -> str:
-        """Say which groups no test tells from the first one by a figure."""
+    def _no_difference(self, column: str) -> str:
+        """Say which groups no test tells from the first one by a figure; empty for none."""
         own = self.by(column)
         first, *_ = own["group"]
-        level = own[own["verdict"] == Verdict.NO_DIFFERENCE]["group"]
-        if {*level} <= {first}:
+        level = [*own[own["verdict"] == Verdict.NO_DIFFERENCE]["group"]]
+        names = [first, *(group for group in level if group != first)]
+        if not names[1:]:
             return ""
-        names = listed([first, *(group for group in level if group != first)])
-        return f"No difference found between {names} ({_seeds(own)})."
-
-    def _none_found(self, column: str) -> str:
-        """Say that no difference was found by a figure."""
-        own = self.by(column)
-        name = self.figures[column].name
-        if {*own["verdict"]} == {Verdict.EQUAL}:
-            return f"{self._values(column)}."
-        ending = f" in {name} ({_seeds(own)})."
-        text = f"No difference found between {listed([*own['group']])}{ending}"
-        if len(text) <= LONGEST:
-            return text
-        return f"No difference found between {len(own)} groups{ending}"
-
-    def _one_way(self, column: str) -> Iterator[str]:
-        """Say which of those that no test tells from the first are on one side at each seed."""
-        own = self.by(column)
-        first, *_ = own["group"]
-        found: dict[str, list[str]] = {}
-        values = self.values[self.values["figure"] == column]
-        wide = values.pivot_table(index=["setting", "seed"], columns="group", values="value")
-        for group in own[own["verdict"] == Verdict.NO_DIFFERENCE]["group"]:
-            apart = (wide[group] - wide[first]).dropna()
-            if group != first and ((apart > 0.0).all() or (apart < 0.0).all()):
-                seeds = apart.index.get_level_values("seed").nunique()
-                where = f"{'higher' if apart.iloc[0] > 0.0 else 'lower'} at each of {seeds} seeds"
-                found.setdefault(where, []).append(group)
-        for where, groups in found.items():
-            yield f"{listed(groups)}: {where}, more may tell."
+        ending = f" in {self.figures[column].name} ({counted(int(own['seeds'].min()), 'seed')})"
+        text = f"No difference found between {listed(names)}{ending}"
+        short = f"No difference found between {len(names)} groups{ending}"
+        return text if len(text) <= LONGEST else short
 
     def __getitem__(self, key: str) -> Any:
         """Return one part of what is printed."""
@@ -309,15 +253,19 @@ def _is_decided(own: pd.DataFrame) -> bool:
     return bool(found & {Verdict.BEST, Verdict.BEHIND, Verdict.TOO_FEW, Verdict.NOT_REACHED})
 
 
-def _common_key(groups: Sequence[str]) -> str:
-    """Return the ``KEY=`` that is all that labels begin with; empty where they name more."""
-    heads = {group.partition("=")[0] for group in groups}
-    alone = len(heads) == 1 and all(group.count("=") == 1 for group in groups)
-    return f"{heads.pop()}=" if alone else ""
+def fitted(head: str, parts: Mapping[str, int]) -> str:
+    """Return a headline of as many parts as it has room for, and of how many groups it has none.
 
-
-def _seeds(own: pd.DataFrame) -> str:
-    return counted(int(own["seeds"].min()), "seed")
+    ``parts`` are texts, with how many groups each is of.
+    """
+    shown, left = head, sum(parts.values())
+    for text, count in parts.items():
+        longer = f"{shown}{', ' if shown != head else ''}{text}"
+        others = f"; and {counted(left - count, 'other')}" if left > count else ""
+        if shown != head and len(longer + others) > LONGEST:
+            break
+        shown, left = longer, left - count
+    return f"{shown}; and {counted(left, 'other')}" if left else shown
 
 
 def _limits(rows: pd.DataFrame, more_seeds: Remedy, *, drawn: bool) -> Iterator[Statement]:

@@ -122,8 +122,6 @@ OF_TOKENS = figures_listed("of_tokens")
 """Those of runs that learn each next token, in place of those of the same keys."""
 OF_LOSSES = figures_listed("of_losses")
 """Those of runs that are judged by a loss of their own, likewise."""
-OF_POINTS = figures_listed("of_points")
-"""Figures of points of a sweep that groups do not have."""
 OF_NETWORKS = figures_listed("of_networks")
 """Figures of network studies, in the order in which these are judged."""
 OF_PAYLOADS = figures_listed("of_payloads")
@@ -183,9 +181,7 @@ def figures_of(judged: str, *, tokens: bool = True) -> dict[str, Figure]:
     return {**first, **FIGURES, **first}
 
 
-def figure_listed(
-    column: str, judged: str = Judged.ACCURACY, *, tokens: bool = True
-) -> Figure | None:
+def figure_listed(column: str) -> Figure | None:
     """Return a figure by its key or its column of a sweep; None where ``figures.yaml`` has none."""
     for key, figure in TO_TARGETS.items():
         target = column.removeprefix(f"{key}_")
@@ -193,7 +189,7 @@ def figure_listed(
             return figure._replace(head=f"{figure.head} {in_percent(target)}", target=target)
     if (found := figure_of_network(column)) is not None:
         return found
-    return figures_of(judged, tokens=tokens).get(column) or OF_POINTS.get(column)
+    return FIGURES.get(column)
 
 
 def in_percent(target: str) -> str:
@@ -219,13 +215,6 @@ def figures_of_network(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for column, value in summary.items():
         if (figure := figure_of_network(column)) and value is not None:
             yield figure.head, figure.form(value / figure.unit)
-
-
-def figure_of(column: str, judged: str) -> Figure:
-    """Return the figure of a column of a sweep's rows; one without a best where none is listed."""
-    known = figure_listed(column, judged)
-    head = in_words(column)
-    return known if known and known.head else Figure(head, "{:.3g}".format)
 
 
 def name_and_unit(key: str) -> tuple[str, str]:

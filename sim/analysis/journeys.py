@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.spans import cluster_names, linked_names, names_in
+from sim.analysis.spans import cluster_names, linked_names, names_in, peers_in, places_of
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import grouped, numbers_of, says
@@ -191,8 +191,7 @@ def _reached(tables: Mapping[str, pa.Table], sent: Sent, servers: Mask) -> Mask:
     """Return which transfers end at the server, of those to a peer or to a contact's satellite."""
     contacts = tables["contacts"].select(("contact_id", "satellite"))
     contact_ids = as_numpy(contacts["contact_id"])
-    names = array(np.array(sent.names, str))
-    satellite = as_numpy(pc.index_in(contacts["satellite"].cast(pa.string()), value_set=names), -1)
+    satellite = places_of(contacts["satellite"].cast(pa.string()), sent.names)
     ends_at = sent.peer.copy()
     over = np.flatnonzero(sent.peer < 0)
     ends_at[over] = satellite[np.searchsorted(contact_ids, sent.contact[over])]
@@ -201,22 +200,14 @@ def _reached(tables: Mapping[str, pa.Table], sent: Sent, servers: Mask) -> Mask:
 
 def _names(tables: Mapping[str, pa.Table], rows: pa.Table) -> list[str]:
     """Return the names of all that send, receive or have links."""
-    peers = pc.unique(_peers(rows).drop_null()).to_pylist()
+    peers = pc.unique(peers_in(rows).drop_null()).to_pylist()
     over = names_in(tables, "contacts", ("satellite",))
     return sorted({*cluster_names(tables), *over, *peers, *linked_names(tables)} - {None})
 
 
-def _peers(rows: pa.Table) -> pa.ChunkedArray:
-    """Return the clusters, satellites or stations that transfers went to."""
-    return pc.replace_substring_regex(rows["peer"].cast(pa.string()), r"/[^/]*$", "")
-
-
 def _sent(rows: pa.Table, names: list[str], gateways: set[str]) -> Sent:
-    every = array(np.array(names, str))
-    cluster, peer = (
-        as_numpy(pc.index_in(column, value_set=every), -1).astype(int)
-        for column in (rows["cluster"].cast(pa.string()), _peers(rows))
-    )
+    cluster = places_of(rows["cluster"].cast(pa.string()), names)
+    peer = places_of(peers_in(rows), names)
     gateway = np.array([name in gateways for name in names], bool)
     to_gateway = (peer >= 0) & gateway[peer]
     return Sent(

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sim.analysis.critical_path import RoundLink
 from sim.analysis.journeys import Sent
-from sim.analysis.spans import LINK_ENDS, Course, Intervals, NumberedSpans
-from sim.trace.arrow import array, as_numpy
+from sim.analysis.spans import LINK_ENDS, Course, Intervals, NumberedSpans, places_of
+from sim.trace.arrow import as_numpy
 from statements.arrays import Floats, Ints
 
 CONTACT_COLUMNS = (
@@ -97,12 +96,6 @@ class LinkStates:
 
     def __init__(self, tables: Mapping[str, pa.Table], sent: Sent) -> None:
         self._sent = sent
-        names = array(np.array(sent.names, str))
-
-        def places(column: pa.ChunkedArray) -> Ints:
-            found: Ints = as_numpy(pc.index_in(column, value_set=names), -1)
-            return found.astype(int)
-
         self._contacts = tables["contacts"].select(CONTACT_COLUMNS)
         self._contact_ids = as_numpy(self._contacts["contact_id"])
         between = sent.peer >= 0
@@ -111,7 +104,7 @@ class LinkStates:
         self._group = np.arange(len(sent.names))
         for name, columns in LINK_ENDS.items():
             if name in tables:
-                a, b = (places(tables[name][column]) for column in columns)
+                a, b = (places_of(tables[name][column], sent.names) for column in columns)
                 pairs.append(self._way(np.minimum(a, b), np.maximum(a, b)))
                 open_s.append(np.stack([as_numpy(tables[name][k]) for k in ("start_s", "end_s")]))
                 if name == "isl_windows":
@@ -122,7 +115,7 @@ class LinkStates:
         self._links = _Windows(spans, edges_s, edges_s, used)
         over = np.where(between, -1, 2 * sent.contact + sent.to_server)
         used = _Used(over, sent.start_s, sent.end_s)
-        client = places(self._contacts["cluster"])
+        client = places_of(self._contacts["cluster"], sent.names)
         self._own_passes = self._passes(client, used)
         self._all_passes = self._passes(self._group[client], used)
         self._lasts_s = sent.end_s - sent.start_s

@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sim.analysis import spans
 from sim.analysis.critical_path import CriticalPath, Part, Path
 from sim.analysis.journeys import Traffic
 from sim.analysis.link_states import LinkStates, State
 from sim.analysis.rounds import round_ends_s
-from sim.trace.arrow import array, as_numpy
+from sim.trace.arrow import as_numpy
 from sim.trace.sorting import numbers_of
 from statements.arrays import Floats, Ints
 
@@ -55,11 +54,10 @@ class _Walks:
         self._uploads = traffic.uploads
         self._downloads = traffic.downloads
         self._links = LinkStates(tables, self._sent)
-        names = array(np.array(self._sent.names, str))
         trained, _ = spans.training(tables["events"])
         device = numbers_of(trained.rows["device"])
         self._most_devices = 1 + int(device.max(initial=0))
-        client = as_numpy(pc.index_in(trained.rows["cluster"], value_set=names), -1)
+        client = spans.places_of(trained.rows["cluster"], self._sent.names)
         number = client * self._most_devices + device
         self._trained = trained
         self._trainings = spans.NumberedSpans(number, trained.begin_s, trained.end_s)
@@ -68,7 +66,7 @@ class _Walks:
         if "updates" in tables:
             updates = tables["updates"]
             self._used_s = as_numpy(updates["time_s"])
-            self._used = as_numpy(pc.index_in(updates["cluster"], value_set=names), -1)
+            self._used = spans.places_of(updates["cluster"], self._sent.names)
 
     def path(self, number: int, begin_s: float, end_s: float) -> Path:
         """Return the path of a round."""

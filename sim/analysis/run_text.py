@@ -120,8 +120,7 @@ def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def stand_in_text(found: Mapping[str, Any]) -> str:
     """Say what is trained, or would be, and what its bytes, FLOPs and memory are counted as."""
-    # A run folder that is older than the key was trained.
-    verb = "trained" if found.get("trains", True) else "not trained"
+    verb = "trained" if found["trains"] else "not trained"
     trained = f"{verb}: {found['trained']}, {found['trained_parameters']:,} parameters"
     experts, named = found.get("experts"), found.get("named_experts")
     of_them = ""
@@ -228,7 +227,7 @@ def figures(run: Shown) -> Iterator[tuple[str, str]]:
         yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
     if shares := critical_shares(run):
         parts = [*shares.items()][:MOST_PARTS]
-        named = (f"{_in_percent(share)} {part}" for part, share in parts)
+        named = (f"{percent(share, 0 if share >= 0.01 else 1)} {part}" for part, share in parts)
         yield "time", ", ".join(named)
     served, lasted = summary["contacts_served"], duration(3600 * summary["service_hours"])
     yield "contacts", f"{served:,} of {summary['contacts']:,} served, {lasted} in all"
@@ -245,10 +244,6 @@ def figures(run: Shown) -> Iterator[tuple[str, str]]:
     done += [f"{summary['updates_used']:,} updates used"] if summary["updates_used"] else []
     yield ("trained" if summary["trained"] else "timed"), ", ".join(done)
     yield from (row for row in summary_rows(summary) if row[0] in OF_METHODS)
-
-
-def _in_percent(share: float) -> str:
-    return "< 0.1 %" if share < 0.001 else percent(share, 0 if share >= 0.01 else 1)
 
 
 def _known(run: Shown) -> list[tuple[float, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -32,11 +32,22 @@ def marks() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of text: its head, and its cells; words and pictures stand to the left of it."""
+    """A column of text: its head, and its cells; words and pictures stand to the left of it.
+
+    The cells of the rows that are ``best`` have a mark, and the others room for it.
+    """
 
     head: str
     cells: Sequence[str]
     left: bool = False
+    best: Collection[int] = ()
+
+    @property
+    def marked(self) -> list[str]:
+        """The cells with their marks."""
+        if not self.best:
+            return [*self.cells]
+        return [f"{cell}{'*' if row in self.best else ' '}" for row, cell in enumerate(self.cells)]
 
     @property
     def heads(self) -> tuple[str, str]:
@@ -44,7 +55,7 @@ class Column:
         if "\n" in self.head:
             first, second = self.head.split("\n")
             return first, second
-        for width in range(max(map(len, self.cells), default=1), len(self.head) + 1):
+        for width in range(max(map(len, self.marked), default=1), len(self.head) + 1):
             lines = wrap(self.head, max(width, 1), break_long_words=False)
             if len(lines) <= 2 and max(map(len, lines)) <= max(width, 1):
                 return ("", *lines)[-2], lines[-1]
@@ -53,12 +64,12 @@ class Column:
     @property
     def width(self) -> int:
         """Letters of its longest line."""
-        return max(map(len, [*self.heads, *self.cells]))
+        return max(map(len, [*self.heads, *self.marked]))
 
     def lines(self) -> list[str]:
         """Its lines, all as wide."""
         aligned = str.ljust if self.left else str.rjust
-        return [aligned(text, self.width) for text in (*self.heads, *self.cells)]
+        return [aligned(text, self.width) for text in (*self.heads, *self.marked)]
 
 
 def block(columns: Sequence[Column], fixed: int = 1) -> tuple[list[str], int]:

@@ -29,6 +29,18 @@ def cluster_names(tables: Mapping[str, pa.Table]) -> list[str]:
     return sorted({text for column in found for text in pc.unique(column.drop_null()).to_pylist()})
 
 
+def places_of(column: pa.ChunkedArray, names: Sequence[str]) -> Ints:
+    """Return the places in a list of the names in a column (N,), -1 for those that it lacks."""
+    found = pc.index_in(column, value_set=array(np.array(names, str)))
+    places: Ints = as_numpy(found, -1).astype(np.int64)
+    return places
+
+
+def peers_in(transfers: pa.Table) -> pa.ChunkedArray:
+    """Return the clusters, satellites or stations of peers, which are written CLUSTER/DEVICE."""
+    return pc.replace_substring_regex(transfers["peer"].cast(pa.string()), r"/[^/]*$", "")
+
+
 LINK_ENDS = {"isl_windows": ("a", "b"), "feeder_windows": ("satellite", "station")}
 """Columns of tables of links that name who is at their ends."""
 
@@ -103,14 +115,16 @@ def transferring(transfers: pa.Table) -> Spans:
 
 
 def activities(tables: Mapping[str, pa.Table]) -> dict[str, Spans]:
-    """Return all that lanes show, by what it is called: views, services, training, transfers."""
+    """Return all that lanes show, by what it is called: views, services, training, transfers.
+
+    In a network study nobody trains.
+    """
     contacts = tables["contacts"]
-    return {
-        "in view": in_view(contacts),
-        "connected": connected(contacts),
-        "training": training(tables["events"])[0],
-        "transfers": transferring(tables["transfers"]),
-    }
+    found = {"in view": in_view(contacts), "connected": connected(contacts)}
+    if "events" in tables:
+        found["training"] = training(tables["events"])[0]
+        found["transfers"] = transferring(tables["transfers"])
+    return found
 
 
 def over_feeder(tables: Mapping[str, pa.Table]) -> pa.Table:
@@ -122,7 +136,7 @@ def over_feeder(tables: Mapping[str, pa.Table]) -> pa.Table:
     )
     up = array(says(rows, "direction", "uplink"))
     sender = rows["cluster"].cast(pa.string())
-    receiver = pc.replace_substring_regex(rows["peer"].cast(pa.string()), "/[0-9]+$", "")
+    receiver = peers_in(rows)
     ends = {
         "satellite": pc.if_else(up, receiver, sender),
         "station": pc.if_else(up, sender, receiver),
@@ -191,22 +205,23 @@ class Intervals:
         return begin_s[first], np.minimum(end_s[: len(begin_s)][last] - gap_s, until_s)
 
 
-def by_lane(spans: Spans, lanes: Sequence[Sequence[str]]) -> list[Intervals]:
-    """Return the spans of each lane: those of all its clusters together.
+def by_lane(
+    spans: Spans, lanes: Sequence[Sequence[str]], column: str = "cluster"
+) -> list[Intervals]:
+    """Return the spans of each lane: those of all its clusters, or of another column, together.
 
     A transfer is also one of its peer's cluster: the peer is a device of it, as CLUSTER/DEVICE.
     """
     names = [name for clusters in lanes for name in clusters]
     lane_of = np.repeat(np.arange(len(lanes)), [len(clusters) for clusters in lanes])
     lane_of = np.append(lane_of, -1)  # for clusters that no lane has
-    columns = [spans.rows["cluster"]]
+    columns = [spans.rows[column]]
     (rows, begin_s, end_s) = spans
     if "peer" in rows.column_names:
-        columns.append(pc.replace_substring_regex(rows["peer"], r"/[^/]*$", ""))
+        columns.append(peers_in(rows))
         begin_s = np.tile(begin_s, 2)
         end_s = np.tile(end_s, 2)
-    places = [pc.index_in(column, value_set=array(np.array(names, str))) for column in columns]
-    lane = lane_of[np.concatenate([as_numpy(place, -1) for place in places])]
+    lane = lane_of[np.concatenate([places_of(column, names) for column in columns])]
     order = np.argsort(lane, kind="stable")
     edges = np.searchsorted(lane[order], np.arange(len(lanes) + 1))
     each = (order[begin:end] for begin, end in pairwise(edges))

@@ -40,7 +40,7 @@ HEADS = {name: head for name, (head, _) in legend_of("link").items()}
 """Short heads for the terminal; files keep the full names."""
 LOSSES = (
     *("free_space_path_loss_db", "atmospheric_loss_db", "rain_loss_db", "scintillation_loss_db"),
-    *("clutter_loss_db", "shadowing_margin_db", "other_losses_db"),
+    *("shadowing_margin_db", "other_losses_db"),
 )
 """Losses between EIRP and G/T; their sum is `path_loss_db` along a pass."""
 TERMS = {*LOSSES, "eirp_dbw", "g_over_t_db_k", "noise_bandwidth_dbhz", "required_snr_db"}

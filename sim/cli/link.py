@@ -13,7 +13,7 @@ from sim.analysis.screen import steps_lines
 from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
-from sim.formatting import BYTES, Bar, parse_size, short_size, table, unit_for
+from sim.formatting import BYTES, Bar, parse_size, percent, short_size, table, unit_for
 from statements import Code, Other
 
 if TYPE_CHECKING:
@@ -132,8 +132,8 @@ def _of_passes(one: Alone) -> str:
 def _share(one: Alone) -> str:
     """Show a share; what is not all or nothing is never shown as that."""
     if one.whole in (0, one.services):
-        return "all" if one.whole else "0 %"
-    return f"{min(max(100.0 * one.share, 1.0), 99.0):.0f} %"
+        return "all" if one.whole else percent(0.0, 0)
+    return percent(min(max(one.share, 0.01), 0.99), 0)
 
 
 def _seconds(time_s: float | None) -> str:
@@ -171,8 +171,10 @@ def _notes(found: Sequence[Alone], size_bytes: float) -> Iterator[str]:
 
 
 def _table(found: Sequence[Alone]) -> str:
-    above = ["", "", "carry it", "best", "median", "poorest", "passes it"]
-    below = ["", "passes", "in one", "pass, s", "pass, s", "pass, MB", "then takes"]
+    heads = [
+        *("", "passes", "carry it\nin one", "best\npass, s", "median\npass, s"),
+        *("poorest\npass, MB", "passes it\nthen takes"),
+    ]
     rows = [
         [
             one.direction,
@@ -185,4 +187,4 @@ def _table(found: Sequence[Alone]) -> str:
         ]
         for one in found
     ]
-    return table(above, [below, *rows])
+    return table(heads, rows)

@@ -24,7 +24,7 @@ SetKeys = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="override a key of the scenario; repeat it; @FILE:NAME: the keys of a variant",
+        help="override a key of the scenario; repeat it",
     ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="override the scenario's seed")]
@@ -69,14 +69,9 @@ RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="fo
 
 
 def overrides_of(pairs: list[str] | None) -> dict[str, Any]:
-    """Return the overrides that ``--set`` asks for, by dotted key; ``@FILE`` is a file of them."""
+    """Return the overrides that ``--set`` asks for, by dotted key."""
     overrides: dict[str, Any] = {}
     for pair in pairs or []:
-        if pair.startswith("@"):
-            from sim.sweep.variants import keys_of_file
-
-            overrides |= keys_of_file(pair.removeprefix("@"))
-            continue
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise InputError.of_option(

@@ -9,7 +9,7 @@ from typing import Any
 
 from sim.analysis.judged import followed, judged_of
 from sim.cli.output import warn
-from sim.execution.live import share_done
+from sim.engine.progress import share_done
 from sim.facts.observer import Observer
 from sim.formatting import STILL_EVERY_S, Bar, counted, duration, how_far, seconds, time_left_s
 from sim.world.world import World

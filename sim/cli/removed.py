@@ -32,11 +32,13 @@ REMOVED = {
     "schema": "run leomix list --schema",
     "specialise": "examples/real_models/specialise.py of the repository tunes a dense Llama on "
     "texts",
+    "sweep --devices": "for each GPU start the same line with --join -o DIR, and "
+    "CUDA_VISIBLE_DEVICES=N before it",
     "sweep --engine": "write --dask ADDRESS for Dask; processes of this machine are what -j starts",
     "sweep --scheduler": "write --dask ADDRESS",
     "sweep --samples": "give the values; examples/optuna_study.py of the repository draws them",
-    "sweep --sampling": "all values are combined; values that go together are those of a variant: "
-    '-p "KEY=a:{OTHER: x},b:{OTHER: y}"',
+    "sweep --sampling": "all values are combined; values that go together are those of a variant, "
+    "in a file for --variants",
     "sweep --shard": "start the same line with --join -o DIR as often as there are machines: each "
     "process takes the next point",
     "sweep --yes": "leave it out: up to 100,000 points are taken",

@@ -80,7 +80,7 @@ def _look_at_network(scenario: Scenario, looked: _Looked) -> None:
 
 
 def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar) -> None:
-    """Look at what a run would do, and try a few steps of it."""
+    """Look at what a run would do, and try what is the user's own in it."""
     from sim.advice import memory
     from sim.advice.doubts import doubts_before
     from sim.advice.training import as_shipped, learning_doubts, missing_data
@@ -98,7 +98,7 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
     if as_shipped(built.world, overrides):
         return
     if built.learner.trains and not lacking and looked.too_large is None:
-        bar.update("trying a few steps of training")  # with a module of one's own seconds
+        bar.update("trying data and model")  # with a module of one's own seconds
         looked.doubt([*learning_doubts(built)])
     elif built.method.traits.own_learning:
         looked.doubt([*built.try_hooks()])

@@ -16,8 +16,6 @@ from statements import Code, by_rank, in_turn
 
 if TYPE_CHECKING:
     from sim.execution.result import Result
-    from sim.sweep.best import Choice
-    from sim.sweep.compared import Compared
 
 MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
@@ -116,7 +114,7 @@ def compare_command(
 ) -> None:
     """Compare runs, or the points of a sweep; those of one setting are a group of seeds."""
     if best.best_by is not None or best.at is not None or best.chosen is not None:
-        _choose(runs, best, in_full=in_full, json_=json_)
+        _choose(runs, best, json_=json_)
         return
     from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
@@ -146,10 +144,10 @@ def compare_command(
                 warn(f"{run}: {said}" for said in by_rank(warnings_in(read_manifest(run))))
 
 
-def _choose(runs: list[Path], asked: BestBy, *, in_full: bool, json_: bool) -> None:
+def _choose(runs: list[Path], asked: BestBy, *, json_: bool) -> None:
     """Choose settings of a sweep, and show what was tried."""
     from sim.execution.folder import as_written
-    from sim.sweep.best import VALIDATION, compare
+    from sim.sweep.best import compare
 
     if asked.best_by is None:
         raise InputError.of_option(
@@ -157,31 +155,17 @@ def _choose(runs: list[Path], asked: BestBy, *, in_full: bool, json_: bool) -> N
         )
     with as_written(runs):
         found = compare(runs, best_by=asked.best_by, at_days=asked.at)
-    judged = None if json_ or asked.best_by == VALIDATION else _judged_by(found)
-    numbers = None if judged is None else judged.over_numbers
-    says_ends = numbers is not None and not numbers.names
-    for line in found.notices(ends=not says_ends):
+    for line in found.notices():
         print(f"note: {line}", file=sys.stderr)
     if asked.chosen is not None:
         found.write(asked.chosen)
     if json_:
         print_json(found.as_json())
         return
-    print(found.text if judged is None else judged.text(in_full=in_full))
+    print(found.text)
     if asked.chosen is not None:
         print(f"chosen keys    {asked.chosen}")
         print(f"use them       leomix sweep {found.scenario} --variants {asked.chosen}")
-
-
-def _judged_by(found: Choice) -> Compared | None:
-    """Return a sweep over numbers, judged by a column; None of any other one."""
-    from sim.sweep import read_sweep
-    from sim.sweep.compared import compared
-
-    sweep = compared(read_sweep(found.sweep))
-    if sweep.over_numbers is None:
-        return None
-    return sweep.judged_by(found.basis.column, found.basis.figure)
 
 
 RunsOrSweeps = Annotated[

@@ -51,9 +51,6 @@ class Processes:
 
     out: Annotated[Path | None, options.output("default runs/sweep-NAME")] = None
     jobs: options.Jobs = 1
-    devices: Annotated[
-        str, typer.Option(metavar="cuda:N,...", help="GPUs that are dealt to the processes")
-    ] = ""
     dask: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="run points on the workers of this Dask scheduler"),
@@ -77,7 +74,6 @@ class Processes:
         return SweepOptions(
             out=self.out,
             workers=workers(self.jobs),
-            devices=tuple(self.devices.split(",")) if self.devices else (),
             dask=self.dask,
             resume=self.resume,
             keep_going=self.keep_going,

@@ -86,15 +86,15 @@ def compute_of(world: World) -> tuple[Compute, ...]:
 def transmitter_of(world: World) -> Transmitter:
     """Return the transmitter of every device of a scenario."""
     isl = world.link.isl
-    radio: Any = isl.values() if isl is not None and world.topology.grounded == "relay" else None
-    if radio is None:
+    sidelink = world.link.sidelink
+    isl_dbm = None if isl is None else isl.tx_power_dbm
+    radio: Any = {"tx_power_dbm": isl_dbm}
+    if isl is None or world.topology.grounded != "relay":
         radio = world.resolved_link[world.topology.directions[0]]
     power_dbm = radio.get("tx_power_dbm")
     duty = float(radio.get("duty", 1.0))
-    sidelink = world.link.sidelink
-    isl_dbm = None if isl is None else isl.tx_power_dbm
     peers_w = (
-        0.0 if sidelink is None else _watts(sidelink.values()["tx_power_dbm"]),
+        0.0 if sidelink is None else _watts(sidelink.sent_dbm),
         0.0 if isl_dbm is None else _watts(isl_dbm),
     )
     return Transmitter(None if power_dbm is None else _watts(float(power_dbm)), duty, peers_w)
@@ -124,11 +124,9 @@ def _cluster(world: World, index: int, devices: int) -> Compute:
 
 def _own(world: World, index: int, devices: int) -> Sequence[DeviceCompute | None]:
     """Return the settings of each device of a cluster, in the order of its kinds."""
-    if not world.ground.clusters:
-        return [None] * devices
-    kinds = world.sites.kinds_of(index)
+    kinds = world.sites.kinds_of(index) if world.ground.clusters else None
     if kinds is None:
-        return [world.ground.clusters[index].compute] * devices
+        return [None] * devices
     return [kind for kind in kinds for _ in range(kind.devices)]
 
 

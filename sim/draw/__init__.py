@@ -35,6 +35,7 @@ class Pictures(Drawn):
 class NetworkPictures(Drawn):
     """What ``Result.plot`` offers of a network study, in which nobody learns."""
 
+    timeline = lanes.timeline
     map = ground_map.ground_map
     contact = passes.contact
 

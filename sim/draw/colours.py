@@ -15,7 +15,6 @@ LIGHT = {
     "link": "#0b57b0",
     "notice-edge": "#b7791f",
     "now": "#b3261e",
-    "good": "#fff0c2",
     "hue-0": "#0a5fd0",
     "hue-1": "#b8500a",
     "hue-2": "#00734a",
@@ -54,7 +53,6 @@ DARK = {
     "link": "#82b7ff",
     "notice-edge": "#d9a441",
     "now": "#ff8a80",
-    "good": "#3a2f14",
     "hue-0": "#5aa7f0",
     "hue-1": "#e8893a",
     "hue-2": "#2fd490",
@@ -85,8 +83,8 @@ HEAT = tuple(colour for name, colour in LIGHT.items() if name.startswith("heat-"
 """Steps of a map, the last one the best."""
 ON_HEAT = tuple(colour for name, colour in LIGHT.items() if name.startswith("on-"))
 """Colour of text on each step."""
-PAPER, QUIET, FAINT, GOOD = (LIGHT[name] for name in ("paper", "quiet", "faint", "good"))
-"""Of the ground, of what is read beside a picture, of grid lines, and behind good values."""
+PAPER, QUIET, FAINT = (LIGHT[name] for name in ("paper", "quiet", "faint"))
+"""Of the ground, of what is read beside a picture, and of grid lines."""
 NEAR = frozenset(map(frozenset, ((0, 6), (1, 4), (2, 7), (3, 5), (3, 7), (5, 6))))
 """Pairs of colours, by number, that are less than 20 apart in CIELAB to some eyes.
 

@@ -55,11 +55,7 @@ def ground_map(
 
     Without ``hours`` it is about two orbits of one satellite, half of one of a constellation.
     """
-    return draw_map(map_view(self.run.manifest, minute), axes or new_axes(), hours)
-
-
-def draw_map(view: MapView, axes: Axes, hours: float | None = None) -> Axes:
-    """Draw one minute of a network, as :func:`ground_map` does of a run."""
+    view, axes = map_view(self.run.manifest, minute), axes or new_axes()
     satellites = view.satellites
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
     orbits = 2.0 if len(satellites) == 1 else 0.5

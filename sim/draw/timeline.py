@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from sim.analysis import spans
-from sim.analysis.critical_path import OF_CLUSTERS, Part, shares_of, together
+from sim.analysis.critical_path import OF_CLUSTERS, Part, Run, shares_of, together
 from sim.analysis.rounds import client_word, round_ends_s
 from sim.draw.canvas import Drawn, behind, new_axes, nothing, unit_of
 from sim.draw.colours import colour, ink
@@ -32,14 +32,15 @@ EDGE_POINTS = 0.5
 def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -> Axes:
     """Draw contacts, transfers and training by cluster, of the first ``days`` or of all.
 
-    Of more clusters than lanes can be told apart several share a lane, and the axis says so.
+    Those of a network study are by station, where there are stations. Of more than lanes can be
+    told apart several share a lane, and the axis says so.
     """
     tables = self.run.tables
     simulated_s = self.run.manifest["simulated_s"]
     shown_s = simulated_s if days is None else min(days * 86400.0, simulated_s)
     from matplotlib.patches import Patch
 
-    names = spans.names_of_clients(tables, self.run.manifest)
+    column, names = lanes_by(self.run)
     if not names or not shown_s > 0:
         raise nothing("the run has no time to show: it ended before anything happened")
     axes = axes or new_axes()
@@ -47,10 +48,11 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
     lanes = spans.lanes_of(names)
     labels = [spans.lane_name(clusters) for clusters in lanes]
     shown = spans.activities(tables)
-    for what, (low, height, opacity) in BARS.items():
+    for what, own in shown.items():
+        low, height, opacity = BARS[what]
         # Lanes of one colour are one path.
         bars: defaultdict[str, list[Floats]] = defaultdict(list)
-        for lane, mine in enumerate(spans.by_lane(shown[what], lanes)):
+        for lane, mine in enumerate(spans.by_lane(own, lanes, column)):
             begin_s, end_s = mine.merged(shown_s / FINEST, shown_s)
             behind(axes, lane=labels[lane], what=what, begin_s=begin_s, end_s=end_s)
             edge = np.full(len(begin_s), lane + low)
@@ -65,13 +67,20 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
     axes.set_ylim(len(lanes), 0)
     axes.set_xlabel(f"simulated {unit.name}")
     if (most := spans.clusters_of_a_lane(len(names))) > 1:
-        who = client_word(self.run.manifest)
+        who = client_word(self.run.manifest) if column == "cluster" else column
         axes.set_ylabel(f"{len(names)} {who}s, up to {most} in a lane")
     name_ticks(axes, "y", [lane + 0.5 for lane in range(len(lanes))], labels)
     axes.tick_params(axis="y", length=0)
-    handles = [Patch(color=ink(), alpha=opacity) for _, _, opacity in BARS.values()]
-    legend(axes, handles, list(BARS))
+    legend(axes, [Patch(color=ink(), alpha=BARS[what][2]) for what in shown], list(shown))
     return axes
+
+
+def lanes_by(run: Run) -> tuple[str, list[str]]:
+    """Return the column of the contacts by which lanes are, and the names of the lanes."""
+    if run.manifest["method"] is not None:
+        return "cluster", spans.names_of_clients(run.tables, run.manifest)
+    column = "station" if spans.of_stations(run.tables["contacts"]) else "cluster"
+    return column, sorted(spans.names_in(run.tables, "contacts", (column,)) - {None})
 
 
 def rounds(self: Drawn, axes: Axes | None = None) -> Axes:

@@ -26,7 +26,7 @@ from sim.capacity.budget import fit_one_scale, passes_of
 from sim.draw.canvas import nothing
 from sim.errors import InputError
 from sim.files import packaged
-from sim.world.scenery import Scenery, scenery_of
+from sim.world.scenery import scenery_of
 from statements import Code, Other, Statement
 from statements.arrays import Floats
 
@@ -169,11 +169,6 @@ def map_view(manifest: Mapping[str, Any], minute: float) -> MapView:
     scenery = scenery_of(scenario)
     at = datetime.fromisoformat(manifest["start_utc"]) + timedelta(minutes=minute)
     mask_deg = float(manifest["scenario"]["orbit"]["min_elevation_deg"])
-    return map_at(scenery, at, mask_deg)
-
-
-def map_at(scenery: Scenery, at: datetime, mask_deg: float) -> MapView:
-    """Return the view of a time; ``mask_deg`` is that of places without one of their own."""
     tracks = [ground_track(one, at, np.zeros(1)) for one in scenery.satellites]
     longitude_deg, latitude_deg, altitude_km = (
         np.concatenate([getattr(track, key) for track in tracks])

@@ -132,7 +132,34 @@ def _keys_of_data(case: Case) -> Collection[str] | None:
     return None if used is None else ("kind", *used)
 
 
-OF_MODEL: tuple[Rule[Case], ...] = (
+OF_LEARNING: tuple[Rule[Case], ...] = (
+    Rule(
+        keys=("learning.personal",),
+        when=lambda case: (
+            bool(case.learning.personal)
+            and not find_method(case.learning.method).traits.takes_personal
+        ),
+        text="method {learning.method!r} takes no personal parts",
+        remedies=(Remove(), Other(said="take another method, like fedavg")),
+        code=Code.UNSUPPORTED,
+    ),
+    Rule(
+        keys=("learning.train",),
+        when=lambda case: case.learning.train and kind_of(case.kind).weightless,
+        text="got true, and of kind {kind!r} the size is known, and nothing that could be trained",
+        remedies=(
+            Set("learning.train", value=False),
+            Other(said="train another kind, and count this size by learning.sized_as"),
+        ),
+        code=Code.CONFLICT,
+    ),
+    unused(
+        *(f"learning.{section}.*" for section in ("data", "pretraining")),
+        *(f"learning.{key}" for key in ("sized_as", "precision", "trains_backbone", "personal")),
+        *(f"learning.{key}" for key in ("loss", "metrics", "targets", "evaluate_every_hours")),
+        when=lambda case: kind_of(case.kind).weightless,
+        by="by kind {kind!r}, a size alone",
+    ),
     Rule(
         keys=("learning.precision",),
         when=lambda case: (
@@ -183,54 +210,16 @@ OF_MODEL: tuple[Rule[Case], ...] = (
         by="without factors (learning.lora.rank null)",
         but=("rank",),
     ),
-)
-OF_PAYLOAD: tuple[Rule[Case], ...] = (
-    Rule(
-        keys=("learning.train",),
-        when=lambda case: case.learning.train and kind_of(case.kind).weightless,
-        text="got true, and of kind {kind!r} the size is known, and nothing that could be trained",
-        remedies=(
-            Set("learning.train", value=False),
-            Other(said="train another kind, and count this size by learning.sized_as"),
-        ),
-        code=Code.CONFLICT,
-    ),
-    unused(
-        *(f"learning.{section}.*" for section in ("data", "pretraining")),
-        *(f"learning.{key}" for key in ("sized_as", "precision", "trains_backbone", "personal")),
-        *(f"learning.{key}" for key in ("loss", "metrics", "targets", "evaluate_every_hours")),
-        when=lambda case: kind_of(case.kind).weightless,
-        by="by kind {kind!r}, a size alone",
-    ),
-)
-"""What means nothing where the model is a size without weights."""
-OF_PERSONAL: tuple[Rule[Case], ...] = (
-    Rule(
-        keys=("learning.personal",),
-        when=lambda case: (
-            bool(case.learning.personal)
-            and not find_method(case.learning.method).traits.takes_personal
-        ),
-        text="method {learning.method!r} takes no personal parts",
-        remedies=(Remove(), Other(said="take another method, like fedavg")),
-        code=Code.UNSUPPORTED,
-    ),
-)
-"""Which methods let devices keep a part of the model."""
-OF_DATA: tuple[Rule[Case], ...] = (
     unused("learning.data.*", but=_keys_of_data, by="by kind {learning.data.kind!r}"),
 )
+"""What the kinds of model and data, and a method, refuse or do not use."""
 
 
 def refuse_unused_keys(world: World) -> None:
     """Raise InputError for keys that the kinds of model and data refuse, or do not use."""
-    case = Case(world)
-    _refuse(OF_PERSONAL, case)
-    _refuse(OF_PAYLOAD, case)
-    _refuse(OF_MODEL, case)
+    _refuse(OF_LEARNING, Case(world))
     with as_input("learning.data.kind"):
         DATASETS.find(world.learning.data.kind)
-    _refuse(OF_DATA, case)
     if (loss := world.learning.loss) is not None:
         with as_input("learning.loss"):
             LOSSES.find(loss)
@@ -308,19 +297,6 @@ def _over_mesh(
     )
 
 
-def _joins_contacts(key: str) -> Rule[MethodCase]:
-    """Return the rule that a key of the sessions of satellites, or the server, is not given."""
-    return _over_mesh(
-        f"orbit.{key}",
-        lambda world: (
-            world.topology.over_mesh and getattr(world.orbit, key, None) not in (None, "contact")
-        ),
-        "is not used with link.isl.route 'earliest', where a message goes on over whatever link or "
-        "pass comes next",
-        Remove(),
-    )
-
-
 OVER_MESH: tuple[Rule[MethodCase], ...] = (
     Rule(
         keys=("link.isl.route",),
@@ -344,7 +320,16 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
         "{name} sends from one client to another",
         remedies=(Set("roles.clients", "satellites"), BY_SERVER),
     ),
-    _joins_contacts("session"),
+    _over_mesh(
+        "orbit.session",
+        lambda world: (
+            world.topology.over_mesh
+            and getattr(world.orbit, "session", None) not in (None, "contact")
+        ),
+        "is not used with link.isl.route 'earliest', where a message goes on over whatever link or "
+        "pass comes next",
+        Remove(),
+    ),
     _over_mesh(
         "orbit.max_session_s",
         lambda world: getattr(world.orbit, "max_session_s", None) is not None,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from learning.architecture.kinds import kind_of, plain_kind
 from learning.data.table import BESIDE, missing_file
 from learning.declarations import FrozenDict, values_of
-from learning.hardware import compute_devices
+from learning.hardware import compute_device
 from learning.learner import Learner
 from learning.methods.base import Method, find_method
 from learning.metrics import check_metrics
@@ -58,7 +58,7 @@ def learner_of(world: World) -> Learner:
     metrics = _metrics(world)
     try:
         if learning.train and learning.device.startswith("cuda"):
-            compute_devices(learning.device)
+            compute_device(learning.device)
         return Learner(
             config,
             train=learning.train,

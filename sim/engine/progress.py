@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from learning.methods.base import Method
@@ -129,3 +129,10 @@ def span_s(world: World) -> float | None:
     if world.slots is not None and stop.cycles is not None:
         spans_s.append(world.slots.cycles_s(stop.cycles))
     return min(spans_s, default=None)
+
+
+def share_done(so_far: Mapping[str, Any]) -> float | None:
+    """Return which share a run has done of its time, cycles or rounds; None if nothing says it."""
+    spans = (("time_s", "span_s"), ("cycle", "cycles"), ("rounds", "most_rounds"))
+    pairs = [(so_far.get(done) or 0, all_) for done, of in spans if (all_ := so_far.get(of))]
+    return max((min(done / all_, 1.0) for done, all_ in pairs), default=None)

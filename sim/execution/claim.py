@@ -15,7 +15,6 @@ from sim.execution.checkpoint import CHECKPOINT, EXTENSION, JOURNAL
 from sim.execution.extension import is_of_another_stop
 from sim.execution.folder import MANIFEST, RUN_LOG, read_manifest
 from sim.execution.identity import Named, changed_checkpoints, changed_code
-from sim.execution.live import LIVE
 from sim.execution.versions import changes, listed, versions
 from sim.files import check_not_a_pipe, check_out, check_within, from_here
 from sim.formatting import MOST_LISTED, as_yaml, some
@@ -195,7 +194,7 @@ WITHIN = (
 
 def is_leftover(path: Path) -> bool:
     """Whether a file or folder in a run folder is useless without the process that wrote it."""
-    return is_stray(path.name) or path.name in (SPILLED, LIVE, LOCK)
+    return is_stray(path.name) or path.name in (SPILLED, LOCK)
 
 
 def is_free(place: Path) -> bool:

@@ -18,7 +18,6 @@ from learning.own.raised import cause_of
 from scenarios.errors import ScenarioError
 from sim.errors import InputError, helped
 from sim.execution.checkpoint import CHECKPOINT
-from sim.execution.live import LIVE
 from sim.facts.status import COMPLETE, FAILED, INTERRUPTED
 from sim.files import naming, write_text, written
 from sim.trace.parquet import AGAIN, LARGE, described, plain_schema, reading, write_table
@@ -263,8 +262,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                 f"or name one of its points, {folder / POINTS}/..."
             ),
         )
-    has_begun = (folder / CHECKPOINT).exists() or (folder / LIVE).exists()
-    if has_begun and not path.exists():
+    if (folder / CHECKPOINT).exists() and not path.exists():
         raise InputError.of_file(
             folder,
             Code.WRONG_FILE,

@@ -82,10 +82,7 @@ def stored(place: Path, manifest: dict[str, Any]) -> Result:
 
 def warnings_in(manifest: Mapping[str, Any]) -> list[Statement]:
     """Return what a run has warned of and noted, out of its manifest."""
-    if "said" in manifest:
-        return [Statement.told(one) for one in manifest["said"]]
-    # a run of an earlier version
-    return [Statement.doubt(Code.OTHER, "", str(text)) for text in manifest.get("warnings", ())]
+    return [Statement.told(said) for said in manifest.get("said", ())]
 
 
 def _frame(name: str, doc: str) -> property:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,6 @@ from sim.execution import folder as run_folder
 from sim.execution.checkpoint import EXTENSION, JOURNAL, Checkpoint, how_to_restart
 from sim.execution.identity import NamedBuild
 from sim.execution.interrupt import PATIENCE_S
-from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of, said_of
 from sim.execution.outcome import tables_so_far, write_final_model
@@ -132,18 +131,17 @@ def run_build(
                 Checkpoint(place, named.about).remove()
                 return stored(place, before)
             claim.check_writable(place)
-        with nullcontext() if place is None else Live(place) as live:
-            one = Run(named, place, checkpoint_every_s, cache, observers, live, keep=keep)
-            try:
-                return one.execute()
-            except (SimulationError, InputError) as error:
-                saved = one.checkpoint
-                if saved is None or not (saved.is_handed_over and one.replays):
-                    raise
-                if isinstance(error.__cause__, OSError) or failure_code(error) == Code.NO_MEMORY:
-                    raise  # that is no other way, and what was kept is still of use
-                saved.remove()
-                raise extension.GoesAnotherWay from error
+        execution = Run(named, place, checkpoint_every_s, cache, observers, keep=keep)
+        try:
+            return execution.execute()
+        except (SimulationError, InputError) as error:
+            saved = execution.checkpoint
+            if saved is None or not (saved.is_handed_over and execution.replays):
+                raise
+            if isinstance(error.__cause__, OSError) or failure_code(error) == Code.NO_MEMORY:
+                raise  # that is no other way, and what was kept is still of use
+            saved.remove()
+            raise extension.GoesAnotherWay from error
 
 
 class Run(Observer):
@@ -156,7 +154,6 @@ class Run(Observer):
         checkpoint_every_s: float,
         cache: RunCache | None = None,
         observers: Sequence[Observer] = (),
-        live: Live | None = None,
         player: Agent | None = None,
         *,
         keep: bool = False,
@@ -193,8 +190,6 @@ class Run(Observer):
         self._doubts: list[Statement] = []
         self._observers = observers
         self._cycle = 0
-        if live is not None:
-            live.says = self._so_far
 
     def _doubted(self, doubts: Iterable[Statement]) -> None:
         """Tell observers what is doubted, if anything is."""
@@ -351,7 +346,7 @@ class Run(Observer):
             raise SimulationError(lost, failure_code(trouble)) from trouble
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
-        """Keep how far the run has come, for its sign of life."""
+        """Keep how far the run has come."""
         self._cycle = cycle
 
     def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -419,7 +414,7 @@ class Run(Observer):
         return saved_with(self.built.learner)
 
     def _so_far(self) -> dict[str, Any]:
-        """Return how far the run has come, as its sign of life says it: read by another thread."""
+        """Return how far the run has come, as observers ask for it: read by another thread."""
         scenario = self.built.world.scenario
         return {
             "time_s": self.simulation.clock.now,

@@ -5,8 +5,7 @@ from pathlib import Path
 from sim.errors import InputError
 from sim.execution.model import WEIGHTS, check_trained, whole_model
 from sim.execution.result import Result
-from sim.execution.run_learner import learner_of_run
-from sim.export.adapters import check_experts
+from sim.export.adapters import check_experts, learner_of_run
 from statements import Code, Other
 
 

@@ -14,32 +14,33 @@ from typing import Any, cast
 import numpy as np
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import ServerModel, Update, refuse
+from learning.clients.updates import Moved, ServerModel, Update, Weighted, refuse
 from learning.data import load_samples
 from learning.learner import Learner
-from learning.methods.base import Protocol, World
+from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.own_learning import OwnLearning
 from learning.metrics import Score, is_share
 from learning.own.code import RunningCode, files_of
 from learning.own.raised import ANYTHING
 from learning.own.replies import key_of
 from learning.own.unrepeatable import unrepeatable
-from learning.requests import UpdatesUsed, Used
-from learning.requests.cluster import Cluster, Measure, Receipt
+from learning.requests import UpdatesUsed
+from learning.requests.cluster import Cluster, Cost, Measure, Receipt, TrainUntilContact
 from learning.requests.payload import Payload
 from learning.requests.request import Request
 from sim.engine.evaluation import TAKEN
 from sim.fly import trees
-from sim.fly.memories import frozen, thawed
 from sim.fly.sample_count import sample_count
 from sim.fly.trees import Tree
-from sim.fly.user_code import MOST_EXAMPLES, Called, Context, UserCode
+from sim.fly.user_code import MOST_EXAMPLES, Context, UserCode
 from sim.formatting import listed
 from statements import Code, Other, Statement
 from statements.arrays import Floats, Ints, Mask
 
 NOT_A_NAME = ".__metadata__"
 """What a file of weights keeps for itself."""
+NOTHING = trees.remembered({})
+"""What a client remembers that has not been called yet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class Call:
     """What a client's call came to: its update, what it remembers, what the weights were before."""
 
     update: ClientUpdate
-    memory: Tree
+    memory: bytes
     before: Tree
 
 
@@ -81,6 +82,12 @@ class Clients(ClusterState):
         """Return what devices send up: each what its call has returned."""
         return Payload(name, self.update_bytes, version)
 
+    def train_until_contact(
+        self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
+    ) -> TrainUntilContact:
+        """Ask for the time until the next contact: who has new weights is called once."""
+        return TrainUntilContact(Cost(self.flops), self.complete, rounds=1, from_now=True)
+
     def arrived(
         self, receipt: Receipt, among: Mask | None = None
     ) -> Generator[Request, Any, Update | None]:
@@ -90,7 +97,7 @@ class Clients(ClusterState):
         return self.update(done & self.finite, among, receipt.contact_id)
 
 
-class Calls(OwnLearning):
+class Calls(OwnLearning, GlobalModelMethod):
     """A method in which ``train(weights, data, context)`` of the user's trains.
 
     ``tree`` are the server's weights, and ``calls`` what devices have trained and the server has
@@ -112,8 +119,8 @@ class Calls(OwnLearning):
         self.code.check()
         self.learner.replies.code = RunningCode([self.options.code])
         self.first = dict(zip((c.name for c in world.clusters), self._firsts(), strict=True))
-        self.memory: dict[int, Tree] = {}
-        self.server_memory: Tree = frozen({})
+        self.memory: dict[int, bytes] = {}
+        self.server_memory = NOTHING
         self._data_contexts: dict[tuple[str, int | None], Context] = {}
         self.calls: dict[tuple[str, int, int], Call] = {}
         self.examples = 0
@@ -143,7 +150,7 @@ class Calls(OwnLearning):
         client = -1 if device is None else self.first[cluster] + device
         named = f"{self.world.seed} {use} {cluster} {device} {self.version + 1}"
         drawn = hashlib.blake2b(named.encode(), digest_size=4).digest()
-        memory = self.server_memory if device is None else self.memory.get(client, frozen({}))
+        memory = self.server_memory if device is None else self.memory.get(client, NOTHING)
         return Context(
             cluster,
             device,
@@ -152,13 +159,13 @@ class Calls(OwnLearning):
             self.version + 1,
             int.from_bytes(drawn, "little") // 2,
             self.options.config,
-            thawed(memory),
+            trees.unpacked(memory),
         )
 
     def _start(self) -> Tree:
         """Return the first weights."""
         context = self._context("", None, "start")
-        weights = self.code.call("start", context=context).value
+        weights = self.code.call("start", context=context)
         try:
             arrays = trees.arrays_of(weights)
             if not any(array.size for array in arrays.values()):
@@ -186,7 +193,7 @@ class Calls(OwnLearning):
         if (cluster, device) not in known:
             use = "test_data" if device is None else "data"
             context = self._data_contexts[cluster, device] = self._context(cluster, device, use)
-            made = self.code.call(use, context=replace(context)).value
+            made = self.code.call(use, context=replace(context))
             if any(isinstance(part, Iterator) for part in _parts_of(made)):
                 what = "an iterator, which has nothing left after one round; give a list"
                 raise self.code.wrong(use, context, what)
@@ -200,7 +207,7 @@ class Calls(OwnLearning):
         except ANYTHING:  # data are of any library
             context = self._data_contexts[cluster, device]
             use = "test_data" if device is None else "data"
-            return self.code.call(use, context=replace(context)).value
+            return self.code.call(use, context=replace(context))
 
     def _asked(self, use: str, context: Context, data: Any, make: Any) -> Any:
         """Return the tree of a call: it is known by its code, what it is given, and its context.
@@ -211,8 +218,8 @@ class Calls(OwnLearning):
             named, shared = trees.digest(data), True
         except ValueError:
             named, shared = "", False
-        kept = frozen(context.memory)
-        given = [trees.digest(self.tree), named, trees.digest(kept)]
+        memory = hashlib.sha256(trees.remembered(context.memory)).hexdigest()
+        given = [trees.digest(self.tree), named, memory]
         who = [context.cluster, context.device, context.client, context.clients, context.round]
         how = [self.options.time, json.dumps(dict(context.config), sort_keys=True), context.seed]
         key = key_of(use, self.code.digest, given, who, how)
@@ -220,7 +227,7 @@ class Calls(OwnLearning):
         return trees.unpacked(data_bytes)
 
     def _train(self, me: Cluster, device: int) -> dict[str, Any]:
-        """Return the update of a device: weights, examples, what it remembers, FLOPs, seconds."""
+        """Return the update of a device: weights, examples, what it remembers, FLOPs."""
         context = self._context(me.name, device, "train")
         data = self._data_of(me.name, device)
 
@@ -229,24 +236,14 @@ class Calls(OwnLearning):
             weights = trees.unpacked(trees.packed(self.tree))
             own = self._copy_of_data(me.name, device)
 
-            def call() -> Called:
+            def call() -> Any:
                 return self.code.call(self.code.trains, weights, own, context=context)
 
-            flops = 0.0
-            if self.options.time == "counted":
-                from learning.training.flop_count import counted_flops  # imports torch
-
-                called, flops = counted_flops(call)
-            else:
-                called = call()
-            trained, examples = self._returned(called.value, context)
-            return {
-                "weights": trained,
-                "examples": examples,
-                "memory": self._kept("train", context),
-                "flops": flops,
-                "took_s": called.took_s,
-            }
+            returned, flops = self.options.counted(call)
+            trained, examples = self._returned(returned, context)
+            memory = self._kept("train", context)
+            told = {"examples": examples, "flops": flops}
+            return {"weights": trained, "memory": np.frombuffer(memory, np.uint8), **told}
 
         return cast("dict[str, Any]", self._asked("train", context, data, make))
 
@@ -269,10 +266,10 @@ class Calls(OwnLearning):
         # The server's own rule alone knows what to do with another form.
         return weights if differs else trees.arranged(weights, self.tree), int(examples)
 
-    def _kept(self, name: str, context: Context) -> Tree:
+    def _kept(self, name: str, context: Context) -> bytes:
         """Return what a function has put into its memory; raise ValueError where that cannot be."""
         try:
-            return frozen(context.memory)
+            return trees.remembered(context.memory)
         except ValueError as error:
             raise ValueError(f"{self.code.file}: {name} ({context.who}): {error}") from None
 
@@ -284,7 +281,7 @@ class Calls(OwnLearning):
         def make() -> Tree:
             weights = trees.unpacked(trees.packed(self.tree))
             own = self._copy_of_data(cluster, None)
-            said = self.code.call("evaluate", weights, own, context=context).value
+            said = self.code.call("evaluate", weights, own, context=context)
             figures = said if isinstance(said, Mapping) else {"accuracy": said}
             try:
                 there = {str(name): one for name, one in figures.items() if one is not None}
@@ -309,8 +306,6 @@ class Calls(OwnLearning):
         """FLOPs that a device does for an update."""
         if self.options.time == "declared":
             return float(update["examples"]) * self.options.flops_per_example
-        if self.options.time == "measured":
-            return float(update["took_s"]) * self.options.host_gflops * 1e9
         return float(update["flops"])
 
     # -- training, as an operation of the method's
@@ -332,8 +327,7 @@ class Calls(OwnLearning):
     def call(self, clients: Clients, who: Mask) -> Protocol:
         """Let devices in ``who`` train the server's weights, once they have got them.
 
-        What they will send is known then, and by when the clock says. Numbers are journalled:
-        measured seconds are those of the first time.
+        What they will send is known then, and by when the clock says.
         """
         me = clients.cluster
         numbers_of = np.flatnonzero(who).tolist()
@@ -353,7 +347,8 @@ class Calls(OwnLearning):
         clients.finite[who] = [trees.is_finite(one["weights"]) for one in known]
         for device, one in zip(numbers_of, known, strict=True):
             update = ClientUpdate(one["weights"], int(one["examples"]), me.name, device)
-            self.calls[me.name, device, self.version] = Call(update, one["memory"], self.tree)
+            memory = one["memory"].tobytes()
+            self.calls[me.name, device, self.version] = Call(update, memory, self.tree)
 
     def remember(self, clients: Clients, who: Mask) -> None:
         """Keep what the calls of the devices in ``who`` remember, now that they have trained."""
@@ -369,8 +364,9 @@ class Calls(OwnLearning):
             examples[device] = call.update.examples
         return examples
 
-    def merge(self, weighted: Sequence[tuple[Update, Floats]]) -> Used:
-        """Move the server's weights by what has come, each by its weight; return what was used."""
+    def server_step(self, updates: Sequence[Weighted]) -> Moved:
+        """Move the server's weights by what has come, each by its weight (K,)."""
+        weighted = [(update, np.asarray(weight)) for update, weight in updates]
         came = [
             (self.calls.pop((update.cluster, device, int(update.version[device]))), weight[device])
             for update, weight in weighted
@@ -392,7 +388,7 @@ class Calls(OwnLearning):
             )
             for update, weight in weighted
         ]
-        return Used(used, self.version, self.round)
+        return self.weights, used
 
     def _aggregate(self, calls: Sequence[Call], shares: Sequence[float]) -> Tree:
         """Return the server's next weights."""
@@ -405,7 +401,7 @@ class Calls(OwnLearning):
             less = [-share for share in shares]
             return trees.mean([self.tree, *each, *before], [1.0, *shares, *less], self.tree)
         context = self._context("", None, "aggregate")
-        weights = self.code.call("aggregate", self.tree, updates, context=context).value
+        weights = self.code.call("aggregate", self.tree, updates, context=context)
         try:
             if differs := trees.unlike(weights, self.tree):
                 raise ValueError(differs)

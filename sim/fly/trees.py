@@ -1,7 +1,8 @@
 """Trees: nested dicts, lists and tuples of arrays, as bytes, and compared and averaged.
 
 Weights come as NumPy arrays, PyTorch tensors, JAX arrays or numbers. They are sent, kept and given
-back as NumPy arrays.
+back as NumPy arrays. What a client keeps from call to call is given back as it was: beside arrays
+that are numbers, text, None, dicts whose keys are numbers, and tensors of PyTorch.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -110,18 +113,25 @@ def size_bytes(tree: Tree) -> int:
 
 def packed(tree: Tree) -> bytes:
     """Return a tree as bytes: the same ones for the same tree. Raises ValueError as `arrays_of`."""
-    arrays = list(arrays_of(tree).values())
-    said = {
-        "form": _form(tree),
-        "arrays": [[array.dtype.str, list(array.shape)] for array in arrays],
-    }
+    return _packed(_form(tree), list(arrays_of(tree).values()))
+
+
+def remembered(memory: Mapping[str, Any]) -> bytes:
+    """Return what a client keeps as bytes; raise ValueError that names what cannot be kept."""
+    arrays: list[NDArray[Any]] = []
+    return _packed(_form_as_it_is(memory, "context.memory", arrays, 0), arrays)
+
+
+def _packed(form: Any, arrays: Sequence[NDArray[Any]]) -> bytes:
+    """Return arrays as bytes, behind how they are nested, their types and their shapes."""
+    said = {"form": form, "arrays": [[array.dtype.str, list(array.shape)] for array in arrays]}
     text = json.dumps(said).encode()
     each = (np.ascontiguousarray(array).tobytes() for array in arrays)
     return b"".join([len(text).to_bytes(LENGTH_BYTES, "little"), text, *each])
 
 
-def unpacked(data: bytes) -> Tree:
-    """Return the tree that :func:`packed` wrote; raise ValueError for other bytes."""
+def unpacked(data: bytes) -> Any:
+    """Return what :func:`packed` or :func:`remembered` wrote; raise ValueError for other bytes."""
     begin = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little")
     try:
         said = json.loads(data[LENGTH_BYTES:begin])
@@ -142,22 +152,57 @@ def digest(tree: Tree) -> str:
 
 
 def _form(tree: Tree) -> Any:
-    """Return how a tree is nested, as JSON; null for an array."""
+    """Return how a tree is nested, as JSON: the kind of each part, and what is in it."""
     if isinstance(tree, Mapping):
-        return {name: _form(part) for name, part in tree.items()}
+        return ["dict", [[name, _form(part)] for name, part in tree.items()]]
     if isinstance(tree, list | tuple):
-        return ["tuple" if isinstance(tree, tuple) else "list", *map(_form, tree)]
-    return None
+        return ["tuple" if isinstance(tree, tuple) else "list", [*map(_form, tree)]]
+    return ["array", None]
 
 
-def _filled(form: Any, arrays: Any) -> Tree:
-    """Return a tree that is nested like ``form``, of arrays in their order."""
-    if isinstance(form, dict):
-        return {name: _filled(part, arrays) for name, part in form.items()}
-    if isinstance(form, list):
-        parts = [_filled(part, arrays) for part in form[1:]]
-        return tuple(parts) if form[0] == "tuple" else parts
-    return next(arrays)
+def _form_as_it_is(value: Any, place: str, arrays: list[NDArray[Any]], depth: int) -> Any:
+    """Return the same of anything that JSON and ``arrays``, which are added to, can hold."""
+    if depth > DEEPEST:
+        raise ValueError(f"{place[:60]}... is nested more than {DEEPEST} times")
+    if value is None or type(value) in (bool, int, float, str):
+        return ["is", value]
+    if isinstance(value, Mapping):
+        parts = []
+        for key, part in value.items():
+            if type(key) not in (bool, int, float, str):
+                raise ValueError(f"{place} has the key {key!r}; name its parts by text or numbers")
+            parts.append([key, _form_as_it_is(part, f"{place}[{key!r}]", arrays, depth + 1)])
+        return ["dict", parts]
+    if isinstance(value, list | tuple):
+        each = [
+            _form_as_it_is(one, f"{place}[{n}]", arrays, depth + 1) for n, one in enumerate(value)
+        ]
+        return ["tuple" if isinstance(value, tuple) else "list", each]
+    try:
+        arrays.append(array_of(value))
+    except ValueError:
+        raise ValueError(
+            f"{place} is a {type(value).__name__}; keep numbers, text, arrays, and dicts and lists "
+            "of these, as state_dict() makes of an object of PyTorch"
+        ) from None
+    torch = sys.modules.get("torch")
+    is_tensor = torch is not None and isinstance(value, torch.Tensor)
+    return ["tensor" if is_tensor else "array", None]
+
+
+def _filled(form: Any, arrays: Iterator[NDArray[Any]]) -> Any:
+    """Return what is nested like ``form``, of arrays in their order."""
+    kind, inside = form
+    if kind == "dict":
+        return {name: _filled(part, arrays) for name, part in inside}
+    if kind in ("list", "tuple"):
+        parts = [_filled(part, arrays) for part in inside]
+        return tuple(parts) if kind == "tuple" else parts
+    if kind == "is":
+        return inside
+    array = next(arrays)
+    # A tensor is the user's own: who has none need not have PyTorch.
+    return import_module("torch").from_numpy(array) if kind == "tensor" else array
 
 
 def unlike(found: Tree, wanted: Tree) -> str:

@@ -7,7 +7,6 @@ import random
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,14 +59,6 @@ class Context:
         """Name it for messages."""
         who = self.cluster if self.device is None else f"{self.cluster}/{self.device}"
         return f"{who}, round {self.round}" if who else f"round {self.round}"
-
-
-@dataclass(frozen=True)
-class Called:
-    """What a call returned, and the seconds of this machine that it took."""
-
-    value: Any
-    took_s: float
 
 
 _gone: WeakKeyDictionary[ModuleType, str] = WeakKeyDictionary()
@@ -128,8 +119,8 @@ class UserCode:
         """A key that names the code: the file, what it imports, and the packages."""
         return key_of(code_digest(self._place, running=True), packages(self._place))
 
-    def call(self, name: str, *values: Any, context: Context) -> Called:
-        """Call a function under the context's seed.
+    def call(self, name: str, *values: Any, context: Context) -> Any:
+        """Return what a function returns that is called under the context's seed.
 
         Raises ValueError that says in one line what failed where, or that it took too long.
         """
@@ -138,9 +129,7 @@ class UserCode:
         function = getattr(self._module, name)
         try:
             with self._in_its_folder(), seeded(context.seed), within(self._limit_s):
-                began_s = time.perf_counter()
-                value = function(*values, context)
-                return Called(value, time.perf_counter() - began_s)
+                return function(*values, context)
         except TooLong:
             raise ValueError(
                 f"{self.file}: {name} ({context.who}) did not return within {self._limit_s:g} s; "

@@ -136,8 +136,6 @@ HORIZON_DEG = 1e-6
 """Just above the horizon, at and below which there is no link."""
 HIGHER_DB = 1.0
 """Most that an SNR may rise between two points of a grid."""
-HIGHER_BPS_HZ = float(np.log2(10.0 ** (HIGHER_DB / 10.0)))
-"""Most that a rate which follows it may rise with it."""
 SHORTEST_CELL_S = 1e-3
 """Shorter cells need no point in their middle."""
 GAUSS = np.array([0.5 - np.sqrt(0.15), 0.5, 0.5 + np.sqrt(0.15)])
@@ -322,7 +320,7 @@ def rate_points(view: LinkView, losses: LossyGrid) -> tuple[Floats, RatePoints |
     elevation_deg = at_points.elevation_deg
     rate_bps, snr_db = view.signal(grid.row, at_points)
     curve_bps = _curve(view, grid, rate_bps, in_middles)
-    jumps = _may_jump(view, grid, snr_db, elevation_deg, rate_bps)
+    jumps = _may_jump(view, grid, snr_db, elevation_deg)
     if not jumps.any():
         return curve_bps, None
     in_jumping = np.repeat(jumps, grid.points)
@@ -359,9 +357,7 @@ def _curve(view: LinkView, grid: Grid, rate_bps: Floats, in_middles: Lossy) -> F
     return interleaved(moved, middle_bps, *grid.every[1:])
 
 
-def _may_jump(
-    view: LinkView, grid: Grid, snr_db: Floats, elevation_deg: Floats, rate_bps: Floats
-) -> Mask:
+def _may_jump(view: LinkView, grid: Grid, snr_db: Floats, elevation_deg: Floats) -> Mask:
     """Whether the rate of each row (R,) may jump or have a kink anywhere."""
     link = view.link
     rows = len(grid.rows)
@@ -375,12 +371,6 @@ def _may_jump(
         jumps |= (low_db < link.required_snr_db) & (link.required_snr_db <= high_db + HIGHER_DB)
     if not law.follows_shannon:
         return jumps
-    if link.max_efficiency_bps_hz is not None:
-        hertz = link.duty * link.bandwidth_hz
-        cap_bps = hertz * link.max_efficiency_bps_hz * link.arriving_share
-        low_bps = np.minimum.reduceat(rate_bps, grid.first)
-        high_bps = np.maximum.reduceat(rate_bps, grid.first)
-        jumps |= (low_bps < cap_bps) & (cap_bps <= high_bps + hertz * HIGHER_BPS_HZ)
     for deg in view.bends_deg:
         if deg > link.min_elevation_deg:
             low_deg = np.minimum.reduceat(elevation_deg, grid.first)

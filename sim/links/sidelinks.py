@@ -11,7 +11,7 @@ import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, Sidelink
 from learning.requests.peers import Node
-from sim.errors import as_input
+from scenarios.presets import SIDELINK
 from sim.world.sites import EARTH_RADIUS_KM, central_angle_rad, coordinates_deg
 from sim.world.world import World
 from statements.arrays import Floats, Mask
@@ -105,30 +105,21 @@ class Sidelinks:
 
 
 def sidelinks_of(world: World) -> Sidelinks | None:
-    """Return the sidelinks of a scenario in SI units; None where devices do not talk directly.
-
-    Raises InputError for a radio that ``channel`` refuses.
-    """
+    """Return the sidelinks of a scenario in SI units; None where devices do not talk directly."""
     if world.link.sidelink is None:
         return None
-    values = world.link.sidelink.values()
+    given = world.link.sidelink
     clusters = world.sites.clusters
-    fixed, range_km, distance_km = map(values.get, ("rate_mbps", "range_km", "distance_km"))
     return Sidelinks(
         places={c.name: _places(world, c.index) for c in clusters},
         devices={c.name: c.devices for c in clusters},
-        radio=None if fixed is not None else _radio(values),
-        fixed_bps=None if fixed is None else fixed * 1e6,
-        distance_m=None if distance_km is None else distance_km * 1e3,
-        range_m=None if range_km is None else range_km * 1e3,
+        radio=(
+            Sidelink(**SIDELINK, tx_power_dbm=given.sent_dbm) if given.rate_mbps is None else None
+        ),
+        fixed_bps=None if given.rate_mbps is None else given.rate_mbps * 1e6,
+        distance_m=None if given.distance_km is None else given.distance_km * 1e3,
+        range_m=None if given.range_km is None else given.range_km * 1e3,
     )
-
-
-def _radio(values: Mapping[str, float]) -> Sidelink:
-    powers = "tx_power_dbm", "noise_figure_db", "other_losses_db"
-    others = {key: values[key] for key in (*powers, "path_loss_exponent", "reference_distance_m")}
-    with as_input("link.sidelink"):
-        return Sidelink(values["frequency_ghz"] * 1e9, values["bandwidth_mhz"] * 1e6, **others)
 
 
 def _places(world: World, index: int) -> Floats | None:

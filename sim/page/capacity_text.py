@@ -24,6 +24,7 @@ from sim.formatting import (
     counted,
     duration,
     listed,
+    percent,
     short_size,
     some,
     table,
@@ -156,8 +157,8 @@ class Capacity:
         if not limiting:
             share = served_share(self.rows)
             most = max(map(self.limits.gain, self.limits.tried), default=0.0)
-            more = f"; one more {dish} adds {_percent(most)} at most" if most >= NOTICED else ""
-            yield f"{_percent(share)} of the hours in view are served{more}."
+            more = f"; one more {dish} adds {percent(most, 0)} at most" if most >= NOTICED else ""
+            yield f"{percent(share, 0)} of the hours in view are served{more}."
         elif names[0]:
             first, *others = limiting[:MOST_NAMED]
             where = f"at {names[0]} alone" if others else "there"
@@ -179,9 +180,7 @@ class Capacity:
         more = one.one_more
         assert more is not None  # of what is a limit
         way = " up" if more.most != more.down_gb_a_day else ""
-        return (
-            f"{short_size(GB_BYTES * more.most)}{way} ({_percent(self.limits.gain(one), sign='+')})"
-        )
+        return f"{short_size(GB_BYTES * more.most)}{way} ({percent(self.limits.gain(one), 0, '+')})"
 
     def _gaps(self) -> Iterator[str]:
         clients = self.clients
@@ -226,7 +225,7 @@ class Capacity:
             "GB down\na day": _figures([row.down_gb_a_day for row in (*rows, *totals)]),
             "GB up\na day": _figures([row.up_gb_a_day for row in (*rows, *totals)]),
             f"busy h\n{'of 24' if alone else 'a day'}": busy,
-            "in view\nserved": [_percent(_served_part(row)) for row in rows],
+            "in view\nserved": [percent(_served_part(row), 0) for row in rows],
             "passes a day\nserved": passes,
         }
         tried = {one.station: one for one in self.limits.tried}
@@ -334,16 +333,12 @@ def _both_ways(row: Operations) -> str:
 
 
 def _changed(now: float, before: float) -> str:
-    percent = round(100.0 * (now / before - 1.0)) if before > 0.0 else 0
-    return f"{abs(percent)} % {'less' if percent < 0 else 'more'}" if percent else "as much"
-
-
-def _percent(share: float, sign: str = "") -> str:
-    return "-" if isnan(share) else f"{100.0 * share:{sign}.0f} %"
+    change = round(now / before - 1.0, 2) if before > 0.0 else 0.0
+    return f"{percent(abs(change), 0)} {'less' if change < 0 else 'more'}" if change else "as much"
 
 
 def _change(one: Carried | None, now: Carried) -> str:
-    return "-" if one is None else _percent(one.since(now), sign="+")
+    return "-" if one is None else percent(one.since(now), 0, "+")
 
 
 def _served_part(row: Operations) -> float:
@@ -387,15 +382,8 @@ def _aligned(found: Table) -> str:
     """Return a table as text, its heads on two lines; what is too wide lacks its passes."""
     _, heads, cells = found
     passes = next((n for n, head in enumerate(heads) if head.startswith("passes")), None)
-    text = _lines([heads, *cells])
+    text = table(heads, cells)
     if passes is not None and max(map(len, text.splitlines())) > WIDTH:
-        text = _lines([[*row[:passes], *row[passes + 1 :]] for row in (heads, *cells)])
+        heads, *cells = ([*row[:passes], *row[passes + 1 :]] for row in (heads, *cells))
+        text = table(heads, cells)
     return text
-
-
-def _lines(rows: Sequence[Sequence[str]]) -> str:
-    heads, *cells = rows
-    if not any("\n" in head for head in heads):
-        return table(heads, cells)
-    above, below = zip(*(head.split("\n") for head in heads), strict=True)
-    return table(above, [below, *cells])

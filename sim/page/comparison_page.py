@@ -15,10 +15,10 @@ from sim.draw.accuracy import OVER, accuracy
 from sim.draw.timeline import draw_shares
 from sim.errors import InputError
 from sim.execution.result import check_of_one_kind, load
-from sim.page import study_page
 from sim.page.chart import MOST_BANDS, MOST_GROUPS, chart_of, title_of
 from sim.page.figures import sentence
 from sim.page.page import Page
+from sim.page.sweep_pictures import drawings_of_groups, reading_of_groups
 from sim.replay.scene import MOST_RUNS, share_sky
 from statements import Code
 
@@ -34,16 +34,21 @@ def page(folders: Sequence[Path]) -> Page:
     check_of_one_kind(run.manifest for run in runs)
     groups = group_runs(runs)
     found = compare_groups(groups)
-    if runs[0].of_network:
-        return study_page.page_of_several(found, len(runs))
+    shown = compared([] if runs[0].of_network else groups, found)
     names = sorted({str(run.manifest.get("name")) for run in runs})
+    kind = "network studies" if runs[0].of_network else "runs"
     many = f"{len(groups)} groups; runs of a group differ in their seed only."
     return Page(
         template="comparison.html",
-        kind=f"Comparison of {len(runs)} runs of {', '.join(names)}",
+        kind=f"Comparison of {len(runs)} {kind} of {', '.join(names)}",
         title=found.headline,
         subtitle=" ".join([many, *text.qualified(found)]),
-        context=compared(groups, found) | {"count": len(runs)},
+        context={
+            **shown,
+            "count": len(runs),
+            "drawings": [] if shown["curves"] else drawings_of_groups(found),
+            "reading": reading_of_groups(found),
+        },
     )
 
 
@@ -83,7 +88,7 @@ def compared(groups: Sequence[Group], comparison: Comparison) -> dict[str, Any]:
         "curves_title": title_of(curves),
         "curves_note": _note(groups) if groups else "",
         "lines": {group.label: number for number, group in enumerate(groups[:MOST_GROUPS])},
-        "several_seeds": any(len(group.runs) > 1 for group in groups),
+        "several_seeds": bool((comparison.rows["seeds"] > 1).any()),
         "shared": shared,
         "OVER": OVER,
         "PARTS": OF_CLUSTERS.values(),

@@ -6,7 +6,7 @@ from collections import Counter
 
 from sim.capacity.operations import DAY_S, operations_in
 from sim.execution.result import Result
-from sim.formatting import duration, table
+from sim.formatting import duration, percent, table
 from sim.page.capacity_text import Capacity, Table
 
 MB_PER_GB = 1_000.0
@@ -57,7 +57,7 @@ def payload_table(run: Result) -> Table | None:
                 name,
                 f"{kind['payload_mb']:,g} MB {kind['direction']}, {every}",
                 *("-" if one is None else duration(3600 * one) for one in hours),
-                f"{100 * figures[f'{name}.one_service_share']:.0f} %",
+                percent(figures[f"{name}.one_service_share"], 0),
                 f"{figures[f'{name}.undelivered']:,.0f} of {count[name]:,}",
             ]
         )

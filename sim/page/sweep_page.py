@@ -77,14 +77,10 @@ def _reading(numbers: OverNumbers) -> str:
     """Say how the pictures are read."""
     if not numbers.is_line:
         return (
-            "The stronger the colour, the better; bold is the best, and the frame is about what is "
-            "within 2 % of it. Rows and columns are values in order, not to scale."
+            "The stronger the colour, the better; bold is the best. "
+            "Rows and columns are values in order, not to scale."
         )
-    band = "" if numbers.names else "; yellow is within 2 % of the best"
-    return (
-        f"Dots are what was run, rings the best of it{band}. "
-        "The axis to the left need not begin at 0."
-    )
+    return "Dots are what was run, rings the best of it. The axis to the left need not begin at 0."
 
 
 MOST_VALUES = 12

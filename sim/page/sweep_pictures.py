@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 from matplotlib import rcParams
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis as Ticked
 from matplotlib.ticker import MaxNLocator
@@ -15,14 +15,14 @@ from sim.analysis.comparison import Comparison
 from sim.analysis.comparison_text import Shown, shown_figures
 from sim.analysis.figures import Figure
 from sim.analysis.screen import round_ends
-from sim.draw.canvas import BESIDE, LETTER, behind, new_axes, room_of
-from sim.draw.colours import COLOURS, GOOD, HEAT, PAPER, QUIET, ink, looks_of
-from sim.draw.names import name
+from sim.draw.canvas import LETTER, behind, new_axes, room_of
+from sim.draw.colours import COLOURS, HEAT, PAPER, QUIET, ink, looks_of
+from sim.draw.names import legend, name, name_ticks
 from sim.draw.shapes import matrix
 from sim.formatting import capital, count
 from sim.page.chart import MOST_GROUPS
 from sim.page.figures import sentence
-from sim.sweep.axis import Axis, Course, OverNumbers, number, ranges_of
+from sim.sweep.axis import Course, OverNumbers, number
 from statements.arrays import Floats
 
 SMALL = 360
@@ -79,26 +79,20 @@ def reading_of_groups(found: Comparison) -> str:
 
 def _curves(found: OverNumbers) -> Iterator[Drawing]:
     [axis] = found.axes
-    for course in _drawn(found):
-        small = course is not found.telling
+    for course in found.courses[: MOST_SMALL + 1]:
+        small = course is not found.first
         called = f"{course.column} over {axis.name}"
         words = f"{course.shown.head} over {axis.head}"
         draw = partial(curve, found=found, course=course)
         yield Drawing(called, words, draw, 190 if small else 340, small)
 
 
-def _drawn(found: OverNumbers) -> list[Course]:
-    """Return the figures that differ, what tells spots apart first."""
-    rest = [one for one in found.courses if one is not found.telling and not one.flat]
-    return [found.telling, *rest][: MOST_SMALL + 1]
-
-
 def _maps(found: OverNumbers) -> Iterator[Drawing]:
     across, up = found.wide[:2]
     parts = _parts(found)
-    for course in _drawn(found) if "" in parts else [found.telling]:
+    for course in found.courses[: MOST_SMALL + 1 if "" in parts else 1]:
         for label, places in parts.items():
-            small = course is not found.telling or bool(label)
+            small = course is not found.first or bool(label)
             tall = max(len(up.values), 2) * (FIELD * 2 // 3 if small else FIELD + 6)
             title = f"{course.shown.head}, {label}" if label else ""
             called = f"{course.column} by {across.name} and {up.name} {label}"
@@ -120,8 +114,6 @@ def _parts(found: OverNumbers) -> dict[str, list[int]]:
 
 MOST_LINES = 6
 """Names of which there is a curve each; of more, the best ones."""
-MOST_TICKS = 12
-"""Numbers along an axis at most."""
 MANY = 40
 """Values from which on marks are small."""
 
@@ -130,7 +122,7 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     """Draw a figure over the one number of a sweep, a line a name: see :func:`names_drawn`.
 
     Dots are means over seeds, thin lines reach from the least to the greatest. Rings are the best,
-    all that print the same; of what tells values apart, a band is behind values within 2 % of it.
+    all that print the same.
     """
     axes = axes or new_axes()
     [axis] = found.axes
@@ -141,16 +133,14 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     y = np.array([np.nan if mean is None else mean for mean in course.means]) / course.shown.unit
     if axis.is_logarithmic:
         axes.set_xscale("log")
-    if course is found.telling and len(lines) == 1 and course.has_best:
-        _band(axes, axis, x, course.near())
-    ends = []
+    drawn: list[Artist] = []
     for label, look in zip(lines, looks, strict=True):
         places = found.by_label[label]
         hue = COLOURS[look.hue]
         known = [place for place in places if course.means[place] is not None]
         _seeds(axes, x, course, known, hue)
         steps = "steps-mid" if course.shown.form is count and not axis.is_logarithmic else "default"
-        axes.plot(x[places], y[places], drawstyle=steps, lw=1.8, **look.line)
+        drawn += axes.plot(x[places], y[places], drawstyle=steps, lw=1.8, **look.line)
         few = len(axis.values) <= MANY
         axes.plot(x[known], y[known], "o", color=hue, ms=4 if few else 2)
         if course.has_best:
@@ -164,13 +154,13 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
             **({"name": label} if label else {}),
             **{axis.key: x[places], "mean": y[places]},
         )
-        if known and label:
-            ends.append((float(y[known[-1]]), label, hue))
-    _room(axes, course)
-    _name_lines(axes, ends)
-    if len(lines) == 1 and course.has_best:
-        _name_best(axes, found, course, x, y)
-    _ticks(axes, axis, course)
+    if found.names:
+        legend(axes, drawn, lines)
+    if axis.is_logarithmic:
+        axes.minorticks_off()
+    name_ticks(axes, "x", axis.values, [*map(number, axis.values)])
+    axes.set_xlabel(name(axis.head, 40), color=QUIET)
+    _tick_figure(axes.yaxis, course.shown)
     return axes
 
 
@@ -189,102 +179,12 @@ def _title(axes: Axes, shown: Figure, longest: int = 60) -> None:
     axes.set_title(name(capital(title), longest), loc="left", fontweight="bold")
 
 
-def _band(axes: Axes, axis: Axis, x: Floats, places: Sequence[int]) -> None:
-    """Mark values, each as far as half the way to its neighbours."""
-    middles = [
-        float(np.sqrt(a * b) if axis.is_logarithmic else (a + b) / 2) for a, b in pairwise(x)
-    ]
-    edges = [float(x[0]), *middles, float(x[-1])]
-    for low, high in ranges_of(places):
-        axes.axvspan(edges[low], edges[high + 1], color=GOOD, lw=0)
-
-
 def _seeds(axes: Axes, x: Floats, course: Course, known: Sequence[int], hue: str) -> None:
     for place in known:
         values = np.array(course.each[place]) / course.shown.unit
         if len(values) > 1:
             axes.plot([x[place]] * 2, [values.min(), values.max()], color=hue, lw=1)
             axes.plot([x[place]] * len(values), values, "o", color=hue, ms=2.5)
-
-
-def _room(axes: Axes, course: Course) -> None:
-    """Leave room for what is written above the best, or below it where less is better."""
-    low, high = axes.get_ylim()
-    room = 0.16 * (high - low)
-    rising = course.figure.rising or not course.has_best
-    axes.set_ylim(low if rising else low - room, high + room if rising else high)
-
-
-def _name_lines(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write the names of lines behind their ends, apart from each other."""
-    low, high = axes.get_ylim()
-    least = (high - low) / max(room_of(axes)[1] - 4.0, 1.0)
-    at = -np.inf
-    for value, label, hue in sorted(ends):
-        at = max(value, at + least)
-        axes.annotate(
-            name(label),
-            (1.0, at),
-            (6, 0),
-            ("axes fraction", "data"),
-            "offset points",
-            color=hue,
-            va="center",
-        )
-
-
-def _name_best(axes: Axes, found: OverNumbers, course: Course, x: Floats, y: Floats) -> None:
-    """Write where the best is: of several ranges, at the longest one."""
-    run = max(ranges_of(course.best()), key=lambda ends: ends[1] - ends[0])
-    [axis] = found.axes
-    where = axis.text(*(found.spots[place].values[axis.key] for place in run))
-    said = f"{where}: {course.text(run[0])}" if course is found.telling else course.text(run[0])
-    scale = np.log if axis.is_logarithmic else np.asarray
-    middle = float(np.mean(x[[*run]]))
-    share = (scale(middle) - scale(x[0])) / (scale(x[-1]) - scale(x[0]))
-    side = "left" if share < 0.15 else "right" if share > 0.85 else "center"
-    up = 12 if course.figure.rising else -12
-    axes.annotate(
-        name(said, 40),
-        (middle, float(y[run[0]])),
-        (0, up),
-        "data",
-        "offset points",
-        ha=side,
-        va="bottom" if up > 0 else "top",
-        fontweight="bold",
-    )
-
-
-def _some(axes: Axes, values: Sequence[float], places: Floats) -> list[int]:
-    """Return which values have room to be written along an axis, at places from 0 to 1 (N,)."""
-    letters = max(len(number(value)) for value in values) + 2
-    apart = max(letters / (BESIDE * room_of(axes)[0]), 1 / MOST_TICKS)
-    kept = [0]
-    for n, place in enumerate(places):
-        if place - places[kept[-1]] >= apart:
-            kept.append(n)
-    return kept
-
-
-def _ticks(axes: Axes, axis: Axis, course: Course) -> None:
-    """Write numbers with commas, and values themselves where they are few or of magnitudes."""
-    if len(axis.values) <= MOST_TICKS or axis.is_logarithmic:
-        scaled = np.log(axis.values) if axis.is_logarithmic else np.array(axis.values)
-        places = (scaled - scaled[0]) / (scaled[-1] - scaled[0])
-        shown = [axis.values[n] for n in _some(axes, axis.values, places)]
-        axes.set_xticks(shown, [number(value) for value in shown])
-        axes.minorticks_off()
-    else:
-        axes.xaxis.set_major_locator(
-            MaxNLocator(
-                len(_some(axes, axis.values, np.linspace(0, 1, len(axis.values)))),
-                steps=[1, 2, 5, 10],
-            )
-        )
-        axes.xaxis.set_major_formatter(lambda value, _: number(value))
-    _tick_figure(axes.yaxis, course.shown)
-    axes.set_xlabel(name(axis.head, 40), color=QUIET)
 
 
 def _tick_figure(along: Ticked, shown: Figure, most: int = 5) -> None:
@@ -353,8 +253,7 @@ def heat_map(
 ) -> Axes:
     """Draw a figure at some spots over the two numbers with the most values, a field each.
 
-    Colours span the values of all spots, the strongest the best; bold is the best of these, and a
-    frame is about what is within 2 % of the best of all.
+    Colours span the values of all spots, the strongest the best; bold is the best of these.
     """
     axes = axes or new_axes()
     across, up = found.wide[:2]
@@ -381,14 +280,8 @@ def heat_map(
         axes.set_title(name(title, 50), loc="left", fontweight="bold")
     else:
         _title(axes, course.shown)
-    if course is found.telling and course.has_best:
-        _frame(axes, {field[place] for place in course.near() if place in field})
-    some_up = range(0, len(up.values), -(-len(up.values) // MOST_TICKS))
-    for which, axis, at in (
-        (axes.xaxis, across, _some(axes, across.values, np.linspace(0, 1, len(across.values)))),
-        (axes.yaxis, up, some_up),
-    ):
-        which.set_ticks(list(at), [number(axis.values[n]) for n in at])
+    for which, axis in (("x", across), ("y", up)):
+        name_ticks(axes, which, range(len(axis.values)), [*map(number, axis.values)])
     axes.set_xlabel(name(across.head, 40), color=QUIET)
     axes.set_ylabel(name(up.head, 40), color=QUIET)
     values = np.array(
@@ -411,24 +304,3 @@ def _steps(course: Course) -> list[int]:
         share = (course.merit(place) - low) / span if span else 0.5
         steps[place] = min(int(share * len(HEAT)), len(HEAT) - 1)
     return steps
-
-
-def _frame(axes: Axes, fields: set[tuple[int, int]]) -> None:
-    """Draw a line about fields, where they have no neighbour among them."""
-    sides = {
-        (0, -1): (0, 0, 0, 1),
-        (0, 1): (1, 1, 0, 1),
-        (-1, 0): (0, 1, 0, 0),
-        (1, 0): (0, 1, 1, 1),
-    }
-    for row, column in sorted(fields):
-        for (up, right), (x, to_x, y, to_y) in sides.items():
-            if (row + up, column + right) not in fields:
-                axes.plot(
-                    [column + x - 0.5, column + to_x - 0.5],
-                    [row + y - 0.5, row + to_y - 0.5],
-                    color=COLOURS[1],
-                    lw=2.2,
-                    clip_on=False,
-                    solid_capstyle="round",
-                )

@@ -158,7 +158,7 @@ def find_isls(
     if (text := world.isl_windows) is not None:
         return _of_file(_isl_file(*text, start, satellites), satellites, span_s, pairs)
     end = start + timedelta(seconds=span_s)
-    most_km = isl.values()["max_range_km"]
+    most_km = isl.max_range_km
     try:
         return orbit.find_isls(satellites, start, end, pairs.tolist(), isl.grazing_km, most_km)
     except orbit.ElementError:

@@ -22,7 +22,7 @@ from orbit.utc import Start
 from sim.analysis.critical_path import Run
 from sim.analysis.judged import Judged, judged_by, judged_together
 from sim.analysis.rounds import client_word
-from sim.analysis.spans import of_stations, over_feeder
+from sim.analysis.spans import of_stations, over_feeder, places_of
 from sim.analysis.targets import evaluations
 from sim.draw.colours import looks_of
 from sim.draw.views import land_rings
@@ -210,8 +210,8 @@ def contacts_of(run: Run, sky: Sky) -> Contacts:
     contacts = run.tables["contacts"]
     columns = [
         as_numpy(contacts["contact_id"]),
-        _number(contacts["satellite"], sky.satellites),
-        _number(place_column(contacts), sky.places),
+        places_of(contacts["satellite"], sky.satellites),
+        places_of(place_column(contacts), sky.places),
         *(as_numpy(contacts[name]) for name in ("rise_s", "set_s", "served")),
         *(as_numpy(contacts[name]) for name in ("service_start_s", "service_end_s")),
     ]
@@ -219,8 +219,8 @@ def contacts_of(run: Run, sky: Sky) -> Contacts:
         begin_s, end_s = (as_numpy(feeder[name]) for name in ("start_s", "end_s"))
         gateways = [
             len(contacts) + np.arange(len(feeder)),
-            _number(feeder["satellite"], sky.satellites),
-            _number(feeder["station"], sky.places),
+            places_of(feeder["satellite"], sky.satellites),
+            places_of(feeder["station"], sky.places),
             *(begin_s, end_s, np.ones(len(feeder), bool)),
             *(begin_s, end_s),
         ]
@@ -229,12 +229,6 @@ def contacts_of(run: Run, sky: Sky) -> Contacts:
     order = np.argsort(rise_s, kind="stable")
     order = order[(rise_s[order] < _end_s(run)) & (columns[2][order] >= 0)]
     return Contacts(*(column[order] for column in columns))
-
-
-def _number(column: pa.ChunkedArray, names: Sequence[str]) -> Ints:
-    """Return the places of names in a list, -1 for those that are not there."""
-    found = as_numpy(pc.index_in(column, value_set=pa.array(list(names), pa.string())), -1)
-    return found.astype(np.int64)
 
 
 def _place(name: str, sky: Sky) -> dict[str, Any]:
@@ -280,10 +274,9 @@ def _links(run: Run, sky: Sky) -> Spans:
     windows = run.tables.get("isl_windows")
     if windows is None or not sky.flying:
         return NOTHING
-    names = pa.array(list(sky.satellites), pa.string())
-    one, other = (as_numpy(pc.index_in(windows[n], value_set=names), -1) for n in ("a", "b"))
+    one, other = (places_of(windows[name], sky.satellites) for name in ("a", "b"))
     known = (one >= 0) & (other >= 0)
-    lane = (one * len(sky.satellites) + other).astype(np.int64)[known]
+    lane = (one * len(sky.satellites) + other)[known]
     begin_s, end_s = (as_numpy(windows[n])[known] for n in ("start_s", "end_s"))
     return union(Spans(lane, begin_s, end_s))
 
@@ -372,7 +365,9 @@ def _over_feeder(run: Run, contacts: Contacts, sky: Sky) -> Spans:
     many = len(sky.places)
     of_gateway = np.flatnonzero(contacts.contact_id >= len(run.tables["contacts"]))
     pair = contacts.satellite[of_gateway] * many + contacts.place[of_gateway]
-    asked = _number(rows["satellite"], sky.satellites) * many + _number(rows["station"], sky.places)
+    asked = places_of(rows["satellite"], sky.satellites) * many + places_of(
+        rows["station"], sky.places
+    )
     # Of the windows of a pair, the last one that has begun by then.
     order = np.lexsort((contacts.rise_s[of_gateway], pair))
     keys = np.stack([pair, contacts.rise_s[of_gateway]], axis=1)[order]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from sim.analysis.spans import peers_in, places_of
 from sim.facts.directions import DIRECTIONS, Way
-from sim.replay.thinning import joined
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
@@ -65,6 +65,53 @@ def union(spans: Spans, most: int = MOST_SPANS) -> Spans:
     return Spans(spans.lane[first], spans.begin_s[first], ends_s)
 
 
+# Spans that are too many: those of a lane are joined over the shortest gaps.
+
+
+class Joined(NamedTuple):
+    """Which spans (N,) are joined: ``order`` sorts them, then ``group`` counts up from 0.
+
+    ``closed_s`` is the longest gap that was closed; 0 where only spans that touch were joined.
+    """
+
+    order: Ints
+    group: Ints
+    closed_s: float
+
+    @property
+    def firsts(self) -> Ints:
+        """The places (G,) of the first of each group, in the order."""
+        return np.flatnonzero(np.diff(self.group, prepend=-1))
+
+
+def joined(lane: Ints, begin_s: Floats, end_s: Floats, most: int) -> Joined:
+    """Join spans (N,) of a lane that touch, then those with the shortest gaps between them.
+
+    At most ``most`` are left, unless there are more lanes: spans of two lanes are never joined.
+    """
+    order = np.lexsort((end_s, begin_s, lane))
+    if not len(order):
+        return Joined(order, order, 0.0)
+    own, begin, end = lane[order], begin_s[order], end_s[order]
+    gap_s = np.full(len(order), np.inf)
+    gap_s[1:] = np.where(own[1:] == own[:-1], begin[1:] - _reach(own, end)[:-1], np.inf)
+    limit_s = 0.0
+    if np.count_nonzero(gap_s > 0.0) > most:
+        place = len(gap_s) - most - 1
+        limit_s = max(0.0, float(np.partition(gap_s, place)[place]))
+        if not np.isfinite(limit_s):  # more lanes than wanted: one span of each
+            limit_s = float(np.max(gap_s, initial=0.0, where=np.isfinite(gap_s)))
+    return Joined(order, np.cumsum(gap_s > limit_s) - 1, limit_s)
+
+
+def _reach(lane: Ints, end_s: Floats) -> Floats:
+    """Return how far the spans (N,) of a lane, one after the other, have reached so far."""
+    # Lanes are shifted behind each other by ranks of ends, which no rounding mixes up.
+    ends, rank = np.unique(end_s, return_inverse=True)
+    shift = lane.astype(np.int64) * len(ends)
+    return np.asarray(ends[np.maximum.accumulate(rank + shift) - shift])
+
+
 def contact_lanes(tables: Mapping[str, pa.Table], contact_id: Ints) -> Spans:
     """Return spans of transfers in contacts; lane 2 n + 1 is toward the satellite of contact n.
 
@@ -94,16 +141,13 @@ def hop_lanes(tables: Mapping[str, pa.Table], names: Sequence[str]) -> Spans:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    numbers = pa.array(list(names), pa.string())
     columns = ["contact_id", "cluster", "peer", "direction", "start_s", "end_s"]
     whole = NOTHING
     for piece in pieces_of(tables, "transfers", columns):
         rows = piece.filter(pc.is_valid(piece["peer"]))
-        # A peer is written CLUSTER/DEVICE.
-        peer = pc.replace_substring_regex(rows["peer"].cast(pa.string()), "/[0-9]+$", "")
-        one = as_numpy(pc.index_in(rows["cluster"].cast(pa.string()), value_set=numbers), -1)
-        other = as_numpy(pc.index_in(peer, value_set=numbers), -1)
-        lane = (one * len(names) + other).astype(np.int64)
+        one = places_of(rows["cluster"].cast(pa.string()), names)
+        other = places_of(peers_in(rows), names)
+        lane = one * len(names) + other
         whole = union(whole.and_(union(_of(rows, lane, (one >= 0) & (other >= 0)))))
     return whole
 

@@ -10,39 +10,16 @@ from itertools import pairwise
 from typing import Any, Self
 
 from sim.analysis.comparison import Comparison
-from sim.analysis.figures import (
-    Figure,
-    figure_listed,
-    figure_of,
-    in_column,
-    in_words,
-    name_and_unit,
-)
-from sim.analysis.judged import judged_together
+from sim.analysis.figures import Figure, in_column, in_words, name_and_unit
 from sim.analysis.labels import labels_of
-from sim.analysis.ranking import Verdict, mean_of
+from sim.analysis.ranking import Verdict
 from sim.facts.status import COMPLETE
 from sim.formatting import listed
-from sim.sweep.rows import missing_status
 
 Row = Mapping[str, Any]
 
 FEWEST = 3
 """Values from which on the numbers of a key are an axis; two of them are two names."""
-WITHIN = 0.02
-"""Share of the best within which a value hardly differs from it."""
-BESIDE = (
-    "cycles",
-    "contacts_served",
-    "service_hours",
-    "idle_share",
-    "uplink_bytes",
-    "downlink_bytes",
-    "isl_bytes",
-)
-"""Figures that stand beside those by which points are compared, where they differ."""
-
-
 MAGNITUDES = 5.0
 """How many times as far apart as others some values are that are spread over magnitudes."""
 
@@ -77,16 +54,6 @@ class Axis:
         return name_and_unit(self.key)[0]
 
     @property
-    def unit(self) -> str:
-        """Its unit; empty where its name says none."""
-        return name_and_unit(self.key)[1]
-
-    @property
-    def named(self) -> bool:
-        """Whether a value needs the name to say of what it is."""
-        return not self.unit or not self.alone
-
-    @property
     def is_logarithmic(self) -> bool:
         """Whether its values are spread over magnitudes: 0.01, 0.1, 1."""
         gaps = [high - low for low, high in pairwise(self.values)]
@@ -99,8 +66,9 @@ class Axis:
 
     def text(self, low: float, high: float | None = None) -> str:
         """Say a value, or a range of them: "500 km", "750 to 900 km", "step size 0.1"."""
+        name, unit = name_and_unit(self.key)
         ends = dict.fromkeys(map(number, (low, low if high is None else high)))
-        parts = (self.name if self.named else "", " to ".join(ends), self.unit)
+        parts = ("" if unit and self.alone else name, " to ".join(ends), unit)
         return " ".join(filter(None, parts))
 
 
@@ -111,11 +79,10 @@ def number(value: float) -> str:
 
 @dataclass(frozen=True)
 class Spot:
-    """A combination of values by key, its group in a comparison, and the rows of its seeds."""
+    """A combination of values by key, and its group in a comparison."""
 
     group: str
     values: Mapping[str, Any]
-    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -135,54 +102,31 @@ class Course:
     level: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, column: str, figure: Figure, spots: Sequence[Spot]) -> Self:
-        """Return the course of a figure: a spot has it if all of its complete points do."""
-        each: list[tuple[float, ...]] = []
-        lacking: list[str] = []
-        for spot in spots:
-            done = [row for row in spot.rows if row["status"] == COMPLETE] or spot.rows
-            without = [row for row in done if row.get(column) is None]
-            each.append(() if without else tuple(float(row[column]) for row in done))
-            lacking.append(missing_status(without[0], column) if without else "")
-        means = tuple(mean_of(own, figure)[0] if own else None for own in each)
-        return cls(column, figure, tuple(each), means, tuple(lacking))
-
-    @classmethod
-    def compared(cls, column: str, found: Comparison, spots: Sequence[Spot]) -> Self:
-        """Return the course of a figure of a comparison, whose means and verdicts it has."""
-        rows = found.by(column).set_index("group")
+    def ranked(cls, column: str, found: Comparison, spots: Sequence[Spot]) -> Self:
+        """Return the course of a figure by which groups are ranked."""
+        groups = [spot.group for spot in spots]
+        rows = found.by(column).set_index("group").reindex(groups)
+        means = [None if math.isnan(mean) else mean for mean in rows["mean"].tolist()]
+        pairs = [*zip(groups, means, strict=True)]
         seeds = found.seeds_of(column)
-        means = [
-            float(rows["mean"].get(spot.group, math.nan)) if spot.group in rows.index else math.nan
-            for spot in spots
-        ]
-        known = [not math.isnan(one) for one in means]
-        level = [
-            place
-            for place, spot in enumerate(spots)
-            if known[place] and rows["verdict"][spot.group] == Verdict.NO_DIFFERENCE
-        ]
         return cls(
             column,
             found.figures[column],
-            tuple(
-                tuple(seeds[spot.group]) if has else ()
-                for spot, has in zip(spots, known, strict=True)
-            ),
-            tuple(one if has else None for one, has in zip(means, known, strict=True)),
-            tuple(
-                "" if has else found.why_none(column, spot.group)
-                for spot, has in zip(spots, known, strict=True)
-            ),
-            tuple(level),
+            tuple(() if mean is None else tuple(seeds[group]) for group, mean in pairs),
+            tuple(means),
+            tuple(found.why_none(column, group) if mean is None else "" for group, mean in pairs),
+            tuple(n for n, word in enumerate(rows["verdict"]) if word == Verdict.NO_DIFFERENCE),
         )
 
-    def beside(self, first: Course) -> Course:
-        """Return it beside what a sweep is judged by, which says why a spot has nothing."""
-        pairs = zip(self.lacking, first.lacking, strict=True)
-        return replace(
-            self, lacking=tuple("-" if own and own == its else own for own, its in pairs)
-        )
+    @classmethod
+    def beside(cls, column: str, found: Comparison, spots: Sequence[Spot]) -> Self:
+        """Return the course of a figure by which nobody is best."""
+        figure, means_by_group = found.beside[column]
+        every = [means_by_group.get(spot.group, math.nan) for spot in spots]
+        means = tuple(None if math.isnan(mean) else mean for mean in every)
+        each = tuple(() if mean is None else (mean,) for mean in means)
+        lacking = tuple("-" if mean is None else "" for mean in means)
+        return cls(column, figure._replace(best=""), each, means, lacking)
 
     @cached_property
     def shown(self) -> Figure:
@@ -233,23 +177,17 @@ class Course:
         known = [place for place in self.known if among is None or place in {*among}]
         if not known:
             return []
-        one = self.said(end(known, key=self.merit))
-        return [place for place in known if self.said(place) == one]
-
-    def near(self) -> list[int]:
-        """Return the spots within 2 % of the best, which is among them."""
-        best = max(map(self.merit, self.known), default=0.0)
-        least = best - WITHIN * abs(best)
-        same = {*self.best()}
-        return [place for place in self.known if place in same or self.merit(place) >= least]
+        same = self.said(end(known, key=self.merit))
+        return [place for place in known if self.said(place) == same]
 
 
 @dataclass(frozen=True)
 class OverNumbers:
-    """What a sweep over numbers has measured: the first of its ``courses`` is what it is judged by.
+    """What a sweep over numbers has measured: its ``courses``, those of the comparison.
 
-    ``spots`` are in order: by the names of the keys that are no numbers, as they were given, then
-    by the numbers, rising. ``labels`` name these names, by spot.
+    The first is what the sweep is judged by: the first one in which spots differ so that some are
+    best. ``spots`` are in order: by the names of the keys that are no numbers, as they were given,
+    then by the numbers, rising. ``labels`` name these names, by spot.
     """
 
     axes: tuple[Axis, ...]
@@ -268,13 +206,11 @@ class OverNumbers:
         """
         rows = [row for own in by_group.values() for row in own]
         numeric = numeric_keys(rows, varied)
-        done = [row for row in rows if row["status"] == COMPLETE]
-        if not numeric or not done:
+        if not numeric or all(row["status"] != COMPLETE for row in rows):
             return None
         names = tuple(key for key in varied if key not in numeric)
         spots = [
-            Spot(group, {key: own[0][key] for key in varied}, tuple(own))
-            for group, own in by_group.items()
+            Spot(group, {key: own[0][key] for key in varied}) for group, own in by_group.items()
         ]
         order = [*dict.fromkeys(tuple(spot.values[key] for key in names) for spot in spots)]
         spots.sort(
@@ -284,8 +220,7 @@ class OverNumbers:
             )
         )
         settings = [dict(zip(names, own, strict=True)) for own in order]
-        labels = labels_of(settings) if names else [""]
-        label = dict(zip(order, labels, strict=True))
+        label = dict(zip(order, labels_of(settings) if names else [""], strict=True))
         units = [name_and_unit(key)[1] for key in numeric]
         axes = tuple(
             Axis(key, tuple(sorted({row[key] for row in rows})), units.count(unit) == 1)
@@ -293,24 +228,24 @@ class OverNumbers:
         )
         columns = [*found.figures]
         columns.sort(key=lambda column: bool(found.figures[column].target))  # what was learnt first
-        every = [Course.compared(column, found, spots) for column in columns]
-        every += [Course.of(*one, spots) for one in _beside(done, {*found.figures})]
-        first = next((course for course in every if course.known), every[0])
+        every = [Course.ranked(column, found, spots) for column in columns]
+        every += [Course.beside(column, found, spots) for column in found.beside]
+        known = [course for course in every if course.known]
+        first = next((course for course in known if course.has_best), (known or every)[0])
         rest = (
-            one.beside(first) for one in every if one is not first and one.known and not one.flat
+            # Why a spot has nothing is said once.
+            replace(
+                course,
+                lacking=tuple(
+                    "-" if own and why else own
+                    for own, why in zip(course.lacking, first.lacking, strict=True)
+                ),
+            )
+            for course in known
+            if course is not first and not course.flat
         )
-        own_labels = tuple(label[tuple(spot.values[key] for key in names)] for spot in spots)
-        return cls(axes, names, tuple(spots), own_labels, (first, *rest))
-
-    def judged_by(self, column: str, figure: Figure) -> Self:
-        """Return it with a figure that it is judged by in the place of the first one."""
-        mine = (one for one in self.courses if one.column == column and one.figure.best)
-        first = next(mine, None) or Course.of(column, figure, self.spots)
-        reasons = zip(first.lacking, self.first.lacking, strict=True)
-        first = replace(first, lacking=tuple(its if own == "-" else own for own, its in reasons))
-        rest = (one for one in self.courses if one.column != column)
-        every = (first, *(one.beside(first) for one in rest))
-        return replace(self, courses=every) if first.known else self
+        labels = tuple(label[tuple(spot.values[key] for key in names)] for spot in spots)
+        return cls(axes, names, tuple(spots), labels, (first, *rest))
 
     @property
     def first(self) -> Course:
@@ -341,14 +276,9 @@ class OverNumbers:
         return sorted(self.axes, key=lambda axis: -len(axis.values))
 
     @property
-    def telling(self) -> Course:
-        """The first figure in which spots differ, so that some are best."""
-        return next((one for one in self.courses if one.has_best), self.first)
-
-    @property
     def ranked(self) -> list[int]:
-        """The spots, the best first, by what tells them apart."""
-        return sorted(range(len(self.spots)), key=lambda place: -self.telling.merit(place))
+        """The spots, the best first."""
+        return sorted(range(len(self.spots)), key=lambda place: -self.first.merit(place))
 
     def where(self, place: int) -> str:
         """Name a spot: "600 km and 40 degrees", behind its name where it has one."""
@@ -365,22 +295,3 @@ def ranges_of(places: Sequence[int]) -> list[tuple[int, int]]:
         else:
             found.append((place, place))
     return found
-
-
-def _beside(done: Sequence[Row], taken: set[str]) -> list[tuple[str, Figure]]:
-    """Return the figures beside those of the table: of single places, and such as have no best."""
-    judged = judged_together(done)
-    known = [
-        column
-        for column in done[0]
-        if column not in taken and all(row.get(column) is not None for row in done)
-    ]
-    places = [(column, figure_listed(column)) for column in known if ":" in column]
-    return [
-        *((column, figure) for column, figure in places if figure is not None and figure.best),
-        *(
-            (column, figure_of(column, judged)._replace(best=""))
-            for column in BESIDE
-            if column not in taken and any(row.get(column) is not None for row in done)
-        ),
-    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,15 +27,15 @@ def screen(found: OverNumbers, *, in_full: bool = False) -> list[str]:
     """
     if not in_full and (found.is_map or (found.is_line and found.names)):
         return _matrix(found)
-    keys, groups = _rows(found, in_full=in_full)
+    places = range(len(found.spots)) if in_full else _some_places(found)
+    keys = _keys(found, places)
     first, *others = found.courses
-    columns = [_figure(first, groups)]
+    columns = [_figure(first, places)]
     has_dots = found.is_line and not in_full and not first.flat
     if has_dots:
         unit = first.shown.unit
-        each = [[v / unit for place in own for v in first.each[place]] for own in groups]
-        columns.append(dots(each))
-    columns += [_figure(course, groups) for course in others]
+        columns.append(dots([[value / unit for value in first.each[place]] for place in places]))
+    columns += [_figure(course, places) for course in others]
     lines: list[str] = []
     while columns and (in_full or not lines):
         part, held = block([*keys, *columns], fixed=len(keys) + 1)
@@ -44,55 +44,14 @@ def screen(found: OverNumbers, *, in_full: bool = False) -> list[str]:
     below = ["* best"] if any(course.has_best for course in found.courses) else []
     if has_dots and max(map(len, first.each)) > 1:
         below.append(f"{marks()[0]} a seed")
-    count, shown = len(found.spots), sum(map(len, groups))
-    if shown < count:
-        below.append(f"{count - shown} more {_kind(found)} in {ROWS}")
-    elif len(groups) < count:
-        below.append(f"{count} values; neighbours that are equal share a row")
-    below += [f"{counted(len(columns), 'more figure')}: --all"] if columns else []
-    return _with(lines, below)
+    return _with(lines, below, len(found.spots) - len(places), len(columns))
 
 
-def _kind(found: OverNumbers) -> str:
-    return "values" if found.is_line and not found.names else "combinations"
-
-
-def _rows(found: OverNumbers, *, in_full: bool = False) -> tuple[list[Column], list[list[int]]]:
-    """Return the columns of the keys, and the spots of each row: by value, or the best first."""
-    if found.is_line and not found.names and not in_full:
-        groups = _grouped(found)
-        return [Column(found.axes[0].head, _values_of(found, groups))], groups
-    places = range(len(found.spots)) if in_full else found.ranked[:MOST_BEST]
-    return _keys(found, places), [[place] for place in places]
-
-
-def _values_of(found: OverNumbers, groups: Sequence[Sequence[int]]) -> list[str]:
-    """Return the values of the one number in each row."""
-    key = found.axes[0].key
-    return [_ends(number(found.spots[place].values[key]) for place in own) for own in groups]
-
-
-def _ends(texts: Iterable[str]) -> str:
-    """Join the texts of neighbours: the one that all have, or both ends."""
-    every = list(texts)
-    return every[0] if len({*every}) == 1 else f"{every[0]} to {every[-1]}"
-
-
-def _grouped(found: OverNumbers) -> list[list[int]]:
-    """Return the spots of each row: one each, neighbours that are equal, or some of many."""
-    every = range(len(found.spots))
-    if len(every) <= MOST_ROWS:
-        return [[place] for place in every]
-    runs: list[list[int]] = []
-    for place in every:
-        if runs and found.first.text(runs[-1][-1]) == found.first.text(place):
-            runs[-1].append(place)
-        else:
-            runs.append([place])
-    if len(runs) <= MOST_ROWS:
-        return runs
-    best = found.first.best()[:1] if found.first.known else []
-    return [[place] for place in some_of(len(every), MOST_ROWS, best)]
+def _some_places(found: OverNumbers) -> list[int]:
+    """Return the spots of a short table: by value, or the best first."""
+    if found.is_line and not found.names:
+        return some_of(len(found.spots), MOST_ROWS, found.first.best()[:1])
+    return found.ranked[:MOST_BEST]
 
 
 def some_of(count: int, most: int, kept: Sequence[int]) -> list[int]:
@@ -106,60 +65,35 @@ def some_of(count: int, most: int, kept: Sequence[int]) -> list[int]:
     return sorted({*ends})
 
 
-class Cell(NamedTuple):
-    """What stands in a table, whether it is the best of its column, and whether it is a word."""
-
-    text: str
-    best: bool = False
-    word: bool = False
-
-
-def _figure_cells(course: Course, groups: Sequence[Sequence[int]]) -> list[Cell]:
-    best = {*course.best()} if course.has_best else set()
-    cells = []
-    for group in groups:
-        known = [place for place in group if course.means[place] is not None]
-        in_order = sorted(known, key=lambda place: course.means[place] or 0.0)
-        text = _ends(course.text(place) for place in in_order or group)
-        cells.append(Cell(text, not best.isdisjoint(group)))
-    return cells
-
-
-def _figure(course: Course, groups: Sequence[Sequence[int]]) -> Column:
-    cells = _figure_cells(course, groups)
-    other = " " if any(cell.best for cell in cells) else ""
-    return Column(course.shown.head, [cell.text + ("*" if cell.best else other) for cell in cells])
+def _figure(course: Course, places: Sequence[int]) -> Column:
+    best = course.best() if course.has_best else []
+    return Column(
+        course.shown.head,
+        [course.text(place) for place in places],
+        best=[row for row, place in enumerate(places) if place in best],
+    )
 
 
 class Shown(NamedTuple):
-    """Rows of a page: title, heads, cells, and where the others are."""
+    """A table of a page: its title, its columns, and where the others are."""
 
     title: str
-    heads: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    columns: Sequence[Column]
     more: str
 
 
 def rows_shown(found: OverNumbers) -> Shown:
     """Return the rows that a page has: by value over one number, else the best combinations."""
-    keys, groups = _rows(found)
-    count, shown, kind = len(found.spots), sum(map(len, groups)), _kind(found)
-    title = f"All {count} {kind}"
-    if shown < count:
-        title = f"{'' if kind == 'values' else 'The best '}{shown} of {count} {kind}"
-    elif len(groups) < count:
-        title = f"{title}; neighbours that are equal share a row"
-    columns = [[Cell(text, word=column.left) for text in column.cells] for column in keys]
-    courses = found.courses[: MOST_COLUMNS - len(keys)]
-    columns += [_figure_cells(course, groups) for course in courses]
-    rows = [list(row) for row in zip(*columns, strict=True)]
-    firsts = _figure_cells(found.first, groups)
-    for row, first in zip(rows, firsts, strict=True):
-        row[0] = row[0]._replace(best=first.best)
-    heads = [*(column.head for column in keys), *(course.shown.head for course in courses)]
-    less = shown < count or len(courses) < len(found.courses)
+    places = _some_places(found)
+    keys = _keys(found, places)
+    columns = [_figure(course, places) for course in found.courses[: MOST_COLUMNS - len(keys)]]
+    count, by_value = len(found.spots), found.is_line and not found.names
+    title = f"All {count} {'values' if by_value else 'combinations'}"
+    if len(places) < count:
+        title = f"{'' if by_value else 'The best '}{len(places)} of {title.removeprefix('All ')}"
+    less = len(places) < count or len(columns) < len(found.courses)
     more = f"All combinations are below, and all points in {ROWS}." if less else ""
-    return Shown(title, heads, rows, more)
+    return Shown(title, [*keys, *columns], more)
 
 
 def _matrix(found: OverNumbers) -> list[str]:
@@ -174,40 +108,36 @@ def _matrix(found: OverNumbers) -> list[str]:
     order = list(dict.fromkeys(heads)) if up is None else list(map(number, up.values))
     at = {(found.spots[p].values[rows_of.key], heads[p]): p for p in places}
     best = course.best()
-    mine = {heads[place] for place in best}
     kept_rows = [rows_of.values.index(found.spots[best[0]].values[rows_of.key])] if best else []
     rows = [rows_of.values[n] for n in some_of(len(rows_of.values), MOST_ROWS, kept_rows)]
-    if up is None:  # each name has a best of its own
-        marked = {place for own in found.by_label.values() for place in course.best(own)}
-    else:
-        marked = {*best}
-    marked = marked if course.has_best else set()
-    kept = [n for n, head in enumerate(order) if head in mine][:1]
+    marked: set[int] = set()
+    if course.has_best:  # each name has a best of its own
+        parts = found.by_label.values() if up is None else [places]
+        marked = {place for own in parts for place in course.best(own)}
+    kept = [order.index(heads[place]) for place in best[:1]]
     for most in range(len(order), 0, -1):
         shown = [order[n] for n in some_of(len(order), most, kept)]
         columns = [Column(rows_of.head, [number(value) for value in rows])]
         for head in shown:
             own = [at.get((value, head)) for value in rows]
-            other = " " if marked else ""
-            cells = [
-                "" if p is None else course.text(p) + ("*" if p in marked else other) for p in own
-            ]
-            columns.append(Column(cut(head), cells))
+            cells = ["" if place is None else course.text(place) for place in own]
+            best_rows = [row for row, place in enumerate(own) if place in marked]
+            columns.append(Column(cut(head), cells, best=best_rows))
         lines, held = block(columns)
         if held == len(columns):
             break
     name = "" if up is None else f", by {up.head}"
     below = ["* best" if up is not None else "* best of each"] if marked else []
     left = len(found.spots) - len(rows) * len(shown)
-    below += [f"{left} more in {ROWS}"] if left > 0 else []
-    others = len(found.courses) - 1
-    below += [f"{counted(others, 'more figure')}: --all"] if others else []
-    return _with([f"{course.shown.head}{name}", *lines], below)
+    return _with([f"{course.shown.head}{name}", *lines], below, left, len(found.courses) - 1)
 
 
-def _with(lines: list[str], below: Sequence[str]) -> list[str]:
-    """Return a table and the line below it."""
-    return [*lines, "", "   ".join(below)] if below else lines
+def _with(lines: list[str], below: Sequence[str], spots: int, figures: int) -> list[str]:
+    """Return a table and the line below it, which says how many spots and figures are left out."""
+    more = [f"{spots} more in {ROWS}"] if spots > 0 else []
+    more += [f"{counted(figures, 'more figure')}: --all"] if figures else []
+    said = "   ".join([*below, *more])
+    return [*lines, "", said] if said else lines
 
 
 def _keys(found: OverNumbers, places: Sequence[int]) -> list[Column]:

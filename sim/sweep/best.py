@@ -139,8 +139,8 @@ class Choice:
             ],
         }
 
-    def notices(self, *, ends: bool = True) -> Iterator[str]:
-        """Say which combinations tie or lack seeds, and where ``ends`` of the grid are best."""
+    def notices(self) -> Iterator[str]:
+        """Say which combinations tie or lack seeds, and where an end of the grid is best."""
         if self.basis.column.startswith(OF_TESTS):
             yield (
                 f"{self.basis.column} is of test samples: they no longer tell how good the chosen "
@@ -148,8 +148,7 @@ class Choice:
             )
         for best in (one for one in self.tried if one.is_chosen):
             own = [one for one in self.tried if one.name == best.name]
-            if ends:
-                yield from _ends(best, own)
+            yield from _ends(best, own)
             merit = self.basis.merit(best.figures)
             level = [o for o in own if o is not best and self.basis.merit(o.figures) == merit]
             if level:

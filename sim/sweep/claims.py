@@ -20,16 +20,16 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from learning.files import read_object
 from sim.execution.folder import POINTS
-from sim.execution.live import Heartbeat
 from sim.sweep.point import Outcome
 from sim.sweep.rows import check_figures
 
@@ -37,12 +37,17 @@ CLAIMS = "claims"
 """Folder of the claims in that of a sweep."""
 LEASE_S = 60.0
 """Seconds without a sign of life after which an owner counts as dead; NFS may show it 60 s late."""
+BEAT_S = 2.0
+"""Seconds between two signs of life."""
 RUNNING, RELEASED, ENDED = "running", "released", "ended"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim: whose it is, what has become of it, and how many owners have died of its point."""
+    """A claim: whose it is, what has become of it, and how many owners have died of its point.
+
+    ``share`` is what its owner has done of a point that runs, as far as that is known.
+    """
 
     digest: str
     number: int
@@ -50,6 +55,7 @@ class Claim:
     owner: Mapping[str, Any]
     deaths: int = 0
     beat: int = 0
+    share: float = 0.0
     outcome: Outcome | None = None
 
     @property
@@ -134,6 +140,7 @@ class Claims:
                 dict(said["owner"]),
                 int(said.get("deaths", 0)),
                 int(said.get("beat", 0)),
+                min(max(0.0, float(said.get("share", 0.0))), 1.0),
                 outcome,
             )
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -173,21 +180,35 @@ class Claims:
         return self._path(claim.digest, claim.number + 1).exists()
 
     @contextmanager
-    def renewed(self, claim: Claim) -> Iterator[threading.Event]:
-        """Give signs of life while this is entered; yield what is set once the claim is lost."""
-        lost = threading.Event()
+    def renewed(
+        self, claim: Claim, share: Callable[[], float] = float
+    ) -> Iterator[threading.Event]:
+        """Give signs of life while this is entered; yield what is set once the claim is lost.
 
-        def says() -> dict[str, Any]:
-            with suppress(OSError):
-                if self.is_lost(claim):
-                    lost.set()
-                for other in self.look().values():  # for how long others have been still
-                    if other.state == RUNNING and other.digest != claim.digest:
-                        self.is_dead(other)
-            return claim.said()
+        ``share`` returns what is done of the point. A disk that cannot take a sign of life does not
+        trouble the run.
+        """
+        lost, over = threading.Event(), threading.Event()
 
-        with Heartbeat(self._path(claim.digest, claim.number), says):
+        def beat() -> None:
+            for number in count(1):
+                with suppress(OSError):
+                    self._put(claim, beat=number, share=share())
+                    if over.wait(BEAT_S):
+                        return
+                    if self.is_lost(claim):
+                        lost.set()
+                    for other in self.look().values():  # for how long others have been still
+                        if other.state == RUNNING and other.digest != claim.digest:
+                            self.is_dead(other)
+
+        beating = threading.Thread(target=beat, daemon=True)
+        beating.start()
+        try:
             yield lost
+        finally:
+            over.set()
+            beating.join()
 
     def release(self, claim: Claim) -> None:
         """Let others go on with a point of one's own at once."""

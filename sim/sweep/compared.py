@@ -10,7 +10,7 @@ from typing import Any
 
 from sim.analysis.comparison import Comparison, check_lines
 from sim.analysis.comparison_text import comparison_text, qualified
-from sim.analysis.figures import Figure, figure_of_network
+from sim.analysis.figures import figure_of_network
 from sim.analysis.groups import (
     Group,
     WithoutTables,
@@ -64,13 +64,6 @@ class Compared:
         checks = [line for check in check_lines(self.comparison) for line in wrapped([check])]
         table = screen(self.over_numbers, in_full=in_full)
         return "\n".join([*wrapped([first]), *wrapped(rest), *checks, "", *table])
-
-    def judged_by(self, column: str, figure: Figure) -> Compared:
-        """Return it with a figure that a sweep over numbers is judged by."""
-        assert self.over_numbers is not None  # others are not judged by one
-        numbers = self.over_numbers.judged_by(column, figure)
-        told = replace(self.comparison, headline=headline(numbers), notes=(*axis_notes(numbers),))
-        return replace(self, comparison=told, over_numbers=numbers)
 
     @property
     def printed(self) -> dict[str, Any]:

@@ -26,44 +26,42 @@ THREADS = (
 """Environment variables that set how many threads libraries use: one in a worker."""
 
 
-def started(place: Path, flags: Sequence[str], device: str | None = None) -> subprocess.Popen[str]:
+def started(place: Path, flags: Sequence[str]) -> subprocess.Popen[str]:
     """Start a process that works on the sweep in a folder, in a session of its own.
 
-    Ctrl-C does not reach it. It ends with this process, which holds the other end of its stdin. Of
-    CUDA devices it sees those that ``CUDA_VISIBLE_DEVICES`` names ``device``, with None all.
+    Ctrl-C does not reach it. It ends with this process, which holds the other end of its stdin.
     """
     # It looks into the working directory only if leomix itself lies there.
     path = [] if Path.cwd() == HOME else ["-P"]
-    own = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
     with open(place / LOG if place.is_dir() else os.devnull, "ab") as log:
         return subprocess.Popen(
             [sys.executable, *path, "-m", "sim.sweep.join", str(place), *flags],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env={**os.environ, **own, **dict.fromkeys(THREADS, "1")},
+            env={**os.environ, **dict.fromkeys(THREADS, "1")},
             start_new_session=True,
             text=True,
         )
 
 
 class Crew:
-    """Processes of this machine; one that dies is replaced while the others get on."""
+    """So many processes of this machine; one that dies is replaced while the others get on."""
 
-    def __init__(self, place: Path, flags: Sequence[str], devices: Sequence[str | None]) -> None:
+    def __init__(self, place: Path, flags: Sequence[str], count: int) -> None:
         self._place = place
         self._flags = flags
-        self._devices = devices
+        self._count = count
         self._barren = 0
         self._claimed = -1
         self.is_stopped = False
 
     def __enter__(self) -> Self:
-        self._running = [self._started(device) for device in self._devices]
+        self._running = [self._started() for _ in range(self._count)]
         return self
 
-    def _started(self, device: str | None) -> subprocess.Popen[str]:
-        return started(self._place, self._flags, device)
+    def _started(self) -> subprocess.Popen[str]:
+        return started(self._place, self._flags)
 
     def goes_on(self, claimed: Callable[[], int]) -> bool:
         """Whether any of them works; ``claimed`` counts the claims that were made until now."""
@@ -75,8 +73,8 @@ class Crew:
             now = claimed()
             self._barren = self._barren + 1 if now == self._claimed else 0
             self._claimed = now
-            if self._barren < len(self._devices):
-                self._running[number] = self._started(self._devices[number])
+            if self._barren < self._count:
+                self._running[number] = self._started()
             if self.is_stopped:  # meanwhile
                 self._running[number].terminate()
         return any(process.poll() is None for process in self._running)

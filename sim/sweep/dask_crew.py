@@ -60,7 +60,7 @@ class DaskCrew(Crew):
     """A process on each thread of the workers, and at least so many are asked for."""
 
     def __init__(self, place: Path, flags: Sequence[str], scheduler: str, least: int) -> None:
-        super().__init__(place, flags, ())
+        super().__init__(place, flags, 0)
         self._scheduler = scheduler
         self._least = least
         self._since = time.monotonic()

@@ -15,12 +15,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from sim.engine.progress import share_done
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.interrupt import INTERRUPTED as STATUS_OF_SIGNALS
@@ -58,6 +59,15 @@ class Stop(Observer):
     def __init__(self) -> None:
         self.asked = False
         self.lost = threading.Event()
+        self._so_far: Callable[[], Mapping[str, Any]] = dict
+
+    def follows(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
+        """Ask this how far the run has come."""
+        self._so_far = so_far
+
+    def share(self) -> float:
+        """Return which share of the run is done, as far as it is known."""
+        return share_done(self._so_far()) or 0.0
 
     def ask(self) -> None:
         """Stop; who asks again breaks off what is computed."""
@@ -161,7 +171,8 @@ class Joined:
         if known is not None and known.status == COMPLETE and not is_of_other_code(point, ready):
             claims.end(claim, known)  # its owner died behind the rename, or it is of before
             return
-        with claims.renewed(claim) as self._stop.lost:
+        self._stop.follows(dict)  # and no longer the run before
+        with claims.renewed(claim, self._stop.share) as self._stop.lost:
             claims.inherit(claim)  # to copy what another one has saved may take long
             outcome = self._attempted(point, claim)
         if claims.is_lost(claim):

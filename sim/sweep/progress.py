@@ -3,11 +3,8 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from sim.execution.live import run_beat, share_done
 from sim.facts.status import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, duration, time_left_s
 from sim.sweep.point import Outcome, Point
@@ -17,13 +14,13 @@ from sim.sweep.points import contender
 class SweepProgress(Bar):
     """Shows every point of a sweep that ends, and the time left; if quiet, only what was moved.
 
-    What running points have done counts, as far as the ``folders`` tell in which they run, by
-    digest: who knows of them fills them in.
+    ``running`` is what points that run have done, the sum of their shares: who knows of them says
+    it.
     """
 
     def __init__(self, points: Sequence[Point], *, quiet: bool) -> None:
         super().__init__(quiet=quiet)
-        self.folders: Mapping[str, Path] = {}
+        self.running = 0.0
         self._unended = {point.digest: point for point in points}
         self._method = {point.digest: contender(point) for point in points}
         self._done = self._failed = 0
@@ -52,15 +49,8 @@ class SweepProgress(Bar):
         if self.quiet:
             return
         with self._lock:
-            running = sum(share_done(beat) or 0.0 for beat in self._beats())
-            share = (self._done + self._failed + running) / len(self._method)
+            share = (self._done + self._failed + self.running) / len(self._method)
             self.update(self._text(share), share)
-
-    def _beats(self) -> Iterator[dict[str, Any]]:
-        """Yield the signs of life of the points that run."""
-        for digest in self._unended:
-            if digest in self.folders and (beat := run_beat(self.folders[digest])) is not None:
-                yield beat
 
     def _text(self, share: float) -> str:
         """Say how many points are done, and how long the others take by the share that is done."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from learning.hardware import only, seen_without
 from sim.errors import InputError, missing
 from sim.files import free_folder
 from sim.sweep.crew import Crew
@@ -26,7 +24,6 @@ class SweepOptions:
 
     out: Path | None
     workers: int = 1
-    devices: tuple[str, ...] = ()
     dask: str | None = None
     resume: bool = False
     join: bool = False
@@ -37,30 +34,10 @@ class SweepOptions:
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
-        if self.devices and self.dask is not None:
-            raise InputError.of_option(
-                "--devices", Code.CONFLICT, "does not go with --dask, whose workers have their own"
-            )
-        self._check_devices()
         for option, meant in (("--resume", self.resume), ("--join", self.join)):
             if meant and self.out is None:
                 raise InputError.of_option(
                     f"{option}", Code.MISSING, "name the sweep's folder with -o DIR"
-                )
-
-    def _check_devices(self) -> None:
-        """Refuse devices that are none, come twice, or are not there."""
-        for device in self.devices:
-            text = ""
-            if not re.fullmatch(r"cuda:(0|[1-9]\d{0,2})", device):
-                text = "should be cuda:N, like cuda:0,cuda:1; on the CPU -j N runs several points"
-            elif self.devices.count(device) > 1:
-                text = "is named twice; name it once, -j N deals more processes to the devices"
-            elif seen := seen_without(device):
-                text = f"torch sees {seen}; name what is there, or leave --devices out"
-            if text:
-                raise InputError.of_option(
-                    f"--devices {device}", Code.WRONG_VALUE, "{text}", text=text
                 )
 
     def check_dask(self) -> None:
@@ -81,16 +58,10 @@ class SweepOptions:
         flags = ["--keep-going"] if self.keep_going else []
         flags += [] if self.cache else ["--no-cache"]
         if self.dask is None:
-            return Crew(place, flags, self.visible())
+            return Crew(place, flags, self.workers)
         from sim.sweep.dask_crew import DaskCrew
 
         return DaskCrew(place, flags, self.dask, self.workers)
-
-    def visible(self) -> list[str | None]:
-        """Return the devices that each process of this machine sees: in turn, at least one each."""
-        named: list[str | None] = [*map(only, self.devices)] or [None]
-        count = max(self.workers, len(named))
-        return [named[number % len(named)] for number in range(count)]
 
 
 def workers(jobs: int) -> int:
@@ -129,18 +100,7 @@ class SweepRequest:
                     points=self.plan.count,
                 )
             )
-        first = self.points[0]
-        if self.options.devices:
-            axes = self.plan.axes
-            is_swept = "learning.device" in (*axes.specs, *axes.variant_keys)
-            learning = self.plan.read(first.overrides).learning
-            if is_swept or (learning is not None and learning.device != "auto"):
-                raise InputError.of_option(
-                    "--devices",
-                    Code.CONFLICT,
-                    "learning.device is given as well",
-                    Other(said="leave one of them out"),
-                )
+        _ = self.points
 
     @cached_property
     def points(self) -> tuple[Point, ...]:

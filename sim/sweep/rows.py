@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import yaml
 
 from scenarios.parsing import shipped_table
 from sim.analysis.figures import figure_of_network
-from sim.analysis.judged import is_measured
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
@@ -117,17 +115,8 @@ NO_CONTACT = "no contact"
 """What is said of a point that sees no satellite: a result of its own, not a gap."""
 
 
-def missing_status(row: Mapping[str, Any], column: str = "") -> str:
-    """Return why a point has no figure in a column."""
-    if row["status"] == COMPLETE:
-        target = column.removeprefix("hours_to_").removeprefix("cycles_to_")
-        of_target = target != column
-        of_model = of_target or column.startswith(("accuracy", "loss"))
-        if of_model and not is_measured(row):
-            return "not trained"
-        asked = yaml.safe_load(row.get("learning.targets") or "null") if of_target else None
-        is_asked = asked is None or target in map(named, asked)
-        return "never" if is_asked else "not asked for"
+def missing_status(row: Mapping[str, Any]) -> str:
+    """Return why a point that is not complete has no figures."""
     if row.get("code") in UNSEEN:
         return NO_CONTACT
     return NOT_COMPLETE[str(row["status"])]

@@ -43,7 +43,6 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     variants: str | Path | Mapping[str, Mapping[str, Any]] | None = None,
     replications: int = 1,
     jobs: int = 1,
-    devices: Sequence[str] = (),
     resume: bool = False,
     keep_going: bool = False,
     cache: bool = True,
@@ -54,9 +53,8 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     ``scenario`` is a path or a shipped name. ``keys`` maps dotted keys to values, or to a text like
     ``400:1200:50``; ``variants`` are sets of keys by name, or a file of them, and vary like the
     values of one key. All combinations are run, each with ``replications`` seeds. ``jobs``
-    processes run the points (0: one per core), at least one on each of ``devices``, like
-    ``["cuda:0", "cuda:1"]``. ``out`` is a new folder (default: a free one in ``runs``), or with
-    ``resume`` that of a sweep to continue.
+    processes run the points (0: one per core). ``out`` is a new folder (default: a free one in
+    ``runs``), or with ``resume`` that of a sweep to continue.
     Returns the sweep with the rows that there are; their ``status`` says which points failed.
     Raises InputError for wrong input, before anything runs.
     """
@@ -69,7 +67,6 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     options = SweepOptions(
         out=Path(out) if out else None,
         workers=workers(jobs),
-        devices=tuple(devices),
         resume=resume,
         keep_going=keep_going,
         cache=cache,
@@ -247,7 +244,7 @@ class Sweeping:
             if progress is not None:
                 progress(outcome)
         if progress is not None:
-            progress.folders = follows.folders
+            progress.running = follows.running
 
     @property
     def kept(self) -> bool:
@@ -286,7 +283,7 @@ class _Follows:
     def __init__(self, claims: Claims, digests: set[str]) -> None:
         self._claims = claims
         self._left = digests
-        self.folders: dict[str, Path] = {}
+        self.running = 0.0
 
     def claimed(self) -> int:
         """Return how many claims were made until now."""
@@ -296,9 +293,7 @@ class _Follows:
         """Yield how points have ended since the last time."""
         held = self._claims.look()
         own = {digest: held[digest] for digest in self._left if digest in held}
-        self.folders = {
-            digest: self._claims.scratch(one) for digest, one in own.items() if one.state == RUNNING
-        }
+        self.running = sum(one.share for one in own.values() if one.state == RUNNING)
         for digest, one in own.items():
             if one.state == ENDED and one.outcome is not None:
                 self._left.discard(digest)

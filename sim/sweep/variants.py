@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from scenarios.files import ALLOW_CODE, may_be_code, read_text
+from scenarios.files import read_text
 from scenarios.parsing import parse_yaml
 from sim.analysis.labels import METHOD, VARIANT
 from sim.errors import InputError
-from sim.formatting import as_yaml, last_parts
-from sim.sweep.specs import Spec, refuse
+from sim.formatting import as_yaml
+from sim.sweep.specs import Spec
 from statements import Code, Other, Place, Refused
 
 Keys = Mapping[str, Any]
@@ -26,14 +26,13 @@ Variants = Mapping[str, Keys]
 """The keys that a variant sets, by its name."""
 
 
-def read_variants(path: Path, option: str = "") -> dict[str, dict[str, Any]]:
+def read_variants(path: Path) -> dict[str, dict[str, Any]]:
     """Return the variants of a YAML file: names, each with dotted keys and their values.
 
     A name without keys stands for the scenario as it is, or for the method of that name if
-    there is one. Raises InputError that says what is wrong, and where: of an ``option`` as it was
-    typed, else of ``--variants``.
+    there is one. Raises InputError that says what is wrong, and where.
     """
-    option = option or f"--variants {path}"
+    option = f"--variants {path}"
     if not path.is_file():
         _refuse(option, "there is no such file; write names, each with the keys that it sets")
     try:
@@ -60,82 +59,6 @@ def _keys_of(option: str, name: str, keys: Any) -> dict[str, Any]:
 
 def _refuse(option: str, text: str) -> NoReturn:
     raise InputError.of_option(option, Code.WRONG_FILE, "{text}", text=text)
-
-
-def keys_of_file(text: str) -> dict[str, Any]:
-    """Return the overrides of ``FILE:NAME``, a variant of a file; without a name of its only one.
-
-    Raises InputError if there is none of that name, and for Python code, which a file may not run.
-    """
-    path, _, name = text.rpartition(":") if not Path(text).is_file() else (text, "", "")
-    variants = read_variants(Path(path or text), f"--set @{text}")
-    if not name and len(variants) == 1:
-        [name] = variants
-    if name not in variants:
-        raise InputError.of_option(
-            f"--set @{text}",
-            Code.WRONG_VALUE if name else Code.MISSING,
-            f"has no {name}" if name else "",
-            Other(
-                said=f"name one of {', '.join(variants)}, like @{path or text}:"
-                f"{next(iter(variants))}"
-            ),
-        )
-    keys = variants[name]
-    if code := next((value for key, value in keys.items() if may_be_code(key, value)), None):
-        raise InputError.of_option(
-            f"--set @{text}",
-            Code.NO_CONSENT,
-            "{code} names Python code, which a file may not run by itself",
-            Other(said=f"allow it by {ALLOW_CODE}=1, or set it by --set"),
-            code=code,
-        )
-    return as_overrides(keys)
-
-
-def variants_of_key(key: str, spec: Spec) -> dict[str, dict[str, Any]] | None:
-    """Return the variants that the values of a key make if one sets other keys too, else None.
-
-    Such a value is written as ``scaffold:{learning.step_size: 0.1}``. Each variant is named by its
-    value, and by what it sets where another has the same one.
-    """
-    if not any(map(_sets_keys, spec)):
-        return None
-    found: dict[str, dict[str, Any]] = {}
-    values = [_parted(value) for value in spec]
-    alike = [as_yaml(value) for value, _ in values]
-    for (value, keys), text in zip(values, alike, strict=True):
-        name = text
-        if keys and alike.count(text) > 1:
-            heads = last_parts(list(keys))
-            said = zip(heads, keys.values(), strict=True)
-            name = " ".join([text, *(f"{head}={as_yaml(own)}" for head, own in said)])
-        if key in keys:
-            refuse(key, f"{text} sets {key} itself; leave it out of the braces")
-        if name in found:
-            refuse(key, f"{name} comes twice; keep one")
-        found[name] = {key: value, **keys}
-    return found
-
-
-def _sets_keys(value: Any) -> bool:
-    """Whether a value is written with keys of its own: one pair, of a value and dotted keys."""
-    if not isinstance(value, dict) or len(value) != 1:
-        return False
-    [keys] = value.values()
-    return (
-        isinstance(keys, dict)
-        and bool(keys)
-        and all(isinstance(key, str) and "." in key for key in keys)
-    )
-
-
-def _parted(value: Any) -> tuple[Any, dict[str, Any]]:
-    """Return a value, and the keys that it sets beside its own."""
-    if not _sets_keys(value):
-        return value, {}
-    [(head, keys)] = value.items()
-    return (parse_yaml(head).value if isinstance(head, str) else head), dict(keys)
 
 
 def as_overrides(keys: Keys) -> dict[str, Any]:
@@ -173,7 +96,7 @@ class Axes:
 
     @classmethod
     def of(cls, specs: Mapping[str, Spec], file: Path | None = None) -> Axes:
-        """Return the axes of a sweep; InputError where there are variants in two places."""
+        """Return the axes of a sweep with the variants of a file, if any."""
         return cls.named(specs, None if file is None else read_variants(file), file)
 
     @classmethod
@@ -181,22 +104,10 @@ class Axes:
         cls, specs: Mapping[str, Spec], variants: Variants | None, file: Path | None = None
     ) -> Axes:
         """Return the axes of a sweep with these variants, if any."""
-        own = {key: found for key, spec in specs.items() if (found := variants_of_key(key, spec))}
-        if len(own) > 1 or (own and variants):
-            key = list(own)[-1]
-            other = "--variants" if variants else f"-p {next(iter(own))}"
-            refuse(key, f"has values with keys of their own, as {other} has; "
-                   "write all of them into one file for --variants")  # fmt: skip
-        if variants:
-            _refuse_equals(variants)
-            return cls({VARIANT: tuple(variants), **specs}, variants, file)
-        for key, made in own.items():
-            named: dict[str, Spec] = {
-                VARIANT if other == key else other: tuple(made) if other == key else spec
-                for other, spec in specs.items()
-            }
-            return cls(named, made)
-        return cls(specs, {})
+        if not variants:
+            return cls(specs, {})
+        _refuse_equals(variants)
+        return cls({VARIANT: tuple(variants), **specs}, variants, file)
 
     @property
     def variant_keys(self) -> Sequence[str]:

@@ -149,14 +149,13 @@ class Fleet:
             "names": source.names or {},
             "on_bad": (lambda error: bad.append(str(error))) if source.skip_bad else None,
         }
-        columns = source.columns.model_dump(exclude_none=True)
         ground = self.scenario.ground
         nodes: Sequence[Any] = ground.stations or ground.clusters
         if ground.stations_path is not None:
             nodes = orbit.read_sites(scenarios.stations_file(self.scenario))
         places = [node.name for node in nodes]
         if orbit.is_contact_plan(text):
-            if columns:
+            if source.columns:
                 refused = f"{name} is a contact plan, without columns"
                 raise InputError(Statement.of(Code.UNUSED, "orbit.columns", refused, Remove()))
             plan = orbit.parse_contact_plan(text, name, **options)
@@ -164,7 +163,7 @@ class Fleet:
         if source.satellite is not None:
             options["satellite"] = source.satellite
         site = places[0] if len(places) == 1 else None
-        file = orbit.parse_windows(text, name, columns=columns, site=site, **options)
+        file = orbit.parse_windows(text, name, columns=source.columns, site=site, **options)
         return WindowsOfFile(file, tuple(_left_out(bad)))
 
     @property
@@ -381,15 +380,14 @@ def _shell(source: Any, shell: Any, start: datetime, name: str) -> list[orbit.Sa
     flying = pattern.satellites_at(start, name)
     per_plane = pattern.satellites_per_plane
     use = source.use
-    planes = _used(shell.planes, use.planes, use.choose)
-    places = _used(per_plane, use.satellites_per_plane, use.choose)
+    planes = _used(shell.planes, use.planes)
+    places = _used(per_plane, use.satellites_per_plane)
     return [flying[plane * per_plane + place] for plane in planes for place in places]
 
 
-def _used(total: int, wanted: int | None, choose: str) -> list[int]:
-    """Return which of ``total`` are there: the first ones, or evenly spread up to the last one."""
-    if wanted is None or choose == "first":
-        return list(range(wanted or total))
+def _used(total: int, wanted: int | None) -> list[int]:
+    """Return which of ``total`` are there: all, or some evenly spread up to the last one."""
+    wanted = total if wanted is None else wanted
     return [total * (number + 1) // wanted - 1 for number in range(wanted)]
 
 

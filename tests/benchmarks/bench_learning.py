@@ -17,23 +17,22 @@ from time import perf_counter, process_time
 import numpy as np
 import torch
 from fedavg_clients import CLIENTS, FIVE_STEPS, LOCAL_EPOCH, MODEL, STEP_SIZE, Work, plain_loop
-from learning.training.device_state import assembled, load, of_one_model
 from stopwatch import Clock, timed
 from torch import Tensor
 from torch.nn import functional
 
-from learning.clients.state import DeviceState
+from learning.clients.cluster import DeviceState
 from learning.clients.updates import aggregate
 from learning.learner import Learner
 from learning.models import Residency
-from learning.models.custom import Traits
 from learning.settings import LearningConfig, ModelConfig, Optimizer, Pretraining
 from learning.training.local import train_rounds
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, start_model
-from learning.training.state import State, flatten
-from learning.training.task import Task, use_one_thread
+from learning.training.state import State, flatten, of_one_model
+from learning.training.sync import assembled, load
+from learning.training.task import Task, Traits, use_one_thread
 
 DEVICES = 200
 TRAINED = (1,)
@@ -140,8 +139,9 @@ def _difference(
     loop = plain_call()
     together = our_call()
     trained = {n: t for n, t in together.items() if n.startswith("expert.1.0.") and "+" in n}
+    path = {name: name.removeprefix("expert.1.0.").replace(".weight+", ".") for name in trained}
     return max(
-        float((tensor[device] - loop[device][f"moe.0.experts.1.{name[18:]}"]).abs().max())
+        float((tensor[device] - loop[device][f"moe.0.experts.1.{path[name]}"]).abs().max())
         for name, tensor in trained.items()
         for device in range(DEVICES)
     )

@@ -126,12 +126,12 @@ def test_the_rate_of_a_sidelink_is_shannons_in_thermal_noise():
 
 LOSSES = [
     *("free_space_path_loss_db", "atmospheric_loss_db", "scintillation_loss_db"),
-    *("clutter_loss_db", "shadowing_margin_db", "other_losses_db"),
+    *("shadowing_margin_db", "other_losses_db"),
 ]
 ELEVATION_DEG = np.arange(5.0, 91.0, 5.0)
 UPLINK = Link(2e9, 0.36e6, -7.0, 1.1, 5.2, 0.035, fading="rician")
 PAPER = Link(3.976e9, 5e6, -7.0, 15.376, path_gain_db=-160.0, rate="fixed", fixed_rate_bps=5e6)
-LOSSES_DB = {"scintillation_loss_db": 2.2, "clutter_loss_db": 1.5, "shadowing_margin_db": 3.0}
+LOSSES_DB = {"scintillation_loss_db": 2.2, "shadowing_margin_db": 3.0}
 LOSSY = replace(UPLINK, duty=0.5, **LOSSES_DB)
 AIR = SlantAttenuation([5.0, 30.0, 90.0], [2.0, 0.5, 0.2], [30.0, 6.0, 2.0])
 RAINY = replace(LOSSY, zenith_attenuation_db=0.0, attenuation=AIR)
@@ -187,7 +187,7 @@ def row_of(link, elevation_deg=30.0):
 
 
 def test_every_loss_stands_in_its_own_column():
-    assert row_of(LOSSY)[LOSSES[2:]].tolist() == [2.2, 1.5, 3.0, 5.2]
+    assert row_of(LOSSY)[LOSSES[2:]].tolist() == [2.2, 3.0, 5.2]
     assert row_of(LOSSY).atmospheric_loss_db == pytest.approx(0.07, abs=1e-12)
     rainy = row_of(RAINY)
     paper = row_of(PAPER, 90.0)

@@ -1,7 +1,6 @@
 """Capacities, outages and the steps of DVB-S2, against quadrature, SciPy and the table itself."""
 
 import math
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -220,25 +219,6 @@ def test_the_modes_of_s2x_are_normal_frames_of_the_code_rates_that_their_names_s
         symbols = 90 * (math.ceil(64800 / BITS_OF[modulation] / 90) + 1)
         of_frames = [(64800 * coded / whole - check - 80) / symbols for check in CHECKED_BITS]
         assert min(abs(bits - of_frame) for of_frame in of_frames) < 1e-6, name
-    least = min(bits for _, bits, _ in added)  # no link is capped below it
-    assert replace(PLAIN, max_efficiency_bps_hz=least).max_efficiency_bps_hz == least
-    with pytest.raises(ValueError, match=r"max_efficiency_bps_hz is .* from 0\.434841 to 30"):
-        replace(PLAIN, max_efficiency_bps_hz=least - 1e-6)
-
-
-@pytest.mark.parametrize("fading", ["none", "rician"])
-def test_a_cap_bounds_what_is_sent_and_nothing_else(fading):
-    """Shannon's and the ergodic rate end at it; of a rate that fails a share of it arrives."""
-    shares = {"shannon": 1.0, "ergodic": 1.0} | ({"outage": 0.9} if fading == "rician" else {})
-    for rate, share in shares.items():
-        free = replace(PLAIN, rate=rate, fading=fading)
-        links = [replace(free, eirp_dbw=x) for x in (-20.0, -10.0, 0.0, 10.0, 20.0)]
-        for link in links:
-            capped = replace(link, max_efficiency_bps_hz=2.5)
-            uncapped_bps = rate_bps(link, 45.0, 8e5)
-            least = min(uncapped_bps, share * 2.5 * link.bandwidth_hz)
-            assert rate_bps(capped, 45.0, 8e5) == pytest.approx(least, rel=1e-15)
-            assert rate_state(capped, 45.0, 8e5) == 1 + (least < uncapped_bps)
 
 
 @pytest.mark.parametrize("snr_db", [-np.inf, -70.0, 10.0, 60.0, 70.0])

@@ -20,10 +20,10 @@ OTHER = {
     "other_losses_db": 1.5, "zenith_attenuation_db": 0.15, "path_gain_db": -161.0,
     "fading": "rayleigh", "rician_k_linear": 4.0, "rate": "modcod", "fixed_rate_bps": 0.7e6,
     "min_elevation_deg": 50.0, "atmosphere": "inverse_elevation", "scintillation_loss_db": 2.0,
-    "attenuation": SlantAttenuation([5.0, 90.0], [2.0, 0.2], [5.0, 0.5]), "clutter_loss_db": 3.0,
+    "attenuation": SlantAttenuation([5.0, 90.0], [2.0, 0.2], [5.0, 0.5]),
     "shadowing_margin_db": 4.0, "environment": channel.propagation_scenario("rural", 2e9),
     "outage_probability": 0.3, "rolloff": 0.35, "required_snr_db": 2.0, "duty": 0.5,
-    "modcods": "dvb-s2x", "max_efficiency_bps_hz": 0.5, "system_temperature_k": 150.0,
+    "modcods": "dvb-s2x", "system_temperature_k": 150.0,
 }  # fmt: skip
 AIR = SlantAttenuation([90.0], [0.1], [1.0])
 URBAN = channel.propagation_scenario("urban", 2e9)

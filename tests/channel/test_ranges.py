@@ -48,16 +48,16 @@ air.rain_loss_db elevation_deg=9|0,90.1
 air.rain_noise_k elevation_deg=9|0,90.1
 Link frequency_hz=2e9|0,inf,fast bandwidth_hz=1e6|0,inf eirp_dbw=0|inf g_over_t_db_k=0|inf
     other_losses_db=_|-0.1 zenith_attenuation_db=_|-0.1 scintillation_loss_db=_|-0.1
-    clutter_loss_db=_|-0.1 shadowing_margin_db=_|-0.1,inf path_gain_db=_|0,-inf
+    shadowing_margin_db=_|-0.1,inf path_gain_db=_|0,-inf
     fading=_|lognormal rate=_|fastest,outage atmosphere=_|thin attenuation=_|3 environment=_|forest
     rician_k_linear=_|-0.1 outage_probability=_|0.2 rolloff=_|0.35 required_snr_db=_|inf
-    modcods=_|dvb-s3 max_efficiency_bps_hz=_|0.43,31
+    modcods=_|dvb-s3
     duty=_|0,1.1 min_elevation_deg=_|-0.1,90.1 fixed_rate_bps=_|5e6 system_temperature_k=_|150
 Link frequency_hz=2e10 bandwidth_hz=1e6 eirp_dbw=0 g_over_t_db_k=0 environment:frequency_hz=_|city
 Link link rate=outage fading=rician outage_probability=_|0,1
-Link link rate=modcod rolloff=_|-0.1,1.1 required_snr_db=_|3 max_efficiency_bps_hz=_|2
+Link link rate=modcod rolloff=_|-0.1,1.1 required_snr_db=_|3
 Link link rate=fixed fixed_rate_bps=1e6|0,none
-Link link environment=city shadowing_margin_db=_|3 clutter_loss_db=_|3 rician_k_linear=_|3
+Link link environment=city shadowing_margin_db=_|3 rician_k_linear=_|3
 Link link attenuation=air zenith_attenuation_db=_|0.1 atmosphere=_|inverse_elevation
 Link link attenuation=air system_temperature_k=150|0,-1,inf
 Link link path_gain_db=-160 environment=_|city attenuation=_|air

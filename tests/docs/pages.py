@@ -6,10 +6,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAPERS = ROOT / "papers"
-GUIDE = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-"""The pages outside of the annex."""
+_TUTORIALS = re.search(r"To begin$.*?\n\n(.*?)^```", (DOCS / "index.md").read_text(), re.M | re.S)
+TUTORIALS = [
+    ROOT / "README.md",
+    *(DOCS / f"{name}.md" for name in _TUTORIALS[1].split() if (DOCS / f"{name}.md").exists()),
+]
+"""README and the tutorials that are pages; the site runs the notebook."""
 PAGES = [
-    *GUIDE,
+    ROOT / "README.md",
+    *sorted(DOCS.glob("*.md")),
     ROOT / "CONTRIBUTING.md",
     *sorted(DOCS.glob("annex/*.md")),
     *sorted(PAPERS.glob("*.md")),

@@ -1,7 +1,7 @@
 """Every command and code block of README and docs is run, and the scripts of `papers` cut short.
 
-CI runs those of README and of the pages in `docs/`, over less simulated time than they say; at
-night all are run as they are, with the annex and the scripts.
+CI runs those of README and of the tutorials, over less simulated time than they say; at night all
+pages are run as they are, with the annex and the scripts.
 """
 
 import json
@@ -15,7 +15,7 @@ import pytest
 
 import scenarios
 import sim
-from tests.docs.pages import DOCS, GUIDE, PAGES, PAPERS, ROOT, steps
+from tests.docs.pages import DOCS, PAGES, PAPERS, ROOT, TUTORIALS, steps
 from tests.docs.run_page import run_page
 from tests.kit import tiny_checkpoints as tiny
 
@@ -31,8 +31,8 @@ def test_blocks_run_in_the_order_of_the_page(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.pages
-@pytest.mark.parametrize("page", GUIDE, ids=lambda page: page.name)
-def test_so_do_those_of_the_guide_over_less_time(page, tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.name)
+def test_so_do_those_of_the_tutorials_over_less_time(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     run_page(page, monkeypatch.setenv, shorter=True)

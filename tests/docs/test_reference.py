@@ -20,17 +20,22 @@ def reference():
     sys.path.remove(str(DOCS))
 
 
-def test_every_key_of_the_surface_has_a_row(reference):
+@pytest.fixture(scope="module")
+def rows(reference):
+    return reference.rows()
+
+
+def test_every_key_of_the_surface_has_a_row(rows):
     listed = (DOCS / "surfaces/scenario-keys.txt").read_text().splitlines()
     known = [line.partition(": ")[0] for line in listed if " of " not in line.partition(": ")[0]]
     inner = "\n".join(known)
     values = {key for key in known if f"\n{key}." not in inner and f"\n{key}[]." not in inner}
-    assert values <= {key for key, *_ in reference.rows()}
+    assert values <= {key for key, *_ in rows}
 
 
 @pytest.mark.parametrize("method", METHODS.shipped)
-def test_every_option_of_a_method_is_on_the_page(reference, method):
-    named = [(key, text.rpartition(" (")[2][:-1].split(", ")) for key, *_, text in reference.rows()]
+def test_every_option_of_a_method_is_on_the_page(reference, rows, method):
+    named = [(key, text.rpartition(" (")[2][:-1].split(", ")) for key, *_, text in rows]
     own = {key.removeprefix(reference.OPTIONS) for key, users in named if method in users}
     assert {field.name for field in fields(METHODS.find(method).Options)} <= own
 

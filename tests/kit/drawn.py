@@ -298,9 +298,9 @@ def _clusters(draw: st.DrawFn, seen: bool) -> list[Mapping]:
     for name in draw(st.permutations("DBCA"))[: draw(st.integers(1, 4))]:
         count = draw(st.integers(1, 4))
         cluster: Mapping = {"name": name, **(draw(_places(count)) if seen else {"devices": count})}
-        computing = draw(one("", "", "compute", "kinds"))
-        if computing == "compute":
-            cluster["compute"] = draw(COMPUTE)
+        computing = draw(one("", "", "alike", "kinds"))
+        if computing == "alike":
+            cluster["kinds"] = [{"devices": count, **draw(COMPUTE)}]
         elif computing == "kinds":
             cluster["kinds"] = [{"devices": 1, **draw(COMPUTE)} for _ in range(count)]
         clusters.append(cluster)

@@ -19,9 +19,9 @@ NUMBERS = {
     "tx_gain_dbi": 2.0, "eirp_dbw": 30.0, "rx_gain_dbi": 35.0, "noise_figure_db": 1.5,
     "antenna_temperature_k": 200.0, "g_over_t_db_k": 2.0, "other_losses_db": 0.5,
     "zenith_attenuation_db": 0.2, "exceedance_pct": 5.0, "scintillation_loss_db": 1.0,
-    "clutter_loss_db": 1.0, "shadowing_margin_db": 1.0, "path_gain_db": -152.0, "rician_k_db": 3.0,
+    "shadowing_margin_db": 1.0, "path_gain_db": -152.0, "rician_k_db": 3.0,
     "outage_probability": 0.01, "rolloff": 0.35, "fixed_rate_mbps": 0.3, "required_snr_db": -2.0,
-    "duty": 0.25, "max_efficiency_bps_hz": 0.5,
+    "duty": 0.25,
 }  # fmt: skip
 FIXED = {"rate": "fixed", "fixed_rate_mbps": 0.2}
 GAIN = {"path_gain_db": -158.0}
@@ -80,15 +80,14 @@ IDLE = {
     "rate ergodic": "fixed_rate_mbps outage_probability rolloff modcods",
     "rate shannon": "fixed_rate_mbps outage_probability rolloff modcods fading rician_k_db",
     "rate outage": "fixed_rate_mbps rolloff modcods",
-    "rate modcod": "fixed_rate_mbps outage_probability required_snr_db fading rician_k_db "
-    "max_efficiency_bps_hz",
-    "rate fixed": "outage_probability rolloff modcods max_efficiency_bps_hz",
+    "rate modcod": "fixed_rate_mbps outage_probability required_snr_db fading rician_k_db",
+    "rate fixed": "outage_probability rolloff modcods",
     "a fixed rate that locks": "fading rician_k_db", "an outage rate, no fading": "fading",
     "fading none": "rician_k_db", "fading rayleigh": "rician_k_db",
     "atmosphere cosecant": "exceedance_pct", "atmosphere inverse_elevation": "exceedance_pct",
     "atmosphere itu": "zenith_attenuation_db",
     "path gain": "atmosphere zenith_attenuation_db exceedance_pct",
-    "country": "shadowing_margin_db clutter_loss_db rician_k_db",
+    "country": "shadowing_margin_db rician_k_db",
     "no elevation": "atmosphere exceedance_pct", "path gain, no elevation": "frequency_ghz",
     "no path gain, no elevation": "required_snr_db",
     "delivery broadcast": "sharing total_bandwidth_mhz",

@@ -27,7 +27,6 @@ __getattr__ = late(
         "sim.execution.checkpoint": "ABOUT CHECKPOINT Checkpoint JOURNAL",
         "sim.execution.folder": "RUN_LOG folder=. read_manifest read_tables write_tables",
         "sim.execution.identity": "fingerprint",
-        "sim.execution.live": "run_beat",
         "sim.execution.log": "LOG",
         "sim.execution.replaying": "replay_differs",
         "sim.execution.result": "Result",

@@ -17,7 +17,6 @@ from tests.kit.skies import START, TIMESCALE
 __getattr__ = late(
     globals(),
     {
-        "sim.replay.thinning": "joined",
         "sim.files": "packaged",
         "sim.draw.canvas": "data_behind",
         "sim.replay.batteries": "Held straightened",
@@ -25,7 +24,7 @@ __getattr__ = late(
         "sim.replay.orbits": "MOST_OFF_DEG apart_deg arcs_of numbers_of",
         "sim.replay.packing": "packed steps",
         "sim.replay.scene": "scene scenes=. share_sky",
-        "sim.replay.traffic": "traffic=.",
+        "sim.replay.traffic": "joined traffic=.",
     },
 )
 

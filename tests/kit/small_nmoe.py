@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import scenarios
-from learning.nmoe.gates import GATE_TRAINERS, GateTrainer
+from learning.nmoe.gate_trainers import GATE_TRAINERS
 from tests.kit import learning as seam
 from tests.kit.network import NamedBuild, Run, build
 from tests.kit.small import merged

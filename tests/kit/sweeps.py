@@ -8,7 +8,6 @@ from tests.kit.late import late
 __getattr__ = late(
     globals(),
     {
-        "learning.hardware": "only",
         "sim.cli.app": "command_line status",
         "sim.cli.removed": "REMOVED",
         "sim.cli.show": "CITATION",

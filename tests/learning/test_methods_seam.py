@@ -65,7 +65,7 @@ def test_wrong_options_are_refused_by_name():
         ("emsfl-enhanced", "mask", "0", "'0' should be '-inf' or 'zero'"),
         ("fedasync", "staleness", "none", "'constant', 'polynomial' or 'hinge'"),
         ("fedbuff", "server_step_size", 0.0, "0.0 should be greater than 0"),
-        ("nmoe", "gate", "learning:Architecture", "no gate trainer"),
+        ("nmoe", "gate", "learning:Architecture", "should be 'fedgate', 'rollgate'"),
         *(("nmoe", gone, 1, "is gone; (leave it out|set)") for gone in GONE),
     ):
         options = (find_method(method) if isinstance(method, str) else method).Options

@@ -127,7 +127,7 @@ def tiny(loss, together):
     trained = sgd.train(
         {"w": torch.full((2,), 4.0, dtype=torch.float64)},
         sgd.Problem(
-            lambda devices, rounds: [(x[None, list(devices)].double(),) for x in batches],
+            lambda devices, rounds: [(x[list(devices)].double(),) for x in batches],
             loss,
             together,
         ),

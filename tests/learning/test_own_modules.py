@@ -405,7 +405,7 @@ WORKING += ["OwnFactor"]
 
 @pytest.mark.parametrize("kind", [*WORKING, "Tied"])
 @pytest.mark.parametrize(("backbone", "rank"), [(False, 2), (True, None), (True, 2)])
-@pytest.mark.quick(9)
+@pytest.mark.quick(4)
 def test_a_module_trains_and_twice_the_same(kind, backbone, rank):
     sent_as = "int8" if backbone else "native"
     asked = config(kind, rank, trains_backbone=backbone, upload_format=sent_as)

@@ -144,7 +144,7 @@ def made(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mask", [None, "-inf", "zero"])
-@pytest.mark.quick(8)
+@pytest.mark.quick(3)
 def test_all_at_once_is_one_by_one(kind, mask):
     devices, (fresh, drifted) = made(kind)
     arguments = {"mask": mask}

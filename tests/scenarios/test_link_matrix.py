@@ -6,7 +6,6 @@ import re
 import pytest
 
 import scenarios
-from tests.kit.every_source import read, refused
 from tests.kit.link_cells import FORMS, KEYS, PLACES, cells, held, idle, refusals, scenario_of
 
 OTHERWISE = "cannot be combined|is missing|is not a known key|is gone|must be (one of|at most)"
@@ -39,7 +38,7 @@ def check(place, side, keys, expected):
 
 @pytest.mark.parametrize("side", KEYS)
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.quick(4)
+@pytest.mark.quick(1)
 def test_each_key_under_each_form_is_used_or_refused(place, side):
     """Those that are used change something: tests/sim/links/test_link_matrix.py."""
     for form, keys in FORMS.items():
@@ -74,17 +73,3 @@ def test_the_presets_hold_the_ten_decibels_of_the_paper_and_the_figures_of_the_3
     assert down["g_over_t_db_k"] == pytest.approx(-10 * math.log10(noise_k(7, 290)), abs=0.05)
     ionosphere_db = 1.1 * (up["frequency_ghz"] / 4) ** -1.5 / math.sqrt(2)
     assert up["scintillation_loss_db"] == pytest.approx(ionosphere_db, abs=0.05)
-
-
-def test_a_sidelink_is_what_is_given_or_the_radio_of_the_page():
-    def sidelink(**keys):
-        found = read("circular", {"link.sidelink": keys}).link.sidelink
-        return found and found.values()
-
-    radio = sidelink()
-    given = {"bandwidth_mhz": 20, "range_km": 2}
-    assert sidelink(**given) == radio | given
-    assert sidelink(rate_mbps=6) == {"rate_mbps": 6.0, "tx_power_dbm": 20.0}
-    for key in radio.keys() - {"tx_power_dbm"}:
-        said = refused("circular", {"link.sidelink": {"rate_mbps": 6, key: 2}})
-        assert said.startswith(f"link.sidelink.{key}: is not used with rate_mbps 6")

@@ -208,11 +208,17 @@ KEYS, BEFORE = (
 """Keys of today, and those of the last version in which everything grew."""
 
 
-@pytest.mark.parametrize("key", sorted(BEFORE - KEYS))
+GONE = sorted(key for key in BEFORE - KEYS if not key.startswith("orbit.columns."))
+"""Columns of a file are keys of a mapping now, called as before."""
+
+
+@pytest.mark.parametrize("key", GONE)
 def test_every_key_of_before_is_one_still_or_is_told(key):
+    name = "quickstart" if key.startswith("ground.clusters") else "flystack"
     with pytest.raises(ValueError, match=r"is gone; (write|for|leave it out)") as refusal:
-        scenarios.load("flystack", {key.replace("[]", ".0"): 1})
-    assert key.replace("[]", ".0") in str(refusal.value) and "\n" not in str(refusal.value)
+        scenarios.load(name, {key.replace("[]", ".0"): 1})
+    told = str(refusal.value).partition(" ")[2].partition(": ")[0]
+    assert key.replace("[]", ".0").startswith(told) and "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(

@@ -167,8 +167,6 @@ DOUBTED: list[tuple[Code, dict[str, Any], dict[str, Any]]] = [
      {"compute.seconds_per_round": 10, "learning.rounds.per_gap_max": 100}),
     (Code.WEAK_LINK, ORBIT, {"link.uplink.rate": "fixed", "link.uplink.fixed_rate_mbps": 3.6}),
     (Code.HIGH_EFFICIENCY, ORBIT, {"link.uplink.eirp_dbw": 20.0}),
-    (Code.LEARNS_LITTLE, {**ORBIT, **PLAIN}, {"learning.step_size": 1e-3}),
-    (Code.DIVERGING, {**ORBIT, **PLAIN}, {"learning.step_size": 10.0}),
     (Code.NO_FILE, yaml.safe_load(scenarios.shipped_path("plain-text").read_text()), {}),
 ]  # fmt: skip
 

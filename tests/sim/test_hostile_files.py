@@ -25,7 +25,6 @@ from hypothesis import settings
 import scenarios
 from sim.sweep import sweep
 from tests.kit.learning import files
-from tests.kit.records import run_beat
 from tests.soak import fuzz, fuzz_forms
 
 SLOTS = """\
@@ -319,32 +318,6 @@ def swept(runs, place):
     keys, timed = {"seed": "1,2"}, {"stop.cycles": 1, "learning.train": False}
     runs.made("swept", lambda out: sweep("paper-slots", keys, out, overrides=timed, cache=False))
     return runs.copy("swept", place)
-
-
-BEGAN = '{"began_utc": "2026-08-22T00:00:00+00:00"'
-ODD = {
-    "a pipe": os.mkfifo,
-    "a device": lambda path: path.symlink_to("/dev/zero"),
-    "a folder": Path.mkdir,
-    "a huge file": lambda path: path.touch() or os.truncate(path, 1 << 40),
-}
-ODD |= {
-    text: lambda path, text=text: path.write_text(text)
-    for text in (
-        "5", "[]",
-        BEGAN + ', "time_s": "x"}', BEGAN + ', "time_s": NaN, "span_s": 1}',
-        BEGAN + f', "time_s": 1, "span_s": 1, "cycle": 1, "cycles": 1{"0" * 400}}}',
-        BEGAN + ', "time_s": 1, "span_s": [], "cycle": 1, "cycles": 1}',
-    )
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("what", ODD)
-def test_what_is_no_sign_of_life_is_none(tmp_path, what):
-    beat = tmp_path / ".live" / "beat.json"
-    beat.parent.mkdir()
-    ODD[what](beat)
-    assert run_beat(tmp_path) is None
 
 
 @pytest.mark.parametrize("command", ["report", "compare", "export"])

@@ -31,7 +31,6 @@ LINKS = {
     "outage": {"uplink": {"rate": "outage", "outage_probability": 0.01}},
     "fixed": {"uplink": {"rate": "fixed", "fixed_rate_mbps": 0.4}},
     "modcod": {"uplink": {"rate": "modcod"}},
-    "capped": {"uplink": {"max_efficiency_bps_hz": 2.0}},
     "half of the time": {"uplink": {"duty": 0.5}, "downlink": {"duty": 0.5}},
     "a lock in the middle": {"uplink": {"required_snr_db": -1.0}},
     "the paper's air": {"uplink": {"atmosphere": "inverse_elevation"}},

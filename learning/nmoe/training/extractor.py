@@ -143,7 +143,7 @@ def _views_of(task: Task, cluster: str) -> Draw:
     def draw(devices: Sequence[int], rounds: Rounds) -> Iterator[Batch]:
         for numbers in rounds:
             for own in zip(*map(views, devices, numbers), strict=True):
-                yield tuple(torch.stack(parts)[None] for parts in zip(*own, strict=True))
+                yield tuple(torch.stack(parts) for parts in zip(*own, strict=True))
 
     return draw
 

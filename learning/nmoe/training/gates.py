@@ -164,7 +164,7 @@ def central(task: Task, *, rounds: int) -> dict[str, Tensor]:
             rng = stream(config.seed, "batch", "central", numbers[0])
             rows = rng.integers(0, len(samples.y), (config.steps_per_round, 1, config.batch_size))
             for some in torch.from_numpy(rows).to(task.device):
-                yield samples.x[some][None], samples.y[some][None]
+                yield samples.x[some], samples.y[some]
 
     parts = [drawn_experts(task, name) for name in config.clusters]
     experts = {f"{EXPERTS}{n}": torch.cat([part[n] for part in parts]) for n in parts[0]}

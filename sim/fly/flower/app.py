@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import os
 import socket
 import sys
-import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +24,7 @@ from learning.own.replies import Replies, key_of
 from learning.own.unrepeatable import parsed, unrepeatable
 from sim.errors import custom_line
 from sim.fly import trees
+from sim.fly.call_options import CallOptions
 from sim.fly.flower.library import RUN_ID, prepare
 from sim.fly.project import check_project
 from sim.fly.user_code import MOST_EXAMPLES, TooLong, packages, seeded, within
@@ -56,10 +55,6 @@ EXAMPLES = ("num-examples", "num_examples")
 """Keys of metrics by which replies say how many examples they are made of."""
 AWAY = (FileNotFoundError, ConnectionError, TimeoutError, socket.gaierror)
 """Errors of the system where data are not there; libraries' own have no number."""
-MADE = ("__pycache__", "node_modules", "site-packages")
-"""Folders of files that nobody writes."""
-ENVIRONMENT = ("pyvenv.cfg", "conda-meta")
-"""By either of these one knows a folder that Python is installed in."""
 UNSEEN = {
     "datetime.now": "the time of day",
     "datetime.utcnow": "the time of day",
@@ -72,7 +67,7 @@ UNSEEN = {
 
 @dataclass(frozen=True)
 class Answer:
-    """A client's reply, its bytes, the examples that it names, and what it took.
+    """A client's reply, its bytes, the examples that it names, and its FLOPs if they are counted.
 
     ``failed`` is the last line of the error that the client raised, empty if it raised none, and
     ``cure`` what may be done about it. ``reshaped`` names an array whose shape is another than that
@@ -83,7 +78,6 @@ class Answer:
     bytes: int
     examples: float
     flops: float
-    took_s: float
     failed: str = ""
     cure: str = ""
     reshaped: str = ""
@@ -152,14 +146,10 @@ class FlowerApp:
     @cached_property
     def digest(self) -> str:
         """A key that names the app's code and what it imports, its configuration, and flwr."""
-        each = [
-            [str(path.relative_to(self.folder)), hashlib.sha256(path.read_bytes()).hexdigest()]
-            for path in code_below(self.folder)
-        ]
         code = [
             [code_digest(place, running=True), packages(place)] for place in self._parts.values()
         ]
-        return key_of(each, code, self._config, version("flwr"))
+        return key_of(code, self._config, version("flwr"))
 
     def unseen(self) -> Iterator[Statement]:
         """Yield what in the app's code takes real time, or is not repeated."""
@@ -203,7 +193,9 @@ class FlowerApp:
         state = recorddict_from_proto(recorddict_to_proto(self._states[node]))
         return Context(RUN_ID, node, own, state, dict(self._config))
 
-    def ask(self, message: Message, how: Asking, replies: Replies, weighted_by: str = "") -> Answer:
+    def ask(
+        self, message: Message, how: CallOptions, replies: Replies, weighted_by: str = ""
+    ) -> Answer:
         """Return what the ClientApp of a node answers; its state is that behind the call.
 
         The seed of a call is that of the node, the type of message and the number of the call, not
@@ -247,28 +239,26 @@ class FlowerApp:
             bytes=int(said["reply"].nbytes),
             examples=0.0 if failed else weight_of(body) or 0.0,
             flops=float(said["flops"]),
-            took_s=float(said["took_s"]),
             failed=failed,
             cure=said["cure"].tobytes().decode(),
             reshaped="" if failed else reshaped(message.content, body),
             is_finite=bool(failed) or all(map(is_finite, body.array_records.values())),
         )
 
-    def _called(self, message: Message, named: list[Any], how: Asking) -> bytes:
+    def _called(self, message: Message, named: list[Any], how: CallOptions) -> bytes:
         """Call the ClientApp, and return its reply and its state as bytes."""
         context = self._context(message.metadata.dst_node_id)
         drawn = hashlib.blake2b(repr(named).encode(), digest_size=4).digest()
         failed = ""
         cure = ""
         flops = 0.0
-        began_s = time.perf_counter()
         try:
-            with seeded(int.from_bytes(drawn, "little") // 2), within(how.limit_s):
-                reply, flops = how.call(lambda: self.client(message, context))
+            with seeded(int.from_bytes(drawn, "little") // 2), within(how.call_limit_s):
+                reply, flops = how.counted(lambda: self.client(message, context))
             body = recorddict_to_proto(reply.content) if reply.has_content() else None
         except TooLong:
             raise ValueError(
-                f"the ClientApp did not return within {how.limit_s:g} s (node "
+                f"the ClientApp did not return within {how.call_limit_s:g} s (node "
                 f"{context.node_id}, {message.metadata.message_type}); raise "
                 "learning.options.call_limit_s, or do less in a call"
             ) from None
@@ -291,25 +281,8 @@ class FlowerApp:
                 "failed": _bytes(failed.encode()),
                 "cure": _bytes(cure.encode()),
                 "flops": flops,
-                "took_s": time.perf_counter() - began_s,
             }
         )
-
-
-@dataclass(frozen=True)
-class Asking:
-    """How a client is called: what its time goes by, and how long it may take of this machine."""
-
-    time: str
-    limit_s: float
-
-    def call(self, client: Callable[[], Message]) -> tuple[Message, float]:
-        """Return the reply and, where they are counted, the FLOPs that PyTorch does in the call."""
-        if self.time != "counted":
-            return client(), 0.0
-        from learning.training.flop_count import counted_flops  # imports torch
-
-        return counted_flops(client)
 
 
 def components_of(folder: Path) -> dict[str, str]:
@@ -327,25 +300,6 @@ def components_of(folder: Path) -> dict[str, str]:
             f"{folder}: is no Flower app: {_line(error)}; name the ServerApp and the ClientApp in "
             "[tool.flwr.app.components] of its pyproject.toml"
         ) from None
-
-
-def code_below(folder: Path) -> list[Path]:
-    """Return the files of Python code below a folder that may be the app's.
-
-    Environments, hidden folders and what is no plain file are left out.
-    """
-    found = []
-    for place, folders, files in os.walk(folder):
-        here = Path(place)
-        folders[:] = [name for name in folders if not _is_foreign(here / name)]
-        found += [here / name for name in files if name.endswith(".py")]
-    return sorted(path for path in found if path.is_file() and os.access(path, os.R_OK))
-
-
-def _is_foreign(folder: Path) -> bool:
-    """Whether a folder holds what is installed, or made, and not written for the app."""
-    is_made = folder.name.startswith(".") or folder.name in MADE
-    return is_made or any((folder / name).exists() for name in ENVIRONMENT)
 
 
 def weight_of(content: RecordDict, named: str = "") -> float | None:

@@ -38,7 +38,6 @@ from sim.fly.baton import Runner, Stuck
 from sim.fly.call_options import CallOptions
 from sim.fly.flower.app import (
     Answer,
-    Asking,
     FlowerApp,
     content_bytes,
     figures_of,
@@ -111,7 +110,6 @@ class Flower(OwnLearning):
         own = self.options
         self.places = [Node(one.name, k) for one in world.clusters for k in range(one.devices)]
         self.devices_of = {one.name: one.devices for one in world.clusters}
-        self.asking = Asking(own.time, own.call_limit_s)
         self.app = FlowerApp(Path(own.app).resolve(), own.config, len(self.places), world.seed)
         self.learner.replies.code = self.app.code
         self.stage = Stage(own.call_limit_s)
@@ -415,15 +413,13 @@ class Flower(OwnLearning):
         return made[0], float(flops)
 
     def _ask(self, message: Message) -> Answer:
-        return self.app.ask(message, self.asking, self.learner.replies, self.stage.weighted_by)
+        return self.app.ask(message, self.options, self.learner.replies, self.stage.weighted_by)
 
     def _flops(self, message: Message, answer: Answer) -> float:
         """FLOPs that a device does for an answer."""
         own = self.options
         if own.time == "counted":
             return answer.flops
-        if own.time == "measured":
-            return answer.took_s * float(own.host_gflops) * 1e9
         trains = _kind(message) == "train"
         each = float(own.flops_per_example) / (1.0 if trains else TRAINING)
         return answer.examples * each

@@ -10,7 +10,12 @@ import scenarios
 from tests.kit.records import build, limits
 
 UNTRAINED = {"backbone_steps": 0, "expert_steps": 0, "gate_steps": 0}
-SHORT = {"stop.cycles": 1, "learning.pretraining": UNTRAINED, "learning.steps_per_round": 1}
+SHORT = {
+    "stop.cycles": 1,
+    "learning.pretraining": UNTRAINED,
+    "learning.steps_per_round": 1,
+    "learning.batch_size": 4,
+}
 SIZES = {"hidden": 512, "expert_hidden": 2048, "experts": 3}
 TEXT = {
     "learning.model": {"kind": "mixtral", "layers": 2, "tokenizer": "words", **SIZES},
@@ -36,7 +41,7 @@ RUNS = {
 def test_a_run_takes_what_was_estimated_within_a_factor_of_two(tmp_path, monkeypatch, name):
     """In a process each: what others have taken here would count as well."""
     monkeypatch.chdir(tmp_path)
-    lines = [json.dumps({"text": f"w{n} " * 40, "label": n % 2}) for n in range(200)]
+    lines = [json.dumps({"text": f"w{n} " * 40, "label": n % 2}) for n in range(60)]
     (tmp_path / "texts.jsonl").write_text("\n".join(lines))
     estimate = limits.memory_bytes(build(scenarios.load("paper-slots", RUNS[name])))
     said = [w for k, value in RUNS[name].items() for w in ("--set", f"{k}={json.dumps(value)}")]

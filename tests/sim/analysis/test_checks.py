@@ -162,10 +162,11 @@ def keys_of(result):
     return [word for key, value in changed.items() for word in ("--set", f"{key}={value}")]
 
 
-QUICK = ["nmoe-digits", "aligned-digits", "flystack-isl"]
+QUICK = ["aligned-digits", "flystack-isl", "nmoe-digits"]
 
 
 @pytest.mark.parametrize("name", QUICK)
+@pytest.mark.quick(1)
 def test_a_shipped_scenario_has_none(name):
     assert sim.run(scenarios.load(name)).checks == []
 

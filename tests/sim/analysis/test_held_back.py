@@ -32,6 +32,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.quick(1)
 def test_show_says_what_held_a_run_back_and_the_key_that_shortens_it(
     leomix, tmp_path, monkeypatch, name
 ):

@@ -285,7 +285,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-@pytest.mark.quick(3)
+@pytest.mark.quick(1)
 def test_the_parts_of_a_round_sum_up_to_it(name, tmp_path):
     run = sim.run(RUNS[name](tmp_path))
     paths = run.round_paths

@@ -112,7 +112,7 @@ def test_a_pass_has_the_terms_of_the_table_and_the_mode_that_is_used(leomix, tmp
     shown = leomix("link", "plain-fedavg", *rate, "--contact", 3, "-o", tmp_path / "pass.csv").out
     table = pandas.read_csv(tmp_path / "pass.csv")
     assert table.modcod.nunique() > 3 and all(mode in shown for mode in table.modcod)
-    terms = ("free_space_path_loss", "atmospheric_loss", "scintillation_loss", "clutter_loss")
+    terms = ("free_space_path_loss", "atmospheric_loss", "scintillation_loss")
     names = [f"{term}_db" for term in (*terms, "shadowing_margin", "other_losses")]
     assert table[names].sum(axis=1).to_numpy() == pytest.approx(table.path_loss_db, abs=1e-9)
     boltzmann_db = 10 * math.log10(1.380649e-23)

@@ -180,29 +180,22 @@ def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kin
         )
         assert re.match(begins, endless.err), endless.err
         assert endless.err.endswith(": give it, like 3\n")
-    quick = ["--set", "stop.days=1", "--quiet", "--no-cache", "--json"]
+    quick = ["--set", "stop.days=0.5", "--quiet", "--no-cache", "--json"]
     done = leomix("run", "mine.yaml", *quick, "-o", "out") if kind == "plain" else None
     assert done is None or json.loads(done.out)["accuracy_final"] > 0.9, done
 
 
-# -- what says that nothing is learnt
+# -- what says that nothing can be learnt
 
 
-STEPS = [
-    ("learning.step_size=1e-9", "hardly anything is learnt: raise it"),
-    ("learning.step_size=100", "training may diverge: lower it"),
-    ("compute.memory_gib=1e-5", "a round of 'vector-mlp' takes"),
-]
-
-
-@pytest.mark.parametrize(("change", "words"), STEPS)
-def test_validate_tries_three_steps_and_looks_at_memory(leomix, change, words):
+def test_validate_looks_at_the_memory_of_devices(leomix):
     plain = ["--set", "learning.model={kind: vector-mlp}", "--set", "learning.method=fedavg"]
-    scenario = ["validate", "paper-slots", *plain, "--set", "learning.step_size=0.1"]
+    scenario = ["validate", "paper-slots", *plain]
     good = leomix(*scenario)
     assert (good.status, good.err) == (0, "")
-    done = leomix(*scenario, "--set", change)
-    assert (done.status, done.err.count("\n"), words in done.err) == (0, 1, True), done
+    done = leomix(*scenario, "--set", "compute.memory_gib=1e-5")
+    found = "a round of 'vector-mlp' takes" in done.err
+    assert (done.status, done.err.count("\n"), found) == (0, 1, True), done
 
 
 def test_devices_without_the_memory_are_counted_before_the_run_and_once(leomix, tmp_path):
@@ -274,6 +267,7 @@ def test_the_exit_code_says_that_a_run_that_trains_used_no_update(
 
 
 @pytest.mark.parametrize(("keys", "last"), NOTHING, ids=lambda part: str(part)[:30])
+@pytest.mark.quick(2)
 def test_a_run_of_which_nothing_arrived_says_so_first_and_names_the_key(
     leomix, tmp_path, keys, last
 ):

@@ -154,7 +154,7 @@ KINDS = [
 
 
 def test_kinds_become_numbers_of_each_device(tmp_path):
-    other = {"name": "B", "devices": 2, "compute": {"power_w": 7}}
+    other = {"name": "B", "kinds": [{"devices": 2, "power_w": 7}]}
     ground = {"clusters": [{"name": "A", "kinds": KINDS}, other]}
     whole = {"power_w": 5}
     both = compute_of(scenario.slots(ground=ground, compute={"memory_gib": 2} | whole))
@@ -187,7 +187,7 @@ def test_a_processor_gives_the_figures_that_are_not_given():
 
 @pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff"])
 def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method):
-    idle = {"name": "C", "devices": 2, "compute": LITTLE}
+    idle = {"name": "C", "kinds": [{"devices": 2, **LITTLE}]}
     ground = {"clusters": [{"name": "A", "devices": 2}, {"name": "B", "kinds": KINDS}, idle]}
     how = {"method": method, "options": {"buffer_size": 1} if method == "fedbuff" else {}} | QUIET
     result = sim.run(scenario.slots(stop={"cycles": 5}, ground=ground, learning=how))

@@ -30,6 +30,7 @@ def swept(tmp_path_factory):
     return sweep(file, {}, place / "sweep", variants=VARIANTS, replications=3, cache=False).folder
 
 
+@pytest.mark.wide
 def test_figures_open_and_tables_have_the_numbers_of_compare(leomix, swept, tmp_path):
     place = tmp_path / "figures"
     out = ("-o", tmp_path / "page.html")

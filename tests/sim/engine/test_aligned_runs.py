@@ -175,7 +175,7 @@ def test_memory_and_speed_decide_too():
     assert result.summary["excluded_devices"] == {"A": 1}
     done = events(result, "aggregate").detail
     assert done.str.contains("devices:3/5 clusters:2/2").tolist() == [True] * 3
-    small = {"devices": 3, "compute": {"memory_gib": 1e-9}}
+    small = {"devices": 3, "kinds": [{"devices": 3, "memory_gib": 1e-9}]}
     nobody = timing(small, small)
     assert len(nobody.transfers) == len(nobody.assignments) == 0
 

@@ -399,6 +399,7 @@ def test_a_method_is_the_loop_of_its_paper(tmp_path, method, options, loop):
     [case for case in METHODS if case[2] in (fedprox, fedopt, scaffold, fedbuff, feddyn)]
     + [("fedasync", {"alpha": 0.5, "mu": 0.3}, fedasync)],
 )  # fmt: skip
+@pytest.mark.quick(3)
 def test_a_personal_head_takes_no_part_in_what_a_method_does(tmp_path, method, options, loop):
     """Neither in its terms, nor in its changes, nor at the server: it is trained by the loss."""
     said = scenario(method, options, personal=["head"])
@@ -416,6 +417,7 @@ def test_a_personal_head_takes_no_part_in_what_a_method_does(tmp_path, method, o
     {"model": {"kind": f"{__name__}:normalised"}},
     {"model": {"kind": f"{__name__}:normalised", "arguments": {"batched": False}}},
 ])  # fmt: skip
+@pytest.mark.quick(2)
 def test_answers_of_the_weights_that_are_trained_are_the_outputs(tmp_path, keys):
     """Also where frozen blocks are run once, and factors are trained; and no count moves."""
     exact = {"precision": "float64", "batch_size": 4, "steps_per_round": 2}

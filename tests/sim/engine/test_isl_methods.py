@@ -53,6 +53,7 @@ def rounds(planes, link_s, future=False):
     [("fedisl", "Bremen", 2, 40), ("fedisl", "pole", 0.1, 40), ("fedisl", "pole", 0.04, 21),
      ("fedleo", "Bremen", 2, 40)],
 )  # fmt: skip
+@pytest.mark.quick(2)
 def test_rounds_follow_from_the_windows(method, place, days, seen):
     """Those too in which the station never sees a part of each plane."""
     station = {
@@ -96,6 +97,7 @@ def test_forty_models_of_fedisl_are_five_at_the_server():
 @pytest.mark.parametrize(
     ("rate_mbps", "cut_transfers"), [(10.0, "resume"), (0.03, "resume"), (0.03, "restart")]
 )
+@pytest.mark.quick(1)
 def test_one_satellite_of_a_plane_downloads_the_model_at_a_time(rate_mbps, cut_transfers):
     """One model a plane and round; if a pass ends first, another one in view goes on at once.
 
@@ -153,6 +155,7 @@ SMALL = {
     [("fedisl", []), ("fedleo", []), ("autoflsat", []),
      ("fedisl", ["head"]), ("autoflsat", ["head"])],
 )  # fmt: skip
+@pytest.mark.quick(2)
 def test_weights_are_those_of_the_mean_over_all_satellites(method, personal, tmp_path):
     """Over rings and sinks, or by the waterfall: each round makes w = sum_k n_k / n w_k."""
     learning = small_model(method, {"local_rounds": 2}) | {"personal": personal}

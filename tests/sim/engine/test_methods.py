@@ -22,7 +22,7 @@ from tests.kit.small_nmoe import events
 
 FEDAVG = {"method": "fedavg"}
 LITTLE = {"memory_gib": 1e-9}
-WITHOUT_B = {"name": "B", "devices": 3, "compute": LITTLE}
+WITHOUT_B = {"name": "B", "kinds": [{"devices": 3, **LITTLE}]}
 
 
 def fedbuff(**options):
@@ -142,7 +142,7 @@ def test_who_is_done_waits_for_the_others_and_a_round_of_nobody_never_ends():
     assert set(waits.cluster) == {"North"}
     assert waits.detail.str.fullmatch(r"round:\d+ waits for South").all()
     assert not waits.contact_id.isin(result.transfers.contact_id.dropna()).any()
-    nobody = {"clusters": [{"name": "A", "devices": 2, "compute": LITTLE}, WITHOUT_B]}
+    nobody = {"clusters": [{"name": "A", "kinds": [{"devices": 2, **LITTLE}]}, WITHOUT_B]}
     assert events(sim.run(slots(ground=nobody, learning=timing)), "aggregate").empty
 
 

@@ -7,9 +7,9 @@ import torch
 import sim
 from learning import Needs
 from tests.kit.learning import Synchronous
-from tests.kit.network import SimulationError, build
+from tests.kit.network import build
 from tests.kit.small import slots
-from tests.kit.small_nmoe import GATE_TRAINERS, GateTrainer, events, finished, nmoe, options
+from tests.kit.small_nmoe import GATE_TRAINERS, events, finished, nmoe, options
 
 GATES = ("fedgate", "rollgate", "rangate", "random", "local")
 SCARCE = {"compute": {"memory_gib": 1e-6}}
@@ -77,31 +77,13 @@ def test_out_of_contacts_what_there_is_is_kept(cycles, stage, tmp_path):
     assert result.metrics.accuracy.notna().any() == (stage == 3)
 
 
-# -- gate trainers of one's own
+# -- gates that are not finite
 
 BREAK = f"{__name__}:nan"
 
 
 def nan(task, gates):
     return {name: tensor * torch.nan for name, tensor in gates.items()}
-
-
-class Abstract(GateTrainer): ...
-
-
-class Returns(GateTrainer):
-    def train(self, me):
-        return 5
-
-
-class Unmade(Returns):
-    def __init__(self, system):
-        raise RuntimeError("no pairs")
-
-
-class Yields(GateTrainer):
-    def train(self, me):
-        yield 5
 
 
 class Breaks:
@@ -111,28 +93,12 @@ class Breaks:
         return self.system.learner.make(BREAK, super().trained(me, gates, rounds))
 
 
-for kind in ("fedgate", "rollgate", "rangate"):
-    globals()[kind] = type(kind, (Breaks, GATE_TRAINERS.find(kind)), {})
-
-
-def with_gate(name):
-    said = {"gate": f"{__name__}:{name}", "extractor": "none", "inference_samples": 4}
-    return finished(nmoe(learning={"step_size": 0.1, **options(**said)}))
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("Abstract", "train"), ("Unmade", "no pairs"), ("Returns", "5"), ("Yields", "5")],
-)
-def test_a_trainer_of_ones_own_that_does_not_work_is_named(name, message):
-    with pytest.raises((ValueError, SimulationError), match=f"'{__name__}:{name}'.*{message}"):
-        with_gate(name)
-
-
 @pytest.mark.parametrize(("name", "drops"), [("fedgate", 10), ("rollgate", 10), ("rangate", 2)])
-def test_gates_that_are_not_finite_are_refused(name, drops):
+def test_gates_that_are_not_finite_are_refused(name, drops, monkeypatch):
     """Those clients keep the gate as drawn."""
-    method, result = with_gate(name)
+    monkeypatch.setitem(GATE_TRAINERS, name, type(name, (Breaks, GATE_TRAINERS[name]), {}))
+    said = {"gate": name, "extractor": "none", "inference_samples": 4}
+    method, result = finished(nmoe(learning={"step_size": 0.1, **options(**said)}))
     dropped = events(result, "drop").detail
     assert len(dropped) == drops
     assert dropped.str.contains("refused: not finite").all()

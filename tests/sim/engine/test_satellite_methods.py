@@ -165,6 +165,7 @@ def planned(monkeypatch):
 
 
 @pytest.mark.parametrize("plus", [False, True])
+@pytest.mark.quick(1)
 def test_fedsat_is_the_mean_of_the_models_that_came_last(tmp_path, plus):
     said = scenario("fedsat", {"plus": plus})
     loop = Loop(said)
@@ -189,6 +190,7 @@ def test_fedspace_aggregates_its_buffer_in_the_slots_of_its_plan(tmp_path, plann
 
 
 @pytest.mark.parametrize("draw", range(5))
+@pytest.mark.quick(2)
 def test_select_aggregates_what_has_arrived_when_its_agent_says(tmp_path, draw):
     MOVES[:] = (np.random.default_rng(draw).random((20, 4)) < (0.8, 0.8, 0.8, 0.6)).tolist()
     said = scenario("select", {"agent": f"{__name__}:moving", "trains": "gaps"})

@@ -109,7 +109,7 @@ def started(case, stations, days, changes):
 
 @pytest.mark.parametrize(("stations", "days"), [(1, 4), (3, 2), (10, 0.4)])
 @pytest.mark.parametrize("case", [case for case in CASES if "fedprox-sat " not in case])
-@pytest.mark.quick(4)
+@pytest.mark.quick(2)
 def test_rounds_end_with_the_passes_that_the_rules_name(case, stations, days):
     """Of 10 stations two are over some of the satellites at the start, and both passes count."""
     run = sim.run(started(case, stations, days, {}))

@@ -70,7 +70,7 @@ def large(method):
     ],
     ids=lambda scenario: scenario.learning.method,
 )
-@pytest.mark.quick(3)
+@pytest.mark.quick(1)
 def test_bytes_and_times_are_those_of_the_named_architecture(scenario):
     """To the byte and the bit: loads, FLOPs, energy and all rows of transfers.
 

@@ -101,6 +101,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
+@pytest.mark.quick(3)
 def test_every_method_is_validated_wherever_it_is_tested(name):
     scenario = RUNS[name]()
     config = learner_of(scenario).config

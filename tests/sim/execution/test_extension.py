@@ -52,6 +52,7 @@ def to(scenario, stop):
 
 
 @pytest.mark.parametrize(("name", "earlier", "later"), CASES)
+@pytest.mark.quick(3)
 def test_it_is_the_run_with_the_later_stop(name, earlier, later, tmp_path):
     scenario = MADE[name]()
     whole = sim.run(to(scenario, later), tmp_path / "whole").manifest
@@ -159,6 +160,7 @@ def handed_over(scenario, place, monkeypatch, step):
 
 
 @pytest.mark.parametrize("begins", ["complete", "killed", "without what was kept", "timing alone"])
+@pytest.mark.quick(1)
 def test_a_process_that_is_killed_while_it_hands_over_costs_no_run(begins, tmp_path, monkeypatch):
     scenario = MADE["timing alone"]() if begins == "timing alone" else slots()
     few, many = ({"days": 0.6}, {"days": 0.7}) if begins == "timing alone" else (2, 3)

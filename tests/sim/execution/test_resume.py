@@ -160,7 +160,7 @@ class Snapshots:
 
     def take(self, taken, what):
         taken.append(self.to / f"{what}{len(taken) + 1}")
-        shutil.copytree(self.place, taken[-1], True, shutil.ignore_patterns(".live"))
+        shutil.copytree(self.place, taken[-1], True)
 
 
 ALL = pytest.param(True, True, marks=pytest.mark.slow(reason="a resume for every snapshot"))

@@ -173,30 +173,6 @@ def test_times_and_bytes_are_those_of_fedavg_with_as_many_bytes(fly, where):
     assert ends
 
 
-MANY = ("--set", "learning.options.rounds_per_contact=many")
-
-
-def test_rounds_follow_each_other_in_a_contact_where_they_may(fly):
-    """Two clusters that have contact nearly all day: a round lasts as long as training, 200 s."""
-    orbit = {"source": "contacts", "windows": ALWAYS.replace("23T00", "22T23"), "beams": 2}
-    said = {"orbit": orbit, "stop": {"rounds": 4, "days": 1}, "link": {"preset": "paper"}}
-    many = fly(SOFTMAX, *MANY, start="2026-08-22T00:00:00Z", **said)
-    assert (many.status, many.err) == (0, "")
-    events = pd.read_parquet("run/events.parquet")
-    ends_s = events[events.kind == "aggregate"].time_s
-    assert ends_s.tolist() == pytest.approx([200, 400, 600, 800], abs=1)
-    found = load_file("run/model/model.safetensors")
-    assert fly(SOFTMAX, out="slots", stop={"cycles": 4}).status == 0
-    known = load_file("slots/model/model.safetensors")
-    assert all(np.array_equal(found[name], known[name]) for name in known)
-
-
-ALWAYS = """satellite,site,rise_utc,set_utc
-S1,A,2026-08-22T00:00:00Z,2026-08-23T00:00:00Z
-S1,B,2026-08-22T00:00:00Z,2026-08-23T00:00:00Z
-"""
-
-
 def test_another_network_calls_nobody_again(fly):
     assert fly(SOFTMAX, out="one").status == 0
     assert len(calls()) == 5 * 3  # each device in each round
@@ -340,7 +316,6 @@ class EditedPackage:
     ("method", "options"),
     [
         ("Functions", {}),
-        ("Functions", {"rounds_per_contact": "many"}),
         ("SelectedFunctions", {}),
         ("BufferedFunctions", {}),
     ],
@@ -551,10 +526,10 @@ def test_a_figure_that_a_cluster_lacks_is_an_empty_cell_and_no_part_of_the_mean(
 
 COUNTED = {
     "(np.ones((n, 3)), np.ones(n))": True,
-    "[np.ones((n, 3)), np.ones(n)]": True,
+    "[np.ones((n, 3)), np.ones(n)]": False,  # a list of columns, samples or batches
     "{'x': np.ones((n, 3)), 'text': ['a'] * n, 'classes': 2}": True,
-    "[(np.zeros(3), np.zeros(1)) for _ in range(n)]": True,
-    "[{'ids': np.zeros(7), 'label': 1}] * n": True,
+    "[(np.zeros(3), np.zeros(1)) for _ in range(n)]": False,
+    "[{'ids': np.zeros(7), 'label': 1}] * n": False,
     "['a text'] * n": True,
     "pd.DataFrame({'x': np.zeros(n), 'name': ['a'] * n})": True,
     "torch.utils.data.TensorDataset(torch.zeros(n, 3), torch.zeros(n))": True,
@@ -562,7 +537,7 @@ COUNTED = {
     "torch.utils.data.DataLoader(torch.zeros(n, 3), batch_size=4)": True,
     "torch.utils.data.DataLoader(torch.zeros(100, 3), sampler=list(range(n)))": True,
     "{'edge_index': np.zeros((2, 5)), 'x': np.zeros((n, 3))}": False,
-    "[(np.zeros((5, 3)), np.zeros(5))] * n": False,  # samples, or batches
+    "[(np.zeros((5, 3)), np.zeros(5))] * n": False,
     "torch.utils.data.DataLoader(Stream())": False,
     "object()": False,
 }

@@ -260,11 +260,6 @@ def test_windows_of_a_file_are_those_of_the_search(tmp_path):
             links(tmp_path, **near, windows="found.csv", grazing_km=80)
 
 
-def test_a_preset_is_a_terminal(tmp_path):
-    laser = links(tmp_path, rate_mbps=None, preset="starlink", within_plane="none")
-    assert laser.fixed_bps == 1e11 and laser.max_range_km.max() < 5400
-
-
 HERE = Node("P01-S01", 0)
 THERE = Node("P02-S01", 0)
 

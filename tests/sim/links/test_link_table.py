@@ -27,9 +27,8 @@ LOSSES = {
     "zenith_attenuation_db": 0.5,
     "atmosphere": "inverse_elevation",
     "scintillation_loss_db": 1.0,
-    "clutter_loss_db": 4.0,
     "shadowing_margin_db": 1.0,
-    "other_losses_db": 2.0,
+    "other_losses_db": 6.0,
 }
 
 

@@ -14,8 +14,8 @@ LINK_S = 1.0 + 1500 / 299_792_458.0
 """A megabit at 1 Mbit/s, over 1.5 km."""
 
 
-def around(size, protocol):
-    """What a protocol over a ring of so many devices returns, with the time, and its messages."""
+def around(size, protocol, **changes):
+    """What a protocol over a ring of so many devices returns, and its messages."""
     found = []
     nodes = [Node("B", k) for k in range(size)]
 
@@ -25,7 +25,7 @@ def around(size, protocol):
     link = {"sidelink": {"rate_mbps": 1, "distance_km": 1.5}}
     clusters = [{"name": "A", "devices": 1}, {"name": "B", "devices": size}]
     ground = {"ground": {"clusters": clusters}}
-    run = play(slots(learning=SCRIPTED, link=link, **ground), only("B", script))
+    run = play(slots(learning=SCRIPTED, link=link, **ground, **changes), only("B", script))
     return found[0], run.transfers
 
 
@@ -61,6 +61,26 @@ def test_reduce_waits_for_those_on_its_way(ready_s):
     assert sorted(zip(moved.device, moved.peer, strict=True)) == [
         *((1, "B/0"), (2, "B/1"), (3, "B/4"), (4, "B/0"))
     ]
+
+
+@pytest.mark.parametrize("protocol", [ring.reduce, ring.allreduce])
+def test_whoever_gathers_has_something_to_add_though_nobody_reaches_it(protocol):
+    """All devices are away, and every message is dropped: the sink is waited for all the same."""
+    ready = []
+
+    def is_ready(place):
+        yield Wait(5.0 + place)
+        ready.append(place)
+
+    def gather(nodes):
+        sink = {"sink": 0} if protocol is ring.reduce else {}
+        yield from protocol(nodes, payload=MEGABYTE, at=is_ready, **sink)
+        return sorted(set(ready))
+
+    away = {"churn": {"mean_away_hours": 87_600, "mean_present_hours": 0.1}}
+    places, moved = around(5, gather, faults=away)
+    assert moved.empty
+    assert 0 in places
 
 
 def test_reduce_of_some_comes_from_no_farther():

@@ -161,8 +161,11 @@ LINES = {PHONE["width"]: 4, TABLET["width"]: 3, DESKTOP["width"]: 2}
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("viewport", [PHONE, TABLET, DESKTOP], ids=["phone", "tablet", "desktop"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("viewport", "scheme"),
+    [(PHONE, "dark"), (TABLET, "light"), (DESKTOP, "light"), (DESKTOP, "dark")],
+    ids=["phone", "tablet", "desktop", "desktop dark"],
+)
 def test_nothing_is_small_covered_or_cut_off(tab, name, viewport, scheme):
     """The picture is seen at once, the headline is short, and all text stands out."""
     page = tab(name, viewport, color_scheme=scheme).page

@@ -284,7 +284,7 @@ def test_a_sweep_has_its_sections_and_the_words_of_its_rows(sweep, tmp_path):
     assert "failed" not in page.sections
     rows = pq.read_table(sweep / "sweep.parquet").to_pandas()
     assert rows.cycles.nunique() == 1
-    assert page.held("h1") == [f"Cycles: {rows.cycles[0]} at all 6 combinations"]
+    assert page.held("h1")[0].startswith("Least uplink: ")
     assert "idle, 0 to 2, 3 values" in page.held("p")[0]
     assert "synchronous, emsfl" in page.sections["scenario"]
 
@@ -300,7 +300,7 @@ def test_over_a_number_the_page_begins_with_the_curve_of_what_the_sweep_is_judge
         row |= {"cycles": 5 + number // 4 + 10 * (number % 2), "contacts_served": number // 2 % 2}
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
     page = Seen(report([tmp_path / "sweep"]))
-    assert page.held("h1") == ["Most cycles: synchronous and emsfl 12 at idle 2"]
+    assert page.held("h1") == ["Most cycles: 12 at idle 2 with synchronous and emsfl"]
     heads, *cells = page.tables["values-title"]
     assert heads[:4] == ["method", "idle", "cycles", "contacts served"]
     assert [row[:3] for row in cells] == [

@@ -92,7 +92,7 @@ def test_runs_are_compared_at_one_time_and_not_where_each_has_ended(swept):
         compare(swept.folder, best_by="validation", at_days=2 * end_s / 86400)
 
 
-def test_the_chosen_keys_are_variants_and_overrides(swept, file, leomix, tmp_path):
+def test_the_chosen_keys_are_variants(swept, file, leomix, tmp_path):
     path = tmp_path / "chosen.yaml"
     done = leomix("compare", swept.folder, "--best-by", "validation", "-o", path, "--json")
     assert done.status == 0, done
@@ -106,11 +106,6 @@ def test_the_chosen_keys_are_variants_and_overrides(swept, file, leomix, tmp_pat
     expected = [(keys["learning.method"], keys["learning.step_size"])
                 for keys in found["chosen"].values()]  # fmt: skip
     assert [(one.method, one.step_size) for one in loaded] == expected
-    run = ["run", str(file), "--set", f"@{path}:synchronous", "--set", "stop.cycles=1", "--json"]
-    done = leomix(*run, "-o", tmp_path / "r")
-    assert (done.status, json.loads(done.out)["method"]) == (0, "synchronous")
-    told = leomix(*run[:2], "--set", f"@{path}")
-    assert told.status == 2 and "name one of emsfl, synchronous" in told.err
 
 
 def test_by_a_column_less_is_better_of_what_is_spent_and_test_samples_are_named(swept, leomix):

@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
 from sim.sweep import read_sweep
 from tests.kit.processes import wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Claims, Crew, Joined, Outcome, Point, Stop, claims, versions
+from tests.kit.sweeps import Claims, Crew, Joined, Point, Stop, claims, versions
 
 POINTS = ["-p", "stop.cycles=1:4:1", "--replications", 2, "-o", "out", "--quiet"]
 JOIN = [sys.executable, "-m", "sim.sweep.join"]
@@ -44,11 +44,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def another(folder, monkeypatch):
-    """The claims as a process of another machine makes them."""
-    elsewhere = {"host": "elsewhere", "boot": "another", "space": ""}
-    monkeypatch.setattr(claims, "_system", lambda: elsewhere)
-    return Claims(folder)
+def taken_elsewhere(folder):
+    """Claims, and the first one on a point, as a process of another machine makes them."""
+    theirs = Claims(folder)
+    claim = replace(theirs.take("a", 1), owner={"host": "elsewhere", "boot": "another"})
+    (folder / "claims" / "a.1").write_text(json.dumps(claim.said()))
+    return theirs, claim
 
 
 # -- claims
@@ -56,18 +57,15 @@ def another(folder, monkeypatch):
 
 def test_a_lease_is_judged_by_the_own_clock_of_who_waits(folder, monkeypatch):
     monkeypatch.setattr(claims, "LEASE_S", 0.3)
-    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.05)
-    owner = another(folder, monkeypatch)
-    claim = owner.take("a", 1)
-    monkeypatch.undo()
-    monkeypatch.setattr(claims, "LEASE_S", 0.3)
-    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.05)
+    monkeypatch.setattr(claims, "BEAT_S", 0.05)
+    owner, claim = taken_elsewhere(folder)
     waiter = Claims(folder)
-    with owner.renewed(claim) as lost:
+    with owner.renewed(claim, lambda: 0.5) as lost:
         for _ in range(8):
             assert not waiter.is_dead(waiter.look()["a"])
             time.sleep(0.1)
         assert not lost.is_set()
+        assert waiter.look()["a"].share == 0.5
     assert not waiter.is_dead(waiter.look()["a"])  # from now on nothing is renewed
     wait_until(lambda: waiter.is_dead(waiter.look()["a"]), "its lease has run out", 5.0)
     assert waiter.take("a", 2) and owner.is_lost(claim)
@@ -75,9 +73,7 @@ def test_a_lease_is_judged_by_the_own_clock_of_who_waits(folder, monkeypatch):
 
 def test_who_was_stopped_itself_watches_others_for_a_lease_again(folder, monkeypatch):
     monkeypatch.setattr(claims, "LEASE_S", 0.3)
-    another(folder, monkeypatch).take("a", 1)
-    monkeypatch.undo()
-    monkeypatch.setattr(claims, "LEASE_S", 0.3)
+    taken_elsewhere(folder)
     waiter = Claims(folder)
     assert not waiter.is_dead(waiter.look()["a"])
     time.sleep(0.4)  # of all processes none has worked, as where a job is suspended
@@ -85,13 +81,11 @@ def test_who_was_stopped_itself_watches_others_for_a_lease_again(folder, monkeyp
     wait_until(lambda: waiter.is_dead(waiter.look()["a"]), "its lease has run out", 5.0)
 
 
-def test_who_comes_back_drops_its_result(folder, monkeypatch):
-    owner = another(folder, monkeypatch)
-    first = owner.take("a", 1)
+def test_who_comes_back_drops_its_result(folder):
+    owner, first = taken_elsewhere(folder)
     checkpoint = owner.scratch(first) / "checkpoint"
     checkpoint.mkdir(parents=True)
     (checkpoint / "journal.json").write_text("saved")
-    monkeypatch.undo()
     waiter = Claims(folder)
     second = waiter.take("a", 2)
     waiter.inherit(second)
@@ -141,11 +135,11 @@ def test_one_gets_a_point_also_where_there_are_no_hard_links(error, folder, monk
 
 
 def test_a_claim_is_renewed_while_what_an_owner_has_saved_is_copied(folder, monkeypatch):
-    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.02)
-    owner = another(folder, monkeypatch)
-    (owner.scratch(owner.take("a", 1)) / "checkpoint").mkdir(parents=True)
-    monkeypatch.undo()
-    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.02)
+    monkeypatch.setattr(claims, "BEAT_S", 0.02)
+    monkeypatch.setattr("sim.sweep.join.LOOK_S", 0.02)
+    monkeypatch.setattr(claims, "LEASE_S", 0.3)
+    owner, claim = taken_elsewhere(folder)
+    (owner.scratch(claim) / "checkpoint").mkdir(parents=True)
     mine = Claims(folder)
     beats = []
 
@@ -154,45 +148,30 @@ def test_a_claim_is_renewed_while_what_an_owner_has_saved_is_copied(folder, monk
         beats.append(mine.look()["a"].beat)
 
     monkeypatch.setattr(shutil, "copytree", slow)
-    ended = Outcome("a", "refused", "tried")
-    monkeypatch.setattr("sim.sweep.join.attempt", lambda *_, **__: ended)
-    point = Point(0, "a", "tiny.yaml", {}, {}, 0, 1)
+    point = Point(0, "a", str(folder / "none.yaml"), {}, {}, 0, 1)
     about = {"keys": [], "points": [asdict(point)], "made_with": versions()}
     (folder / "sweep.json").write_text(json.dumps(about))
-    monkeypatch.setattr(Claims, "is_dead", lambda *_: True)
     Joined(folder, Stop(), cache=False, keep_going=True).work()
-    assert beats and mine.look()["a"].outcome.error == "tried"
+    assert beats and "none.yaml" in mine.look()["a"].outcome.error
 
 
+@pytest.mark.process
 def test_a_process_that_is_started_while_all_are_stopped_is_stopped_too(folder, monkeypatch):
-    class Process:
-        def __init__(self, code):
-            self.code, self.is_asked = code, False
-            self.pid, self.stdin, self.stdout = 0, None, None
+    begun = []
 
-        def poll(self):
-            return self.code
+    class Sleeping(subprocess.Popen):
+        def __init__(self, _, **how):
+            super().__init__(["sleep", "60"], **how)
+            begun.append(self)
+            if len(begun) > 1:
+                crew.stop()  # as a signal that comes now
 
-        def terminate(self):
-            self.is_asked = True
-
-        def wait(self):
-            self.code = 0
-
-    made = [Process(-9)]
-
-    def started(*_):
-        if crew.is_stopped is False and hasattr(crew, "_running"):
-            crew.stop()  # as a signal that comes now
-            made.append(Process(None))
-        return made[-1]
-
-    crew = Crew(folder, [], [None])
-    monkeypatch.setattr(Crew, "_started", started)
-    monkeypatch.setattr("sim.sweep.crew.kill", lambda _: None)
-    with crew:
-        assert crew.goes_on(lambda: 1)
-    assert made[1].is_asked
+    monkeypatch.setattr(subprocess, "Popen", Sleeping)
+    with Crew(folder, [], 1) as crew:
+        begun[0].kill()
+        begun[0].wait()
+        crew.goes_on(lambda: 1)
+        assert begun[1].wait(10.0) == -signal.SIGTERM
 
 
 # -- processes

@@ -183,18 +183,6 @@ def test_a_variant_sets_keys_of_its_own_and_is_varied_like_a_value(file, tmp_pat
         assert scenarios.load(point.scenario, point.overrides) == scenarios.load(file, keys)
 
 
-def test_a_value_with_keys_of_its_own_makes_a_variant_of_each_value(file):
-    pair = "learning.method=emsfl,synchronous,synchronous:{learning.rounds.per_contact: 2}"
-    found = made(file, pair, "stop.cycles=2,3")
-    names = ["emsfl", "synchronous", "synchronous per_contact=2"]
-    assert [p.values for p in found] == [
-        {"variant": name, "stop.cycles": cycles} for name in names for cycles in (2, 3)
-    ]
-    loaded = [scenarios.load(p.scenario, p.overrides).learning for p in found]
-    assert [one.method for one in loaded] == ["emsfl"] * 2 + ["synchronous"] * 4
-    assert [one.rounds.per_contact for one in loaded[2:]] == [1, 1, 2, 2]
-
-
 def test_variants_set_keys_without_a_dot_as_values_of_keys_do(file, tmp_path):
     path = tmp_path / "v.yaml"
     path.write_text("a: {seed: 3}\nb: {start: 2026-08-22T00:00:00Z}\n")

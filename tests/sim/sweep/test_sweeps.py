@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,7 +21,6 @@ from tests.kit import small
 from tests.kit.imported import forget
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Crew, Interrupted, only
 
 POINTS = ["-p", "stop.cycles=1:4:1", "-o", "out"]
 process = pytest.mark.process  # every worker of a sweep is a process
@@ -111,28 +109,6 @@ def test_a_worker_makes_data_and_start_once_a_seed(tmp_path):
 
 
 @process
-def test_points_are_dealt_to_devices_and_are_what_they_were(plain, place, monkeypatch):
-    monkeypatch.chdir(place.folder)
-    for name in ("points", "claims"):
-        Path("out", name).mkdir(parents=True)
-    shutil.copy(plain.folder / "out" / "sweep.json", "out")
-    with Crew(Path("out").absolute(), ["--no-cache"], ["0", "GPU-1"]) as crew:
-        wait_until(lambda: not crew.goes_on(lambda: 0), "all points are run", 60.0)
-    expected = read_sweep(plain.folder / "out")
-    assert read_sweep("out").rows["trace_sha256"] == expected.rows["trace_sha256"]
-    seen = {tuple(line.split()[1:]) for line in Path("runs.txt").read_text().splitlines()}
-    assert sorted(sees for _, sees in seen) == ["0", "GPU-1"]
-
-
-def test_a_process_sees_one_of_the_devices_that_this_one_sees(monkeypatch):
-    for here, number, there in ((None, 3, "3"), ("2, 5", 1, "5"), ("GPU-a,GPU-b", 0, "GPU-a")):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", here or "")
-        if here is None:
-            monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-        assert only(f"cuda:{number}") == there
-
-
-@process
 def test_equal_points_run_once_and_a_folder_is_found_if_none_is_named(place):
     assert "runs/sweep-tiny\n" in place.sweep("-p", "stop.cycles=2,3,2").stdout
     assert place.runs() == ["3-2", "3-3"]
@@ -148,11 +124,8 @@ def test_a_dry_run_writes_nothing_and_shows_what_would_be_run(place):
 
 
 def test_what_is_ended_before_any_point_began_can_be_swept_again(place, monkeypatch):
-    def ended(*_):
-        raise Interrupted("stopped at once")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Crew, "__enter__", ended)
+        patch.setattr("subprocess.Popen", lambda *_, **__: signal.raise_signal(signal.SIGINT))
         assert place.sweep(*POINTS).returncode == 130
     assert place.sweep("-p", "stop.cycles=2", "-o", "out").returncode == 0
 

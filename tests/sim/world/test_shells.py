@@ -88,15 +88,15 @@ def test_a_part_of_a_constellation_is_the_one_that_flystack_takes(new):
         assert satellite.model.mo == whole[satellite.name].model.mo
 
 
-def test_shells_may_be_geostationary_and_parts_of_them_the_first_ones():
+def test_shells_may_be_geostationary_and_in_parts():
     high = {"semi_major_axis_km": 42_164, "inclination_deg": 0, "satellites": 3, "planes": 1}
     low = {"altitude_km": 600, "inclination_deg": "sun-synchronous", "satellites": 8, "planes": 2}
-    use = {"planes": 1, "satellites_per_plane": 2, "choose": "first"}
+    use = {"planes": 1, "satellites_per_plane": 2}
     made = satellites(**NO_SHELL, shells=[high, low], use=use)
-    assert [made.name for made in made] == ["1-P01-S01", "1-P01-S02", "2-P01-S01", "2-P01-S02"]
+    assert [made.name for made in made] == ["1-P01-S01", "1-P01-S03", "2-P02-S02", "2-P02-S04"]
     assert made[0].revolutions_per_day == pytest.approx(1.0027, abs=1e-3)
-    assert made[1].model.mo - made[0].model.mo == pytest.approx(2 * pi / 3)
-    assert made[3].model.mo - made[2].model.mo == pytest.approx(pi / 2)
+    assert made[1].model.mo - made[0].model.mo == pytest.approx(4 * pi / 3)
+    assert made[3].model.mo - made[2].model.mo == pytest.approx(pi)
 
 
 def test_a_run_over_shells_plans_with_all_of_them(tmp_path):

@@ -1,1 +1,0 @@
-from .gates import GateTrainer as GateTrainer
