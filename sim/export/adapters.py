@@ -1,17 +1,12 @@
 """Export of the trained experts of a run, as PEFT adapters beside the model that they adapt."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import scenarios
-from learning.learner import Learner
 from learning.settings import ModelConfig
-from sim.engine.learning_task import learner_of
 from sim.errors import InputError
-from sim.execution.model import WEIGHTS, checkpoint_folders, whole_model
+from sim.execution.model import WEIGHTS, whole_model
 from sim.execution.result import Result
-from sim.world.world import World
+from sim.execution.run_learner import learner_of_run
 from statements import Code, Other
 
 
@@ -33,17 +28,6 @@ def write_adapters(run: Result, place: Path) -> list[str]:
         file = run.folder / "model" / WEIGHTS
         raise InputError.of_file(file, Code.WRONG_FILE, "{why}", why=str(error)) from None
     return []
-
-
-def learner_of_run(folder: Path, manifest: Mapping[str, Any]) -> Learner:
-    """Return the learner of the run in a folder; raise InputError as for its scenario.
-
-    Its checkpoints are where they lie now, as for :func:`~sim.execution.model.whole_model`. The
-    scenario may name Python code, and the folder may be somebody else's.
-    """
-    folders = [str(path.resolve()) for path in checkpoint_folders(folder)]
-    moved = {"learning.model.checkpoints": folders} if folders else {}
-    return learner_of(World(scenarios.from_stored(manifest["scenario"], moved)))
 
 
 def check_experts(option: str, model: ModelConfig, folder: Path) -> None:
