@@ -44,7 +44,7 @@ STATIONS = ("station", "gateway")
 """Kinds of rows that have dishes, and a name that a user knows."""
 
 
-class Carried(NamedTuple):
+class DailyVolume(NamedTuple):
     """What a network carries in a day, in GB of 10^9 bytes; nan for a direction without time."""
 
     down_gb_a_day: float
@@ -55,7 +55,7 @@ class Carried(NamedTuple):
         """That of the direction that carries more."""
         return max((gb for gb in self if not isnan(gb)), default=0.0)
 
-    def since(self, before: Carried) -> float:
+    def since(self, before: DailyVolume) -> float:
         """Return the share by which more is carried than before, in the direction of most."""
         return self.most / before.most - 1.0 if before.most > 0.0 else 0.0
 
@@ -69,15 +69,15 @@ class Tried:
     """
 
     station: str
-    one_more: Carried | None = None
-    without: Carried | None = None
+    one_more: DailyVolume | None = None
+    without: DailyVolume | None = None
 
 
 @dataclass(frozen=True)
 class Limits:
     """What is carried ``now``, and what was ``tried``."""
 
-    now: Carried
+    now: DailyVolume
     tried: tuple[Tried, ...] = ()
 
     def gain(self, one: Tried) -> float:
@@ -115,9 +115,9 @@ def limits_of(world: World, rows: Sequence[Operations], find: Find) -> Limits:
     return Limits(now, (Tried("", _of(operations(plan))),))
 
 
-def _of(rows: Sequence[Operations]) -> Carried:
+def _of(rows: Sequence[Operations]) -> DailyVolume:
     total = total_of(rows)
-    return Carried(total.down_gb_a_day, total.up_gb_a_day)
+    return DailyVolume(total.down_gb_a_day, total.up_gb_a_day)
 
 
 def served_share(rows: Sequence[Operations]) -> float:
@@ -193,7 +193,7 @@ def _more_beams(world: World) -> World | None:
 # What each of them carries: dishes change who is served, and no link.
 
 
-def _carried(world: World, worlds: Sequence[World], find: Find) -> list[Carried]:
+def _carried(world: World, worlds: Sequence[World], find: Find) -> list[DailyVolume]:
     """Return what is carried in worlds that differ from a world in dishes and stations alone."""
     if world.link.feeder is not None:
         return [_over_gateways(one, find) for one in worlds]
@@ -213,7 +213,7 @@ def _carried(world: World, worlds: Sequence[World], find: Find) -> list[Carried]
             for span_s, places in users[number].items():
                 bits = nan if beam is None else float(beam.saturated_bits(np.array(span_s))[0])
                 gb[places, column] += bits / BITS_PER_GB
-    return [Carried(*row) for row in (gb * DAY_S / every.span_s).tolist()]
+    return [DailyVolume(*row) for row in (gb * DAY_S / every.span_s).tolist()]
 
 
 def _services(every: ContactTable, served: ContactTable) -> list[tuple[int, tuple[float, float]]]:
@@ -227,11 +227,11 @@ def _services(every: ContactTable, served: ContactTable) -> list[tuple[int, tupl
     return [(number, span_s) for number, span_s, is_served in of_all if is_served]
 
 
-def _over_gateways(world: World, find: Find) -> Carried:
+def _over_gateways(world: World, find: Find) -> DailyVolume:
     served = served_passes(world, find)
     feeder = feeder_plan(world, served.clients, served.outages, find)
     assert feeder is not None  # where gateways serve
     service = feeder.passes_seen.service
     busy_s = float(np.nansum(service.end_s - service.start_s))
     gb = feeder.rate_bps * busy_s / BITS_PER_GB * DAY_S / served.span_s
-    return Carried(gb, gb)
+    return DailyVolume(gb, gb)

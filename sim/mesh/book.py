@@ -34,9 +34,9 @@ from sim.mesh.search import (
     Gap,
     Message,
     Node,
+    PathHop,
     Rows,
     Search,
-    Way,
 )
 from statements.arrays import Floats
 
@@ -133,7 +133,7 @@ class Book:
             front=numbers(nodes + 1),
             front_ways=numbers(nodes + 1),
             ahead=numbers(nodes + 1),
-            ways=self._kept(Way, array_of(Way, 16 * nodes + 64, {})),
+            ways=self._kept(PathHop, array_of(PathHop, 16 * nodes + 64, {})),
             best=self._kept(Best, array_of(Best, 1, {})),
             hop_rows=self._plain(np.zeros(4 * nodes + 8)),
         )
@@ -178,8 +178,8 @@ class Book:
             if wanted == NONE:
                 return answer
             if wanted == FULL:
-                ways = array_of(Way, 2 * len(self._search.ways), {})
-                self._search = self._search._replace(ways=self._kept(Way, ways))
+                ways = array_of(PathHop, 2 * len(self._search.ways), {})
+                self._search = self._search._replace(ways=self._kept(PathHop, ways))
             else:
                 self._look_up(wanted)
 
@@ -267,7 +267,8 @@ class Book:
         if rates.curve is None:
             self._change(row, kind=FIXED, rate_bps=rates.rate_bps, delay_s=rates.delay_s)
             return
-        points = np.array(rates.curve).T.ravel()
+        curve = rates.curve
+        points = np.array([curve.time_s[0], curve.rate_bps[0], curve.bits[0]]).T.ravel()
         if self._points + len(points) > len(self._rows.points):
             self._forget_points(len(points))
         first = self._points

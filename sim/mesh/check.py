@@ -165,7 +165,9 @@ class OpenLinks:
         place = np.searchsorted(ends_s, start_s)
         window = numbers[np.minimum(place, len(numbers) - 1)]
         is_open = (place < len(numbers)) & (links.start_s[window] - slack_s <= start_s)
-        sent_s[is_open] = links.all_sent_s(window[is_open], start_s[is_open], bits[is_open])
+        windows, begins_s, sizes = window[is_open], start_s[is_open], bits[is_open]
+        hops = zip(windows.tolist(), begins_s.tolist(), sizes.tolist(), strict=True)
+        sent_s[is_open] = [links.sent(*hop)[0] for hop in hops]
         return sent_s
 
     def _windows_of(self, source: str, target: str) -> tuple[IslPlan | FeederPlan, Ints, Floats]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from channel import LinkCurve
 from statements.arrays import Floats, Ints
 
 HOP = 4
@@ -69,20 +70,12 @@ Sent = Callable[[int, int, float, float], tuple[float, float]]
 Who begins later is never there earlier."""
 
 
-class Curve(NamedTuple):
-    """Times, rates at them, and bits by then (T,): those of a `LinkCurve` of one device."""
-
-    time_s: Floats
-    rate_bps: Floats
-    bits: Floats
-
-
 class Rates(NamedTuple):
-    """How a contact carries bits: at a rate or by a curve; and how long signals take."""
+    """How a contact carries bits, at a rate or by the curve of one device, and its light time."""
 
     delay_s: float
     rate_bps: float
-    curve: Curve | None = None
+    curve: LinkCurve | None = None
 
 
 Load = Callable[[int, int], Rates]

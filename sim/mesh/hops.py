@@ -1,4 +1,4 @@
-"""HopsUnderWay: keeps hops of messages over a mesh, and writes down those that have ended.
+"""HopsUnderWay: keeps hops of messages over a mesh, and makes rows of those that have ended.
 
 The hops of a message are booked as it sets off, and nothing changes them. So there is no event for
 the end of a hop: all that have ended are written down together, in the order in which they ended.
@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from learning.requests.payload import Payload
+from sim.facts.coded import Coded
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.facts.transfers import Outcome
 from sim.mesh.contacts import Contacts, Route
 from sim.network.books import PayloadKey
 from sim.network.endpoint import Shared
-from sim.network.legs import OVER_LINK, SERVER_NAME, Hopped
+from sim.network.legs import OVER_LINK, SERVER_NAME, HopRows
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from statements.arrays import Floats, Ints, Mask
@@ -83,7 +84,6 @@ class HopsUnderWay:
         kinds: HopKinds,
         sent: Callable[[Hops], None],
     ) -> None:
-        self._log = shared.log
         self._books = shared.books
         self._topology = shared.topology
         self._contacts = contacts
@@ -96,6 +96,7 @@ class HopsUnderWay:
         self._new = array("d")
         self._looked_s = -np.inf
         self._added = 0
+        self._written: list[tuple[np.ndarray, ...]] = []
         self._keys: list[PayloadKey] = []
         # Of each kind of hop of each payload that was offered.
         self._numbers: dict[tuple[int, Way | None, str, int, float], int] = {}
@@ -112,7 +113,7 @@ class HopsUnderWay:
 
     @property
     def is_long(self) -> bool:
-        """Whether so many hops were booked since somebody looked that it is time to look."""
+        """Whether so many hops were booked since rows were made that it is time to make some."""
         return self._added >= HOPS
 
     def look(self, now_s: float) -> None:
@@ -120,7 +121,6 @@ class HopsUnderWay:
         if now_s == self._looked_s:
             return
         self._looked_s = now_s
-        self._added = 0
         if self._new:
             of, row, *times_s = np.array(self._new).reshape(-1, len(Hops._fields)).T
             new = of.astype(np.int64), row.astype(np.int64), *times_s
@@ -171,23 +171,36 @@ class HopsUnderWay:
         if not len(some):  # all are of payloads without bytes
             return
         source, target = self._kinds.ends(contact, *ends)
-        self._log.add(
-            Hopped(
-                nodes=self._kinds.nodes,
-                keys=self._keys,
-                message=number[some],
-                source=source[some],
-                target=target[some],
-                contact_id=self._kinds.contact_ids(contact)[some],
-                key=key[some],
-                version=version[some],
-                size=size[some],
-                bytes=moved[some],
-                start_s=hops.begin_s[some],
-                end_s=hops.end_s[some],
-                outcome=np.full(len(some), outcome, np.int64),
+        self._written.append(
+            (
+                number[some],
+                source[some],
+                target[some],
+                self._kinds.contact_ids(contact)[some],
+                key[some],
+                version[some],
+                size[some],
+                moved[some],
+                hops.begin_s[some],
+                hops.end_s[some],
+                np.full(len(some), outcome, np.int64),
             )
         )
+
+    def rows(self) -> HopRows | None:
+        """Return the rows of what was written down since they were made last; None for none."""
+        self._added = 0
+        written, self._written = self._written, []
+        if not written:
+            return None
+        columns = map(np.concatenate, zip(*written, strict=True))
+        message, source, target, contact_id, key, *numbers = columns
+        keys, key = np.unique(key, return_inverse=True)
+        nodes, codes = np.unique((source, target), return_inverse=True)
+        words = [self._kinds.nodes[node] for node in nodes.tolist()]
+        sent, received = (Coded(code, words) for code in codes.reshape(2, -1))
+        listed = [self._keys[number] for number in keys.tolist()]
+        return HopRows(message, sent, received, contact_id, listed, key, *numbers)
 
     def _keys_of(self, messages: Sequence[MeshMessage], of: Ints, kind: Ints) -> Ints:
         """Return the number of the key that each hop (N,) is booked under; list new payloads.

@@ -18,6 +18,7 @@ from sim.mesh.contacts import Route
 from sim.mesh.hops import HopKinds, Hops, HopsUnderWay, MeshMessage
 from sim.mesh.timetable import MeshTimetable
 from sim.network.endpoint import Endpoint, Shared
+from sim.network.legs import HopRows
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from statements.arrays import Floats, Mask
@@ -116,7 +117,8 @@ class Mesh:
         self._kinds = HopKinds(plan, plan.isls)
         contacts = self._timetable.contacts
         self._log = HopsUnderWay(shared, contacts, self._kinds, self._count_sending)
-        shared.log.follow(self._look)
+        shared.log.follow(self._rows)
+        self._flush = shared.log.flush
         self._sending_s = np.zeros(self._ground)
         # None for a satellite that serves devices on the ground.
         self._senders = [endpoints.get(name) for name in plan.isls.names]
@@ -222,7 +224,7 @@ class Mesh:
         if route:
             self._log.add(message, route)
             if self._log.is_long:
-                self._look()
+                self._flush()
             if self._has_batteries:
                 for arrival_s in route.arrival_s:
                     self._clock.call_at(f"message {message.number}", arrival_s, self._write)
@@ -231,6 +233,11 @@ class Mesh:
     def _write(self) -> None:
         """Write all hops down that have ended by now."""
         self._log.look(self._clock.now)
+
+    def _rows(self) -> HopRows | None:
+        """Return rows of the hops that have ended by now."""
+        self._look()
+        return self._log.rows()
 
     def _look(self) -> None:
         """Write all hops down that have ended by now, unless their events do."""

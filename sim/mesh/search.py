@@ -279,7 +279,7 @@ class Node:
 
 
 @dataclass(slots=True)
-class Way:
+class PathHop:
     """A hop over a row of the book, behind the way ``before``."""
 
     row: int
@@ -318,7 +318,7 @@ class Search(NamedTuple):
     front: MutableSequence[int]
     front_ways: MutableSequence[int]
     ahead: MutableSequence[int]
-    ways: Sequence[Way]
+    ways: Sequence[PathHop]
     best: Sequence[Best]
     hop_rows: MutableSequence[float]
 

@@ -12,7 +12,7 @@ from channel import SPEED_OF_LIGHT_M_S, LinkCurve
 from sim.facts.directions import Way
 from sim.mesh.book import Book
 from sim.mesh.compiled import can_compile
-from sim.mesh.contacts import Contacts, Curve, Rates, Route
+from sim.mesh.contacts import Contacts, Rates, Route
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
@@ -201,11 +201,7 @@ class MeshPass:
 
     def rates(self, way: Way) -> Rates:
         """Return the rates one way, with the longest delay."""
-        curve = self._curves[way]
-        if curve is None:
-            return Rates(self.longest_delay_s, inf)
-        one = Curve(curve.time_s[0], curve.rate_bps[0], curve.bits[0])
-        return Rates(self.longest_delay_s, inf, one)
+        return Rates(self.longest_delay_s, inf, self._curves[way])
 
     def sent_s(self, way: Way, begin_s: float, bits: float) -> float:
         """Return when bits that leave from a time on have left; inf if they never have."""

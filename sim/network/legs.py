@@ -1,6 +1,6 @@
-"""Legs: what devices came to in a transfer or a training, messages in a hop; and their rows.
+"""Legs: what devices came to in a transfer or a training; and rows of these, and of hops.
 
-A record refers to the arrays (K,) of its leg, or has those of hops (N,). Rows of transfers, and
+A record refers to the arrays (K,) of its leg. Rows of transfers, and
 events of training, transfers and drops, are made of many records at once: when the log is long
 enough, before anybody reads the trace, and at the end. No other rows are of these kinds and name
 a contact's device, so that the order of rows that tie, which is that in which they were written,
@@ -10,7 +10,7 @@ does not depend on when.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -75,34 +75,6 @@ class Moved(Fact):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hopped(Fact):
-    """Hops (N,) of messages over a mesh that have ended, or were cut off, in the order of ends.
-
-    ``source`` and ``target`` are numbers of ``nodes``, ``key`` those of ``keys``, which both may
-    grow behind them. ``contact_id`` is ``OVER_LINK`` where a hop went over no pass of a client.
-    """
-
-    nodes: Sequence[str]
-    keys: Sequence[PayloadKey]
-    message: Ints
-    source: Ints
-    target: Ints
-    contact_id: Ints
-    key: Ints
-    version: Ints
-    size: Floats
-    bytes: Floats
-    start_s: Floats
-    end_s: Floats
-    outcome: Ints
-
-    @property
-    def who(self) -> Ints:
-        """Whose rows they are, one each."""
-        return self.message
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Trained(Fact):
     """Rounds of the devices in ``who`` (K,), in a contact or, where that is None, in a gap.
 
@@ -149,7 +121,7 @@ class ChainEnded(Fact):
     over_mesh: bool = False
 
 
-Leg = Moved | Hopped | Trained | Dropped
+Leg = Moved | Trained | Dropped
 
 
 LEGS = 4000
@@ -164,8 +136,6 @@ SERVER_NAME = ""
 OVER_LINK = -1
 """Stands for the contact of a hop that goes over a link."""
 
-HOP_COLUMNS = tuple(f.name for f in fields(Hopped) if f.name not in ("nodes", "keys"))
-
 
 class LegLog:
     """Emits each leg as a fact when it is written down, and rows of many legs now and then."""
@@ -174,11 +144,11 @@ class LegLog:
         self._facts = facts
         self._legs: list[Leg] = []
         self._devices = 0
-        self._look: Callable[[], None] | None = None
+        self._hops: Callable[[], HopRows | None] = lambda: None
 
-    def follow(self, look: Callable[[], None]) -> None:
-        """Call ``look`` before rows are made: it writes down what has ended by then."""
-        self._look = look
+    def follow(self, hops: Callable[[], HopRows | None]) -> None:
+        """Ask for the rows of hops that have ended whenever rows are made."""
+        self._hops = hops
 
     def add(self, leg: Leg) -> None:
         """Write down what a leg came to, or what is dropped of one."""
@@ -190,15 +160,13 @@ class LegLog:
 
     def flush(self) -> None:
         """Make rows of what was written down, and emit them."""
-        if self._look is not None:
-            self._look()
+        hops = self._hops()
         legs = self._legs
-        if not legs:
+        if not legs and hops is None:
             return
         self._legs = []
         self._devices = 0
         moved = [leg for leg in legs if isinstance(leg, Moved)]
-        hops = [leg for leg in legs if isinstance(leg, Hopped)]
         in_contacts: list[Trained] = []
         in_gaps: list[Trained] = []
         for leg in legs:
@@ -208,7 +176,7 @@ class LegLog:
             MovedRows.of(moved) if moved else None,
             [TrainedRows.of(trained) for trained in (in_contacts, in_gaps) if trained],
             [leg for leg in legs if isinstance(leg, Dropped)],
-            HopRows.of(hops) if hops else None,
+            hops,
         )
         for row in many.rows():
             self._facts.emit(row)
@@ -355,25 +323,6 @@ class HopRows:
     start_s: Floats
     end_s: Floats
     outcome: Ints
-
-    @classmethod
-    def of(cls, legs: Sequence[Hopped]) -> HopRows:
-        """Rows of records, one behind the other, with the words that they need."""
-        columns: dict[str, Any] = {
-            name: joined(getattr(leg, name) for leg in legs) for name in HOP_COLUMNS
-        }
-        keys, key = np.unique(columns.pop("key"), return_inverse=True)
-        ends = columns.pop("source"), columns.pop("target")
-        nodes, codes = np.unique(ends, return_inverse=True)
-        source, target = codes.reshape(2, -1)
-        words = [legs[-1].nodes[node] for node in nodes.tolist()]
-        return cls(
-            source=Coded(source, words),
-            target=Coded(target, words),
-            keys=[legs[-1].keys[number] for number in keys.tolist()],
-            key=key,
-            **columns,
-        )
 
     def __len__(self) -> int:
         return len(self.message)

@@ -10,7 +10,7 @@ from math import floor, isfinite, isnan, log10, nan
 from statistics import median
 from typing import Any, NamedTuple
 
-from sim.capacity.limits import Carried, Limits, Tried, served_share
+from sim.capacity.limits import DailyVolume, Limits, Tried, served_share
 from sim.capacity.operations import (
     as_values,
     clients_of,
@@ -337,7 +337,7 @@ def _changed(now: float, before: float) -> str:
     return f"{percent(abs(change), 0)} {'less' if change < 0 else 'more'}" if change else "as much"
 
 
-def _change(one: Carried | None, now: Carried) -> str:
+def _change(one: DailyVolume | None, now: DailyVolume) -> str:
     return "-" if one is None else percent(one.since(now), 0, "+")
 
 

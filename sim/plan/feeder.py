@@ -56,10 +56,13 @@ class FeederPlan:
         """How long a signal takes in a pass that leaves at a time."""
         return self.range_km(number, time_s) * 1e3 / SPEED_OF_LIGHT_M_S
 
-    def all_sent_s(self, numbers: Ints, begin_s: Floats, bits: Floats) -> Floats:
-        """Return when the last bits of messages (N,) have left, each in a pass; or inf."""
-        sent_s = begin_s + bits / self.rate_bps
-        return np.where(sent_s <= self.end_s[numbers], sent_s, inf)
+    def sent(self, number: int, begin_s: float, bits: float) -> tuple[float, float]:
+        """Return when bits that leave in a pass have left (inf: never), and how many do.
+
+        They leave from a time on, as in :meth:`IslPlan.sent`.
+        """
+        sent_s, end_s = begin_s + bits / self.rate_bps, float(self.end_s[number])
+        return (sent_s, bits) if sent_s <= end_s else (inf, (end_s - begin_s) * self.rate_bps)
 
     def windows(self, satellite: int) -> tuple[list[float], list[float]]:
         """Return the begins and ends of the passes of a satellite, by index, over any station."""

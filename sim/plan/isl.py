@@ -204,14 +204,6 @@ class IslPlan:
                 return inf, float(curve.delivered_bits(end_s))
             span_s *= 2.0
 
-    def all_sent_s(self, windows: Ints, begin_s: Floats, bits: Floats) -> Floats:
-        """Return when the last bits of messages (N,) have left, each over a window; or inf."""
-        if self.fixed_bps is None:
-            each = zip(windows.tolist(), begin_s.tolist(), bits.tolist(), strict=True)
-            return np.array([self.sent(*one)[0] for one in each], float)
-        sent_s = begin_s + bits / self.fixed_bps
-        return np.where(sent_s <= self.end_s[windows], sent_s, inf)
-
     def carried_bits(self, window: int, time_s: Floats) -> Floats:
         """Return the bits that a window carries from each time in it (T,) to the next (T - 1,)."""
         if self.fixed_bps is not None:

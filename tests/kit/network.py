@@ -31,7 +31,7 @@ __getattr__ = late(
         "sim.links.link_table": "plan_links=.",
         "sim.links.sharing": "SessionBeam queued shared",
         "sim.mesh.book": "Book ContactGraph",
-        "sim.mesh.contacts": "ContactPlan Contacts Curve Hop Rates Route",
+        "sim.mesh.contacts": "ContactPlan Contacts Hop Rates Route",
         "sim.mesh.messages": "MeshReach",
         "sim.mesh.timetable": "MeshTimetable",
         "sim.network.books": "Books LedgerEntry PayloadKey",

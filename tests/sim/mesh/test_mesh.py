@@ -35,7 +35,6 @@ from tests.kit.network import (
     ContactGraph,
     ContactPlan,
     Contacts,
-    Curve,
     Hop,
     Rates,
     build,
@@ -179,7 +178,7 @@ def test_a_book_answers_as_a_link_curve_and_sells_no_time_twice(compiled):
 
     def load(contact, source):
         curve = curves[contact]
-        return Rates(0.25, np.inf, Curve(curve.time_s[0], curve.rate_bps[0], curve.bits[0]))
+        return Rates(0.25, np.inf, curve)
 
     rows = [(0, 1, curve.time_s[0, 0], curve.time_s[0, -1]) for curve in curves]
     book = Book(2, rows_of(rows, 0.0), load=load, compiled=compiled)
