@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli.options import SetKeys, overrides_of, spread_out
-from sim.cli.output import warn
 from sim.errors import InputError
-from sim.files import check_file, write_text
+from sim.files import check_file
 from statements import Code
 
 if TYPE_CHECKING:
     from sim.cli.contact_listing import ContactList
-    from sim.execution.schedule import Schedule
     from sim.world.world import World
 
 
@@ -71,16 +69,6 @@ class Listed:
     isl: Annotated[
         bool, typer.Option("--isl", help="windows between the SCENARIO's satellites instead")
     ] = False
-    graph: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FORMAT", help="the SCENARIO's contact plan instead, for a DTN stack: ion, hdtn"
-        ),
-    ] = None
-    pieces: Annotated[
-        int | None,
-        typer.Option(metavar="SECONDS", help="cut contacts of --graph, each piece with its rate"),
-    ] = None
     summary: Annotated[
         bool,
         typer.Option("--summary", help="one line per site, and per satellite that is a client"),
@@ -92,45 +80,9 @@ class Listed:
             raise InputError.of_option(
                 "contacts", Code.CONFLICT, "--isl goes with a SCENARIO, and has no --summary"
             )
-        if self.graph is None:
-            if self.pieces is not None:
-                raise InputError.of_option("contacts", Code.CONFLICT, "--pieces goes with --graph")
-            return
-        if not of_scenario or self.isl or self.summary:
-            raise InputError.of_option(
-                "contacts",
-                Code.CONFLICT,
-                "--graph goes with a SCENARIO, without --isl or --summary",
-            )
-        from sim.capacity.dtn_formats import FORMATS
-
-        if self.graph not in FORMATS:
-            raise InputError.of_option(
-                f"--graph {self.graph!r}", Code.WRONG_VALUE, f"should be {' or '.join(FORMATS)}"
-            )
-        if self.pieces is not None and self.pieces < 1:
-            raise InputError.of_option(
-                f"--pieces {self.pieces}", Code.WRONG_VALUE, "should be seconds, 1 or more"
-            )
-
-    @property
-    def endings(self) -> tuple[str, ...]:
-        """How the names of files end that are written."""
-        if self.graph is None:
-            from sim.trace.plain_tables import ENDINGS
-
-            return ENDINGS
-        from sim.capacity.dtn_formats import FORMATS
-
-        return FORMATS[self.graph].endings
 
     def show(self, world: World, out: Path | None) -> None:
         """Print it, or write it to ``out``."""
-        if self.graph is not None:
-            from sim.execution.schedule import plan
-
-            _show_plan(plan(world.scenario), out, self.graph, self.pieces)
-            return
         from sim.cli.contact_search import between_satellites, of_scenario
 
         if self.isl:
@@ -159,7 +111,7 @@ def contacts_command(
         Path | None,
         typer.Option(
             "-o",
-            help="write all columns to .csv or .parquet, and show the summary; or the --graph",
+            help="write all columns to .csv or .parquet, and show the summary",
         ),
     ] = None,
     set_: SetKeys = None,
@@ -181,7 +133,9 @@ def contacts_command(
         raise InputError.of_option("contacts", Code.CONFLICT, "--set goes with a SCENARIO")
     listed.check(of_scenario=scenario is not None)
     if out is not None:
-        check_file(out, *listed.endings)
+        from sim.trace.plain_tables import ENDINGS
+
+        check_file(out, *ENDINGS)
     if tle is not None:
         _show(over_sites.contacts(tle, skip_bad=skip_bad), out, short=listed.summary)
         return
@@ -215,16 +169,3 @@ def _show_between_satellites(windows: dict[str, Any], out: Path | None) -> None:
     else:
         plain_tables.write(windows, out)
         print(f"wrote {len(windows['a'])} windows to {out}", file=sys.stderr)
-
-
-def _show_plan(schedule: Schedule, out: Path | None, to: str, piece_s: int | None) -> None:
-    """Print a contact plan in the format ``to``, or write it to ``out``."""
-    warn(schedule.doubts)
-    text = schedule.text(to, piece_s)
-    for direction in schedule.neglected:
-        print(f"warning: the {direction} is neglected: it has no contacts here", file=sys.stderr)
-    if out is None:
-        print(text, end="")
-    else:
-        write_text(out, text)
-        print(f"wrote the contact plan of {len(schedule.nodes)} nodes to {out}", file=sys.stderr)

@@ -15,6 +15,8 @@ REMOVED = {
     "check-method": "call leomix.testing.check_method in Python",
     "cite": "leomix show says how to cite leomix",
     "compare --deadline": "give all one stop.days; show RUN --all has the time-averaged accuracy",
+    "contacts --graph": "leomix export SCENARIO --to ion, or hdtn, -o FILE",
+    "contacts --pieces": "leomix export SCENARIO --to ion, or hdtn, --pieces SECONDS",
     "contacts --sets": "leave it out: of a satellite's sets the latest before --start counts",
     "export --checkpoints": "put a link where the run has found the folder",
     "fetch-model": "examples/real_models/fetch.py of the repository fetches SmolLM2 and MiniLM; hf "

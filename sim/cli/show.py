@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sim.cli.options import Json, RunFolder, RunFolders, spread_out
+from sim.cli.options import Json, RunFolder, RunFolders, SetKeys, overrides_of, spread_out
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
+from sim.files import check_file, write_text
 from statements import Code, by_rank, in_turn
 
 if TYPE_CHECKING:
@@ -204,8 +205,12 @@ def report_command(
         warn(points_missing(runs))
 
 
-Folder = Annotated[
-    Path, typer.Argument(metavar="RUN_DIR", help="folder of a run; of a sweep with csv, parquet")
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN_DIR",
+        help="folder of a run; of a sweep with csv, parquet; with ion and hdtn also a SCENARIO",
+    ),
 ]
 Format = Annotated[
     str,
@@ -214,21 +219,43 @@ Format = Annotated[
         metavar="FORMAT",
         help="csv, parquet (the tables), perfetto, czml, tensorboard, "
         "peft (trained experts), dense (each as a Llama), "
-        "profile (delay, Doppler, loss of passes) or MODULE:FUNCTION",
+        "profile (delay, Doppler, loss of passes), ion, hdtn (the contact plan for a DTN stack) "
+        "or MODULE:FUNCTION",
     ),
 ]
 Place = Annotated[
     Path | None,
-    typer.Option("-o", metavar="PATH", help="new or empty folder; default RUN_DIR/export/FORMAT"),
+    typer.Option(
+        "-o",
+        metavar="PATH",
+        help="new or empty folder; default RUN_DIR/export/FORMAT; "
+        "with ion and hdtn a file; default: print",
+    ),
+]
+Pieces = Annotated[
+    int | None,
+    typer.Option(
+        metavar="SECONDS", help="cut contacts of ion and hdtn into pieces, each with its rate"
+    ),
 ]
 
 
-def export_command(run: Folder, to: Format, out: Place = None) -> None:
-    """Write a run for other tools: its tables, traces, orbits, curves or trained experts.
+def export_command(
+    run: Source, to: Format, out: Place = None, pieces: Pieces = None, set_: SetKeys = None
+) -> None:
+    """Write a run for other tools: its tables, traces, orbits, curves, contact plan or experts.
 
     In CSV, text that begins like a formula (with =, +, - or @) gets a ' before it.
     """
+    from sim.capacity.dtn_formats import FORMATS
     from sim.execution.folder import as_written
+
+    if to in FORMATS:
+        _export_plan(run, to, out, pieces, set_)
+        return
+    if pieces is not None or set_:
+        option = "--pieces" if pieces is not None else "--set"
+        raise InputError.of_option("export", Code.CONFLICT, f"{option} goes with --to ion or hdtn")
     from sim.export.formats import export
 
     with as_written([run]):
@@ -236,3 +263,34 @@ def export_command(run: Folder, to: Format, out: Place = None) -> None:
     for note in exported.notes:
         print(note, file=sys.stderr)
     print("\n".join(str(path) for path in exported.paths))
+
+
+def _export_plan(
+    source: Path, to: str, out: Path | None, piece_s: int | None, set_: list[str] | None
+) -> None:
+    """Print the contact plan of a scenario, or of the scenario of a run, or write it to ``out``."""
+    from sim.capacity.dtn_formats import FORMATS
+    from sim.execution.result import load
+    from sim.execution.schedule import plan
+
+    if piece_s is not None and piece_s < 1:
+        raise InputError.of_option(
+            f"--pieces {piece_s}", Code.WRONG_VALUE, "should be seconds, 1 or more"
+        )
+    if out is not None:
+        check_file(out, *FORMATS[to].endings)
+    if not source.is_dir():
+        schedule = plan(str(source), overrides_of(set_))
+    elif set_:
+        raise InputError.of_option("export", Code.CONFLICT, "--set goes with a SCENARIO")
+    else:
+        schedule = plan(load(source).scenario)
+    warn(schedule.doubts)
+    text = schedule.text(to, piece_s)
+    for direction in schedule.neglected:
+        print(f"warning: the {direction} is neglected: it has no contacts here", file=sys.stderr)
+    if out is None:
+        print(text, end="")
+    else:
+        write_text(out, text)
+        print(f"wrote the contact plan of {len(schedule.nodes)} nodes to {out}", file=sys.stderr)

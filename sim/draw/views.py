@@ -174,8 +174,15 @@ def map_view(manifest: Mapping[str, Any], minute: float) -> MapView:
         np.concatenate([getattr(track, key) for track in tracks])
         for key in ("longitude_deg", "latitude_deg", "altitude_km")
     )
-    where = longitude_deg, latitude_deg, altitude_km
-    return MapView(at, scenery.satellites, scenery.sites, *where, mask_deg)
+    return MapView(
+        at,
+        scenery.satellites,
+        scenery.sites,
+        longitude_deg,
+        latitude_deg,
+        altitude_km,
+        mask_deg,
+    )
 
 
 def land_rings() -> list[Floats]:

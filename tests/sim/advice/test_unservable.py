@@ -140,7 +140,7 @@ def test_a_fleet_that_outgrows_its_dish_is_warned_of_and_runs(leomix, tmp_path):
     assert not make_plan(scenarios.from_dict(enough)).doubts
 
     (tmp_path / "fleet.yaml").write_text(json.dumps(CROWD))
-    for command in (("validate",), ("contacts", "--graph", "ion")):
+    for command in (("validate",), ("export", "--to", "ion")):
         done = leomix(command[0], tmp_path / "fleet.yaml", *command[1:])
         assert done.status == 0 and "never served" in done.err
     found = leomix("capacity", tmp_path / "fleet.yaml", "--json")

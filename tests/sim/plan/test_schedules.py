@@ -246,14 +246,12 @@ def test_whole_seconds_of_a_fixed_rate_keep_it_and_pieces_add_up_to_the_pass():
 
 def test_the_command_prints_writes_and_warns(leomix, tmp_path):
     short = ("--set", "stop.days=1", "--set", "learning.train=false")
-    printed = leomix("contacts", "quickstart", "--graph", "ion", *short)
+    printed = leomix("export", "quickstart", "--to", "ion", *short)
     ion(printed.out)
     path = tmp_path / "plan.ionrc"
-    written = leomix("contacts", "quickstart", "--graph", "ion", *short, "-o", path)
+    written = leomix("export", "quickstart", "--to", "ion", *short, "-o", path)
     assert path.read_text() == printed.out and f"of 5 nodes to {path}" in written.err
-    off = leomix(
-        "contacts", "quickstart", "--graph", "ion", *short, "--set", "link.downlink=neglected"
-    )
+    off = leomix("export", "quickstart", "--to", "ion", *short, "--set", "link.downlink=neglected")
     nodes, contacts, _ = ion(off.out)
     assert "warning: the downlink is neglected" in off.err
     assert {nodes[row[3]] for row in contacts} == {"IRIDIUM 106"}
