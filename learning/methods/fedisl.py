@@ -52,7 +52,8 @@ class Plane:
     """The satellites of a plane, in the order of their ring.
 
     ``lookout`` counts when they begin to look out for a source and when one is found, ``tried``
-    holds the places and sessions in which the model of this round has been asked for.
+    holds the places and sessions in which the model of this round has been asked for, ``trained``
+    is open at each place once it has trained what it has last been given.
     """
 
     def __init__(self, method: FedIsl, members: Sequence[Cluster]) -> None:
@@ -61,6 +62,7 @@ class Plane:
         self.ring = [Node(name, 0) for name in self.names]
         self.lookout = 0
         self.tried: set[tuple[int, int]] = set()
+        self.trained: dict[int, Gate] = {}
 
 
 class FedIsl(FedAvg):
@@ -141,11 +143,16 @@ class FedIsl(FedAvg):
         """Send the model round, let all train, gather what they have at the sink, upload it."""
         server = self.server
         ring = plane.ring
+        number = self.version
         sizes = self.learner.architecture
-        gates = [Gate(f"{node} trains in round {self.version}") for node in ring]
+        gates = [Gate(f"{node} trains in round {number}") for node in ring]
 
         def trains(place: int) -> Protocol:
-            yield from self.train(plane, place)
+            earlier, plane.trained[place] = plane.trained.get(place), gates[place]
+            if earlier is not None:  # it trains on where a link has failed, and the round is over
+                yield from earlier.wait()
+            if number == self.version:
+                yield from self.train(plane, place)
             yield from gates[place].open()
 
         def begins(place: int) -> Protocol:

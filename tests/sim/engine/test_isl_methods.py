@@ -168,6 +168,28 @@ def test_weights_are_those_of_the_mean_over_all_satellites(method, personal, tmp
     assert len(compare(tmp_path, said, x)) == 3
 
 
+@pytest.mark.parametrize(("method", "seed"), [("fedisl", 6), ("fedisl", 9), ("fedleo", 3)])
+def test_who_trains_on_when_a_round_is_over_begins_the_next_one_later(method, seed):
+    """Half of the satellites take ten times as long, and links fail where a satellite is away."""
+    said = {"learning.train": False, "learning.method": method, "stop.days": 0.5, "seed": seed}
+    said |= {"orbit.satellites": 8, "orbit.planes": 1, "orbit.phasing": 0}
+    said |= {"orbit.altitude_km": 1200, "orbit.inclination_deg": 97.8}
+    said["compute.seconds_per_round"] = 300
+    said["ground.stations"] = [
+        {"name": "X", "latitude_deg": 63, "longitude_deg": -164},
+        {"name": "Y", "latitude_deg": -40, "longitude_deg": 180},
+    ]
+    said["faults"] = {
+        "stragglers": {"share": 0.5, "slowdown": 10},
+        "churn": {"mean_away_hours": 0.5, "mean_present_hours": 1.0},
+    }
+    events = sim.run(scenarios.load("fedisl", said)).events
+    assert events.detail.str.contains("away", na=False).any()
+    for _, rows in events[events.kind.isin(["train_start", "train_end"])].groupby("cluster"):
+        assert set(rows.kind.tolist()[::2]) == {"train_start"}
+        assert set(rows.kind.tolist()[1::2]) <= {"train_end"}
+
+
 @pytest.mark.wide
 def test_fifty_cycles_of_the_waterfall_take_as_long_as_flystacks():
     """23.81 h, as table 3 of its repository says for 4 planes of 10 and no dropout."""
