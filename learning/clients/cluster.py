@@ -332,14 +332,16 @@ class ClusterState:
         self.offered_version = np.where(fresh, self.version, self.offered_version)
         self.offered_before = np.where(fresh, self.rounds_before, self.offered_before)
         self.pending = self.pending | fresh
-        self.forget(experts, fresh, gate=gate)
+        self._restart(fresh, experts, gate=gate)
 
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
-        """Devices in ``who`` offer no more what they have trained of ``experts`` (and the gate).
+        """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
+        if who.any():
+            self._restart(who, experts, gate=gate)
 
-        It counts as their base from now on, and they draw new factors of ``experts``.
-        """
-        if self.state is None or not who.any():
+    def _restart(self, who: Mask, experts: Sequence[int], *, gate: bool) -> None:
+        """Count what ``who`` have trained as their base, and draw new factors of ``experts``."""
+        if self.state is None:
             return
         if experts:
             self.adapter_epoch = self.adapter_epoch + who
@@ -455,9 +457,6 @@ class ClusterState:
             return None
         contact_id = receipt.contact_id
         return Update(self.name, sent, done, eligible, self.version, rounds, contact_id)
-
-
-# The tensors of the devices, as values that are computed when they are needed.
 
 
 @dataclass(frozen=True, eq=False)
