@@ -531,7 +531,8 @@ def _rearranged(drawn: Mapping, chance: random.Random) -> Mapping:
             order = list(range(len(cluster["places"])))
             chance.shuffle(order)
             for key in {"places", "kinds"} & set(cluster):
-                cluster[key] = [cluster[key][number] for number in order]
+                if len(cluster[key]) == len(order):  # else all are of one kind
+                    cluster[key] = [cluster[key][number] for number in order]
     if "windows" in other["orbit"]:
         head, *rows = other["orbit"]["windows"].split("\n")
         chance.shuffle(rows)

@@ -244,43 +244,7 @@ def test_three_models_of_eight_billion_are_counted_as_they_would_be_made():
     assert found.model == sum(tensor.numel() * 2 for tensor in tensors)
 
 
-GPUS = torch.cuda.device_count()
-
-
 @pytest.mark.wide
-@pytest.mark.parametrize(
-    "devices",
-    [
-        ["cpu"] * 4,
-        pytest.param(
-            ["cuda", *["cuda:0"] * 3],
-            marks=pytest.mark.skipif(not GPUS, reason="no CUDA device here"),
-        ),
-        pytest.param(
-            [f"cuda:{n}" for n in range(GPUS)],
-            marks=pytest.mark.skipif(GPUS < 2, reason="no two CUDA devices here"),
-        ),
-    ],
-)
-def test_clients_dealt_to_several_devices_of_torch_end_where_one_takes_them(folder, devices):
-    """Three clients on one to four of them: the bits, and the keys that values are kept by."""
-    ends = []
-    keys = set()
-    used = []
-    for number in range(1, len(devices) + 1):
-        learner = learner_of(folder, devices=3, device=",".join(devices[:number]))
-        states = {}
-        server = cycle(learner, learner.start(), 0, states, scale=0.1)
-        server = cycle(learner, server, 1, states, scale=0.1)
-        ends.append({**learner.force(server), **learner.force(states["a"].own)})
-        keys.add(server.key)
-        used.append([bool(replica._shapes) for replica in learner.task.replicas])
-    takes_part = [[place < 2 for place in range(number)] for number in range(len(devices))]
-    assert (len(keys), used) == (1, takes_part)
-    for end in ends[1:]:
-        assert all(torch.equal(end[name], tensor) for name, tensor in ends[0].items())
-
-
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_devices_that_hold_different_versions_train_from_their_own(folder, precision):
     """Two devices with one version each end where two clusters of both versions do."""

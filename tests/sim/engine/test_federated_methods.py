@@ -446,7 +446,7 @@ def test_unequal_clusters_weigh_alike(tmp_path, method, options, loop):
 
 LITTLE = {"memory_gib": 1e-9}
 WITHOUT_B0 = {"name": "B", "kinds": [{"devices": 1, **LITTLE}, {"devices": 2}]}
-WITHOUT_B = {"name": "B", "devices": 3, "compute": LITTLE}
+WITHOUT_B = {"name": "B", "kinds": [{"devices": 3, **LITTLE}]}
 
 
 @pytest.mark.parametrize("lacks", ["refused", WITHOUT_B0, WITHOUT_B])
