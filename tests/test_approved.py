@@ -44,8 +44,9 @@ VARIES = {
     r"(?<=sha256)( +)[0-9a-f]{16}": r"\1...",
     r"(?<=:\d\d:\d\d)\.\d{3}Z": ".ooo",
     r"Version [\w.]+\.$": "Version ...",
+    r"\{([A-Z_]+(?:\.{3})?)\}(?:\.{3})?": r"\1",  # how Typer marks what has to be given
 }
-"""What another machine or another day changes, and what stands in its place."""
+"""What another machine, day or version of Typer changes, and what stands in its place."""
 
 
 @pytest.fixture

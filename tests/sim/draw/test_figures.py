@@ -50,7 +50,8 @@ def test_figures_open_and_tables_have_the_numbers_of_compare(leomix, swept, tmp_
         assert set(means.line) == set(guarded)
         assert (means.least.fillna(0.0) <= means.accuracy).all()
     compared = json.loads(leomix("compare", swept, "--json").out)
-    table = pd.read_csv(place / "rows.csv").set_index(["figure", "group"])
+    table = pd.read_csv(place / "rows.csv", float_precision="round_trip")
+    table = table.set_index(["figure", "group"])
     assert len(table) == len(compared["rows"])
     for wanted in compared["rows"]:
         group = f"'{ODD}" if wanted["group"] == ODD else wanted["group"]
