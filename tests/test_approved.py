@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
 APPROVED = Path(__file__).with_name("approved")
 TIMING = "--set learning.train=false --set stop.cycles=3 --quiet"
@@ -20,8 +21,11 @@ MADE = [
 COMMANDS = (
     "run fly sweep contacts link capacity validate list show compare report export new doctor"
 )
+HELPS = ["--help", *(f"{name} --help" for name in COMMANDS.split())]
+OLD_TYPER = int(typer.__version__.split(".")[1]) < 29 and typer.__version__.startswith("0.")
+"""Whether Typer writes help otherwise than in what is approved."""
 OUTPUTS = [
-    *("--help", *(f"{name} --help" for name in COMMANDS.split())),
+    *HELPS,
     *("new mine", "show run", "show study", "show nothing"),
     *("compare run other", "compare run other --all", "compare swept", "compare run study"),
     "validate circular --set stop.days=1 --set learning.train=false "
@@ -44,9 +48,8 @@ VARIES = {
     r"(?<=sha256)( +)[0-9a-f]{16}": r"\1...",
     r"(?<=:\d\d:\d\d)\.\d{3}Z": ".ooo",
     r"Version [\w.]+\.$": "Version ...",
-    r"\{([A-Z_]+(?:\.{3})?)\}(?:\.{3})?": r"\1",  # how Typer marks what has to be given
 }
-"""What another machine, day or version of Typer changes, and what stands in its place."""
+"""What another machine or another day changes, and what stands in its place."""
 
 
 @pytest.fixture
@@ -67,6 +70,8 @@ def place(runs, monkeypatch, leomix, tmp_path):
 
 @pytest.mark.parametrize("line", OUTPUTS)
 def test_a_command_says_what_is_approved(line, place, leomix, approved, monkeypatch):
+    if OLD_TYPER and line in HELPS:
+        pytest.skip("help is approved with Typer 0.29")
     monkeypatch.setenv("COLUMNS", "80")
     done = leomix(*shlex.split(line))
     found = f"$ leomix {line}\n{done.out}{done.err}exit {done.status}\n"
