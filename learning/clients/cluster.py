@@ -336,13 +336,12 @@ class ClusterState:
 
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
         """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
-        if who.any():
+        if who.any() and self.state is not None:
             self._restart(who, experts, gate=gate)
 
     def _restart(self, who: Mask, experts: Sequence[int], *, gate: bool) -> None:
         """Count what ``who`` have trained as their base, and draw new factors of ``experts``."""
-        if self.state is None:
-            return
+        assert self.state is not None  # for the type checker: they have trained
         if experts:
             self.adapter_epoch = self.adapter_epoch + who
         self.state = self.state.commit(who, self.adapter_epoch, experts, gate=gate)
@@ -351,9 +350,8 @@ class ClusterState:
 
     def payload(self, name: str) -> Payload:
         """Return the updates on their way as a payload of the version they stem from."""
-        if self.staged is None:
+        if (staged := self.staged) is None:
             return Payload(name, 0.0)
-        staged = self.staged
         return self.upload_payload(name, staged.experts, self.offered_version, gate=staged.gate)
 
     def upload(
@@ -398,7 +396,10 @@ class ClusterState:
         if self.staged is None or not self.pending.any():
             return None
         receipt = yield Upload(self.payload(name or self.staged.name), self.pending, carry)
-        return (yield from self.arrived(receipt))
+        update = yield from self.arrived(receipt)
+        if not carry:  # nor is that of who was away, and could not begin
+            self.pending, self.sent_bytes = np.zeros_like(self.pending), 0.0 * self.sent_bytes
+        return update
 
     def arrived(
         self, receipt: Receipt, among: Mask | None = None

@@ -100,8 +100,8 @@ def clients_of(drawn: Drawn) -> int:
 
 
 def versions(result: sim.Result) -> Any:
-    """Aggregations, of which each makes the next version of the server's model."""
-    made = result.events[result.events.kind == "aggregate"]
+    """Aggregations, of which each makes the next version; those at one time stand by name."""
+    made = result.events[result.events.kind == "aggregate"].sort_values(["time_s", "version"])
     assert made.version.tolist() == list(range(1, len(made) + 1))
     return made
 

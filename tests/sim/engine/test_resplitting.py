@@ -71,6 +71,20 @@ def test_a_device_that_never_answers_does_not_hold_a_hand_over_up():
     assert first.sum() == 0 < other.sum() == spy.lost()
 
 
+def test_a_hand_over_leaves_no_upload_of_who_is_away_behind():
+    """That of an expert which is no longer the cluster's would stand in the way of the next one."""
+    here = [{"name": n, "latitude_deg": 0, "longitude_deg": 0, "devices": 1} for n in "ABCD"]
+    one = {"source": "walker", "altitude_km": 400, "inclination_deg": 0, "satellites": 1}
+    said = {"ground": {"clusters": here}, "orbit": {**one, "planes": 1, "min_elevation_deg": 0}}
+    said["faults"] = {"churn": {"mean_present_hours": 1.0, "mean_away_hours": 1.0}}
+    lost = 0
+    for seed in range(4):
+        learns = learned("restless-enhanced", experts=3)
+        _, result, _ = watched(orbit(stop={"days": 1}, seed=seed, learning=learns, **said))
+        lost += result.events.detail.str.startswith("hand-over without", na=False).sum()
+    assert lost
+
+
 @pytest.mark.parametrize(
     ("said", "link", "days", "fewest"),
     [
