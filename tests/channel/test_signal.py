@@ -10,7 +10,7 @@ from scipy.special import exp1
 import channel
 from channel import Link, Path, Signal, rate_bps, rate_state, received_signal, snr_db
 from channel import signal_rate_bps as carried_bps
-from tests.kit.channel import has_zenith_kink
+from tests.kit.channel import LOSSES, PATH_FIELDS, has_zenith_kink, path_losses_db
 
 UPLINK = Link(frequency_hz=2e9, bandwidth_hz=0.36e6, eirp_dbw=-7.0, g_over_t_db_k=1.1)
 URBAN = replace(
@@ -26,7 +26,29 @@ STEPS = [replace(UPLINK, rate="modcod"), FIXED, replace(FIXED, required_snr_db=3
 HALF = replace(UPLINK, required_snr_db=-3.0, duty=0.5)
 every_rate = pytest.mark.parametrize("link", [*FOLLOWING, *STEPS, HALF])
 
+CLEAR = Path(0.0, 0.0, 0.0)
+
 # Signals
+
+
+class Read:
+    """A link that remembers which of its fields were read."""
+
+    def __init__(self, link):
+        self.link, self.fields = link, set()
+
+    def __getattr__(self, name):
+        self.fields.add(name)
+        return getattr(self.link, name)
+
+
+@pytest.mark.parametrize("link", [UPLINK, URBAN, replace(UPLINK, path_gain_db=-150.0)])
+def test_what_a_path_loses_follows_from_its_fields_alone_and_is_told_term_by_term(link):
+    """Links that share these fields share their losses; the table of a pass has each of them."""
+    read = Read(link)
+    terms = path_losses_db(read, np.array([20.0]), np.array([1e6]), CLEAR)
+    assert read.fields <= set(PATH_FIELDS)
+    assert {*terms} | {"rain_loss_db"} == {*LOSSES}
 
 
 @every_rate

@@ -13,6 +13,7 @@ __getattr__ = late(
         "channel.environment": "excess_loss_db line_of_sight rician_k_linear",
         "channel.link_curve": "between_smooth_cells cell_middle_rates",
         "channel.settings": "RATES Rate",
-        "channel.signal": "has_zenith_kink",
+        "channel.signal": "PATH_FIELDS has_zenith_kink path_losses_db",
+        "sim.capacity.budget": "LOSSES",
     },
 )
