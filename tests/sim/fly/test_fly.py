@@ -526,10 +526,10 @@ def test_a_figure_that_a_cluster_lacks_is_an_empty_cell_and_no_part_of_the_mean(
 
 COUNTED = {
     "(np.ones((n, 3)), np.ones(n))": True,
-    "[np.ones((n, 3)), np.ones(n)]": False,  # a list of columns, samples or batches
+    "[np.ones((n, 3)), np.ones(n)]": True,
     "{'x': np.ones((n, 3)), 'text': ['a'] * n, 'classes': 2}": True,
-    "[(np.zeros(3), np.zeros(1)) for _ in range(n)]": False,
-    "[{'ids': np.zeros(7), 'label': 1}] * n": False,
+    "[(np.zeros(3), np.zeros(1)) for _ in range(n)]": True,
+    "[{'ids': np.zeros(7), 'label': 1}] * n": True,
     "['a text'] * n": True,
     "pd.DataFrame({'x': np.zeros(n), 'name': ['a'] * n})": True,
     "torch.utils.data.TensorDataset(torch.zeros(n, 3), torch.zeros(n))": True,
