@@ -217,20 +217,6 @@ def figures_of_network(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield figure.head, figure.form(value / figure.unit)
 
 
-def name_and_unit(key: str) -> tuple[str, str]:
-    """Return what a key or a column is called, and its unit: ``altitude`` and ``km``."""
-    first, _, last = key.rsplit(".", 1)[-1].rpartition("_")
-    if first and last in LISTED["units"]:
-        return first.replace("_", " "), LISTED["units"][last]
-    return f"{first} {last}".replace("_", " ").strip(), ""
-
-
-def in_words(key: str) -> str:
-    """Return the name of a key or a column with its unit: ``altitude (km)``."""
-    name, unit = name_and_unit(key)
-    return f"{name} ({unit})" if unit else name
-
-
 def bounds_of(column: str) -> Bounds:
     """Return what a figure cannot be below and above, by its key or its column of a sweep."""
     known = figure_listed(column)

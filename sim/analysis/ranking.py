@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sim.analysis.figures import FEWEST, LEVEL, Figure
+from sim.analysis.targets import Evaluation
 from statements.arrays import Floats, Mask
 
 if TYPE_CHECKING:
@@ -56,13 +57,16 @@ UNDECIDED = (Verdict.NO_DIFFERENCE, Verdict.TOO_FEW, Verdict.EQUAL)
 class Case:
     """A run of a group: its seed, its figures by column, and the ``setting`` of what else varies.
 
-    A figure that was never reached, or cannot be known, is None or not there.
+    A figure that was never reached, or cannot be known, is None or not there. Of a run that was
+    read there are its evaluations, and its manifest; of a row of a sweep there are none.
     """
 
     group: str
     seed: int
     figures: Mapping[str, Any]
     setting: str = ""
+    evaluations: Sequence[Evaluation] = ()
+    manifest: Mapping[str, Any] = field(default_factory=dict)
 
 
 def values_of(cases: Iterable[Case], columns: Iterable[str]) -> pd.DataFrame:

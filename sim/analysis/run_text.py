@@ -227,8 +227,7 @@ def figures(run: Shown) -> Iterator[tuple[str, str]]:
         yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
     if shares := critical_shares(run):
         parts = [*shares.items()][:MOST_PARTS]
-        named = (f"{percent(share, 0 if share >= 0.01 else 1)} {part}" for part, share in parts)
-        yield "time", ", ".join(named)
+        yield "time", ", ".join(f"{percent(share, 1)} {part}" for part, share in parts)
     served, lasted = summary["contacts_served"], duration(3600 * summary["service_hours"])
     yield "contacts", f"{served:,} of {summary['contacts']:,} served, {lasted} in all"
     if rounds := summary["rounds"]:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts, targets
-from sim.analysis.inference import answer_figures
+from sim.analysis.experts import answer_figures
 from sim.analysis.judged import Judged, is_measured
 from sim.analysis.labels import code_label
 from sim.analysis.learnt import Learnt

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli import options, output
-from sim.cli.exits import ExitCode
 from sim.cli.options import spread_out
+from sim.cli.output import ExitCode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,8 +38,7 @@ class Varied:
     def plan(self, source: str, overrides: Mapping[str, Any]) -> SweepPlan:
         """Return the plan of a sweep of a scenario (name or file); InputError for wrong keys."""
         from sim.sweep.points import SweepPlan
-        from sim.sweep.specs import read_pairs
-        from sim.sweep.variants import Axes
+        from sim.sweep.varied import Axes, read_pairs
 
         axes = Axes.of(read_pairs(self.sweep or ()), self.variants)
         return SweepPlan(source, overrides, axes, self.replications)
@@ -99,10 +98,9 @@ def sweep_command(
     shown: options.Shown,
 ) -> None:
     """Run a scenario many times with some of its keys varied."""
-    from sim.sweep.dry_run import rehearse
     from sim.sweep.points import scenario_name
     from sim.sweep.request import SweepRequest
-    from sim.sweep.running import run_sweep
+    from sim.sweep.running import rehearse, run_sweep
 
     plan = varied.plan(scenario_name(scenario), overrides.by_key())
     request = SweepRequest(plan, processes.sweep_options(limits))
@@ -123,8 +121,7 @@ def sweep_command(
 def _show(done: Sweeping, *, as_json: bool) -> None:
     """Say on stderr what is left to be done, and show the rows on stdout."""
     from sim.files import from_here
-    from sim.sweep.rows import printed_rows
-    from sim.sweep.text import reuse_text, sha256_text
+    from sim.sweep.rows import printed_rows, reuse_text, sha256_text
 
     rows = done.rows()
     keys = list(done.points[0].values)
@@ -165,7 +162,7 @@ def _finding(done: Sweeping) -> tuple[str, list[str]]:
 def _remaining(done: Sweeping, rows: pa.Table, keys: Sequence[str]) -> Iterator[str]:
     """Say which points have failed, what is left to be done, and how to go on."""
     from sim.files import from_here
-    from sim.sweep.text import failures_text, no_room
+    from sim.sweep.rows import failures_text, no_room
 
     place = from_here(done.place)
     again = f"go on with: --resume -o {place}"

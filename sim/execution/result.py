@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pyarrow as pa
 
 import scenarios
+from sim.analysis.cases import compare_groups
 from sim.analysis.checks import Check, checks_in, held_back
 from sim.analysis.comparison import Comparison
 from sim.analysis.critical_path import CriticalPath, critical_path
+from sim.analysis.experts import gating_pattern
 from sim.analysis.figures import figures_of_network
-from sim.analysis.groups import WithoutTables, compare_groups, group_runs
-from sim.analysis.inference import gating_pattern
+from sim.analysis.groups import WithoutTables, group_runs
 from sim.analysis.judged import Judged, is_measured
 from sim.analysis.round_paths import round_paths
 from sim.analysis.run_text import figures
@@ -259,7 +260,7 @@ class Result:
         """What limits a network study: it is planned anew with one more dish at each station."""
         from sim.capacity.limits import limits_of
         from sim.capacity.operations import operations_in
-        from sim.execution.window_cache import WindowCache
+        from sim.execution.run_cache import WindowCache
         from sim.world.world import World
 
         rows = operations_in(self.tables["capacity"])

@@ -23,7 +23,7 @@ from sim.errors import InputError, as_input
 from sim.execution.identity import NamedBuild
 from sim.execution.ready import build, learning_in
 from sim.execution.result import Result
-from sim.execution.window_cache import WindowCache
+from sim.execution.run_cache import WindowCache
 from sim.facts.observer import Observer
 from sim.gym.encoding import decoded, encoded, size
 from sim.gym.episode import Episode

@@ -105,7 +105,7 @@ def time_rows(path: CriticalPath, client: str) -> list[list[str]]:
         shares = shares_of(parts_s)
         spent = ((parts_s.get(part), shares.get(part, 0.0)) for part in OF_CLUSTERS)
         each = (
-            f"{seconds(time_s)}, {percent(share)}" if time_s else "-" for time_s, share in spent
+            f"{seconds(time_s)}, {percent(share, 1)}" if time_s else "-" for time_s, share in spent
         )
         cells.append([name, *each])
     return cells

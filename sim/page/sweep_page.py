@@ -14,9 +14,9 @@ from sim.page.page import Page
 from sim.page.sweep_pictures import SMALL, drawings, drawings_of_groups, reading_of_groups
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.axis import OverNumbers
-from sim.sweep.axis_table import rows_shown
+from sim.sweep.axis_text import rows_shown
 from sim.sweep.compared import compared
-from sim.sweep.text import failures_text, sha256_text
+from sim.sweep.rows import failures_text, sha256_text
 
 
 def page(folder: Path) -> Page:

@@ -32,8 +32,7 @@ from sim.formatting import as_yaml, last_parts, table
 from sim.sweep.axis import is_number
 from sim.sweep.compared import compared
 from sim.sweep.folder import ROWS, Sweep, read_sweep
-from sim.sweep.rows import TO_TARGETS
-from sim.sweep.text import failures_text
+from sim.sweep.rows import TO_TARGETS, failures_text
 from statements import Code, Other
 
 VALIDATION = "validation"

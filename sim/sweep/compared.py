@@ -5,31 +5,21 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from sim.analysis.cases import cases_of, compare_cases
 from sim.analysis.comparison import Comparison, check_lines
 from sim.analysis.comparison_text import comparison_text, qualified
-from sim.analysis.figures import figure_of_network
-from sim.analysis.groups import (
-    Group,
-    WithoutTables,
-    compare_groups,
-    figures_of_cases,
-    figures_of_studies,
-)
-from sim.analysis.judged import judged_together
+from sim.analysis.groups import Group, WithoutTables
 from sim.analysis.labels import CODE, code_label, labels_of
 from sim.analysis.ranking import Case
 from sim.analysis.screen import steps_lines, wrapped
-from sim.analysis.targets import shared_target
 from sim.execution.result import load
 from sim.facts.status import COMPLETE
 from sim.files import from_here
 from sim.formatting import as_yaml, counted
 from sim.sweep.axis import OverNumbers, Row
-from sim.sweep.axis_table import screen
-from sim.sweep.axis_text import headline
+from sim.sweep.axis_text import headline, screen
 from sim.sweep.axis_text import notes as axis_notes
 from sim.sweep.folder import Sweep
 from sim.sweep.rows import NO_CONTACT, combinations_in, how_complete, missing_status, said_of
@@ -100,19 +90,15 @@ def compared_rows(
     labels = labels_of(settings) if keys else ["all seeds"]
     by_label = dict(zip(labels, combinations, strict=True))
     done = [row for row in rows if row["status"] == COMPLETE]
+    groups = [] if read is None else _groups(by_label, read)
+    cases = [case for group in groups for case in cases_of(group)] or [
+        Case(label, row["seed"], row)
+        for label, own in by_label.items()
+        for row in own
+        if row["status"] == COMPLETE
+    ]
     without, lacking = _without(by_label)
-    groups: list[Group] = []
-    if read is None:
-        found = _of_rows(by_label, done, without, lacking)
-    else:
-        groups = _groups(by_label, read)
-        found = compare_groups(
-            groups,
-            more_seeds=MORE_SEEDS,
-            without=without,
-            lacking=lacking,
-            points={Path(row["folder"]).name: row for row in done},
-        )
+    found = compare_cases([*cases, *without], lacking, more_seeds=MORE_SEEDS)
     varied = [key for key in keys if len({as_yaml(own[key]) for own in settings}) > 1]
     numbers = OverNumbers.of(by_label, varied, found) if done else None
     by_key = _by_key(found, by_label, varied, numbers)
@@ -177,63 +163,6 @@ def _groups(
             named = f"{label} {CODE}={code}" if len(by_code) > 1 else label
             groups.append(Group(named, tuple(runs)))
     return groups
-
-
-def _of_rows(
-    by_label: Mapping[str, Sequence[Row]],
-    done: Sequence[Row],
-    without: Sequence[Case],
-    lacking: Mapping[str, str],
-) -> Comparison:
-    """Compare combinations by the rows of their points."""
-    cases = [
-        Case(label, row["seed"], row)
-        for label, own in by_label.items()
-        for row in own
-        if row["status"] == COMPLETE
-    ]
-    about: dict[str, Any] = {
-        "groups": [
-            {
-                "label": label,
-                "status": lacking.get(label, COMPLETE),
-                "seeds": [row["seed"] for row in own if row["status"] == COMPLETE],
-                "stand_in": None,
-            }
-            for label, own in by_label.items()
-        ]
-    }
-    of_network = bool(done) and any(figure_of_network(name) for name in done[0])
-    if of_network:
-        figures, beside = figures_of_studies(done)
-    else:
-        target = _target(done)
-        judged = judged_together(done)
-        methods = {str(row["learning.method"]) for row in done if row.get("learning.method")}
-        targets = [target] if target else []
-        figures, beside = figures_of_cases(done, targets, judged=judged, methods=methods)
-        about |= {"judged_by": judged, "shared_target": target}
-    return Comparison.of(
-        [*cases, *without],
-        figures,
-        drawn=not done or any(row.get("drawn") is not False for row in done),
-        lacking=lacking,
-        beside=beside,
-        more_seeds=MORE_SEEDS,
-        about=about,
-    )
-
-
-def _target(done: Sequence[Row]) -> str | None:
-    """Return the one target accuracy of complete points: see :func:`shared_target`.
-
-    It is one above the start of all of them, as far as there is one.
-    """
-    every = [name for name in (done[0] if done else ()) if name.startswith("hours_to_")]
-    names = [name for name in every if all(row[name] != 0.0 for row in done)] or every
-    count = {name: sum(row[name] is not None for row in done) for name in names}
-    reached = {name.removeprefix("hours_to_"): found for name, found in count.items()}
-    return shared_target(reached, len(done))
 
 
 def _by_key(

@@ -17,9 +17,8 @@ from sim.execution.identity import OUTSIDE, point_identity
 from sim.execution.versions import versions
 from sim.formatting import as_yaml
 from sim.sweep.folder import SCHEMA
-from sim.sweep.point import Point
-from sim.sweep.specs import Spec
-from sim.sweep.variants import Axes
+from sim.sweep.point import Point, labelled
+from sim.sweep.varied import Axes, Spec
 from sim.world.world import World
 from statements import Code, Other, Place, Refused, Remedy, Statement, dotted, statement_of
 
@@ -228,11 +227,6 @@ def _check_of_one_kind(seen: set[bool], world: World, values: Mapping[str, Any])
 def _names(keys: Iterable[str], key: str) -> bool:
     """Whether a key, or one that it lies in, is among some."""
     return any(key == one or key.startswith(f"{one}.") for one in keys)
-
-
-def labelled(row: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """Name the values of some keys of a point."""
-    return ", ".join(f"{key}={as_yaml(row[key])}" for key in keys)
 
 
 def scenario_name(given: str | Path) -> str:

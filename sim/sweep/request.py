@@ -14,7 +14,7 @@ from sim.files import free_folder
 from sim.sweep.crew import Crew
 from sim.sweep.point import Point
 from sim.sweep.points import SweepPlan
-from sim.sweep.specs import MOST_POINTS
+from sim.sweep.varied import MOST_POINTS
 from statements import Code, Other, Statement
 
 
