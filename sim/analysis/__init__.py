@@ -3,7 +3,8 @@
 *What came of a run*: ``targets`` reads its evaluations, ``judged`` says by which figure it is
 judged and what a guess is worth, ``learnt`` whether it has learnt, ``curves`` what it measured over
 time. ``rounds`` and ``experts`` have figures of their own, and ``summary`` has all. ``checks`` says
-what a user should know of it; ``run_text`` puts one run into words.
+what a user should know of it; ``run_text`` puts one run into words. ``run`` has all of that for
+who tells of a run, worked out once.
 
 *Where the time went*: ``spans`` reads what went on when, ``critical_path`` has stretches, paths and
 their sums, and finds the paths of cycles. ``round_paths`` finds those of rounds, upload by upload.

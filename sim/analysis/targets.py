@@ -61,8 +61,8 @@ OF_MODEL = ("accuracy", "loss", "validation", "validation_loss", "samples")
 """What an evaluation says of the model; all else is of when it was, and what was spent by then."""
 
 
-def evaluations(pooled: pa.Table, manifest: Mapping[str, Any] | None) -> list[Evaluation]:
-    """Return the evaluations of a run in order of time; costs are known with its manifest only.
+def evaluations(pooled: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluation]:
+    """Return the evaluations of a run in order of time.
 
     ``pooled`` are the rows of its metrics on all clusters together.
     """
@@ -74,9 +74,9 @@ def evaluations(pooled: pa.Table, manifest: Mapping[str, Any] | None) -> list[Ev
     has_accuracy = pooled["accuracy"].null_count < len(pooled)
     measured = pooled["accuracy" if has_accuracy else "loss"]
     rows = pooled.select(columns).filter(pc.is_valid(measured)).to_pylist()
-    spent = None if manifest is None else manifest.get("spent")
-    steps = None if manifest is None else steps_of(manifest)
-    guess = None if manifest is None else guess_of(manifest)
+    spent = manifest.get("spent")
+    steps = steps_of(manifest)
+    guess = guess_of(manifest)
     once = 1.0 if guess is None else guess.counted_once
 
     def spent_by(time_s: float) -> tuple[int | None, int | None, float | None]:

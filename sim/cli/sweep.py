@@ -17,8 +17,8 @@ from sim.cli.output import ExitCode
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sim.sweep.options import SweepOptions
     from sim.sweep.points import SweepPlan
-    from sim.sweep.request import SweepOptions
     from sim.sweep.running import Sweeping
 
 
@@ -68,7 +68,7 @@ class Processes:
 
     def sweep_options(self, limits: options.Limits) -> SweepOptions:
         """Return them for a sweep with these limits; InputError where they do not go together."""
-        from sim.sweep.request import SweepOptions, workers
+        from sim.sweep.options import SweepOptions, workers
 
         return SweepOptions(
             out=self.out,
@@ -99,18 +99,17 @@ def sweep_command(
 ) -> None:
     """Run a scenario many times with some of its keys varied."""
     from sim.sweep.points import scenario_name
-    from sim.sweep.request import SweepRequest
     from sim.sweep.running import rehearse, run_sweep
 
     plan = varied.plan(scenario_name(scenario), overrides.by_key())
-    request = SweepRequest(plan, processes.sweep_options(limits))
+    how = processes.sweep_options(limits)
     if dry_run:
-        text, are_refused = rehearse(request)
+        text, are_refused = rehearse(plan, how)
         print(text)
         if are_refused:
             raise typer.Exit(ExitCode.WRONG_INPUT)
         return
-    done = run_sweep(request, quiet=shown.quiet, doubts=True)
+    done = run_sweep(plan, how, quiet=shown.quiet, doubts=True)
     _show(done, as_json=shown.json_)
     left = len(done.left)
     if left or done.trouble:  # rows that could not be written leave something to be done

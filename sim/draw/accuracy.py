@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from sim.analysis.critical_path import Run
 from sim.analysis.curves import (
     FEWEST,
     Over,
@@ -19,10 +18,10 @@ from sim.analysis.curves import (
     curve_of,
     over_seeds,
 )
+from sim.analysis.run import Run
 from sim.analysis.targets import (
     TARGETS,
     accuracies,
-    evaluations,
     given,
     levels,
     named,
@@ -33,7 +32,6 @@ from sim.draw.canvas import Drawn, behind, new_axes, nothing, room_of, unit_of
 from sim.draw.colours import OPEN, Look, colour, ink, looks_of
 from sim.draw.names import SECTION, legend
 from sim.formatting import BYTES, JOULES, data_size, unit_for
-from sim.trace.tables import pooled_metrics
 
 OVER: dict[Over, str] = {
     "time": "simulated time",
@@ -274,8 +272,7 @@ def accuracy(
 
 def _shared(runs: Sequence[Run]) -> float | None:
     """Return the target at which a comparison of the runs compares times; None without any."""
-    each = (evaluations(pooled_metrics(run.tables), run.manifest) for run in runs)
-    curves = [found for found in each if accuracies(found)]
+    curves = [run.evaluations for run in runs if accuracies(run.evaluations)]
     asked = {target for run in runs for target in given(run.manifest)}
     reached = times_reached(curves, sorted(asked) or levels(curves))
     shared = shared_target(reached, len(curves))

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from sim.analysis import spans
-from sim.analysis.critical_path import OF_CLUSTERS, Part, Run, shares_of, together
+from sim.analysis.critical_path import OF_CLUSTERS, Part, shares_of, together
 from sim.analysis.rounds import client_word, round_ends_s
+from sim.analysis.run import Run
 from sim.draw.canvas import Drawn, behind, new_axes, nothing, unit_of
 from sim.draw.colours import colour, ink
 from sim.draw.names import legend, name, name_ticks

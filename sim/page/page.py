@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from scenarios import ScenarioError
-from sim.analysis.critical_path import Run
+from sim.analysis.run import Run
 from sim.draw.colours import properties
 from sim.errors import InputError
 from sim.files import packaged

@@ -65,11 +65,11 @@ def _over(numbers: OverNumbers | None) -> str:
     """Say over which numbers a sweep is: ": altitude, 400 to 1,200 km, 9 values"."""
     if numbers is None:
         return ""
-    each = (
-        f"{axis.name}, {axis.text(axis.values[0], axis.values[-1]).removeprefix(f'{axis.name} ')}, "
-        f"{len(axis.values)} values"
-        for axis in numbers.axes
-    )
+    each = []
+    for axis in numbers.axes:
+        span = axis.text(axis.values[0], axis.values[-1])
+        span = span.removeprefix(f"{axis.name} ").removesuffix(f" {axis.name}")
+        each.append(f"{axis.name}, {span}, {len(axis.values)} values")
     return f": {'; '.join(each)}"
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sim.analysis.critical_path import Run
 from sim.analysis.notebook import frame
+from sim.analysis.run import Run
 from sim.draw.colours import properties
 from sim.files import packaged
 from sim.formatting import duration, filled

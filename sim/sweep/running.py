@@ -25,10 +25,10 @@ from sim.sweep.claims import ENDED, RELEASED, RUNNING, Claim, Claims
 from sim.sweep.crew import Crew
 from sim.sweep.doubts import Looked, look_at
 from sim.sweep.folder import Sweep, There, is_of_other_code, read_sweep
+from sim.sweep.options import SweepOptions, workers
 from sim.sweep.point import Outcome, Point, labelled
 from sim.sweep.points import SweepPlan, scenario_name
 from sim.sweep.progress import SweepProgress
-from sim.sweep.request import SweepOptions, SweepRequest, workers
 from sim.sweep.rows import missing_status, outcome_in, rows_table
 from sim.sweep.varied import Axes, read_spec
 from statements import code_of
@@ -71,8 +71,7 @@ def sweep(  # noqa: PLR0913 (a documented signature)
         keep_going=keep_going,
         cache=cache,
     )
-    request = SweepRequest(plan, options)
-    return read_sweep(run_sweep(request, quiet=quiet, doubts=not quiet).place)
+    return read_sweep(run_sweep(plan, options, quiet=quiet, doubts=not quiet).place)
 
 
 def axes_of(
@@ -90,19 +89,20 @@ def axes_of(
     return Axes.named(specs, variants)
 
 
-def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
+def run_sweep(plan: SweepPlan, options: SweepOptions, *, quiet: bool, doubts: bool) -> Sweeping:
     """Run the points that are left, and return the sweep with its rows.
 
     ``quiet`` shows no progress; ``doubts`` about the points are said on stderr.
     """
-    options, place = request.options, request.place
+    place = options.place_of(plan.scenario)  # before code of the user's runs
+    points = plan.points
     options.check_dask()
-    is_new = _made(request) is There.NOTHING
+    is_new = _made(plan, options, place) is There.NOTHING
     try:
         for source in options.merge:
-            taken = sweep_folder.take_points(place, request.about, source)
+            taken = sweep_folder.take_points(place, plan.about, source)
             print(f"note: {from_here(source)}: {counted(taken, 'point')} taken", file=sys.stderr)
-        sweeping = Sweeping(place, request.points, options)
+        sweeping = Sweeping(place, points, options)
         sweeping.collect()
         left = sweeping.left
         if left:
@@ -121,11 +121,11 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
                 sweep_folder.give_up_if_unused(place)
 
 
-def _made(request: SweepRequest) -> There:
+def _made(plan: SweepPlan, options: SweepOptions, place: Path) -> There:
     """Make the folder that of the sweep; return what was there before."""
-    place, about = request.place, request.about
-    goes_on = request.options.resume or request.options.join
-    if request.options.join:
+    about = plan.about
+    goes_on = options.resume or options.join
+    if options.join:
         sweep_folder.await_sweep(place)
     while True:  # once more if another process has made it meanwhile
         there = sweep_folder.check_claim(place, about, resume=goes_on)
@@ -335,15 +335,15 @@ LOOK_S = 10.0
 """Wall time for which contacts of points are looked for before any is run."""
 
 
-def rehearse(request: SweepRequest) -> tuple[str, bool]:
+def rehearse(plan: SweepPlan, options: SweepOptions) -> tuple[str, bool]:
     """Show how many points there are, some of them, and what is refused or doubted of the rest.
 
     Also returns whether all that are left are refused. Writes nothing.
     """
-    place = request.place
-    points = request.points
-    sweep_folder.check_claim(place, request.about, resume=True)
-    sweeping = Sweeping(place, points, request.options)
+    place = options.place_of(plan.scenario)
+    points = plan.points
+    sweep_folder.check_claim(place, plan.about, resume=True)
+    sweeping = Sweeping(place, points, options)
     sweeping.collect()
     left = sweeping.left
     looked = look_at(left, most=len(left), within_s=LOOK_S, cache=False)
