@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.analysis.comparison import fitted
+from sim.analysis.labels import ending
 from sim.analysis.screen import LONGEST_NAME, Column, block, cut, dots, marks
-from sim.formatting import as_yaml, capital, counted, last_parts, listed, some
+from sim.formatting import as_yaml, capital, counted, listed, some
 from sim.sweep.axis import Course, OverNumbers, number, ranges_of
 from sim.sweep.folder import ROWS
 
@@ -215,11 +216,11 @@ def _keys(found: OverNumbers, places: Sequence[int]) -> list[Column]:
     most = LONGEST_NAME // max(1, len(found.names))
     columns = [
         Column(
-            head.replace("_", " "),
+            ending(key, found.names).replace("_", " "),
             [cut(as_yaml(found.spots[place].values[key]), most) for place in places],
             left=True,
         )
-        for key, head in zip(found.names, last_parts(found.names), strict=True)
+        for key in found.names
     ]
     return columns + [
         Column(axis.head, [number(found.spots[place].values[axis.key]) for place in places])

@@ -20,7 +20,7 @@ import yaml
 from sim.analysis.comparison import Comparison
 from sim.analysis.figures import Figure, figure_listed
 from sim.analysis.judged import Judged, judged_together
-from sim.analysis.labels import METHOD, VARIANT
+from sim.analysis.labels import METHOD, VARIANT, ending
 from sim.analysis.ranking import mean_of
 from sim.analysis.targets import evaluation_at
 from sim.errors import InputError
@@ -28,7 +28,7 @@ from sim.execution import result
 from sim.execution.folder import is_sweep, read_manifest
 from sim.facts.status import COMPLETE
 from sim.files import write_text
-from sim.formatting import as_yaml, last_parts, table
+from sim.formatting import as_yaml, table
 from sim.sweep.axis import is_number
 from sim.sweep.compared import compared
 from sim.sweep.folder import ROWS, Sweep, read_sweep
@@ -94,9 +94,8 @@ class Tried:
     @property
     def label(self) -> str:
         """A name that no other combination has."""
-        heads = last_parts(list(self.settings))
-        said = zip(heads, self.settings.values(), strict=True)
-        return " ".join([self.name, *(f"{head}={as_yaml(own)}" for head, own in said)])
+        said = (f"{ending(k, self.settings)}={as_yaml(own)}" for k, own in self.settings.items())
+        return " ".join([self.name, *said])
 
     @property
     def known(self) -> list[float]:
