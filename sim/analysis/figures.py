@@ -44,7 +44,6 @@ class Bounds:
         return self if self.least <= least and most <= self.most else Bounds()
 
 
-NO_BOUNDS = Bounds()
 LEVEL = 0.95
 """Confidence of intervals of means."""
 FEWEST = 3
@@ -215,9 +214,3 @@ def figures_of_network(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for column, value in summary.items():
         if (figure := figure_of_network(column)) and value is not None:
             yield figure.head, figure.form(value / figure.unit)
-
-
-def bounds_of(column: str) -> Bounds:
-    """Return what a figure cannot be below and above, by its key or its column of a sweep."""
-    known = figure_listed(column)
-    return known.bounds if known else NO_BOUNDS

@@ -303,15 +303,28 @@ def mean_of(
         return (math.nan,) * 3
     mean, half = float(known.mean()), math.nan
     if len(known) >= FEWEST:
-        from scipy import stats
-
-        half = float(stats.t.ppf((1 + LEVEL) / 2, len(known) - 1) * stats.sem(known))
+        [half] = half_width(known[:, None]).tolist()
     if by_ratio:
         return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
     bounds = figure.bounds.unless_broken(float(known.min()), float(known.max()))
     if math.isnan(half):
         return mean, half, half
     return mean, max(mean - half, bounds.least), min(mean + half, bounds.most)
+
+
+def half_width(values: Floats) -> Floats:
+    """Return half of Student's 95 % intervals of the means of values (N, K); nan of one value.
+
+    What is nan is left out.
+    """
+    from scipy.special import stdtrit
+
+    count = (~np.isnan(values)).sum(axis=0)
+    free = np.maximum(count - 1, 1)
+    apart = values - np.nansum(values, axis=0) / count
+    spread = np.sqrt(np.nansum(apart**2, axis=0) / free)
+    half = stdtrit(free, (1 + LEVEL) / 2) * spread / np.sqrt(count)
+    return np.where(count > 1, half, np.nan)
 
 
 def natural(label: str) -> list[tuple[int, float, str]]:

@@ -9,7 +9,7 @@ from tests.kit.late import late
 __getattr__ = late(
     globals(),
     {
-        "sim.cli.contact_listing": "contact_listing=.",
+        "sim.cli.contact_list": "contact_listing=.",
         "sim.clock": "Clock",
         "sim.devices.battery": "Battery Power",
         "sim.devices.compute": "Compute",
