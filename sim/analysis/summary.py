@@ -49,7 +49,7 @@ MOVED = (
 """Columns of the transfers that figures of traffic are made of."""
 
 
-def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[str, Any]:
+def summarise(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most.
 
     Events and transfers are read once, piece by piece, and only the columns that count.
@@ -111,7 +111,7 @@ def network_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
+def _learning(pooled: pa.Table, manifest: Mapping[str, Any]) -> dict[str, Any]:
     rows = pooled.select(["cycle"]).to_pylist()
     curve = targets.evaluations(pooled, manifest)
     learnt = Learnt.of(curve, manifest)
@@ -187,7 +187,7 @@ def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:
     }
 
 
-def idle_share(manifest: dict[str, Any]) -> float | None:
+def idle_share(manifest: Mapping[str, Any]) -> float | None:
     """Return the share of device time in which devices neither compute nor transmit.
 
     ``1 - (sum computed_s + sum air_s) / (devices * simulated_s)`` over all devices: ``computed_s``
