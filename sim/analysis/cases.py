@@ -9,6 +9,16 @@ from typing import Any
 from learning.settings import CROSS_ENTROPY, NEXT_TOKEN
 from sim.analysis.checks import checks_in
 from sim.analysis.comparison import MORE_SEEDS, CheckOfRun, Comparison
+from sim.analysis.evaluations import (
+    Judged,
+    first_reached,
+    given_targets,
+    is_measured,
+    judged_together,
+    levels,
+    shared_target,
+    target_name,
+)
 from sim.analysis.figures import (
     FIGURES,
     OF_NETWORKS,
@@ -18,11 +28,9 @@ from sim.analysis.figures import (
     figures_of,
 )
 from sim.analysis.groups import Group
-from sim.analysis.judged import Judged, is_measured, judged_together
 from sim.analysis.labels import METHOD
 from sim.analysis.methods import known_method
 from sim.analysis.ranking import Case
-from sim.analysis.targets import first_reached, given, levels, named, shared_target
 from sim.facts.status import COMPLETE
 from statements import Code, Other, Remedy, Statement
 
@@ -230,10 +238,10 @@ def _targets(known: Sequence[Case], judged: Judged) -> tuple[list[str], str | No
     as there is one.
     """
     curves = [case.evaluations for case in known if case.evaluations]
-    asked = {target for case in known if case.manifest for target in given(case.manifest)}
+    asked = {target for case in known if case.manifest for target in given_targets(case.manifest)}
     if curves:
         chosen = sorted(asked) or (levels(curves) if judged == Judged.ACCURACY else ())
-        names = [*map(named, chosen)]
+        names = [*map(target_name, chosen)]
     else:
         columns = known[0].figures if known else ()
         every = [c.removeprefix(HOURS_TO) for c in columns if c.startswith(HOURS_TO)]

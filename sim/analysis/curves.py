@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.figures import Bounds, figure_listed
+from sim.analysis.figures import figure_listed
 from sim.analysis.ranking import half_width
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
@@ -123,11 +123,10 @@ def over_seeds(curves: Sequence[Steps], what: What) -> Band:
     else:
         # Validation has the bounds of the test.
         key = f"{what.removeprefix('validation_')}_final" if what in MEASURED else what
-        figure = figure_listed(key)
-        known_bounds = Bounds() if figure is None else figure.bounds
-        bounds = known_bounds.unless_broken(np.nanmin(values), np.nanmax(values))
         half = half_width(values)
-        low, high = np.maximum(mean - half, bounds.least), np.minimum(mean + half, bounds.most)
+        low, high = mean - half, mean + half
+        if (figure := figure_listed(key)) is not None:
+            low, high = figure.within(low, high, values)
     ends = np.array([curve.end for curve in curves])
     ended = (known & (ends[:, None] < x)).sum(axis=0)
     return Band(x, mean, low, high, seeds, ended, float(ends.max()))

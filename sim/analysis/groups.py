@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sim.analysis.evaluations import Evaluation
 from sim.analysis.labels import CODE, code_label, labels_of
-from sim.analysis.targets import Evaluation
 from sim.facts.status import COMPLETE
 
 NO_RESULT = ("seed", "description", "learning.targets")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.analysis.evaluations import Evaluation
 from sim.analysis.figures import FEWEST, LEVEL, Figure
-from sim.analysis.targets import Evaluation
 from statements.arrays import Floats, Mask
 
 if TYPE_CHECKING:
@@ -306,10 +306,8 @@ def mean_of(
         [half] = half_width(known[:, None]).tolist()
     if by_ratio:
         return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
-    bounds = figure.bounds.unless_broken(float(known.min()), float(known.max()))
-    if math.isnan(half):
-        return mean, half, half
-    return mean, max(mean - half, bounds.least), min(mean + half, bounds.most)
+    ends = figure.within(np.array(mean - half), np.array(mean + half), known)
+    return mean, *map(float, ends)
 
 
 def half_width(values: Floats) -> Floats:

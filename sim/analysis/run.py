@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from sim.analysis.critical_path import CriticalPath, critical_path
+from sim.analysis.evaluations import Evaluation, evaluations
 from sim.analysis.learnt import Learnt
 from sim.analysis.round_paths import round_paths
 from sim.analysis.summary import network_summary, summarise
-from sim.analysis.targets import Evaluation, evaluations
 from sim.errors import InputError
 from sim.trace.tables import pooled_metrics
 from statements import Code, Statement

@@ -10,7 +10,7 @@ from typing import Any
 
 from sim.analysis.checks import Check, checks_in
 from sim.analysis.checks.held_back import critical_shares, held_back
-from sim.analysis.judged import Judged, is_measured
+from sim.analysis.evaluations import Judged, is_measured
 from sim.analysis.run import Run
 from sim.analysis.screen import is_writable, steps_lines, wrapped
 from sim.facts.status import COMPLETE

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sim.analysis.judged import Judged
+from sim.analysis.evaluations import Judged
 from sim.errors import InputError
 from sim.execution.checkpoint import hand_over, run_of
 from sim.execution.folder import MANIFEST, POINTS, is_sweep

@@ -17,13 +17,12 @@ import scenarios
 from sim.analysis.cases import compare_groups
 from sim.analysis.checks import Check, checks_in, held_back
 from sim.analysis.comparison import Comparison
+from sim.analysis.evaluations import Judged, evaluation_at, is_measured
 from sim.analysis.experts import gating_pattern
 from sim.analysis.figures import figures_of_network
 from sim.analysis.groups import WithoutTables, group_runs
-from sim.analysis.judged import Judged, is_measured
 from sim.analysis.run import Run
 from sim.analysis.run_text import figures
-from sim.analysis.targets import evaluation_at
 from sim.errors import InputError
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.model import whole_model

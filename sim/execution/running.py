@@ -20,7 +20,7 @@ from learning.rng import drawing, draws_so_far
 from scenarios import Scenario
 from sim.advice import memory
 from sim.advice.doubts import doubts_of, gap_doubts
-from sim.analysis.judged import followed, judged_of
+from sim.analysis.evaluations import followed, judged_of
 from sim.engine.journal import Journal
 from sim.engine.learning_facts import clients_table
 from sim.engine.learning_task import lacking_file, without_accuracy

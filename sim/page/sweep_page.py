@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sim.analysis.comparison_text import qualified
+from sim.analysis.evaluations import is_measured
 from sim.analysis.groups import Group
-from sim.analysis.judged import is_measured
 from sim.execution.result import load
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, counted

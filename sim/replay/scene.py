@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import orbit
 import scenarios
 from orbit.utc import Start
-from sim.analysis.judged import Judged, judged_by, judged_together
+from sim.analysis.evaluations import Judged, judged_by, judged_together
 from sim.analysis.rounds import client_word
 from sim.analysis.run import Run
 from sim.analysis.spans import of_stations, over_feeder, places_of

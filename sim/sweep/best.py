@@ -1,8 +1,8 @@
 """Which settings do best: of each variant or method of a sweep, by the mean over its seeds.
 
 By validation samples, all runs are compared after the same simulated time: test samples decide
-nothing. That is their accuracy, or the loss where runs are judged by it (``sim.analysis.judged``).
-By a figure, a column of the sweep's rows with a best value, each run is taken as it ended.
+nothing. That is their accuracy, or the loss where runs are judged by it. By a figure, a column of
+the sweep's rows with a best value, each run is taken as it ended.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import Any, overload
 import yaml
 
 from sim.analysis.comparison import Comparison
+from sim.analysis.evaluations import Judged, evaluation_at, judged_together
 from sim.analysis.figures import Figure, figure_listed
-from sim.analysis.judged import Judged, judged_together
 from sim.analysis.labels import METHOD, VARIANT, ending
 from sim.analysis.ranking import mean_of
-from sim.analysis.targets import evaluation_at
 from sim.errors import InputError
 from sim.execution import result
 from sim.execution.folder import is_sweep, read_manifest

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from scenarios.parsing import shipped_table
+from sim.analysis.evaluations import TARGETS, given_targets, target_name
 from sim.analysis.figures import figure_of_network
-from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
 from sim.execution.result import Result, load
@@ -49,7 +49,9 @@ TO_TARGETS = {"cycles_to_": INT, "hours_to_": FLOAT}
 def columns_to(targets: Sequence[float]) -> dict[str, pa.DataType]:
     """Return the columns of some targets, with their types."""
     return {
-        f"{head}{named(target)}": kind for target in targets for head, kind in TO_TARGETS.items()
+        f"{head}{target_name(target)}": kind
+        for target in targets
+        for head, kind in TO_TARGETS.items()
     }
 
 
@@ -73,7 +75,7 @@ def figures_of(run: Result) -> dict[str, Any]:
     if rounds := run.summary["rounds"]:
         known |= {f"round_{what}": value for what, value in rounds.items()}
         known |= {"rounds": rounds["count"], "planes_per_round": rounds["planes"]}
-    to_targets = columns_to(given(run.manifest) or TARGETS)
+    to_targets = columns_to(given_targets(run.manifest) or TARGETS)
     names = (*to_targets, *DECIDED, *FOLLOWING, *MACHINE_COLUMNS)
     return {name: known.get(name) for name in names}
 

@@ -130,7 +130,7 @@ def _made(plan: SweepPlan, options: SweepOptions, place: Path) -> There:
     while True:  # once more if another process has made it meanwhile
         there = sweep_folder.check_claim(place, about, resume=goes_on)
         if changed := sweep_folder.changed_since(place, about):
-            print(f"note: {from_here(place)}: {changed.text}", file=sys.stderr)
+            print(f"note: {from_here(place)}: {changed}", file=sys.stderr)
         if there is There.PART:
             sweep_folder.check_versions(place)
         if sweep_folder.claim(place, about, there=there):

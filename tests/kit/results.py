@@ -19,7 +19,7 @@ __getattr__ = late(
         "sim.analysis.round_paths": "round_paths",
         "sim.analysis.ranking": "Case mean_of ranked values_of",
         "sim.analysis.summary": "fault_counts summarise",
-        "sim.analysis.targets": (
+        "sim.analysis.evaluations": (
             "Evaluation TARGETS by_validation first_reached levels shared_target time_averaged"
         ),
         "sim.analysis.run_text": "pattern_text summary_text",
