@@ -306,8 +306,8 @@ def mean_of(
         [half] = half_width(known[:, None]).tolist()
     if by_ratio:
         return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
-    ends = figure.within(np.array(mean - half), np.array(mean + half), known)
-    return mean, *map(float, ends)
+    low, high = figure.within(np.array(mean - half), np.array(mean + half), known)
+    return mean, float(low), float(high)
 
 
 def half_width(values: Floats) -> Floats:
