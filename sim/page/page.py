@@ -16,8 +16,7 @@ from sim.formatting import counted, filled, listed
 from sim.page.chart import data_of
 from sim.page.figures import Figures, inline, sentence
 from sim.replay import replay
-from sim.replay.content_policy import content_policy
-from sim.replay.replay import Replay
+from sim.replay.replay import Replay, content_policy
 
 MARK = "leomix report"
 """The page's generator: what is not marked so is never overwritten."""
