@@ -10,6 +10,7 @@ from learning.settings import CROSS_ENTROPY, NEXT_TOKEN
 from sim.analysis.checks import checks_in
 from sim.analysis.comparison import MORE_SEEDS, CheckOfRun, Comparison
 from sim.analysis.evaluations import (
+    TARGETS,
     Judged,
     first_reached,
     given_targets,
@@ -234,25 +235,25 @@ def _is_asynchronous(name: str) -> bool:
 def _targets(known: Sequence[Case], judged: Judged) -> tuple[list[str], str | None]:
     """Return the targets of the table, the one that runs share first; and this one.
 
-    Rows have columns of some targets: of these the ones count above the start of all runs, as far
-    as there is one.
+    Where scenarios name none, they are levels above the start of all runs that were read, or those
+    of the columns of rows, as far as they are above it.
     """
     curves = [case.evaluations for case in known if case.evaluations]
-    asked = {target for case in known if case.manifest for target in given_targets(case.manifest)}
-    if curves:
-        chosen = sorted(asked) or (levels(curves) if judged == Judged.ACCURACY else ())
-        names = [*map(target_name, chosen)]
-    else:
-        columns = known[0].figures if known else ()
-        every = [c.removeprefix(HOURS_TO) for c in columns if c.startswith(HOURS_TO)]
-        names = [name for name in every if all(_hours(case, name) != 0.0 for case in known)]
-        names = names or every
+    columns = () if curves or not known else known[0].figures
+    of_rows = [name.removeprefix(HOURS_TO) for name in columns if name.startswith(HOURS_TO)]
+    asked = [target for case in known if case.manifest for target in given_targets(case.manifest)]
+    names = [*map(target_name, sorted({*asked}))]
+    if of_rows != [*map(target_name, TARGETS)]:
+        names = names or of_rows
+    rest = [*names]  # all that were asked for are shown
+    if not names and judged == Judged.ACCURACY:
+        above = [name for name in of_rows if all(_hours(case, name) != 0.0 for case in known)]
+        names = [*map(target_name, levels(curves))] or above or of_rows
     count = {name: sum(_hours(case, name) is not None for case in known) for name in names}
     shared = shared_target(count, len(curves) or len(known))
     if shared is None:
         return [], None
-    rest = [name for name, reached in count.items() if asked and reached and name != shared]
-    return [shared, *reversed(rest)], shared
+    return [shared, *reversed([name for name in rest if count[name] and name != shared])], shared
 
 
 def _hours(case: Case, target: str) -> float | None:
