@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sim.analysis.cases import cases_of, compare_cases
@@ -73,7 +74,7 @@ def compared(sweep: Sweep) -> Compared:
         return WithoutTables(run.summary, run.manifest, run.evaluations, run.folder)
 
     rows = sweep.rows.to_pylist()
-    folders = {row["folder"] for row in rows if row["status"] == COMPLETE}
+    folders = {row["folder"] for row in rows if _is_done(row)}
     few = 0 < len(folders) <= MOST_RUNS and not sweep.points[0].of_network
     return compared_rows(rows, sweep.keys, read if few else None)
 
@@ -83,22 +84,21 @@ def compared_rows(
     swept: Sequence[str],
     read: Callable[[str], WithoutTables] | None = None,
 ) -> Compared:
-    """Compare the combinations of the keys of some rows; ``read`` reads the run of a folder."""
+    """Compare the combinations of the keys of some rows; ``read`` reads the run of a folder.
+
+    Rows say what was found. Runs that were read add what these lack: curves, for levels as targets,
+    checks, and figures without a column.
+    """
     keys = [key for key in swept if key != "seed"]
     combinations = combinations_in(rows, keys)
     settings = [{key: own[0][key] for key in keys} for own in combinations]
     labels = labels_of(settings) if keys else ["all seeds"]
     by_label = dict(zip(labels, combinations, strict=True))
-    done = [row for row in rows if row["status"] == COMPLETE]
+    done = [row for row in rows if _is_done(row)]
     groups = [] if read is None else _groups(by_label, read)
-    cases = [case for group in groups for case in cases_of(group)] or [
-        Case(label, row["seed"], row)
-        for label, own in by_label.items()
-        for row in own
-        if row["status"] == COMPLETE
-    ]
     without, lacking = _without(by_label)
-    found = compare_cases([*cases, *without], lacking, more_seeds=MORE_SEEDS)
+    cases = [*_cases(by_label, groups), *without]
+    found = compare_cases(cases, lacking, more_seeds=MORE_SEEDS)
     varied = [key for key in keys if len({as_yaml(own[key]) for own in settings}) > 1]
     numbers = OverNumbers.of(by_label, varied, found) if done else None
     by_key = _by_key(found, by_label, varied, numbers)
@@ -130,6 +130,21 @@ def next_steps(sweep: Sweep, found: Compared, *, in_full: bool = False) -> list[
     return steps_lines(steps)
 
 
+def _cases(by_label: Mapping[str, Sequence[Row]], groups: Sequence[Group]) -> Iterator[Case]:
+    """Yield the complete points by their rows; runs that were read have what these lack."""
+    done = [(label, row) for label, own in by_label.items() for row in own if _is_done(row)]
+    if not groups:
+        yield from (Case(label, row["seed"], row) for label, row in done)
+    by_folder = {Path(row["folder"]).name: row for _, row in done}
+    for group in groups:
+        for case, run in zip(cases_of(group), group.runs, strict=True):
+            yield replace(case, figures={**case.figures, **by_folder[run.folder.name]})
+
+
+def _is_done(row: Row) -> bool:
+    return bool(row["status"] == COMPLETE)
+
+
 def _without(by_label: Mapping[str, Sequence[Row]]) -> tuple[list[Case], dict[str, str]]:
     """Return the points without figures that count, and why combinations have no others.
 
@@ -138,7 +153,7 @@ def _without(by_label: Mapping[str, Sequence[Row]]) -> tuple[list[Case], dict[st
     cases: list[Case] = []
     lacking = {}
     for label, own in by_label.items():
-        why = {row["seed"]: missing_status(row) for row in own if row["status"] != COMPLETE}
+        why = {row["seed"]: missing_status(row) for row in own if not _is_done(row)}
         if len(why) == len(own):
             lacking[label] = " or ".join(sorted({*why.values()}))
         cases += [
@@ -156,7 +171,7 @@ def _groups(
     groups = []
     for label, own in by_label.items():
         by_code: dict[str, list[WithoutTables]] = {}
-        for folder in dict.fromkeys(row["folder"] for row in own if row["status"] == COMPLETE):
+        for folder in dict.fromkeys(row["folder"] for row in own if _is_done(row)):
             run = read(folder)
             by_code.setdefault(code_label(run.manifest), []).append(run)
         for code, runs in by_code.items():
