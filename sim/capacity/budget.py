@@ -269,7 +269,7 @@ def _directions(world: World, place: int) -> dict[str, Radio]:
                 "clients are those of leomix contacts, and their rate is that of link.isl",
             )
         )
-    if world.fleet.tells_rates:
+    if world.flyers is not None and world.flyers.tells_rates:
         raise InputError(
             Statement.of(
                 Code.WRONG_VALUE,

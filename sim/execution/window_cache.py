@@ -14,7 +14,7 @@ import orbit
 from learning.files import source_fingerprints
 from learning.provenance import processor
 from sim.execution.cache import WINDOWS, Cache, Namespace
-from sim.plan.windows import WindowQuery, Windows, find_windows
+from sim.plan.passes import WindowQuery, Windows, find_windows
 from sim.trace.digest import json_digest
 
 WORTH_KEEPING_S = 0.05

@@ -9,6 +9,7 @@ from tests.kit.late import late
 __getattr__ = late(
     globals(),
     {
+        "orbit.windows": "cut",
         "sim.cli.contact_listing": "contact_listing=.",
         "sim.clock": "Clock",
         "sim.devices.battery": "Battery Power",
@@ -43,8 +44,7 @@ __getattr__ = late(
         "sim.network.transfer": "outcomes_of",
         "sim.plan.contacts": "ContactTable PlannedContact PlannedSession planning=.",
         "sim.plan.isl_planning": "ring_planes",
-        "sim.plan.windows": "WindowQuery cut finding=.",
-        "sim.plan.passes": "PassEnd",
+        "sim.plan.passes": "PassEnd WindowQuery finding=.",
         "sim.plan.plan": "Plan",
         "sim.plan.service": "session_numbers",
         "sim.execution.ready": "Plans build",

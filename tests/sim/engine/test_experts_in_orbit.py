@@ -159,7 +159,7 @@ def paths(plan, source, now_s):
         if start_s <= now_s < end_s:
             flying = [flying_of(plan)[isls.names[k]] for k in (a, b)]
             graph.add_edge(
-                a, b, light_s=orbit.pair_range_km(*flying, plan.start, now_s) / LIGHT_KM_S
+                a, b, light_s=orbit.RangesBetween(flying, plan.start).km(0, 1, now_s) / LIGHT_KM_S
             )
     for target in graph:
         if target == source:

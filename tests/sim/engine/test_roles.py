@@ -149,9 +149,11 @@ def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget):
         whole_s = row.end_s - row.start_s
         end_s = row.end_s
         for _ in range(2):  # when the last bit left
-            last_m = 1e3 * orbit.pair_range_km(client, flying[-1], start, end_s)
+            last_m = 1e3 * orbit.RangesBetween([client, flying[-1]], start).km(0, 1, end_s)
             end_s = row.end_s - last_m / 299792458.0
-        mean_m = 1e3 * orbit.pair_range_km(client, flying[-1], start, (row.start_s + end_s) / 2)
+        mean_m = 1e3 * orbit.RangesBetween([client, flying[-1]], start).km(
+            0, 1, (row.start_s + end_s) / 2
+        )
         loss = (4 * np.pi * mean_m / (299792458.0 / 20e9)) ** 2
         snr = 10 * 10**6.426 / loss / (1.380649e-23 * 354 * 500e6)
         rate_bps = 500e6 * np.log2(1 + snr) if budget else 1.5e6

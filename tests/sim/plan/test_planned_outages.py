@@ -12,7 +12,7 @@ import scenarios
 import sim
 from scenarios import ScenarioError
 from sim import InputError
-from tests.kit.network import Intervals, build, doubts_of, make_plan, portable, union
+from tests.kit.network import Intervals, build, doubts_of, make_plan, union
 from tests.kit.results import fault_counts
 from tests.kit.small import orbit, slots
 
@@ -251,26 +251,6 @@ def test_until_a_dated_outage_begins_a_run_is_the_one_without_it():
     for name, time in (("contacts", "set_s"), ("transfers", "end_s"), ("metrics", "time_s")):
         before = [run.tables[name].filter(pc.field(time) < 20 * 3600) for run in (whole, late)]
         assert before[0].num_rows > 2 and before[0].equals(before[1]), name
-
-
-CSV = """# from the operator
-station,link_a,link_b,from_utc,to_utc,from_hours
-Svalbard,,,2026-08-22T02:00:00Z,2026-08-22T05:00:00Z,
-,Inuvik,P01-S01,,,3
-"""
-
-
-def test_outages_of_a_file_are_those_of_a_list_and_stay_with_the_run(tmp_path):
-    (tmp_path / "outages.csv").write_text(CSV)
-    listed = [
-        {"station": "Svalbard", "from_utc": "2026-08-22T02:00:00Z",
-         "to_utc": "2026-08-22T05:00:00Z"},
-        {"link": ["Inuvik", "P01-S01"], "from_hours": 3},
-    ]  # fmt: skip
-    of_file = walker("to stations", planned_path=str(tmp_path / "outages.csv"))
-    of_list = walker("to stations", listed)
-    assert portable(of_file)["faults"] == portable(of_list)["faults"]
-    assert open_at(make_plan(of_file)).keys() == open_at(make_plan(of_list)).keys()
 
 
 def test_a_date_needs_a_start_and_what_is_beyond_the_end_is_doubted():

@@ -94,7 +94,7 @@ def test_volume_of_a_link_by_a_budget_is_the_integral_of_its_rate():
         ends = from_name[row.source], from_name[row.target]
 
         def rate_bps(time_s, ends=ends):
-            range_m = 1e3 * float(orbit.pair_range_km(*ends, schedule.start, time_s))
+            range_m = 1e3 * float(orbit.RangesBetween(ends, schedule.start).km(0, 1, time_s))
             loss_db = 20 * np.log10(4 * np.pi * range_m * 26e9 / 299_792_458.0)
             snr = 10 ** ((30 - 30 + 30 + 30 - loss_db - noise_dbw) / 10)
             return 100e6 * np.log2(1 + snr)
