@@ -143,7 +143,7 @@ class Samples:
 # The normal of the ellipsoid and the geocentric radius differ by at most 0.1924 deg.
 _DEFLECTION = np.radians(0.2)
 # Half a step's motion, and a tenth more for its change and for single precision below.
-_STEPS = 0.55
+_HALF_STEP = 0.55
 _SLACK = 0.003
 
 
@@ -181,7 +181,7 @@ def _thresholds_km(
     fastest = (speed / radius).max(axis=1, keepdims=True)
     # A satellite below the lowest site has no horizon of its own: the cosine stops at 1.
     cosine = np.minimum(lowest_site_km / radius * np.cos(lowest_rad), 1.0)
-    reach = np.arccos(cosine) - lowest_rad + _STEPS * fastest + _SLACK
+    reach = np.arccos(cosine) - lowest_rad + _HALF_STEP * fastest + _SLACK
     return (radius * np.cos(np.minimum(reach, np.pi))).astype(np.float32)
 
 

@@ -176,7 +176,7 @@ class Cluster(GroundNode):
             return values
         return {**values, "devices": _counted(values.get("kinds"))}
 
-    unused_keys = (
+    rules = (
         unused(
             "radius_km",
             when=lambda cluster: cluster.devices is None,

@@ -226,7 +226,7 @@ class Isl(Section):
     gain_dbi: Decibels = setting(None, "gain of each of the two antennas, dBi")
     noise_temperature_k: Positive = setting(None, "noise temperature of the receiver, K", le=1e6)
 
-    unused_keys = (
+    rules = (
         unused(
             *("grazing_km", "max_range_km"),
             when=lambda isl: isl.windows is not None,
@@ -332,7 +332,7 @@ class Link(Section):
         "in contact at the same time, or all, by messages that wait for contacts",
     )
 
-    unused_keys = (
+    rules = (
         unused(
             "station",
             when=lambda link: link.preset != "station",

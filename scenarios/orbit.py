@@ -270,7 +270,7 @@ class KeplerianOrbit(_Made):
     mean_anomaly_deg: Angle = setting(0.0, "mean anomaly at the start, degrees")
     bstar: float = setting(0.0, "SGP4's drag term B*, per Earth radius; 0 for no drag", ge=-1, le=1)
 
-    unused_keys = (
+    rules = (
         unused(
             "bstar",
             when=lambda orbit: orbit.propagation == "secular_j2",
@@ -390,7 +390,7 @@ class WalkerOrbit(_Made, _Pattern):
     )
     satellite: NameOrNumber = setting(None, "name of the one satellite of serving single")
 
-    unused_keys = (
+    rules = (
         unused(
             *Shell.model_fields,
             when=lambda orbit: orbit.shells is not None,

@@ -17,7 +17,19 @@ from scenarios.link import Isl, Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
 from scenarios.orbit import SOURCES, Orbit, OrbitSource, WithService
 from scenarios.section import NAME, Instant, Positive, Section, Times, setting
-from statements import Code, Give, KeyPath, Other, Place, Remedy, Remove, Set, Statement, unused
+from statements import (
+    Code,
+    Give,
+    KeyPath,
+    Other,
+    Place,
+    Remedy,
+    Remove,
+    Rule,
+    Set,
+    Statement,
+    unused,
+)
 
 
 class Stop(Section):
@@ -153,7 +165,7 @@ class Scenario(Section):
     )
     faults: Faults = setting(Faults(), "what goes wrong by chance, or on a date")
 
-    unused_keys = (
+    rules = (
         unused(
             *("stop.cycles", "stop.rounds", "stop.accuracy", "stop.loss"),
             when=lambda case: case.learning is None and case.orbit.cycle is None,
@@ -172,6 +184,17 @@ class Scenario(Section):
             when=lambda case: case.serving == "single",
             by="with serving {serving!r}",
             remedies=(Set("orbit.serving", "any"), Remove()),
+        ),
+        Rule(
+            ("orbit.satellite",),
+            when=lambda case: (
+                case.orbit.named_satellite is not None
+                and not case.roles.in_orbit
+                and case.roles.server != "satellites"
+                and (case.has_access or case.roles.server_satellite)
+            ),
+            text="cannot be combined with roles.server {roles.server!r}",
+            remedies=(Remove(), Remove("roles.server")),
         ),
         unused(
             "orbit.satellite",
@@ -251,11 +274,12 @@ class Scenario(Section):
             values.get(key) if isinstance(values, dict) else None for key in ("link", "orbit")
         )
         preset = link.get("preset") if isinstance(link, dict) else getattr(link, "preset", None)
-        source = orbit.get("source") if isinstance(orbit, dict) else None
-        kind = SOURCES.get(source) if isinstance(source, str) else None
-        if preset != "station" or kind is None or not issubclass(kind, WithService):
+        if preset != "station" or not isinstance(orbit, dict):
             return values
-        return {**values, "orbit": {**OF_DISHES, **orbit}}
+        source = orbit.get("source")
+        kind = SOURCES.get(source) if isinstance(source, str) else None
+        served = kind is not None and issubclass(kind, WithService)
+        return {**values, "orbit": {**OF_DISHES, **orbit}} if served else values
 
     _source_path: Path | None = PrivateAttr(default=None)
     _origin: Origin = PrivateAttr(default=Origin())
@@ -472,15 +496,6 @@ def roles_problems(
         )
     if roles.server == "stations":
         yield from _stations_given(ground)
-    if roles.server != "satellites" and orbit.named_satellite is not None:
-        text = f"cannot be combined with roles.server {roles.server!r}"
-        yield wrong(
-            ("orbit", "satellite"),
-            text,
-            Code.CONFLICT,
-            Remove("orbit.satellite"),
-            Remove("roles.server"),
-        )
 
 
 def _satellites_learn(

@@ -20,7 +20,7 @@ class Section(BaseModel):
         extra="forbid", frozen=True, allow_inf_nan=False, strict=True, defer_build=True
     )
 
-    unused_keys: ClassVar[tuple[Rule[Any], ...]] = ()
+    rules: ClassVar[tuple[Rule[Any], ...]] = ()
     """Which keys, here and in sections below, are not used beside others: :func:`unused`."""
 
     def problems(self) -> Iterable[Statement]:
@@ -45,7 +45,7 @@ class Section(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         # Keys that mean nothing come first, as they explain what is missing.
-        refuse([*said(self.unused_keys, self, self.given), *self.problems()])
+        refuse([*said(self.rules, self, self.given), *self.problems()])
         return self
 
 

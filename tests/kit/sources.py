@@ -18,16 +18,18 @@ IN_FLEET = "in sim/world/fleet.py"
 def lacks(name: str, kind: type[OrbitSource], examples: Mapping[str, Any]) -> list[str]:
     """A sentence for each thing that a source does not have; none for one that has all."""
     found = []
-    makers = {WithGeometry: (satellites_of, "satellites"), WithWindows: (windows_of, "windows")}
-    base = next((base for base in makers if issubclass(kind, base)), None)
-    if base is None and not issubclass(kind, SlotOrbit):
-        bases = " nor ".join(base.__name__ for base in makers)
-        found.append(f"source {name!r}: {kind.__name__} derives from neither {bases}")
-    if base is not None:
-        maker, what = makers[base]
-        if maker.dispatch(kind) is maker.dispatch(base):
-            register = f"register a function of {kind.__name__} with {maker.__name__}"
-            found.append(f"source {name!r}: nothing makes its {what}; {register} {IN_FLEET}")
+    register = f"register a function of {kind.__name__} with"
+    if issubclass(kind, WithGeometry):
+        if satellites_of.dispatch(kind) is satellites_of.dispatch(WithGeometry):
+            text = f"nothing makes its satellites; {register} satellites_of {IN_FLEET}"
+            found.append(f"source {name!r}: {text}")
+    elif issubclass(kind, WithWindows):
+        if windows_of.dispatch(kind) is windows_of.dispatch(WithWindows):
+            text = f"nothing reads its windows; {register} windows_of {IN_FLEET}"
+            found.append(f"source {name!r}: {text}")
+    elif not issubclass(kind, SlotOrbit):
+        bases = "neither WithGeometry nor WithWindows"
+        found.append(f"source {name!r}: {kind.__name__} derives from {bases}")
     if f"\n| `{name}` |" not in DOCS.read_text(encoding="utf-8"):
         found.append(f"source {name!r}: docs/scenarios.md has no row of it")
     if name not in examples:

@@ -43,7 +43,7 @@ def test_what_a_source_lacks_is_said_in_sentences():
         "source 'half': docs/scenarios.md has no row of it",
         "source 'half': ORBITS in tests/kit/every_source.py has no example of it",
     ]
-    assert "nothing makes its windows" in lacks("bare", Bare, {"bare": {}})[0]
+    assert "nothing reads its windows" in lacks("bare", Bare, {"bare": {}})[0]
     assert lacks("tle", Other, ORBITS) == [
         "source 'tle': Other derives from neither WithGeometry nor WithWindows"
     ]
