@@ -14,7 +14,7 @@ from scenarios.errors import wrong
 from scenarios.section import NAME, Section, Text, setting, word_or
 from statements import Code, Lower, Set, Statement, unused
 
-# Keys that sources with satellites share: who is served when, and by which satellite.
+# The facts of any source.
 
 
 class Slots(Section):
@@ -51,6 +51,9 @@ class OrbitSource(Section):
     def named_satellite(self) -> str | None:
         """The one satellite that serves, by name or number, where there may be several."""
         return getattr(self, "satellite", None)
+
+
+# Keys that sources with satellites share: who is served when, and by which satellite.
 
 
 class WithService(OrbitSource):
