@@ -407,7 +407,7 @@ class WalkerOrbit(_Made, _Pattern):
         if self.shells is None:
             yield from self._one_pattern()
             yield from super().problems()
-        names = [shell.name or str(number) for number, shell in enumerate(self.shells or (), 1)]
+        names = [shell.name for shell in self.patterns]
         for index, name in enumerate(names):
             if name in names[:index]:
                 text = f"{name!r} is taken; names must be unique"
@@ -436,15 +436,25 @@ class WalkerOrbit(_Made, _Pattern):
                     yield wrong(("use", key), text, Code.WRONG_VALUE, Lower(f"use.{key}", to=there))
 
     @property
+    def patterns(self) -> tuple[Shell, ...]:
+        """The shells, each with its name; or the one pattern, without a name."""
+        if self.shells is None:
+            keys = {key: getattr(self, key, None) for key in Shell.model_fields}
+            return (Shell.model_construct(None, **keys | {"name": ""}),)
+        return tuple(
+            shell.model_copy(update={"name": shell.name or str(number)})
+            for number, shell in enumerate(self.shells, 1)
+        )
+
+    @property
     def satellites_known(self) -> int:
         """How many satellites there are, of all shells."""
-        used = 0
-        for shell in self.shells or (self,):
-            planes = shell.planes or 1
-            satellites = shell.satellites or 1
-            each = self.use.satellites_per_plane or satellites // planes
-            used += (self.use.planes or planes) * each
-        return used
+        use = self.use
+        return sum(
+            (use.planes or shell.planes)
+            * (use.satellites_per_plane or shell.satellites // shell.planes)
+            for shell in self.patterns
+        )
 
 
 # Sources without geometry: windows that are ready, and the idealised cycle of slots.

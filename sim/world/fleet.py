@@ -23,6 +23,7 @@ from scenarios.orbit import (
     CircularOrbit,
     ContactsOrbit,
     KeplerianOrbit,
+    Shell,
     TleOrbit,
     WalkerOrbit,
     WithElements,
@@ -363,18 +364,17 @@ def _keplerian(source: KeplerianOrbit, scenario: Scenario) -> Made:
 @satellites_of.register
 def _walker(source: WalkerOrbit, scenario: Scenario) -> Made:
     start = _needed_start(scenario)
-    if source.shells is None:
-        return Made(_shell(source, source, start, ""))
-    named = ((shell.name or str(number), shell) for number, shell in enumerate(source.shells, 1))
-    return Made([made for name, shell in named for made in _shell(source, shell, start, name)])
+    return Made([made for shell in source.patterns for made in _shell(source, shell, start)])
 
 
-def _shell(source: Any, shell: Any, start: datetime, name: str) -> list[orbit.Satellite]:
+def _shell(source: WalkerOrbit, shell: Shell, start: datetime) -> list[orbit.Satellite]:
     """Return those satellites of one Walker pattern that ``orbit.use`` leaves."""
-    axis_km = getattr(shell, "semi_major_axis_km", None)
+    axis_km = shell.semi_major_axis_km
+    if axis_km is None:
+        axis_km = orbit.circular_axis_km(shell.altitude_km or 0.0, source.propagation)
     pattern = orbit.Shell(
         spread_deg=180.0 if shell.pattern == "star" else 360.0,
-        semi_major_axis_km=axis_km or orbit.circular_axis_km(shell.altitude_km, source.propagation),
+        semi_major_axis_km=axis_km,
         inclination_deg=_inclination_deg(shell, source.propagation),
         satellites=shell.satellites,
         planes=shell.planes,
@@ -383,7 +383,7 @@ def _shell(source: Any, shell: Any, start: datetime, name: str) -> list[orbit.Sa
         argument_of_latitude_deg=shell.argument_of_latitude_deg,
         propagation=source.propagation,
     )
-    flying = pattern.satellites_at(start, name)
+    flying = pattern.satellites_at(start, shell.name or "")
     per_plane = pattern.satellites_per_plane
     use = source.use
     planes = _used(shell.planes, use.planes)
@@ -397,10 +397,12 @@ def _used(total: int, wanted: int | None) -> list[int]:
     return [total * (number + 1) // wanted - 1 for number in range(wanted)]
 
 
-def _inclination_deg(shell: Any, propagation: Literal["sgp4", "secular_j2"]) -> float:
-    if shell.inclination_deg == "sun-synchronous":
-        return orbit.sun_synchronous_inclination_deg(shell.altitude_km, propagation)
-    return float(shell.inclination_deg)
+def _inclination_deg(
+    shell: CircularOrbit | Shell, propagation: Literal["sgp4", "secular_j2"]
+) -> float:
+    if isinstance(shell.inclination_deg, str):  # sun-synchronous, of an altitude
+        return orbit.sun_synchronous_inclination_deg(shell.altitude_km or 0.0, propagation)
+    return shell.inclination_deg
 
 
 # What reads the windows of each source that has them ready.
