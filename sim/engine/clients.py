@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,11 +105,15 @@ class Clients:
             charge=charge,
         )
 
-    def open_sessions(self) -> None:
-        """Hand out the sessions that begin at the start in the order of the table of contacts."""
-        begun = [client.sessions for client in self.by_name.values() if client.sessions.open == 0]
-        for sessions in sorted(begun, key=lambda one: one.planned.contact_id(0)):
-            sessions.expect()
+    @property
+    def in_turn(self) -> list[str]:
+        """Names as actors start: who is in contact then first, in the order of contacts."""
+
+        def turn(name: str) -> float:
+            sessions = self.by_name[name].sessions
+            return math.inf if sessions.open is None else sessions.planned.contact_id(0)
+
+        return sorted(self.by_name, key=turn)
 
     @property
     def planned(self) -> list[PlannedSessions]:

@@ -258,7 +258,6 @@ def talk(
         yield clock.at(until_s)
         clock.stop()
 
-    antenna.expect()
     clock.start("actor", actor())
     if until_s < math.inf:
         clock.start("end", end())
