@@ -13,7 +13,7 @@ from learning.requests.cluster import Download, Receipt, Upload
 from learning.requests.facts import Cause, injected_text
 from learning.requests.reasons import Reason
 from sim.devices.energy import Use
-from sim.devices.faults import Presence
+from sim.devices.faults import FLAWLESS, LegFaults, Presence
 from sim.errors import DURATIONS, violated
 from sim.facts.directions import Way
 from sim.facts.faults import PacketsResent
@@ -21,12 +21,10 @@ from sim.facts.transfers import Outcome, SubChannelBusy, in_tables
 from sim.links.sharing import Allocation, SessionBeam, Turns, beam_free_s, everywhere, turn_s
 from sim.network.books import LedgerEntry
 from sim.network.endpoint import (
-    FLAWLESS,
     OF_CUT_OFF,
     CutTransfers,
     Ending,
     Endpoint,
-    LegFaults,
     everybody,
     way_of,
 )
@@ -429,9 +427,10 @@ class Transfer:
         parts = self._parts(session, stop_s)
         if self.way is Way.TO_SERVER:
             seconds = self._sending_s(parts)
-            endpoint.sent_s = endpoint.sent_s + seconds
-            if endpoint.devices.battery is not None:
-                endpoint.devices.battery.send(now_s, float(seconds[0]))
+            devices = endpoint.devices
+            devices.sent_s = devices.sent_s + seconds
+            if devices.battery is not None:
+                devices.battery.send(now_s, float(seconds[0]))
         left = moved
         for part in parts:
             in_part = np.where(part.last, left, np.minimum(part.bytes, left))
