@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from learning.invariants import FROZEN, violation
-from learning.values.store import bytes_of
 
 Tensors = Mapping[str, Tensor]
 """Tensors by name."""
@@ -127,6 +126,14 @@ class Frozen:
             same = now is before and changes_in_place(now) == changes
             if (thoroughly or not same) and fingerprint(now) != digest:
                 raise violation(FROZEN, f"{name!r} of {what} is not what it was at the start")
+
+
+def bytes_of(tensor: Tensor) -> Tensor:
+    """Return the numbers of a tensor as uint8 (n,): of any format, shape and strides."""
+    flat = tensor.detach().reshape(-1)
+    if flat.stride(0) != 1:  # also of one number, which torch takes for contiguous in any case
+        flat = flat.clone(memory_format=torch.contiguous_format)
+    return flat.view(torch.uint8)
 
 
 def fingerprint(tensor: Tensor) -> bytes:
