@@ -125,11 +125,10 @@ class Actors:
         self._learning_facts = learning_facts
         self._tasks: Counter[str] = Counter()  # of each actor
 
-    def start(self, in_turn: Sequence[str]) -> None:
+    def start(self) -> None:
         """Start an actor for each cluster, and one for the server where the method has it."""
-        for name in in_turn:
-            cluster = self._clients[name].cluster
-            protocol = self._of_method(name, partial(self._method.cluster, cluster))
+        for name, client in self._clients.items():
+            protocol = self._of_method(name, partial(self._method.cluster, client.cluster))
             self._clock.start(name, self._drive(name, name, protocol))
         at_server = self._of_method(SERVER, self._method.server_protocol)
         if at_server is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,15 +98,11 @@ class Clients:
             charge=charge,
         )
 
-    @property
-    def in_turn(self) -> list[str]:
-        """Names as actors start: who is in contact then first, in the order of contacts."""
-
-        def turn(name: str) -> float:
-            sessions = self.by_name[name].sessions
-            return math.inf if sessions.open is None else sessions.planned.contact_id(0)
-
-        return sorted(self.by_name, key=turn)
+    def open_sessions(self) -> None:
+        """Let the sessions that are open at the start begin in the order of contacts."""
+        begun = [client.sessions for client in self.by_name.values() if client.sessions.open == 0]
+        for sessions in sorted(begun, key=lambda own: own.planned.contact_id(0)):
+            sessions.begin_of(0)
 
     @property
     def planned(self) -> list[PlannedSessions]:

@@ -105,11 +105,12 @@ class Simulation:
             # Of a method of one's own, or of a journal that holds something else than it asked.
             raise self.clock.failed("the start", error) from error
         announce(self.build.plan, self.clock, self._facts)
+        self.clients.open_sessions()
         planned = self.clients.planned
         last_ones_s = [own.starts_s[-1] for own in planned if len(own) > 1]
         self._last_known_s = min(last_ones_s, default=math.inf)
         self._progress.follow(planned)
-        self._actors.start(self.clients.in_turn)
+        self._actors.start()
         if self.build.world.learning.evaluate_every_hours:
             self.clock.start("evaluation", self._progress.periodic(self.build.plan.stop_s))
         self.clock.run(self.build.plan.stop_s, self._event)

@@ -1,8 +1,8 @@
 """Sessions of one client: which is open, and which an actor is given.
 
-The plan and the time say which session and contact are open: asking changes nothing. An actor that
-waits has one event on the clock, the begin of the next session; a session that is used has one, its
-end, at which its links are let go.
+The plan and the time say which session and contact are open: asking changes nothing. The begin of
+a session is an event only while an actor waits for it, its end only if one uses it: its links are
+then let go.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import simpy
@@ -61,8 +60,10 @@ class ClusterSessions:
         self.planned = sessions
         self._clock = clock
         self._news = Signal() if news is None else news
-        self._used: int | None = None  # the session whose end is an event to come
         self._given: dict[str, _Given] = {}
+        # The sessions whose begin, or end, was an event last, and that.
+        self._begins: tuple[int, simpy.Event | None] = -1, None
+        self._ends: tuple[int, simpy.Event | None] = -1, None
 
     # What the plan says of now.
 
@@ -84,8 +85,10 @@ class ClusterSessions:
 
     @property
     def _begun(self) -> int:
-        """How many sessions have begun by now."""
-        return bisect_right(self.planned.starts_s, self._clock.now)
+        """How many sessions have begun by now, but for one whose event is still to come."""
+        begun = bisect_right(self.planned.starts_s, self._clock.now)
+        session, event = self._begins
+        return begun if event is None or event.processed else min(begun, session)
 
     def _row(self, session: int) -> int:
         """Return the row of the contact that had begun last in a session; the first before that."""
@@ -118,23 +121,33 @@ class ClusterSessions:
         end_s = self.planned.ends_s[given.session]
         return min(end_s, self._clock.now) if self.planned.repeats[given.session] else end_s
 
-    # The links of a session, from its first use to its end.
+    # Events of those who wait for a session, and of those who use it.
+
+    def begin_of(self, session: int) -> simpy.Event:
+        """Return the event of a session that begins now or later."""
+        known, event = self._begins
+        if event is None or known != session:
+            event = self._clock.at(self.planned.starts_s[session])
+            self._begins = session, event
+        return event
 
     def use(self) -> PlannedSession | None:
         """Return the session that goes on; it is let go as it ends. None for none."""
         session = self.open
         if session is None:
             return None
-        self._use(session)
+        self._end_of(session)
         return self.planned[session]
 
-    def _use(self, session: int) -> None:
-        """Let a session go at its end, and those before it now."""
-        if self._used != session:
-            self._used = session
+    def _end_of(self, session: int) -> simpy.Event:
+        """Return the event of the end of a session that goes on."""
+        known, event = self._ends
+        if event is None or known != session:
             self.planned.close_before(session)
-            close = partial(self.planned.close, session)
-            self._clock.call_at(self.cluster.name, self.planned.ends_s[session], close)
+            event = self._clock.at(self.planned.ends_s[session])
+            event.callbacks.append(lambda _: self.planned.close(session))
+            self._ends = session, event
+        return event
 
     # Which session an actor is given.
 
@@ -156,56 +169,47 @@ class ClusterSessions:
         A session that never ends repeats: an actor is given it again once the server's model is
         another one, or with the next part; one that trains in it, when the training is ``due``.
         """
+        planned = self.planned
+        coming = self._begun
         session = self.open
+        may_have = False
         if session is not None:
-            self._use(session)
-            if self._may_have(actor, session, due, fresh=fresh):
+            self._end_of(session)
+            may_have = self._may_have(actor, session, due, fresh=fresh)
+        while True:
+            if session is not None and may_have:
                 self._give(actor, session)
                 if wanted is None or wanted():
+                    self._end_of(session)
                     return self._contact(session, cycle())
-        coming = self._begun
-        while coming < len(self.planned) or self._goes_on(session):
-            yield self._next_moment(actor, coming, session, due)
+                if signal is not None:
+                    given = self._clock.event()
+                    signal.listen(given.succeed)
+                    yield given
+                    coming = max(coming, bisect_left(planned.starts_s, self._clock.now))
+                    session = None
+            repeats = session is not None and planned.repeats[session]
+            if coming == len(planned) and not repeats:
+                self.exhausted = True
+                return None
+            if session is not None and repeats:
+                yield self._again(actor, session, due)
+            elif session is not None and session == self._ends[0]:
+                yield self._end_of(session)
+            is_over = session is None or planned.ends_s[session] <= self._clock.now
+            if coming < len(planned) and (is_over or not repeats):
+                yield self.begin_of(coming)
             session = self.open
             coming = max(coming, self._begun)
-            if session is None:
-                continue
-            is_training = self._trains_on(actor, session, due)
-            self._give(actor, session)
-            if not is_training and (wanted is None or wanted()):
-                self._use(session)
-                return self._contact(session, cycle())
-            if signal is not None:
-                given = self._clock.event()
-                signal.listen(given.succeed)
-                yield given
-                session = None
-                coming = max(coming, bisect_left(self.planned.starts_s, self._clock.now))
-        self.exhausted = True
-        return None
+            may_have = session is not None and not self._trains_on(actor, session, due)
 
-    def _goes_on(self, session: int | None) -> bool:
-        """Whether an actor that waits in a session can be given it again."""
-        return session is not None and session == self.open and bool(self.planned.repeats[session])
-
-    def _next_moment(
-        self, actor: str, coming: int, session: int | None, due: Due | None
-    ) -> simpy.Event:
-        """Return the event at which an actor may be given a session: the one ``coming``.
-
-        In a session that repeats it is that one again, if it is due or there is news before.
-        """
-        planned = self.planned
-        begins_s = math.inf
-        if coming < len(planned):
-            begins_s = planned.starts_s[coming]
-        if session is None or not self._goes_on(session):
-            return self._clock.at(begins_s)
-        begins_s = min(begins_s, planned.ends_s[session])
+    def _again(self, actor: str, session: int, due: Due | None) -> simpy.Event:
+        """Return the event at which a session that repeats is due, or over, or there is news."""
         due_s = None if due is None else due()
+        end_s = self.planned.ends_s[session]
         if due_s is not None:
-            is_ahead = self._clock.now < due_s
-            return self._clock.at(min(begins_s, due_s) if is_ahead else begins_s)
+            is_ahead = self._clock.now < due_s < end_s
+            return self._clock.at(due_s) if is_ahead else self._end_of(session)
         called = self._clock.event()
 
         def call() -> None:
@@ -213,7 +217,7 @@ class ClusterSessions:
                 called.succeed()
 
         self._news.listen(lambda: call() if self._may_call(actor) else None)
-        self._clock.call_at(self.cluster.name, begins_s, call)
+        self._end_of(session).callbacks.append(lambda _: call())
         return called
 
     def _may_call(self, actor: str) -> bool:
