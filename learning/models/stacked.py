@@ -139,5 +139,5 @@ def bytes_of(tensor: Tensor) -> Tensor:
 def fingerprint(tensor: Tensor) -> bytes:
     """Return a hash of a tensor's numbers, shape and format."""
     about = f"{tuple(tensor.shape)} {tensor.dtype}".encode()
-    flat = bytes_of(tensor).cpu().numpy()
+    flat: Any = bytes_of(tensor).cpu().numpy()
     return hashlib.blake2b(flat, digest_size=16, key=hashlib.blake2b(about).digest()).digest()

@@ -281,7 +281,7 @@ def _frozen_factors(
     beside: Beside,
 ) -> dict[str, Tensor]:
     """Return the factors that run ``beside`` those that are trained, and a frozen A."""
-    frozen = {}
+    frozen: dict[str, Tensor] = {}
     for stored, pairs in beside.items():
         for factor, tensors in zip(RANKS, zip(*pairs, strict=True), strict=True):
             names = _numbered(stored, factor, len(pairs))

@@ -183,25 +183,35 @@ class ClusterSessions:
                     self._end_of(session)
                     return self._contact(session, cycle())
                 if signal is not None:
-                    given = self._clock.event()
-                    signal.listen(given.succeed)
-                    yield given
+                    yield self._given_by(signal)
                     coming = max(coming, bisect_left(planned.starts_s, self._clock.now))
                     session = None
-            repeats = session is not None and planned.repeats[session]
-            if coming == len(planned) and not repeats:
+            if coming == len(planned) and (session is None or not planned.repeats[session]):
                 self.exhausted = True
                 return None
-            if session is not None and repeats:
-                yield self._again(actor, session, due)
-            elif session is not None and session == self._ends[0]:
-                yield self._end_of(session)
-            is_over = session is None or planned.ends_s[session] <= self._clock.now
-            if coming < len(planned) and (is_over or not repeats):
-                yield self.begin_of(coming)
+            yield from self._wait(actor, session, coming, due)
             session = self.open
             coming = max(coming, self._begun)
             may_have = session is not None and not self._trains_on(actor, session, due)
+
+    def _wait(
+        self, actor: str, session: int | None, coming: int, due: Due | None
+    ) -> Generator[simpy.Event, Any, None]:
+        """Wait for the session that goes on, if it repeats, or until it is over and one begins."""
+        if session is not None and self.planned.repeats[session]:
+            yield self._again(actor, session, due)
+            if self._clock.now < self.planned.ends_s[session]:
+                return
+        elif session is not None and session == self._ends[0]:
+            yield self._end_of(session)
+        if coming < len(self.planned):
+            yield self.begin_of(coming)
+
+    def _given_by(self, signal: Signal) -> simpy.Event:
+        """Return the event at which a signal is given."""
+        event = self._clock.event()
+        signal.listen(lambda: _succeed(event))
+        return event
 
     def _again(self, actor: str, session: int, due: Due | None) -> simpy.Event:
         """Return the event at which a session that repeats is due, or over, or there is news."""
@@ -211,13 +221,8 @@ class ClusterSessions:
             is_ahead = self._clock.now < due_s < end_s
             return self._clock.at(due_s) if is_ahead else self._end_of(session)
         called = self._clock.event()
-
-        def call() -> None:
-            if not called.triggered:
-                called.succeed()
-
-        self._news.listen(lambda: call() if self._may_call(actor) else None)
-        self._end_of(session).callbacks.append(lambda _: call())
+        self._news.listen(lambda: _succeed(called) if self._may_call(actor) else None)
+        self._end_of(session).callbacks.append(lambda _: _succeed(called))
         return called
 
     def _may_call(self, actor: str) -> bool:
@@ -276,3 +281,8 @@ class ClusterSessions:
             capacity=lambda: self.planned[session].capacity_bytes,
             repeats=bool(self.planned.repeats[session]),
         )
+
+
+def _succeed(event: simpy.Event) -> None:
+    if not event.triggered:
+        event.succeed()
