@@ -17,10 +17,10 @@ from sim.devices.energy import Use
 from sim.errors import SimulationError
 from sim.facts.directions import Way
 from sim.facts.transfers import ChainClosed
-from sim.network.endpoint import Ending, Endpoint, Shared, everybody, way_of
+from sim.network.endpoint import Ending, Endpoint, Shared, everybody
 from sim.network.sessions import ClusterSessions
 from sim.network.training import Training
-from sim.network.transfer import Transfer
+from sim.network.transfer import Transfer, way_of
 from sim.plan.contacts import PlannedContact, PlannedSession
 from statements.arrays import Floats, Mask
 

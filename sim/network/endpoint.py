@@ -9,16 +9,12 @@ import numpy as np
 
 from learning.requests.cluster import (
     WAITS_FOR_ALL,
-    Cluster,
     Cost,
-    Download,
     Quorum,
-    Upload,
 )
 from learning.requests.reasons import Reason
 from sim.devices.devices import Devices
 from sim.devices.faults import Faults, LinkFaults
-from sim.facts.directions import Way
 from sim.facts.faults import MemoryLacks
 from sim.facts.stream import Facts
 from sim.facts.transfers import Outcome
@@ -34,11 +30,6 @@ if TYPE_CHECKING:  # simpy is imported where a run is
 def everybody(who: Mask | None, k: int) -> Mask:
     """Return ``who`` as a mask (K,); None stands for all devices."""
     return np.ones(k, bool) if who is None else np.asarray(who, bool)
-
-
-def way_of(step: Upload | Download) -> Way:
-    """Return which way a step sends its payload."""
-    return Way.TO_SERVER if isinstance(step, Upload) else Way.TO_CLIENT
 
 
 CutTransfers = Literal["resume", "restart", "drop"]
@@ -95,6 +86,7 @@ class Endpoint:
     """
 
     def __init__(self, devices: Devices, shared: Shared) -> None:
+        self.cluster = devices.cluster
         self.devices = devices
         self.clock = shared.clock
         self.facts = shared.facts
@@ -105,11 +97,6 @@ class Endpoint:
         self.ledger = Ledger(devices.cluster, shared.topology, shared.books)
         self.faults = None if shared.faults is None else LinkFaults(shared.faults, self.cluster)
         self._lack_memory: Mask = np.zeros(devices.cluster.devices, bool)
-
-    @property
-    def cluster(self) -> Cluster:
-        """The cluster whose end it is."""
-        return self.devices.cluster
 
     def tell_memory_lacks(self, excluded: Mask, cost: Cost) -> None:
         """Tell which devices cannot hold what they were to train; of each once."""

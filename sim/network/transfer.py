@@ -25,8 +25,6 @@ from sim.network.endpoint import (
     CutTransfers,
     Ending,
     Endpoint,
-    everybody,
-    way_of,
 )
 from sim.network.legs import Dropped, Moved
 from sim.plan.contacts import PlannedContact, PlannedSession
@@ -37,6 +35,11 @@ SHORTEST_S = 1e-6
 
 LOST = {Outcome.DROPPED: "given up", Outcome.RESTARTED: "begins anew"}
 """What is said of a part that was sent in vain."""
+
+
+def way_of(step: Upload | Download) -> Way:
+    """Return which way a step sends its payload."""
+    return Way.TO_SERVER if isinstance(step, Upload) else Way.TO_CLIENT
 
 
 class Part(NamedTuple):
@@ -123,7 +126,9 @@ class Transfer:
         k = len(ready_s)
         size = np.full(k, payload.bytes, float)
         version = np.full(k, payload.version, np.int64)
-        asked = np.isfinite(ready_s) & everybody(step.who, k)
+        asked = np.isfinite(ready_s)
+        if step.who is not None:
+            asked = asked & step.who
         presence = endpoint.devices.presence
         who = asked if presence is None else asked & presence.present(ready_s)
         entry = endpoint.ledger.entry(way, payload.name)
