@@ -170,7 +170,6 @@ def watched(contacts, times_s, wants, signal=None):
         ):
             got[name].append((found.session, found.contact_id, clock.now))
 
-    sessions.expect()
     for name in wants:
         clock.start(name, take(name))
     clock.start("look", look())
