@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sim.formatting import some
-from sim.sweep.point import Point
-from sim.sweep.points import labelled
+from sim.sweep.point import Point, labelled
 from statements import Code, Other, Place, Statement, by_rank, line
 
 if TYPE_CHECKING:

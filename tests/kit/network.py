@@ -10,7 +10,7 @@ __getattr__ = late(
     globals(),
     {
         "orbit.windows": "cut",
-        "sim.cli.contact_listing": "contact_listing=.",
+        "sim.cli.contact_list": "contact_listing=.",
         "sim.clock": "Clock",
         "sim.devices.battery": "Battery Power",
         "sim.devices.compute": "Compute",

@@ -37,7 +37,7 @@ from learning.requests.request import Request
 from scenarios.section import Section
 from sim.analysis.checks import CHECKS
 from sim.cli.app import command_line, status
-from sim.cli.exits import ExitCode
+from sim.cli.output import ExitCode
 from sim.facts.events import EventKind
 from sim.facts.row import Row
 from sim.facts.tables import TABLES, columns_of_table

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 from sim.analysis.checks import check as keys
 from sim.analysis.checks.check import Check, Key, checks_in
 from sim.analysis.checks.run import moved_in
-from sim.analysis.critical_path import Part, Run
+from sim.analysis.critical_path import Part
 from sim.analysis.methods import known_method
+from sim.analysis.run import Run
 from sim.analysis.spans import names_of_clients
 from sim.formatting import data_size, percent
 

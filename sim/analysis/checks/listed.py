@@ -220,7 +220,7 @@ def too_few_passes(run: EndedRun) -> Found:
     if waiting < HALF:
         return None
     passes = (
-        f"{passes_a_day(run):.1f} passes a day for each client, {percent(waiting, 0)} of the time"
+        f"{passes_a_day(run):.1f} passes a day for each client, {percent(waiting, 1)} of the time"
     )
     return f"{text}; {passes} went by until the next one", keys.more_passes(run.scenario)
 
