@@ -14,25 +14,17 @@ from learning import Learner
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import (
     Data,
-    DeviceState,
-    InputSpec,
     LearningConfig,
     Lora,
     ModelConfig,
     Pretraining,
-    footprint,
-    kinds,
     pretrained_at_once,
 )
-from tests.kit.rounds import cycle, downloaded, merged
+from tests.kit.rounds import committed, cycle, downloaded, merged, moved
 from tests.kit.rounds import trained as after_rounds
 from tests.kit.training import (
-    LocalRounds,
-    Residency,
-    TrainedPart,
     evaluation,
     held_state,
-    skeleton,
 )
 
 EXPERTS = [0, 1]
@@ -42,14 +34,15 @@ STEPS = Pretraining(gate_steps=2)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two Llama models, and texts whose words mostly belong to a class."""
+    """Two Llama models, and texts of several lengths whose words mostly belong to a class."""
     folder = tmp_path_factory.mktemp("merged")
     tiny.llamas(folder, 2, initializer_range=0.1)
     rng = np.random.default_rng(0)
     lines = []
     for number in range(240):
         label = number % 4
-        words = 10 * np.where(rng.random(8) < 0.8, label, 4) + rng.integers(10, size=8)
+        length = rng.integers(4, 9)
+        words = 10 * np.where(rng.random(length) < 0.8, label, 4) + rng.integers(10, size=length)
         lines.append({"text": " ".join(map("w{}".format, words)), "label": label})
     (folder / "texts.jsonl").write_text("\n".join(map(json.dumps, lines)))
     return folder
@@ -88,81 +81,6 @@ def test_small_changes_survive_sixteen_bits(folder):
     fallen = {precision: before[precision] - after[precision] for precision in before}
     assert fallen["float32"] > 0.05
     assert fallen["bfloat16"] == pytest.approx(fallen["float32"], rel=0.05)
-
-
-def test_what_is_trained_is_kept_in_single_precision_and_sent_in_sixteen_bits(folder):
-    learner = learner_of(folder)
-    server = learner.start()
-    assert {t.dtype for t in learner.force(server).values()} == {torch.bfloat16}
-    state = after_rounds(downloaded(learner, server))
-    formats = {name: tensor.dtype for name, tensor in learner.force(state.whole).items()}
-    own = {name: kind for name, kind in formats.items() if not name.startswith(".base.")}
-    assert set(own.values()) == {torch.float32}
-    assert {kind for name, kind in formats.items() if name not in own} == {torch.bfloat16}
-    sent = learner.force(state.offer(EXPERTS, gate=True))
-    assert {tensor.dtype for tensor in sent.values()} == {torch.bfloat16}
-
-
-@pytest.mark.wide
-def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(folder):
-    """Of a text model, device by device, and of a small one, all devices at once."""
-    digits = LearningConfig(3, ("a", "b"), (2, 2), ModelConfig(experts=2), clip_norm=0.5)
-    same = {"batch_size": 8, "steps_per_round": 2, "step_size": 0.1}
-    untrained = Pretraining(gate_steps=0)  # of which pieces are summed otherwise
-    ends = []
-    for more in (
-        {},
-        *({"micro_batch": size} for size in (1, 2, 8)),
-        {"checkpoint_activations": True},
-    ):
-        small = Learner(replace(digits, **(same | more)))
-        text = learner_of(folder, "float32", **same, **more).config
-        learners = Learner(replace(text, pretraining=untrained)), small
-        ends += [one.force(after_rounds(downloaded(one, one.start())).whole) for one in learners]
-    for number, end in enumerate(ends):
-        for name, tensor in ends[number % 2].items():
-            torch.testing.assert_close(end[name], tensor, rtol=0, atol=1e-7, msg=name)
-
-
-@pytest.mark.wide
-def test_the_server_trains_the_same_before_time_begins_however_few_samples_it_takes_at_once(
-    folder, tmp_path
-):
-    """Texts of different lengths: what a gate loses counts by token, what the task does by text."""
-    rng = np.random.default_rng(1)
-    lines = []
-    for number in range(120):
-        words = map("w{}".format, rng.integers(40, size=rng.integers(1, 9)))
-        lines.append({"text": " ".join(words), "label": number % 4})
-    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    data = Data("jsonl", str(tmp_path / "texts.jsonl"), tokens=TOKENS, trial_samples=20)
-    config = replace(
-        learner_of(folder, "float32").config,
-        data=data,
-        pretraining=Pretraining(expert_steps=2, gate_steps=3),
-    )
-    starts = []
-    for more in ({}, {"micro_batch": 5}, {"checkpoint_activations": True, "micro_batch": 1}):
-        learner = Learner(replace(config, **more))
-        starts.append(learner.force(learner.start()))
-    whole, *others = starts
-    for other in others:
-        assert any(not torch.equal(other[name], whole[name]) for name in whole)
-        for name, tensor in whole.items():
-            torch.testing.assert_close(other[name], tensor, rtol=0, atol=1e-6, msg=name)
-
-
-def test_what_the_server_trains_before_time_begins_does_not_grow_beyond_a_bound(folder):
-    """Of many tokens so few samples are taken at once that they fit; of few all of them are."""
-    config = learner_of(folder).config
-    small, large = (
-        replace(config, data=replace(config.data, tokens=tokens)) for tokens in (TOKENS, 8192)
-    )
-    assert pretrained_at_once(small, "gate") == 64
-    few = pretrained_at_once(large, "gate")
-    assert 1 <= few < 64
-    by_origin = replace(large, pretraining=Pretraining(gate_steps=2, gate_loss="origin"))
-    assert pretrained_at_once(by_origin, "gate") > few
 
 
 @pytest.mark.wide
@@ -231,17 +149,31 @@ def test_factors_in_sixteen_bits_add_what_the_devices_products_add(folder):
     torch.testing.assert_close(whole, exact, rtol=0, atol=1e-5)
 
 
-def test_three_models_of_eight_billion_are_counted_as_they_would_be_made():
-    """Parameters and bytes of the module on torch's device "meta", which allocates nothing."""
-    config = kinds.resolved_task(
-        LearningConfig(1, ("a",), (5,), ModelConfig("llama-3-8b-x3"), data=Data("digits"))
+PIECES = [*({"micro_batch": size} for size in (1, 3, 8)), {"checkpoint_activations": True}]
+
+
+@pytest.mark.wide
+def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(folder):
+    """Of a text model, device by device, and of a small one, all devices at once.
+
+    What the server trains before time begins is alike too: what a gate loses counts by token, what
+    the task does by text.
+    """
+    same = {"batch_size": 8, "steps_per_round": 2, "step_size": 0.1}
+    text = replace(
+        learner_of(folder, "float32", **same).config,
+        pretraining=Pretraining(expert_steps=2, gate_steps=3),
     )
-    made = skeleton(config, InputSpec("choices", (4, 2, 384), 4, 128_256), Residency((0, 1, 2)))
-    tensors = list(made.parameters())
-    assert {tensor.device.type for tensor in tensors} == {"meta"}
-    found = footprint(config, cycles=60, versions=3, own_experts=True)
-    assert found.parameters == sum(tensor.numel() for tensor in tensors) == 19_304_943_616
-    assert found.model == sum(tensor.numel() * 2 for tensor in tensors)
+    small = LearningConfig(3, ("a", "b"), (2, 2), ModelConfig(experts=2), clip_norm=0.5, **same)
+    for config in (text, small):
+        ends = []
+        for more in ({}, *PIECES):
+            learner = Learner(replace(config, **more))
+            state = after_rounds(downloaded(learner, learner.start()))
+            ends.append(learner.force(state.whole))
+        for end in ends[1:]:
+            for name, tensor in ends[0].items():
+                torch.testing.assert_close(end[name], tensor, rtol=0, atol=1e-6, msg=name)
 
 
 @pytest.mark.wide
@@ -249,23 +181,24 @@ def test_three_models_of_eight_billion_are_counted_as_they_would_be_made():
 def test_devices_that_hold_different_versions_train_from_their_own(folder, precision):
     """Two devices with one version each end where two clusters of both versions do."""
     learner = learner_of(folder, precision)
-    both = np.ones(2, bool)
-    none = np.zeros(2, np.int64)
     first = learner.start()
     second = cycle(learner, first, scale=0.1)
 
-    def trained(state):
-        state = state.train(LocalRounds("a", none + 1, none), TrainedPart([0], gate=True))
-        state = state.commit(both, none + 7, [0], gate=False)
-        return state.train(LocalRounds("a", none + 1, none + 1), TrainedPart(EXPERTS, gate=True))
+    def ends(state):
+        state = committed(after_rounds(state, experts=[0]), 7, gate=False)
+        return learner.force(after_rounds(state, 1, 1).own)
 
     old, new = (downloaded(learner, server) for server in (first, second))
-    mixed = DeviceState.load(learner, second, old, "a", np.array([False, True]), EXPERTS, none)
+    mixed = downloaded(learner, second, old, who=(False, True))
     assert mixed.servers == (first, second)
-    expected = [learner.values.force(trained(state).own) for state in (old, new)]
-    found = learner.values.force(trained(mixed).own)
-    for device, own in enumerate(expected):
+    found = ends(mixed)
+    for device, own in enumerate((ends(old), ends(new))):
         assert own.keys() == found.keys()
-        for name, tensor in own.items():
-            assert torch.equal(found[name][device], tensor[device]), name
+        assert moved(own, found, device) == set()
     assert not any(".base.expert" in name for name in found)
+
+
+def test_of_many_tokens_the_server_takes_few_samples_at_once_before_time_begins(folder):
+    config = learner_of(folder).config
+    large = replace(config, data=replace(config.data, tokens=8192))
+    assert pretrained_at_once(config, "gate") == 64 > pretrained_at_once(large, "gate") >= 1

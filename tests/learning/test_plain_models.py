@@ -52,11 +52,13 @@ class Parts(nn.Module):
     def __init__(self, spec):
         super().__init__()
         self.base, self.optimizer = nn.Linear(64, 12), nn.Linear(12, spec.classes)
-        self.factor, self.a = nn.BatchNorm1d(12), nn.Parameter(torch.ones(12))
+        self.added, self.trained = nn.Linear(12, 12), nn.Linear(12, 12)
+        self.changes, self.a = nn.BatchNorm1d(12), nn.Parameter(torch.ones(12))
         self.delta = nn.ParameterDict({"a": torch.ones(12), "p:q+r": torch.zeros(12)})
 
     def forward(self, x):
-        hidden = self.factor(self.base(x)) * self.a + self.delta["p:q+r"]
+        hidden = self.trained(self.added(self.base(x)))
+        hidden = self.changes(hidden) * self.a + self.delta["p:q+r"]
         return self.optimizer(torch.relu(hidden) * self.delta["a"])
 
 
@@ -137,7 +139,7 @@ def test_a_metric_may_change_what_it_is_given():
         assert after == [{**score, "spoils": 0.0} for score in before]
 
 
-@pytest.mark.parametrize("kind", ["vector-mlp", "image-cnn", "mlp"])
+@pytest.mark.parametrize("kind", ["image-cnn", "mlp"])
 def test_a_model_in_bfloat16_is_tested_as_any_other(kind):
     data = kit.Data(kind="digit-images" if "cnn" in kind else "digits")
     both = (config(kind, data=data, precision=p) for p in ("bfloat16", "float64"))
