@@ -307,14 +307,12 @@ def test_errors_of_clients_are_counted_and_shown_and_the_others_go_on(fly):
     wants = wants.replace("WANTS", "node == 3 and open('data.txt')")
     assert fly(SERVER, wants, *FOREVER).status == 0
     [shown] = [one["sentence"] for one in manifest()["checks"] if one["code"] == "faults"]
-    assert re.fullmatch(
-        r"3 faults: train of a client fails: .*'data.txt' \(client_app.py:\d+\)", shown
-    )
+    fails = r"3 faults: train of a client fails: .*'data.txt' \(client_app.py:\d+\)"
+    assert re.fullmatch(fails, shown)
     Path("data.txt").write_text("")
     calls()
     assert fly(SERVER, wants, *FOREVER, out="mended").status == 0
     assert "3 1" in calls()
-    assert manifest("mended")["checks"] == [] or weights("mended").any()
 
 
 CLASSIC_SERVER = """
