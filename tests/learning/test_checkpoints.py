@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from tests.kit import learning as kit
 from tests.kit import tiny_checkpoints as tiny
+from tests.kit.choices import SPEC, likelihoods, questions
 from tests.kit.learning import InputSpec, ModelConfig, kinds
 from tests.kit.tiny_checkpoints import CHOICES, TEXT, TOKENS, merged_config, mixtral_config
 from tests.kit.training import checkpoint_weights, expert_of, save_checkpoint
@@ -68,33 +69,6 @@ def test_classes_equal_hugging_faces_whatever_the_padding(tmp_path):
     torch.testing.assert_close(left, wanted, rtol=1e-4, atol=1e-5)
 
 
-def questions(count):
-    """Questions with two to three options; a question of 3 tokens, options of 1 to 5 tokens."""
-    rng = torch.Generator().manual_seed(0)
-    x = torch.full((count, 3, 2, TOKENS), -1)
-    x[:, :, 1] = 0
-    for sample in range(count):
-        asked = torch.randint(0, 61, (3,), generator=rng)
-        for option in range(2 + sample % 2):
-            length = int(torch.randint(1, 6, (), generator=rng))
-            own = torch.randint(0, 61, (length,), generator=rng)
-            x[sample, option, 0, : 3 + length] = torch.cat([asked, own])
-            x[sample, option, 1, 3 : 3 + length] = 1
-    return x
-
-
-def likelihoods(theirs, x):
-    """Mean log-likelihood of each option's tokens, one option at a time and without padding."""
-    scores = torch.full(x.shape[:2], -torch.inf)
-    for sample, options in enumerate(x):
-        for number, (row, scored) in enumerate(options):
-            if len(tokens := row[row >= 0]):
-                share = theirs(input_ids=tokens[None]).logits[0].log_softmax(-1)
-                own = [share[p - 1, tokens[p]] for p in range(len(tokens)) if scored[p] == 1]
-                scores[sample, number] = torch.stack(own).mean()
-    return scores
-
-
 @pytest.mark.parametrize(
     ("expert", "keys"),
     [(0, {}), (1, {"tie_word_embeddings": True}), (2, {"rope_parameters": LLAMA3})],
@@ -102,13 +76,13 @@ def likelihoods(theirs, x):
 @torch.no_grad()
 def test_masked_to_one_expert_it_is_that_dense_model(tmp_path, expert, keys):
     models = tiny.llamas(tmp_path, **keys)
-    x = questions(6)
-    got = tiny.loaded(merged_config(tmp_path), CHOICES, (expert,), **GATE)(x)
+    x = questions()
+    got = tiny.loaded(merged_config(tmp_path), SPEC, (expert,), **GATE)(x)
     close(got, likelihoods(models[expert], x))
     apart = (likelihoods(models[(expert + 1) % 3], x) - got).nan_to_num(0).abs()
     assert apart.max() > 0.1  # the dense models do differ
     if expert == 0:  # Top-1 over all: with equal logits the first is chosen, and counts in full
-        close(tiny.loaded(merged_config(tmp_path), CHOICES, **GATE)(x), got)
+        close(tiny.loaded(merged_config(tmp_path), SPEC, **GATE)(x), got)
 
 
 @pytest.mark.parametrize(

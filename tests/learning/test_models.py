@@ -6,12 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erf, softmax
-from torch.nn import functional
 
 from learning.models import MODELS, MoELayer, Residency
 from tests.kit import learning as kit
 from tests.kit import training
-from tests.kit.tiny_checkpoints import CHOICES, TOKENS, skeleton
 from tests.kit.training import VectorMoE
 
 SPEC = kit.InputSpec("vector", (4,), 3, None)
@@ -121,22 +119,3 @@ def test_a_class_of_ones_own_is_registered_under_a_name_that_is_free(monkeypatch
     assert MODELS.find("learning.models:MoELayer") is MoELayer
     with pytest.raises(ValueError, match="shipped model"):
         MODELS.add("vector-moe")
-
-
-def test_options_that_do_not_exist_have_no_score_and_no_part_in_the_gradient():
-    sizes = {"hidden": 16, "expert_hidden": 8, "kv_heads": 2, "vocabulary": 61}
-    model = skeleton(kit.ModelConfig(kind="mixtral", **sizes), CHOICES)
-    torch.manual_seed(0)
-    values = {name: 0.5 * torch.randn(p.shape) for name, p in model.named_parameters()}
-    model.load_state_dict(values, assign=True)
-    x = torch.full((1, 3, 2, TOKENS), -1)
-    x[:, :, 1] = 0
-    for option, tokens in enumerate(([5, 6, 7], [5, 6, 9, 3])):
-        x[0, option, 0, : len(tokens)] = torch.tensor(tokens)
-        x[0, option, 1, 2 : len(tokens)] = 1
-    assert model(x)[0, 2] == -torch.inf
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    losses = [functional.cross_entropy(model(some), torch.tensor([1])) for some in (x, x[:, :2])]
-    for pair in zip(*(torch.autograd.grad(loss, parameters) for loss in losses), strict=True):
-        assert pair[0].isfinite().all()
-        torch.testing.assert_close(*pair, rtol=1e-4, atol=1e-6)

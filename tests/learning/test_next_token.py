@@ -172,21 +172,3 @@ def test_blocks_without_experts_run_once(deep, monkeypatch, rows_below, largest)
         ends.append([score["loss"] for score in learner.evaluate(server)])
         assert sum(rows_below) == once
     assert ends[0] == ends[2] != ends[1]
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_what_blocks_without_experts_make_is_kept_up_to_so_many_bytes(deep, monkeypatch, precision):
-    config = replace(deep_config(deep), precision=precision)
-    samples = max(len(one.y) for one in load_samples(config).test.values())
-    number_bytes = {"float32": 4, "bfloat16": 2}[precision]
-    size_bytes = samples * TOKENS * (32 * number_bytes + 8)  # hidden states, and token ids
-    parts = []
-    for largest in (size_bytes, size_bytes - 1):
-        monkeypatch.setattr(embedding, "LARGEST_OF_BLOCKS", largest)
-        learner = Learner(config)
-        learner.forget_tasks()
-        learner.evaluate(learner.start())
-        parts.append(
-            {len(x): len(found) for found in learner.task.embedded.values() for x in found}
-        )
-    assert [found[samples] for found in parts] == [2, 1]

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,22 +45,27 @@ def held(samples, config):
 def check(samples, dataset, config):
     """Each training sample is there once, and is a cluster's kind of sample where it is set aside.
 
-    Clusters share a validation set if they share a test set.
+    Clusters share a validation set if they share a test set. A limit leaves some out.
     """
+    most = config.data.train_samples or 10**6
+    counts = [min(most, len(domain.train.x)) for domain in dataset.domains]
     trained = np.concatenate([domain.train.x for domain in dataset.domains])
     tests = [domain.test for domain in dataset.domains]
     shared = all(np.array_equal(tests[0].x, test.x) for test in tests) and len(tests) > 1
-    sets = [samples.validation[name] for name in config.clusters]
+    assert bool(samples.validation) == (config.data.validation > 0)
+    sets = list(samples.validation.values())
     aside = sets[:1] if shared else sets
     rows = np.concatenate([held(samples, config), *(part.x for part in aside)])
-    assert sorted(rows.tolist()) == sorted(trained.tolist())
-    for name, domain, part in zip(config.clusters, dataset.domains, sets, strict=True):
-        assert np.array_equal(samples.test[name].x, domain.test.x)
-        assert not np.isin(samples.trial[name].x, part.x).any()
-        own = trained if shared else domain.train.x
-        assert np.isin(part.x, own).all()
-        assert len(part.x) == round(config.data.validation * len(own))
+    assert len(set(rows.tolist())) == len(rows) == sum(counts) and np.isin(rows, trained).all()
+    for name, domain, count in zip(config.clusters, dataset.domains, counts, strict=True):
+        test = samples.test[name].x
+        assert np.isin(test, domain.test.x).all()
+        assert len(test) == min(config.data.test_samples or 5, 5)
         assert all(len(shard.y) for shard in samples.shards[name])
+        if part := samples.validation.get(name):
+            assert not np.isin(samples.trial[name].x, part.x).any()
+            assert np.isin(part.x, trained if shared else domain.train.x).all()
+            assert len(part.x) == round(config.data.validation * (sum(counts) if shared else count))
     label = {}
     for domain in dataset.domains:
         label.update(zip(domain.train.x.tolist(), domain.train.y.tolist(), strict=True))
@@ -86,8 +90,9 @@ def tasks(draw):
         domains.append(Domain(train, test, device))
     how = draw(st.sampled_from([{}, {"own_domain_fraction": 0.6},
                                 *({"split": split} for split in SPLITS.values())]))  # fmt: skip
-    share = draw(st.floats(0.02, 0.6))
-    data = kit.Data(trial_samples=draw(st.integers(1, 4)), validation=share, **how)
+    how |= {"validation": draw(st.just(0.0) | st.floats(0.02, 0.6))}
+    how |= draw(st.sampled_from([{}, {"train_samples": 35, "test_samples": 3}]))
+    data = kit.Data(trial_samples=draw(st.integers(1, 4)), **how)
     names = tuple("abcd"[: len(devices)])
     config = kit.LearningConfig(draw(st.integers(0, 99)), names, tuple(devices), data=data)
     config = replace(config, model=draw(st.sampled_from([PLAIN, config.model])))
@@ -106,61 +111,6 @@ def test_training_trial_validation_and_test_samples_are_disjoint_and_all_there_a
             assert "learning.data.validation" in str(refusal)
         return
     check(samples, dataset, config)
-
-
-def write(path, kind, rows, *, marked, domains):
-    """A file of numbered rows in which a third is marked as test, or nothing is."""
-    number = np.arange(rows)
-    is_test = number % 3 == 1
-    columns = {
-        "x" if kind == "npz" else "text": number,
-        "y" if kind == "npz" else "label": number % 2,
-    }
-    columns |= {"domain": number * 8 // rows} if domains else {}
-    if kind == "npz":
-        columns["x"] = number[:, None] + 0.0
-        ends = {"_train": ~is_test, "_test": is_test} if marked else {"": slice(None)}
-        arrays = {f"{n}{end}": a[at] for n, a in columns.items() for end, at in ends.items()}
-        np.savez(path.with_suffix(".npz"), **arrays)
-        return str(path.with_suffix(".npz"))
-    columns["text"] = [f"row {row}" for row in number]
-    columns |= {"split": np.where(is_test, "test", "train")} if marked else {}
-    pd.DataFrame(columns).to_json(path, orient="records", lines=True)
-    return str(path)
-
-
-@pytest.mark.parametrize("kind", ["npz", "jsonl"])
-@pytest.mark.parametrize("marked", [True, False], ids=["marked", "unmarked"])
-@pytest.mark.parametrize("files", ["one", "domains", "several"])
-@pytest.mark.parametrize("limits", [{}, {"train_samples": 70, "test_samples": 9}], ids=len)
-def test_rows_of_files_are_set_aside_with_any_split_and_any_limit(
-    tmp_path, kind, marked, files, limits
-):
-    of = {"marked": marked, "domains": files == "domains"}
-    if files == "several":
-        named = {n: write(tmp_path / n, kind, 150 + 30 * i, **of) for i, n in enumerate("ab")}
-        where = {"paths": kit.FrozenDict(named)}
-    else:
-        where = {"path": write(tmp_path / "f", kind, 320, **of)}
-    by_domains = {"one": (), "several": ("domains over clusters",)}
-    tried = [
-        split
-        for name, split in SPLITS.items()
-        if "domains" not in name or name in by_domains.get(files, SPLITS)
-    ]
-    for split in (None, *tried):
-        data = kit.Data(kind, validation=0.25, trial_samples=3, split=split, **where, **limits)
-        config = kit.LearningConfig(4, ("a", "b"), (2, 3), model=PLAIN, data=data)
-        dataset = numbers(DATASETS.find(kind)(config))
-        samples = kit.federate(dataset, config)
-        if not limits:
-            check(samples, dataset, config)
-            continue
-        aside, tests = ([own[c].x for c in "ab"] for own in (samples.validation, samples.test))
-        shared = np.array_equal(*aside)
-        assert shared == np.array_equal(*tests)
-        rows = np.concatenate([held(samples, config), *aside[: 2 - shared]])
-        assert len(set(rows.tolist())) == len(rows) == 2 * 70 and max(map(len, tests)) <= 9
 
 
 def test_satellites_that_hold_the_samples_of_clusters_have_their_validation_sets():
