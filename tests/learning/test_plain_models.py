@@ -10,7 +10,7 @@ from tests.kit import learning as kit
 from tests.kit.rounds import assert_as_by_hand, by_path
 
 SEED, SIZE, BATCH = 3, 0.05, 8
-OWN = ("normalised", "dropping", "Tied", "Frozen", "Parts", "Recomputed", "orthogonal")
+OWN = ("normalised", "dropping", "Tied", "Frozen", "Parts", "Masked", "Recomputed", "orthogonal")
 
 
 class Tied(nn.Module):
@@ -60,6 +60,19 @@ class Parts(nn.Module):
         hidden = self.trained(self.added(self.base(x)))
         hidden = self.changes(hidden) * self.a + self.delta["p:q+r"]
         return self.optimizer(torch.relu(hidden) * self.delta["a"])
+
+
+class Masked(nn.Module):
+    """A mask of true and false among its buffers, and a parameter without numbers."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.first = nn.Linear(64, spec.classes)
+        self.none = nn.Parameter(torch.zeros(0, 3))
+        self.register_buffer("mask", torch.arange(64) % 3 > 0)
+
+    def forward(self, x):
+        return self.first(x.masked_fill(~self.mask, 0.0)) + self.none.sum()
 
 
 class Recomputed(nn.Module):
