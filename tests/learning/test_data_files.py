@@ -183,17 +183,10 @@ def test_without_test_arrays_a_share_is_held_out_of_arrays_too(tmp_path):
     )
 
 
-def test_domains_and_files_of_arrays(tmp_path):
-    fields = np.array(["sea", "air"])[LABELS % 2]
-    by_field = load("npz", path=write(tmp_path / "1.npz", split(domain=fields)))
-    for cluster, odd in zip("ab", (1, 0), strict=True):
-        tested = set(by_field.test[cluster].y.tolist())
-        assert {y % 2 for y in labels(by_field, cluster) | tested} == {odd}
-    both = {"a": write(tmp_path / "0.npz", split()), "b": write(tmp_path / "2.npz", xy())}
-    assert domains(load("npz", paths=both, own_domain_fraction=0.5), "a") == {0, 1}
-    other = write(tmp_path / "3.npz", xy(IMAGES[:, :3]))
-    message = r"3.npz: x: one sample has shape .3, 3, 6., but of"
-    refused(message, "npz", paths={**both, "b": other})
+def test_arrays_of_two_shapes_are_refused(tmp_path):
+    paths = {"a": write(tmp_path / "0.npz", split())}
+    paths["b"] = write(tmp_path / "3.npz", xy(IMAGES[:, :3]))
+    refused(r"3.npz: x: one sample has shape .3, 3, 6., but of", "npz", paths=paths)
 
 
 def packed(**members):

@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import replace
-from itertools import combinations, product
+from itertools import chain, combinations, product
 
 import numpy as np
 import pytest
@@ -262,22 +262,23 @@ def test_synthetic_clients_are_drawn_as_the_paper_says():
     np.testing.assert_allclose(large.x.var(0), np.arange(1, 61) ** -1.2, rtol=0.1)
 
 
+def rows_of(x):
+    return [row.tobytes() for row in x]
+
+
 def test_synthetic_clients_are_the_devices_and_can_be_split_otherwise():
     data = kit.Data("synthetic", arguments=kit.FrozenDict(alpha=0.5, beta=0), trial_samples=5)
     config = kit.LearningConfig(4, ("a", "b"), (3, 2), data=data)
     samples = load_samples(config)
     for cluster, devices in (("a", 3), ("b", 2)):
-        parts = [*samples.shards[cluster], samples.trial[cluster], samples.test[cluster]]
-        rows = {row.tobytes(): device for device, part in enumerate(parts) for row in part.x}
-        count = 0
-        for device in range(devices):
-            x, y, *_ = kit.draw_client(kit.stream(4, "synthetic", cluster, device), 0.5, 0)
-            places = [rows[row.tobytes()] for row in x.astype("f4")]
-            trained = int(0.9 * len(y))
-            count = count + len(y)
-            assert set(places[:trained]) <= {device, devices}
-            assert set(places[trained:]) == {devices + 1}
-        assert count == len(rows) == sum(len(part.y) for part in parts)
+        streams = (kit.stream(4, "synthetic", cluster, device) for device in range(devices))
+        drawn = [rows_of(kit.draw_client(rng, 0.5, 0).x.astype("f4")) for rng in streams]
+        cuts = [int(0.9 * len(own)) for own in drawn]
+        shards = [rows_of(part.x) for part in samples.shards[cluster]]
+        trial, test = (rows_of(part[cluster].x) for part in (samples.trial, samples.test))
+        assert sorted(chain(trial, test, *shards)) == sorted(chain(*drawn))
+        for own, cut, shard in zip(drawn, cuts, shards, strict=True):
+            assert {*shard} <= {*own[:cut]} and {*own[cut:]} <= {*test}
     even = load_samples(replace(config, data=replace(data, split=kit.Split())))
     sizes = [len(part.y) for name in "ab" for part in even.shards[name]]
     assert max(sizes) - min(sizes) <= 10 < np.ptp([len(p.y) for p in samples.shards["a"]])

@@ -19,6 +19,7 @@ from learning import Learner, LearningConfig
 from tests.kit import learning as kit
 from tests.kit.learning import FolderStore, Values, environment
 from tests.kit.records import Cache, Namespace
+from tests.kit.training import Frozen, Guard
 
 
 @dataclass(frozen=True)
@@ -289,3 +290,34 @@ def test_arguments_that_are_dataclasses_come_as_such_with_their_own_copies():
     assert made is values.make(ONE, (), {"how": By([2])}) is not values.make(ONE, (), {"how": [2]})
     by[0] = 3
     assert kit.arguments_in(made.arguments) == {"how": By([2])}
+
+
+def tensors_of():
+    return {"a": torch.arange(6.0).reshape(2, 3), "b": torch.full((2,), torch.nan)}
+
+
+@pytest.mark.parametrize("how", ["other", "in place", "gone"])
+def test_an_operation_that_changes_what_it_must_not_is_refused(how):
+    tensors = tensors_of()
+    guard = Guard(tensors, [], lambda name: name == "b", "it")
+    guard.check({"a": tensors["a"], "b": torch.zeros(2)})
+    after = dict(tensors)
+    if how == "other":
+        after["a"] = tensors["a"] + 1.0
+    elif how == "in place":
+        tensors["a"][0, 0] += 1.0
+    else:
+        del after["a"]
+    with pytest.raises(kit.Violation, match="changed 'a'"):
+        guard.check(after)
+
+
+def test_what_is_frozen_is_looked_at_number_by_number():
+    tensors = tensors_of()
+    frozen = Frozen(tensors)
+    frozen.check({name: tensor.clone() for name, tensor in tensors.items()}, "it", thoroughly=True)
+    tensors["a"].data[1, 2] += 1e-3  # torch does not count this
+    with pytest.raises(kit.Violation, match="'a' of it is not what it was"):
+        frozen.check(tensors, "it", thoroughly=True)
+    with pytest.raises(kit.Violation, match="'b' of it has come or gone"):
+        frozen.check({"a": tensors["a"]}, "it")
