@@ -1,19 +1,16 @@
-"""Client-expert alignment: load, capacity, experts of one's own, and their use."""
+"""Client-expert alignment: load, capacity, and what experts serve."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from learning import Learner
 from tests.kit import learning as kit
-from tests.kit.learning import LearningConfig, Lora, ModelConfig, alignment
-from tests.kit.rounds import downloaded, models_of, one_by_one, trained
-from tests.kit.training import expert_of
+from tests.kit.learning import LearningConfig, ModelConfig, alignment
+from tests.kit.rounds import downloaded
 
 
 def test_the_deficit_says_who_has_fallen_behind():
@@ -50,41 +47,6 @@ def test_capacity_is_within_memory_compute_and_link_together(memory, up, down, p
         ]
         assert most == sum(leg <= 600 * (1 + 1e-12) for leg in legs)
         assert (most == 0) == bool(why)
-
-
-CONFIG = LearningConfig(
-    1, ("a", "b"), (3, 2),
-    ModelConfig(experts=4, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=Lora(rank=2)),
-    batch_size=8, steps_per_round=2, step_size=0.5, trains_backbone=True,
-)  # fmt: skip
-REACH = [[True, True, False, False], [False, True, False, True], [False, False, True, False]]
-
-
-def moved(before, after, device):
-    """Experts (None: what is shared) of a device's model that have changed at all."""
-    return {expert_of(n) for n in after if not torch.equal(before[n][device], after[n][device])}
-
-
-@pytest.mark.parametrize(("rank", "batched"), [(2, True), (None, False)])
-def test_devices_together_do_what_each_does_alone_under_its_mask(rank, batched):
-    learner = Learner(replace(CONFIG, model=replace(CONFIG.model, lora=Lora(rank=rank))))
-    if not batched:
-        one_by_one(learner)
-    state = downloaded(learner, learner.start())
-    before = models_of(state)
-    together = models_of(trained(state, 2, mask="-inf", reach=REACH))
-    for device, row in enumerate(REACH):
-        mine = np.flatnonzero(row).tolist()
-        assert moved(before, together, device) == {*mine, None}
-        own = downloaded(learner, learner.start(), experts=mine)
-        for name, tensor in models_of(trained(own, 2, experts=mine, mask="-inf")).items():
-            torch.testing.assert_close(together[name][device], tensor[device], rtol=0, atol=1e-6)
-    nobody = [REACH[0], [False] * 4, REACH[2]]  # who rests need not reach any
-    after = models_of(trained(state, (2, 0, 2), mask="-inf", reach=nobody))
-    assert moved(before, after, 1) == set()
-    assert moved(before, after, 2) == {2, None}
-    with pytest.raises(ValueError, match="device 1 trains with no expert in reach"):
-        models_of(trained(state, 2, mask="-inf", reach=nobody))
 
 
 def test_padding_is_served_by_nobody(tmp_path):

@@ -139,11 +139,19 @@ def test_all_at_once_is_one_by_one(kind, mask):
 
 
 ROUNDS = st.tuples(*[st.integers(0, 2)] * 6).filter(any)
-SOME_EXPERTS = st.sets(st.integers(0, 2), min_size=1)
-
-
-@given(
-    ROUNDS, SOME_EXPERTS, st.booleans(), st.sampled_from([None, "-inf"]), st.sampled_from([0, 1])
+REACH = st.lists(
+    st.lists(st.booleans(), min_size=3, max_size=3).filter(any), min_size=6, max_size=6
 )
-def test_any_rounds_experts_and_gate(rounds, experts, gate, mask, which):
-    assert_alike("lora", which, rounds, range(6), experts=experts, gate=gate, mask=mask)
+
+
+@given(st.data(), ROUNDS, st.sets(st.integers(0, 2), min_size=1), st.booleans(), st.booleans())
+def test_any_rounds_experts_gate_and_reach(data, rounds, experts, gate, drifted):
+    """The gate is masked to the experts, or to those in a device's reach, or not at all."""
+    mask = data.draw(st.sampled_from([None, "-inf"]))
+    how = {"experts": experts, "gate": gate, "mask": mask}
+    if mask and len(experts) == 3 and data.draw(st.booleans()):
+        how["reach"] = data.draw(REACH)
+    after, before = assert_alike("lora", int(drifted), rounds, range(6), **how)
+    for device, row in enumerate(how.get("reach", ())):
+        lost = tuple(f"expert.{expert}." for expert in range(3) if not row[expert])
+        assert not [name for name in moved(before, after, device) if name.startswith(lost)]
