@@ -197,7 +197,6 @@ def test_an_upload_that_is_carried_over_and_what_is_trained_since_arrive_once(ra
     """Trained, offered, trained on, downloaded, offered again: the server gets both changes."""
     side = some_side(train=True, rank=rank)
     start = side.learner.start()
-    names = ("gate.0.weight", "expert.0.0.up.weight")
     ends = []
     for _ in range(2):
         side.train(work(3, 3, 3), EVERY, gate=True)
@@ -211,12 +210,12 @@ def test_an_upload_that_is_carried_over_and_what_is_trained_since_arrive_once(ra
     second = weights(side, merged(side, start, ALL))
     begin = weights(side, start)
     shares = np.array(side.learner.samples()[0]) / sum(side.learner.samples()[0])
-    for name in names:
-        was = begin[name], ends[0][name], ends[1][name]
-        for found, change in ((first, was[1] - was[0]), (second, was[2] - was[1])):
-            added = np.tensordot(shares, change, 1)
-            np.testing.assert_allclose(found[name] - was[0], added, atol=1e-6)
-        assert np.abs(second[name] - was[0]).max() > 1e-4
+    for name in ("gate.0.weight", "expert.0.0.up.weight"):
+        begun, trained, ended = (model[name] for model in (begin, *ends))
+        for found, change in ((first, trained - begun), (second, ended - trained)):
+            mean = np.tensordot(shares, change, 1)
+            np.testing.assert_allclose(found[name] - begun, mean, atol=1e-6)
+        assert np.abs(second[name] - begun).max() > 1e-4
 
 
 def test_a_gate_that_was_lost_is_in_no_later_offer():

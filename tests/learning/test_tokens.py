@@ -170,13 +170,9 @@ SWELL = {
     "map": {"normalizer": {"type": "Precompiled", "precompiled_charsmap": charsmap(b"o" * 5000)}},
     "bytes": {"pre_tokenizer": chain("pretokenizers", *[BYTES] * 40)},
     "ids": {"post_processor": template(SPECIAL, TEXT, ids=[1] * 5000)},
-    "pieces": {"post_processor": template(*[SPECIAL] * 300, TEXT, ids=[1] * 20)},
     "texts": {"post_processor": template(*[TEXT] * 5000)},
-    "templates": {"post_processor": chain("processors", *[template(*[TEXT] * 3)] * 10)},
     "decoder": {"decoder": chain("decoders", *[DOUBLED] * 40)},
-    "suffix": {"decoder": chain("decoders", *[{"type": "BPEDecoder", "suffix": ""}] * 40)},
     "token": {"model": BPE | {"vocab": {"a": 0, "x" * 20_000: 1}}},
-    "affix": {"model": BPE | {"continuing_subword_prefix": "x" * 20_000}},
     "empty": {"model": BPE | {"vocab": {}}, "added_tokens": []},
 }
 METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}

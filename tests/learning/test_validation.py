@@ -90,9 +90,10 @@ def tasks(draw):
         domains.append(Domain(train, test, device))
     how = draw(st.sampled_from([{}, {"own_domain_fraction": 0.6},
                                 *({"split": split} for split in SPLITS.values())]))  # fmt: skip
-    how |= {"validation": draw(st.just(0.0) | st.floats(0.02, 0.6))}
-    how |= draw(st.sampled_from([{}, {"train_samples": 35, "test_samples": 3}]))
-    data = kit.Data(trial_samples=draw(st.integers(1, 4)), **how)
+    limits = draw(st.sampled_from([{}, {"train_samples": 35, "test_samples": 3}]))
+    share = draw(st.just(0.0) | st.floats(0.02, 0.6))
+    trial = draw(st.integers(1, 4))
+    data = kit.Data(trial_samples=trial, validation=share, **how, **limits)
     names = tuple("abcd"[: len(devices)])
     config = kit.LearningConfig(draw(st.integers(0, 99)), names, tuple(devices), data=data)
     config = replace(config, model=draw(st.sampled_from([PLAIN, config.model])))
