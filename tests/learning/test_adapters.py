@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModelForCausalLM
 
 import sim
 from learning.models import Residency
 from tests.kit import small, training
-from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import InputSpec, ModelConfig
 from tests.kit.results import export
 from tests.kit.training import adapted, expert_of, names_of, write_adapter
@@ -47,15 +45,6 @@ def with_tensors(model, tensors):
     return changed.eval()
 
 
-@torch.no_grad()
-def assert_peft_makes(folder, model, start, final, x):
-    ours = PeftModel.from_pretrained(with_tensors(model, start), str(folder))
-    expected = with_tensors(model, final)(x)
-    torch.testing.assert_close(ours(x), expected, rtol=0, atol=1e-5)
-    assert (with_tensors(model, start)(x) - expected).abs().max() > 0.1
-    return ours
-
-
 @pytest.fixture
 def vectors():
     torch.manual_seed(0)
@@ -64,6 +53,7 @@ def vectors():
     return training.VectorMoE(config, spec, Residency(held=(0, 1, 2)))
 
 
+@torch.no_grad()
 def test_peft_makes_the_final_model_of_the_start(tmp_path, vectors, monkeypatch):
     """Adapters are read and written without PEFT, whose imports may be broken."""
     start = stored(vectors)
@@ -73,7 +63,11 @@ def test_peft_makes_the_final_model_of_the_start(tmp_path, vectors, monkeypatch)
             patch.setitem(sys.modules, name, None)
         write_adapter(tmp_path, vectors, start, final)
         made = start | adapted(tmp_path, names_of(vectors), start)
-    found = assert_peft_makes(tmp_path, vectors, start, final, torch.randn(50, 10))
+    x = torch.randn(50, 10)
+    found = PeftModel.from_pretrained(with_tensors(vectors, start), str(tmp_path))
+    before, expected = (with_tensors(vectors, tensors)(x) for tensors in (start, final))
+    torch.testing.assert_close(found(x), expected, rtol=0, atol=1e-5)
+    assert (before - expected).abs().max() > 0.1
     layers = [m for m in found.base_model.model.named_modules() if hasattr(m[1], "r")]
     ranks = {path.split(".")[3]: module.r["default"] for path, module in layers}
     assert ranks == {"0": 3, "2": 16}  # the rank of expert 2 is that of its matrices; none for 1
@@ -153,30 +147,6 @@ def test_no_tensor_of_an_adapter_is_passed_over(tmp_path, vectors, made):
     save_file(made(load_file(file)), file)
     with pytest.raises(ValueError, match=r"save it anew|plain LoRA|of the same model"):
         adapted(tmp_path, names_of(vectors), start)
-
-
-def test_our_mixtral_takes_an_adapter_and_hugging_faces_the_fused_one(tmp_path):
-    tiny.mixtral(tmp_path / "start")
-    config = tiny.mixtral_config(tmp_path / "start")
-    ours = tiny.loaded(config, tiny.CHOICES)
-    start = stored(ours)
-    final = trained(start, {1: 2, 3: 3})
-    write_adapter(tmp_path / "adapter", ours, start, final)
-    tokens = torch.arange(27).reshape(1, 3, 1, 9)
-    x = torch.cat([tokens, torch.ones_like(tokens)], 2)
-    assert_peft_makes(tmp_path / "adapter", ours, start, final, x)
-    final = trained(start, {0: 1, 2: 4}, backbone="model.norm.weight")
-    training.save_checkpoint(tmp_path / "final", config, final)
-    training.write_fused_adapter(tmp_path / "fused", start, final)
-    load = AutoModelForCausalLM.from_pretrained
-    base, expected = (load(tmp_path / name, local_files_only=True) for name in ("start", "final"))
-    tokens = torch.arange(18).reshape(2, 9)
-    with torch.no_grad():
-        before = base(tokens).logits
-        wanted = expected(tokens).logits
-        found = PeftModel.from_pretrained(base, str(tmp_path / "fused")).eval()
-        torch.testing.assert_close(found(tokens).logits, wanted, rtol=0, atol=1e-5)
-    assert (before - wanted).abs().max() > 1.0
 
 
 SIDE = st.integers(2, 40)

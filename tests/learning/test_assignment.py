@@ -1,62 +1,20 @@
-"""Which cluster trains which expert: relevance, Algorithm 1, classes of experts, the registry."""
+"""Which cluster trains which expert: Algorithm 1, classes of experts, the registry."""
 
 from itertools import product
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import chisquare
 
-from learning.models import Residency
 from tests.kit import learning as kit
-from tests.kit import training
 from tests.kit.learning import model_splitting as splitting
-from tests.kit.training import evaluation
 
 RELEVANCES = st.tuples(st.integers(1, 7), st.integers(1, 12)).flatmap(
     lambda shape: arrays(np.float64, shape, elements=st.sampled_from([0, 0.05, 0.1, 0.3, 0.9, 1]))
 )
-
-
-def model(top_k=2):
-    config = kit.ModelConfig(experts=5, top_k=top_k, layers=3, hidden=12, expert_hidden=6)
-    spec = kit.InputSpec("vector", (4,), 3, None)
-    made = training.VectorMoE(config, spec, Residency(held=tuple(range(5))))
-    made.load_state_dict(training.initialise(made, 1, dict(made.named_parameters())))
-    return made
-
-
-def rows(*shape):
-    return torch.tensor(kit.stream(0, *shape).standard_normal((*shape, 4)), dtype=torch.float32)
-
-
-def counted(made, tokens):
-    """Count selections (tokens, layers) one token at a time, from the gates' own weights."""
-    counts = np.zeros(len(made.moe[0].gate.weight))
-    with torch.no_grad():
-        for token in tokens:
-            hidden = torch.nn.functional.gelu(made.embed(token))
-            for norm, layer in zip(made.norms, made.moe, strict=True):
-                scores = (layer.gate.weight @ norm(hidden)).numpy()
-                counts[np.argsort(-scores)[: layer.gate.k]] += 1
-                hidden = hidden + layer(norm(hidden)[None])[0]
-    return counts / (len(tokens) * len(made.moe))
-
-
-@pytest.mark.parametrize("top_k", [1, 2])
-def test_relevance_is_the_share_of_token_layer_pairs_without_padding(top_k):
-    made = model(top_k)
-    x = rows(6, 7)
-    flat = x.reshape(-1, 4)
-    keep = torch.tensor(kit.stream(0, "keep").random((6, 7)) < 0.6)
-    for batches, tokens in (([flat[:3], flat[3:]], flat), ([(x, keep)], x[keep])):
-        found = evaluation.expert_relevance(made, batches)
-        np.testing.assert_allclose(found, counted(made, tokens), rtol=1e-12)
-    with pytest.raises(ValueError, match="no tokens to count"):
-        evaluation.expert_relevance(made, [(x, keep & False)])
 
 
 def draws(relevance, count, threshold=0.1):
