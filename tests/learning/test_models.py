@@ -97,15 +97,6 @@ def test_normalised_weights_sum_to_one_with_a_gradient():
         assert made.gate.weight.grad.abs().max() > 1e-4
 
 
-@pytest.mark.parametrize(
-    ("message", "held", "top_k"),
-    [("held experts", (), 1), ("0 to 3", (0, 4), 1), ("1 to 4", (0,), 5)],
-)
-def test_layers_that_cannot_be_are_refused(message, held, top_k):
-    with pytest.raises(ValueError, match=message):
-        layer(4, top_k, held)
-
-
 def test_factors_are_drawn_with_the_variance_of_their_inputs():
     drawn = training.fresh_a(200, 500, kit.stream(0, "variance"))
     # the variance of 1e5 normal draws has a relative standard error of sqrt(2e-5) = 0.45 %

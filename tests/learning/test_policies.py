@@ -117,13 +117,6 @@ def test_expert_driven_is_algorithm_1(clients, experts, seed, threshold):
     assert solved("expert-driven", free, seed).argmax(axis=0).tolist() == owner.tolist()
 
 
-def test_nobody_gets_more_than_he_has_room_for():
-    score = np.tile([[0.9], [0.1], [0.5]], 4)
-    for seed in range(20):
-        assigned = solved("expert-driven", Problem(score, whole(1, 3, 0)), seed)
-        assert assigned.sum(axis=1).tolist() == [1, 3, 0]
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
