@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import networkx  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
-import pytest
+from sgp4.api import jday
 
 import learning
 import scenarios
@@ -192,9 +192,14 @@ def ask(
             request = seam.Upload(payload) if upload else seam.Download(payload)
             replies.append((name, at_s, upload, (yield request)))
 
+    return replies, asking(scenario, script)
+
+
+def asking(scenario: scenarios.Scenario, script: Any) -> sim.Result:
+    """Run a scenario of method ``asking`` whose clients follow a script."""
     Asking.script = staticmethod(script)
     try:
-        return replies, sim.run(scenario)
+        return sim.run(scenario)
     finally:
         Asking.script = staticmethod(nothing)
 
@@ -244,3 +249,29 @@ def compare_with_earliest(plan: Plan, replies: Sequence[Replied]) -> int:
         assert surely_s is None or there_s <= surely_s + LONGEST_WAY_S
         ready_s[name] = there_s
     return never
+
+
+def same_as_direct(mesh: sim.Result, direct: sim.Result) -> None:
+    """Hold the transfers and rounds over a mesh without links against those without a mesh."""
+    columns = ["cluster", "device", "contact_id", "direction", "payload", "version",
+               "delivered_bytes", "outcome"]  # fmt: skip
+    ours, theirs = (run.transfers.sort_values(["start_s", "cluster"]) for run in (mesh, direct))
+    assert len(theirs) > 10
+    assert ours[columns].values.tolist() == theirs[columns].values.tolist()
+    np.testing.assert_allclose(ours[["start_s", "end_s"]], theirs[["start_s", "end_s"]], atol=1e-9)
+    both = [run.events[run.events.kind == "aggregate"] for run in (mesh, direct)]
+    np.testing.assert_allclose(both[0].time_s, both[1].time_s, atol=1e-9)
+    assert len(both[0])
+
+
+def ranges_m(satellites: Sequence[Any]) -> Callable[..., Any]:
+    """Return the distance of two satellites, by name, at a time (s), by the elements of each."""
+    flying = {satellite.name: satellite.model for satellite in satellites}
+    day, fraction = jday(2024, 4, 14, 16, 0, 0)
+
+    def range_m(time_s: float, *names: str) -> Any:
+        when = np.array([day]), np.array([fraction + time_s / 86_400])
+        ends = (flying[name].sgp4_array(*when)[1] for name in names)
+        return 1e3 * np.linalg.norm(np.subtract(*ends))
+
+    return range_m

@@ -142,19 +142,16 @@ def test_a_run_is_plain_training(loss, kind, tmp_path):
 @pytest.mark.parametrize("gate", ["fedgate", "rollgate", "rangate", "random", "local"])
 @pytest.mark.quick(2)
 def test_the_network_changes_the_clock_and_not_the_weights(gate, tmp_path):
-    """A run without training has the same clock; equal keys prove equal learning there, too."""
+    """A run without training has the same clock."""
     found = []
-    keys = []
     learning = options(gate=gate)
     for rate in (1.0, 1e5):
         up = {"rate": "fixed", "fixed_rate_mbps": rate}
         link = {"uplink": up, "sidelink": {"rate_mbps": rate}}
-        found.append(sim.run(nmoe(link=link, learning=learning), tmp_path / str(rate)))
-        method, result = finished(nmoe(link=link, learning={"train": False, **learning}))
-        handles = [method.server, *method.experts.values(), *method.gates.values()]
-        keys.append([handle.key for handle in handles])
-        assert result.manifest["timing_sha256"] == found[-1].manifest["timing_sha256"]
-    assert keys[0] == keys[1]
+        run = sim.run(nmoe(link=link, learning=learning), tmp_path / str(rate))
+        clock = sim.run(nmoe(link=link, learning={"train": False, **learning}))
+        assert clock.manifest["timing_sha256"] == run.manifest["timing_sha256"]
+        found.append(run)
     assert found[0].manifest["timing_sha256"] != found[1].manifest["timing_sha256"]
     one, other = (load_file(r.folder / "model" / "model.safetensors") for r in found)
     assert set(one) == set(other)

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-import yaml
 
-import leomix
 import scenarios
 import sim
 from tests.kit.network import build
@@ -77,14 +75,3 @@ def test_a_small_network_that_is_trained_may_count_as_so_many_megabytes():
     run = sim.run(sized(learning, stop={"days": 0.5}))
     assert set(run.transfers.payload_bytes) == {50e6}
     assert np.isfinite(run.metrics.accuracy).any()
-
-
-def test_sizes_in_a_sweep_are_points_of_their_own(tmp_path):
-    """From a file that says nothing of training, and from what a run has stored of it."""
-    path = tmp_path / "sized.yaml"
-    keys = sized().model_dump(mode="json", exclude_defaults=True)
-    path.write_text(yaml.safe_dump(keys | {"learning": SIZE}))
-    swept = leomix.sweep(path, {"learning.model.size_mb": [10, 50]}, tmp_path / "swept")
-    up = swept.rows["uplink_bytes"].to_pylist()
-    assert up[0] < up[1]
-    assert scenarios.from_dict(sized().model_dump(mode="json")) == sized() == scenarios.load(path)

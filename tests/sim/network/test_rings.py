@@ -101,29 +101,6 @@ def test_allreduce_takes_half_the_ring(size):
     assert sum(links.values()) == size * (size - 1)
 
 
-def test_gate_lets_go_whoever_waits_and_whoever_comes_later():
-    """Two wait; a third comes when it is open."""
-
-    def protocol(nodes):
-        gate = ring.Gate("one")
-        times = []
-
-        def waits(from_s):
-            yield Wait(from_s)
-            yield from gate.wait()
-            times.append(from_s)
-
-        def opens():
-            yield Wait(5.0)
-            times.append("open")
-            yield from gate.open()
-
-        yield All((waits(1.0), waits(2.0), opens(), waits(7.0)))
-        return times
-
-    assert around(2, protocol)[0] == ["open", 1.0, 2.0, 7.0]
-
-
 def test_tasks_of_other_clusters():
     """A task has the contacts of the cluster that it is run at; what is none is refused by name."""
 

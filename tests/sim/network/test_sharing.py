@@ -220,20 +220,6 @@ def test_nothing_to_send_and_nobody_to_send_it():
     assert queued(curve, arrival_s, bits, who, 1).end_s.tolist() == shares.end_s.tolist()
 
 
-def test_a_rate_times_a_duration_gets_through_at_any_date():
-    for start_s in np.random.default_rng(4).uniform(0.0, 3e9, 100):
-        times_s = np.array([start_s, start_s + 300.1, start_s + 600.1])
-        curve = LinkCurve(np.tile(times_s, (2, 1)), np.full((2, 3), 5e6))
-        bits = np.array([5e6 * 200.03, 5e6 * 400.07])
-        shares = queued(curve, np.full(2, -math.inf), bits, np.ones(2, bool), 1)
-        assert shares.end_s[1] == pytest.approx(times_s[-1], abs=1e-5)
-        agrees_with_its_curve(shares, bits)
-        bits = np.full(2, 5e6 * 600.1 / 2)
-        shares = shared_by(by_turns(1), times_s, [5e6] * 2, np.zeros(2), bits)
-        assert shares.end_s == pytest.approx(times_s[-1], abs=1e-5)
-        agrees_with_its_curve(shares, bits)
-
-
 def here(rates, up=None, down=None):
     return contact(0, 0, 100, rates, radio=up, down=down)
 
