@@ -12,6 +12,7 @@ from sim import InputError
 from tests.kit import records
 from tests.kit.folders import cut, held
 from tests.kit.mesh import (
+    GATEWAYS,
     WINDOWS,
     ask,
     windows_text,
