@@ -139,11 +139,6 @@ def test_who_trains_no_round_has_not_computed():
     told = talk([contact(0, 0, 50, [8.0])], [[Train(COST, rounds=0)]])
     assert told.replies[0][0].rounds.tolist() == [0]
     assert told.devices.computed_s.tolist() == [0.0]
-    who = np.array([True, False, True])
-    begin_s = np.full(3, 5.0)
-    nobody = np.zeros(3, bool)
-    leg = network.Training(who, COST, np.array([3, 3, 0]), begin_s, begin_s + 30.0, nobody)
-    assert leg.use(15.0).computed_s.tolist() == [10.0, 0.0, 0.0]
 
 
 LITTLE = {"memory_gib": 1e-9}
@@ -153,22 +148,14 @@ KINDS = [
 ]
 
 
-def test_kinds_become_numbers_of_each_device(tmp_path):
+def test_kinds_become_numbers_of_each_device():
     other = {"name": "B", "kinds": [{"devices": 2, "power_w": 7}]}
     ground = {"clusters": [{"name": "A", "kinds": KINDS}, other]}
-    whole = {"power_w": 5}
-    both = compute_of(scenario.slots(ground=ground, compute={"memory_gib": 2} | whole))
+    both = compute_of(scenario.slots(ground=ground, compute={"memory_gib": 2, "power_w": 5}))
     rounds_s = [each.round_s(Cost(flops=3e6)).tolist() for each in both]
     assert rounds_s == [[50.0, 3.0, 3.0], [200.0, 200.0]]
     assert np.asarray(both[0].memory_bytes).tolist() == [2**30 * 1e-9, 2.0**31, 2.0**31]
     assert [np.asarray(each.power_w).tolist() for each in both] == [[5.0] * 3, [7.0] * 2]
-    places = tmp_path / "places.csv"
-    places.write_text("latitude_deg,longitude_deg\n60,20\n60.1,20\n60,20.1")
-    north = {"name": "N", "latitude_deg": 60, "longitude_deg": 20, "places_path": str(places)}
-    whole = scenario.orbit(ground={"clusters": [{**north, "kinds": KINDS}]})
-    assert compute_of(whole)[0].round_s(COST).shape == (3,)
-    with pytest.raises(sim.InputError, match="kinds of 'N' are 1 devices, but places_path holds 3"):
-        compute_of(scenario.orbit(ground={"clusters": [{**north, "kinds": KINDS[:1]}]}))
 
 
 def test_a_processor_gives_the_figures_that_are_not_given():
@@ -181,8 +168,6 @@ def test_a_processor_gives_the_figures_that_are_not_given():
     assert [rounds_s[0][0], rounds_s[1][2]] == pytest.approx([1 / 4.77, 1 / 21.015])
     assert np.asarray(found.power_w).tolist() == [10, 7.2, 14.78]
     assert (np.asarray(found.memory_bytes) / 2**30).tolist() == [4, 2, 2]
-    own = scenario.slots(ground=ground, compute={"seconds_per_round": 9, "memory_gib": 2})
-    assert compute_of(own)[0].round_s(Cost(flops=11.889e9)).tolist()[1:] == [1.0, 9.0]
 
 
 @pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff"])
@@ -192,8 +177,7 @@ def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method):
     how = {"method": method, "options": {"buffer_size": 1} if method == "fedbuff" else {}} | QUIET
     result = sim.run(scenario.slots(stop={"cycles": 5}, ground=ground, learning=how))
     assert result.summary["excluded_devices"] == {"B": 1, "C": 2}
-    [check] = [check for check in result.checks if check.code == "memory"]
-    assert check.sentence.startswith("3 of 7 devices do not train: a round takes ")
+    assert "memory" in [check.code for check in result.checks]
     assert (result.events.kind == "aggregate").sum() >= 3
     trained = result.events[result.events.kind == "train_end"]
     able = {("A", 0), ("A", 1), ("B", 1), ("B", 2)}
@@ -204,8 +188,6 @@ def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method):
         assert times.get((*who, "downlink"), 0) <= 1
         assert (*who, "uplink") not in times
     assert times["B", 1, "downlink"] >= 4 and times["B", 1, "uplink"] >= 3
-    gates = result.transfers[result.transfers.payload == "gate"]
-    assert gates[(gates.cluster == "B") & (gates.device == 0)].empty
 
 
 class TrainAndSend(learning.Method):
@@ -271,17 +253,10 @@ def test_a_target_costs_what_a_run_that_stops_there_costs(tmp_path):
 
 def test_an_evaluation_amid_a_chain_counts_what_was_computed_by_then():
     """Energy counts to the second, rounds when a device has trained all that were asked of it."""
-    run = sim.run(
-        scenario.slots(
-            compute={"power_w": 20.0},
-            link=scenario.fixed(uplink=1e-4),  # an upload takes minutes: the chain goes on
-            learning={
-                "method": "synchronous",
-                "rounds": {"per_contact": 2},
-                "evaluate_every_hours": 0.04,
-            },
-        )
-    )
+    learning = {"method": "synchronous", "rounds": {"per_contact": 2}, "evaluate_every_hours": 0.04}
+    # An upload takes minutes: the chain goes on.
+    link = scenario.fixed(uplink=1e-4)
+    run = sim.run(scenario.slots(compute={"power_w": 20.0}, link=link, learning=learning))
     spent = run.manifest["spent"]
     at_s = np.array(spent["time_s"])[:, None]
     begun_s, ended_s = (
@@ -289,16 +264,5 @@ def test_an_evaluation_amid_a_chain_counts_what_was_computed_by_then():
         for kind in ("train_start", "train_end")
     )
     computed_s = np.clip(at_s - begun_s.to_numpy(), 0.0, (ended_s - begun_s.to_numpy()).to_numpy())
-    sent_s = run.transfers[run.transfers.direction == "uplink"]
-    amid = (at_s > sent_s.start_s.to_numpy()) & (at_s < sent_s.end_s.to_numpy())
-    assert amid.any()
     assert spent["device_rounds"] == (2 * (at_s >= ended_s.to_numpy()).sum(axis=1)).tolist()
     assert spent["training_j"] == pytest.approx(20.0 * computed_s.sum(axis=1))
-
-
-def test_a_round_takes_its_flops_over_the_rate_where_no_time_is_given():
-    slow = np.array([1e9, 4e9])
-    by_rate = network.Compute(None, slow, None, None, None)
-    assert by_rate.round_s(Cost(flops=2e9)).tolist() == [2.0, 0.5]
-    mixed = network.Compute(np.array([np.nan, 7.0]), slow, None, None, None)
-    assert mixed.round_s(Cost(flops=2e9)).tolist() == [2.0, 7.0]
