@@ -1,11 +1,10 @@
 """Every federated method against a loop in plain PyTorch, in double precision.
 
 The loops know the order of contacts in slots, the minibatches and the samples of each device; all
-else is torch.optim and the equations of the papers. FedDyn is a method of one's own here, and
-MOON that of the page.
+else is torch.optim and the equations of the papers. MOON is that of the page on methods.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,51 +38,6 @@ def slots_of(said, method):
     return scenarios.from_dict(
         {**SLOTS, **said, "learning": {**said["learning"], "method": method}}
     )
-
-
-# FedDyn (Acar et al., arXiv 2111.04263), as somebody else would write it.
-
-
-def dynamic(step, own, *, alpha):
-    """-<g_k, w> + alpha/2 ||w - w_server||^2"""
-    return sum(
-        alpha / 2 * (w - step.server[n]).square().sum() - (own[n] * w).sum()
-        for n, w in step.weights.items()
-    )
-
-
-def less(task, before, change, *, alpha):
-    return {n: before[n] - alpha * change[n] for n in before}
-
-
-def corrected(task, server, change, h, *, alpha):
-    return {n: server[n] + change[n] - h[n] / alpha for n in server}
-
-
-class FedDyn(learning.FedAvg):
-    """Every device has a memory g_k of its gradient, and the server h of their mean."""
-
-    @dataclass(frozen=True)
-    class Options:
-        alpha: float = 0.1
-
-    def __init__(self, world, options=None):
-        super().__init__(world, options)
-        self.h = self.learner.zeros(self.weights)
-        self.g = {c.name: self.learner.zeros(self.weights, c.devices) for c in world.clusters}
-
-    def local_loss(self, me):
-        return learning.LocalLoss(dynamic, self.g[me.name], alpha=self.options.alpha)
-
-    def server_step(self, updates):
-        make = self.learner.make
-        by = {"alpha": self.options.alpha}
-        for update, _ in updates:
-            change = learning.changes(self.learner, update)
-            self.g[update.cluster] = make(less, self.g[update.cluster], change, **by)
-        change, used = learning.mean_change(self.learner, self.weights, updates)
-        self.h = make(less, self.h, change, **by)
-        return make(corrected, self.weights, change, self.h, **by), used
 
 
 def noise(step):
@@ -230,21 +184,6 @@ def scaffold(loop, server_step_size=1.0, trains="contacts"):
     return loop.rounds(step, lambda client: lambda n, w: c[n] - own[client][n], trains)
 
 
-def feddyn(loop, alpha):
-    g = {client: dict(loop.zero) for client in loop.clients}
-    h = dict(loop.zero)
-
-    def step(x, models):
-        mean = loop.mean(models)
-        for n in x:
-            for client, y in models.items():
-                g[client][n] = g[client][n] - alpha * (y[n] - x[n])
-            h[n] = h[n] - alpha * (mean[n] - x[n])
-        return {n: mean[n] - h[n] / alpha for n in x}
-
-    return loop.rounds(step, lambda k: lambda n, w: alpha * (w - loop.x[n]) - g[k][n])
-
-
 def moon(loop, mu=5.0, temperature=0.5):
     previous = dict.fromkeys(loop.clients, loop.x)
 
@@ -340,7 +279,6 @@ METHODS = [
     ("centralised", {}, centralised),
     ("centralised", {"batch": "clients"}, centralised),
     ("local", {}, local),
-    (f"{__name__}:FedDyn", {"alpha": 0.4}, feddyn),
     ("moon:Moon", {}, moon),
     (f"{__name__}:Noisy", {}, noisy),
 ]  # fmt: skip
@@ -361,7 +299,7 @@ def test_a_method_is_the_loop_of_its_paper(page, tmp_path, method, options, loop
 
 @pytest.mark.parametrize(
     ("method", "options", "loop"),
-    [case for case in METHODS if case[2] in (fedprox, fedopt, scaffold, fedbuff, feddyn)]
+    [case for case in METHODS if case[2] in (fedprox, fedopt, scaffold, fedbuff)]
     + [("fedasync", {"alpha": 0.5, "mu": 0.3}, fedasync)],
 )  # fmt: skip
 @pytest.mark.quick(3)

@@ -194,45 +194,6 @@ def test_a_client_without_test_samples_is_not_counted():
     assert result.summary["accuracy_worst_client"] == tested.accuracy.min()
 
 
-def distance(step, *, how):
-    """How far outputs are from those of the server's weights: with which gradient is said."""
-    answers = {
-        "as it is": lambda: step.answers(step.server),
-        "detached": lambda: step.answers(step.server).detach(),
-        "none": lambda: step.outputs.detach(),
-    }[how]()
-    return (step.outputs - answers).square().mean()
-
-
-class Near(learning.FedAvg):
-    """FedAvg whose devices stay near the server's answers."""
-
-    how = "as it is"
-
-    def local_loss(self, me):
-        return learning.LocalLoss(distance, how=self.how)
-
-
-class NearDetached(Near):
-    how = "detached"
-
-
-class NearNothing(Near):
-    how = "none"
-
-
-def test_what_other_weights_answer_moves_no_personal_part(tmp_path):
-    found = {}
-    for kind in (Near, NearDetached, NearNothing):
-        place = tmp_path / kind.__name__
-        sim.run(scenario(f"{__name__}:{kind.__name__}"), place)
-        parts = ("model/model.safetensors", "model/personal.safetensors")
-        found[kind] = [load_file(place / part) for part in parts]
-    torch.testing.assert_close(found[Near], found[NearDetached], atol=0, rtol=0)
-    with pytest.raises(AssertionError):
-        torch.testing.assert_close(found[Near], found[NearNothing], atol=1e-3, rtol=0)
-
-
 def test_overrides_are_no_run_folder():
     with pytest.raises(InputError, match=r"^out: is the run folder; .*run\(load\(scenario, {"):
         sim.run("paper-slots", {"stop.cycles": 1})

@@ -26,7 +26,7 @@ from tests.kit.records import (
     write_tables,
     wrong_sums,
 )
-from tests.kit.small import fixed, orbit, slots
+from tests.kit.small import fixed, orbit
 
 WORDS = ("delivered", "carried", "dropped")
 TIMES = [0.0, 1.5, 1.5000001, 7.0, 1e6, None]
@@ -153,17 +153,6 @@ def test_rows_and_digests_do_not_depend_on_how_legs_are_cut_into_blocks():
         found.append((digests(tables), run.simulation.digest()))
     assert found[0] == found[1] == found[2]
     assert "drop" in tables["events"]["kind"].to_pylist()
-
-
-def test_the_share_of_idle_time_is_that_of_events_and_transfers():
-    """Rounds that are complete, and what the uplink's rows say of time on air."""
-    learning = {"train": False, "rounds": {"per_gap_max": 1}}
-    result = sim.run(slots(stop={"cycles": 2}, learning=learning))
-    trained_s = 200.0 * result.events[result.events.kind == "train_end"].rounds.sum()
-    up = result.transfers[result.transfers.direction == "uplink"]
-    share = (trained_s + (up.end_s - up.start_s).sum()) / (5 * result.manifest["simulated_s"])
-    assert 0 < share < 1
-    assert result.summary["idle_share"] == pytest.approx(1 - share, 1e-3)
 
 
 # -- against plain loops over rows
