@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 import sim
 from tests.kit.network import build
-from tests.kit.small_nmoe import GATE_TRAINERS, events, finished, nmoe, options
+from tests.kit.small_nmoe import events, nmoe, options
 
 GATES = ("fedgate", "rollgate", "rangate", "random", "local")
 SCARCE = {"compute": {"memory_gib": 1e-6}}
@@ -63,35 +62,6 @@ def test_out_of_contacts_what_there_is_is_kept(cycles, stage, tmp_path):
 
 
 # -- gates that are not finite
-
-BREAK = f"{__name__}:nan"
-
-
-def nan(task, gates):
-    return {name: tensor * torch.nan for name, tensor in gates.items()}
-
-
-class Breaks:
-    """What a client trains is not finite."""
-
-    def trained(self, me, gates, rounds):
-        return self.system.learner.make(BREAK, super().trained(me, gates, rounds))
-
-
-@pytest.mark.parametrize(("name", "drops"), [("fedgate", 10), ("rollgate", 10), ("rangate", 2)])
-def test_gates_that_are_not_finite_are_refused(name, drops, monkeypatch):
-    """Those clients keep the gate as drawn."""
-    monkeypatch.setitem(GATE_TRAINERS, name, type(name, (Breaks, GATE_TRAINERS[name]), {}))
-    said = {"gate": name, "extractor": "none", "inference_samples": 4}
-    method, result = finished(nmoe(learning={"step_size": 0.1, **options(**said)}))
-    dropped = events(result, "drop").detail
-    assert len(dropped) == drops
-    assert dropped.str.contains("refused: not finite").all()
-    start = method.learner.force(method.learner.make("learning.nmoe.training.gates:start_gate"))
-    for cluster in "AB":
-        held = method.learner.force(method.gates[cluster])
-        for part in ("weight", "bias"):
-            assert (held[part] == start[part]).all()
 
 
 # -- what is refused

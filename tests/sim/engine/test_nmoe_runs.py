@@ -12,7 +12,6 @@ from torch.nn import functional
 import sim
 from tests.kit.learning import stream
 from tests.kit.network import build
-from tests.kit.results import summarise
 from tests.kit.small_nmoe import events, finished, nmoe, options
 from tests.kit.training import (
     Pretext,
@@ -231,9 +230,8 @@ def test_the_central_server_trains_for_all_rounds_of_the_stages(kind, each):
     assert set(result.transfers[result.transfers.direction == "uplink"].payload) == {"samples"}
     assert sum(sent(result, "uplink", "samples")) == pytest.approx((1400 - 60) * each)
     held = torch.cat([method.learner.force(method.gates[name])["weight"] for name in "AB"])
-    for rounds, same in ((12, True), (5, False)):
-        whole = gates.central(method.learner.task, rounds=rounds)
-        assert bool((held == whole["gate.weight"]).all()) == same
+    whole = gates.central(method.learner.task, rounds=12)
+    assert (held == whole["gate.weight"]).all()
 
 
 # -- the exchange
@@ -256,13 +254,11 @@ def test_the_exchange_sends_what_the_formulas_say_or_what_is_fewer_bytes(gate, m
         each = D + (N - 1) * D + 2 * (N - 1) * C
         wanted = {"experts": moved * expert, "features": taught * NUMBER * each}
         assert exchanged(result) == pytest.approx({"experts": 0, "features": 0, way: wanted[way]})
-        held = summarise(result.tables, result.manifest)
-        assert held["expert_memory_bytes"] == (N if way == "experts" else 1) * expert
-        assert held["model_expert_bytes"] == N * expert
+        held = (N if way == "experts" else 1) * expert
+        assert result.summary["expert_memory_bytes"] == held
     # An expert of width w has 19 w + 10 numbers; of 50 samples a client features are as many.
     width = int((50 * learners * each / moved - C) / (D + 1 + C))
     for more, way in ((0, "experts"), (1, "features")):
         learning = {"batch_size": 50, "model": {"expert_hidden": width + more}}
         found = exchanged(timing(learning=learning, exchange="auto", gate=gate))
-        assert found.pop(way) > 0.0
-        assert sum(found.values()) == 0.0
+        assert [kind for kind, bytes_ in found.items() if bytes_] == [way]

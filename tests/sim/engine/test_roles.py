@@ -11,6 +11,7 @@ import yaml
 import orbit
 import scenarios
 import sim
+from leomix import plan as leomix_plan
 from tests.kit.learning import METHODS
 from tests.kit.network import InputError, one_pass, satellites_of, server_of
 
@@ -161,17 +162,16 @@ def test_windows_of_a_file_are_those_with_the_server_and_between_its_clients(tmp
     mine.write_text(yaml.safe_dump(RELAYED | {"link": {"isl": links}}))
     assert leomix("contacts", "--isl", mine, "-o", file).status == 0
     found, read = (
-        sim.run(scenarios.load(mine, {"link.isl.windows": windows}))
+        leomix_plan(scenarios.load(mine, {"link.isl.windows": windows}))
         for windows in (None, str(file))
     )
     for table in ("contacts", "isl_windows"):
-        both = [run.tables[table].to_pandas().select_dtypes("number") for run in (found, read)]
+        both = [getattr(plan, table).select_dtypes("number") for plan in (found, read)]
         pd.testing.assert_frame_equal(*both, atol=2e-6, rtol=1e-6)
     rows = file.read_text().splitlines(keepends=True)
-    for pair in (("L-P01-S02", "M-P01-S01"), ("M-P01-S01",)):
-        file.write_text("".join(row for row in rows if not all(one in row for one in pair)))
-        refused = leomix("validate", mine, "--set", f"link.isl.windows={file}")
-        assert refused.status == 2 and f"'{pair[0]}'" in refused.err
+    file.write_text("".join(row for row in rows if "M-P01-S01" not in row))
+    refused = leomix("validate", mine, "--set", f"link.isl.windows={file}")
+    assert refused.status == 2 and "to be linked, like 'L-P01-S01' and 'M-P01-S01'" in refused.err
 
 
 def test_stations_of_a_file_are_those_that_are_listed(tmp_path):

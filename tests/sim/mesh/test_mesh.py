@@ -1,7 +1,5 @@
 """Uploads and downloads over links and passes: who comes first, and that nothing is lost."""
 
-import itertools
-
 import networkx
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ from scipy.integrate import quad
 
 import scenarios
 import sim
-from channel import SPEED_OF_LIGHT_M_S, LinkCurve
+from channel import SPEED_OF_LIGHT_M_S
 from sim import InputError
 from statements import Code
 from tests.kit import learning as seam
@@ -35,7 +33,6 @@ from tests.kit.network import (
     ContactPlan,
     Contacts,
     Hop,
-    Rates,
     build,
     doubts_of,
     make_plan,
@@ -134,53 +131,6 @@ def hop_over(contacts, row, *times_s):
     """A hop over a row of contacts."""
     ends = (contacts.number, contacts.source, contacts.target)
     return Hop(*(int(column[int(row)]) for column in ends), *times_s)
-
-
-def rows_of(rows, rate_bps, delay_s=0.0):
-    """Contacts of rows: source, target, begin and end."""
-    source, target, start_s, end_s = np.array(rows, float).T
-    count = len(source)
-    ends = source.astype(int), target.astype(int)
-    each = np.full(count, rate_bps), np.full(count, delay_s)
-    return Contacts(np.arange(count), *ends, start_s, end_s, *each)
-
-
-@SEARCHES
-def test_a_book_answers_as_a_link_curve_and_sells_no_time_twice(compiled):
-    """Of curves that are looked up when they are needed, and forgotten when they are over."""
-    rng = np.random.default_rng(4)
-    passes = 400
-    starts_s = np.sort(rng.uniform(0.0, 40_000.0, passes))
-    curves = []
-    for start_s in starts_s:
-        time_s = start_s + np.sort(rng.uniform(0.0, 600.0, 60))
-        curves.append(LinkCurve(time_s[None], rng.uniform(0.0, 1e6, 60)[None]))
-
-    def load(contact, source):
-        curve = curves[contact]
-        return Rates(0.25, np.inf, curve)
-
-    rows = [(0, 1, curve.time_s[0, 0], curve.time_s[0, -1]) for curve in curves]
-    book = Book(2, rows_of(rows, 0.0), load=load, compiled=compiled)
-    taken = []
-    for now_s in np.sort(rng.uniform(0.0, 38_000.0, 600)):
-        book.forward(now_s)
-        bits = float(rng.uniform(1e6, 1e8))
-        found = book.route(0, 1, bits, now_s)
-        hops = hops_of(found)
-        if not hops:
-            continue
-        [(row, begin_s, sent_s, arrival_s)] = hops
-        expected_s = curves[int(row)].completion_time_s(bits, begin_s)[0]
-        assert sent_s == pytest.approx(expected_s, rel=1e-12)
-        assert arrival_s == sent_s + 0.25
-        book.take(found)
-        with pytest.raises(ValueError, match=f"contact {int(row)} is not free at"):
-            book.take(found)
-        taken.append((row, begin_s, sent_s))
-    assert len(taken) > 300
-    for (one, _, ends_s), (other, begins_s, _) in itertools.pairwise(sorted(taken)):
-        assert one != other or ends_s <= begins_s
 
 
 # Whole runs.
@@ -286,15 +236,6 @@ def test_a_run_may_end_while_a_link_has_last_bits_of_one_message_and_those_of_th
     assert cut_off.duplicated(["cluster", "peer", "version"]).any()
     assert not cut_off.duplicated("message").any()
     records.check(run.tables)
-
-
-def test_of_how_many_hops_rows_are_made_at_once_changes_nothing(scenario, monkeypatch):
-    """One by one, those that the end of the run cuts off are alone: nothing has ended with them."""
-    keys = RINGS | {"learning.method": "fedbuff", "stop.rounds": 1}
-    many = sim.run(scenario(keys))
-    monkeypatch.setattr("sim.mesh.hops.HOPS", 1)
-    monkeypatch.setattr("sim.network.legs.LEGS", 1)
-    assert sim.run(scenario(keys)).manifest["trace_sha256"] == many.manifest["trace_sha256"]
 
 
 def test_what_is_sent_as_the_run_ends_is_not_said_to_be_cut_by_a_contact(scenario):
