@@ -1,24 +1,20 @@
 """What devices compute, who is left out for want of memory, and what energy it all takes."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import learning
+import scenarios
 import sim
 from tests.kit import learning as ask
-from tests.kit import network
 from tests.kit import small as scenario
 from tests.kit.learning import Cluster, Cost, Train
 from tests.kit.network import Devices, compute_of
-from tests.kit.records import Journal, Trace
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
-from tests.kit.talk import COST, columns_of, compute, contact, talk, upload
+from tests.kit.talk import COST, compute, contact, talk, upload
 
 SECONDS = st.floats(0.01, 1e4)
 QUIET = {"train": False}
@@ -190,50 +186,41 @@ def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method):
     assert times["B", 1, "downlink"] >= 4 and times["B", 1, "uplink"] >= 3
 
 
-class TrainAndSend(learning.Method):
-    """Trains two rounds in a contact and uploads 20 bytes, then trains on."""
+@pytest.mark.parametrize(
+    ("stop_s", "computed_s", "air_s", "rounds"),
+    [
+        (4, (4, 4), 0, 0),  # in the first round of both
+        (25, (20, 25), 0, 2),  # the fast one waits, the slow one goes on
+        (50, (20, 40), 20, 4),  # half of the upload, which begins at 40 s
+        (100, (20, 40), 40, 4),  # all is through at 60 s
+        (125, (45, 65), 40, 7),  # disconnected: the third and fourth are open
+    ],
+)
+def test_energy_is_power_times_time_up_to_any_end(stop_s, computed_s, air_s, rounds):
+    """Two devices with rounds of 10 and 20 s and 8 bit/s, in a session of 100 s after a second.
 
-    def cluster(self, me):
+    They train two rounds in it and upload 20 bytes, then train on.
+    """
+
+    def script(me):
         yield ask.NextContact()
         yield Train(COST, rounds=2)
         yield upload(20.0)[0]
         yield ask.TrainUntilContact(COST)
 
-    def model(self):
-        return self.learner.start()
-
-
-@pytest.mark.parametrize(
-    ("times_s", "stop_s", "computed_s", "air_s", "rounds"),
-    [
-        ([(0, 100)], 4.0, (4.0, 4.0), 0.0, 0),  # in the first round of both
-        ([(0, 100)], 25.0, (20.0, 25.0), 0.0, 2),  # the fast one waits, the slow one goes on
-        ([(0, 100)], 50.0, (20.0, 40.0), 20.0, 4),  # half of the upload, which begins at 40 s
-        ([(0, 100)], 100.0, (20.0, 40.0), 40.0, 4),  # all is through at 60 s
-        ([(0, 100)], 125.0, (45.0, 65.0), 40.0, 7),  # disconnected: the third and fourth are open
-        # 10 s of the upload are left in the first contact, 10 s fall into the second.
-        ([(0, 50), (200, 300)], 300.0, (20.0, 40.0), 40.0, 4),
-    ],
-)
-def test_energy_is_power_times_time_up_to_any_end(times_s, stop_s, computed_s, air_s, rounds):
-    """Two devices with rounds of 10 and 20 s and 8 bit/s, in one session that begins after 1 s.
-
-    One that lasts all of the run would be had again.
-    """
-    later = [(begin_s + 1.0, end_s + 1.0) for begin_s, end_s in times_s]
-    passes = [contact(n, *span_s, [8.0, 8.0], session=0) for n, span_s in enumerate(later)]
-    plan = network.Plan(columns_of(passes, stop_s + 1.0))
-    own = compute(seconds_per_round=np.array([10.0, 20.0]), power_w=np.array([3.0, 5.0]))
-    build = network.build(scenario.slots(learning=QUIET))
-    sender = network.Transmitter(0.5, duty=0.8)
-    changes = {"plan": plan, "compute": (own,), "transmitter": sender, "method": TrainAndSend}
-    run = network.Simulation(replace(build, **changes), Journal(), Trace())
-    run.run()
-    [row] = run.energy()
-    assert row["computed_s"] == pytest.approx(sum(computed_s), rel=1e-12)
-    assert row["training_j"] == pytest.approx(3 * computed_s[0] + 5 * computed_s[1], rel=1e-12)
-    assert row["air_s"] == pytest.approx(0.8 * air_s, rel=1e-12)
-    assert row["transmit_j"] == pytest.approx(0.5 * 0.8 * air_s, rel=1e-12)
+    windows = "satellite,site,rise_utc,set_utc\nS,A,2026-08-22T00:00:01Z,2026-08-22T00:01:41Z\n"
+    said = {
+        "orbit": {"source": "contacts", "windows": windows},
+        "stop": {"days": (stop_s + 1) / 86400},
+    }
+    [row] = play(scenarios.from_dict(ENERGY | said), script).manifest["energy"]
+    wanted = {
+        "computed_s": sum(computed_s),
+        "training_j": 3 * computed_s[0] + 5 * computed_s[1],
+        "air_s": air_s,
+        "transmit_j": air_s,
+    }
+    assert {key: row[key] for key in wanted} == pytest.approx(wanted, rel=1e-5, abs=1e-9)
     assert (row["devices"], row["device_rounds"]) == (2, rounds)
 
 
@@ -266,3 +253,17 @@ def test_an_evaluation_amid_a_chain_counts_what_was_computed_by_then():
     computed_s = np.clip(at_s - begun_s.to_numpy(), 0.0, (ended_s - begun_s.to_numpy()).to_numpy())
     assert spent["device_rounds"] == (2 * (at_s >= ended_s.to_numpy()).sum(axis=1)).tolist()
     assert spent["training_j"] == pytest.approx(20.0 * computed_s.sum(axis=1))
+
+
+ENERGY = {
+    "start": "2026-08-22T00:00:00Z",
+    "ground": {"clusters": [{"name": "A", "kinds": [
+        {"devices": 1, "seconds_per_round": 10, "power_w": 3},
+        {"devices": 1, "seconds_per_round": 20, "power_w": 5},
+    ]}]},
+    "link": {
+        "preset": "paper",
+        "uplink": {"rate": "fixed", "fixed_rate_mbps": 8e-6, "tx_power_dbm": 30, "tx_gain_dbi": 0},
+    },
+    "learning": SCRIPTED,
+}  # fmt: skip
