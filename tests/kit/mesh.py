@@ -253,9 +253,9 @@ def compare_with_earliest(plan: Plan, replies: Sequence[Replied]) -> int:
 
 def same_as_direct(mesh: sim.Result, direct: sim.Result) -> None:
     """Hold the transfers and rounds over a mesh without links against those without a mesh."""
-    columns = ["cluster", "device", "contact_id", "direction", "payload", "version",
-               "delivered_bytes", "outcome"]  # fmt: skip
-    ours, theirs = (run.transfers.sort_values(["start_s", "cluster"]) for run in (mesh, direct))
+    columns = ["cluster", "device", "direction", "payload", "version", "delivered_bytes", "outcome"]
+    order = ["start_s", "cluster", "device"]
+    ours, theirs = (run.transfers.sort_values(order) for run in (mesh, direct))
     assert len(theirs) > 10
     assert ours[columns].values.tolist() == theirs[columns].values.tolist()
     np.testing.assert_allclose(ours[["start_s", "end_s"]], theirs[["start_s", "end_s"]], atol=1e-9)

@@ -128,7 +128,8 @@ def test_a_study_has_the_rows_of_capacity_its_figures_and_no_word_of_learning(tm
     told = told.lower().replace("mixtures of experts", "").replace("networks and learning", "")
     assert [word for word in LEARNT if word in told] == []
     run = face.load(out)
-    assert (run.summary["limit"], run.manifest["method"]) == ("time in view", None)
+    shown = json.loads(leomix("show", out, "--json").out)
+    assert (shown["limit"], run.manifest["method"]) == ("time in view", None)
     rows = json.loads(leomix("capacity", file, "--json").out)["rows"]
     assert run.tables["capacity"].to_pylist() == rows
     [total] = [row for row in rows if row["kind"] == "total"]
