@@ -22,17 +22,11 @@ from tests.kit.mesh import (
     compare_with_earliest,
     drawn_asks,
     drawn_windows,
-    hops_of,
     ranges_m,
     same_as_direct,
     windows_text,
 )
 from tests.kit.network import (
-    Book,
-    ContactGraph,
-    ContactPlan,
-    Contacts,
-    Hop,
     build,
     doubts_of,
     make_plan,
@@ -68,69 +62,6 @@ learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
 
 
 # The search, on plans of its own.
-
-SEARCHES = pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
-
-
-@SEARCHES
-def test_routes_are_those_of_rounds_on_random_plans(compiled):
-    """Rounds of a graph equal networkx (test_routing); 300 plans of whole seconds: most tie.
-
-    In some plans all links have one rate, and in some, functions are asked.
-    """
-    rng = np.random.default_rng(40)
-    arrived = 0
-    for plan in range(300):
-        nodes = int(rng.integers(3, 7))
-        hub = nodes - 1
-        links = []
-        for a in range(nodes):
-            for b in range(nodes):
-                edges = rng.choice(40, (int(rng.integers(0, 3)), 2), replace=False)
-                if a != b:
-                    links += [(a, b, *span) for span in np.sort(edges, axis=1).tolist()]
-        if not links:
-            continue
-        a, b, start, end = np.array(links).T
-        rate = rng.integers(1, 3, len(a)).astype(float)
-        delay = rng.integers(0, 3, len(a)).astype(float)
-        if plan % 2:
-            rate[:] = 1.0
-
-        def sent(contact, source, begin_s, bits, rate=rate, delay=delay):
-            sent_s = begin_s + bits / rate[contact]
-            return sent_s, sent_s + delay[contact]
-
-        avoid = int(rng.integers(nodes)) if rng.random() < 0.3 else None
-        never = (a == avoid) | (b == avoid)
-        spans = (np.where(never, 1e6, edge) for edge in (start, end))
-        graph = ContactGraph(ContactPlan(nodes, a, b, *spans, rate, delay, directed=True))
-        own = np.where(plan % 3 == 0 and not compiled, np.nan, rate)
-        contacts = Contacts(np.arange(len(a)), a, b, start, end, own, delay)
-        book = Book(nodes, contacts, sent, compiled=compiled)
-        for number in range(6):
-            ends = [int(node) for node in rng.permutation(nodes) if node != avoid]
-            if hub in ends and rng.random() < 0.4:  # as a server does, in every round
-                ends = sorted(ends, key=hub.__ne__)
-            source, target = ends[:2]
-            if number == 0 or rng.random() < 0.5:  # else it sets off with the last one
-                bits, ready = 2.0 * rng.integers(1, 4), float(rng.integers(25))
-            mine = book.route(source, target, bits, ready, avoid)
-            theirs = graph.route(source, target, bits, ready)
-            assert (mine is None) == (theirs is None)
-            hops = hops_of(mine)
-            if mine and theirs:
-                arrived += 1
-                assert (mine.arrival_s[-1], len(mine)) == (theirs[-1].arrival_s, len(theirs))
-                book.take(mine)
-                graph.book([hop_over(contacts, *hop) for hop in hops if hop[2] > hop[1]])
-    assert arrived > 300
-
-
-def hop_over(contacts, row, *times_s):
-    """A hop over a row of contacts."""
-    ends = (contacts.number, contacts.source, contacts.target)
-    return Hop(*(int(column[int(row)]) for column in ends), *times_s)
 
 
 # Whole runs.

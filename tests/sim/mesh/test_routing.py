@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from tests.kit.network import ContactGraph, ContactPlan, Hop
+from tests.kit.mesh import hops_of
+from tests.kit.network import Book, ContactGraph, ContactPlan, Contacts, Hop
 
 TUTORIAL = """1 2 0 60, 2 3 0 60, 1 3 0 60, 3 4 0 30, 1 5 10 20, 4 5 0 10, 4 5 30 40, 4 5 50 60"""
 """The plan of nasa/HDTN's cgrTutorial.json: both ways, a light time of 1 s, 1 Mbit/s."""
@@ -56,10 +57,12 @@ SLOW = pytest.mark.slow(reason="1,000 plans, each with a graph of its own")
 
 
 @pytest.mark.parametrize("plans", [50, pytest.param(1000, marks=SLOW)])
-def test_random_plans_against_time_expanded_graph(plans):
-    """Plans of whole seconds, three messages each: arrival, hops, and what is booked.
+@pytest.mark.parametrize("kind", ["graph", "plain", "compiled"])
+def test_random_plans_against_time_expanded_graph(kind, plans):
+    """Plans of whole seconds, some messages each: arrival, hops, and what is booked.
 
-    Of some contacts the rate is another one each second, like that of a pass.
+    Of some contacts the rate is another one each second, like that of a pass; what is compiled has
+    constant ones. Some messages set off with the one before, and some avoid a node.
     """
     rng = np.random.default_rng(22)
     found = 0
@@ -72,7 +75,7 @@ def test_random_plans_against_time_expanded_graph(plans):
         end = start + rng.integers(1, 9, contacts)
         rate = rng.integers(1, 3, contacts)
         delay = rng.integers(3, size=contacts)
-        steady = rng.random(contacts) < 0.6
+        steady = (rng.random(contacts) < 0.6) | (kind == "compiled")
         rates = np.where(steady, rate, rng.integers(3, size=(HORIZON_S + 8, contacts))).T
 
         def sent(contact, source, begin_s, bits, rates=rates, delay=delay):
@@ -81,24 +84,38 @@ def test_random_plans_against_time_expanded_graph(plans):
             return sent_s, sent_s + delay[contact]
 
         seen = np.where(steady, rate, np.nan)
-        plan = ContactPlan(nodes, a, b, start, end, seen, delay, directed=True, sent=sent)
-        graph = ContactGraph(plan)
         free = np.zeros((contacts, HORIZON_S + 2), bool)
         for row, span in zip(free, zip(start, end, strict=True), strict=True):
             row[slice(*span)] = True
-        for _ in range(3):
-            source, target = (int(node) for node in rng.permutation(nodes)[:2])
-            bits = 2 * int(rng.integers(1, 4))
-            ready = int(rng.integers(20))
-            hops = graph.route(source, target, bits, ready)
-            truth = _earliest((a, b, delay, rates, free), source, target, ready, bits)
-            assert truth == (None if hops is None else (hops[-1].arrival_s, len(hops)))
-            for hop in hops or []:
-                assert free[hop.contact, int(hop.begin_s) : int(hop.sent_s)].all()
-                free[hop.contact, int(hop.begin_s) : int(hop.sent_s)] = False
-            graph.book(hops or [])
-            found += hops is not None
-    assert 0.7 * plans < found < 2.3 * plans  # both happen often
+        avoid = int(rng.integers(nodes)) if kind != "graph" and rng.random() < 0.3 else None
+        plan = ContactPlan(nodes, a, b, start, end, seen, delay, directed=True, sent=sent)
+        if kind == "graph":
+            book = ContactGraph(plan)
+        else:
+            rows = Contacts(np.arange(contacts), a, b, start * 1.0, end * 1.0, seen, delay * 1.0)
+            book = Book(nodes, rows, sent, compiled=kind == "compiled")
+        for number in range(4):
+            if number == 0 or rng.random() < 0.5:
+                source = int(rng.choice([node for node in range(nodes) if node != avoid]))
+                bits, ready = 2 * int(rng.integers(1, 4)), int(rng.integers(20))
+            target = int(rng.choice([n for n in range(nodes) if n not in (avoid, source)]))
+            if kind == "graph":
+                route = book.route(source, target, bits, ready)
+                hops = [hop[:1] + hop[3:] for hop in route or []]
+            else:
+                route = book.route(source, target, float(bits), float(ready), avoid)
+                hops = hops_of(route) or []
+            usable = free & ((a != avoid) & (b != avoid))[:, None]
+            truth = _earliest((a, b, delay, rates, usable), source, target, ready, bits)
+            assert truth == (None if route is None else (hops[-1][3], len(hops)))
+            for contact, begin_s, sent_s, _ in hops:
+                span = int(contact), slice(int(begin_s), int(sent_s))
+                assert free[span].all()
+                free[span] = False
+            if route is not None:
+                (book.book if kind == "graph" else book.take)(route)
+            found += route is not None
+    assert 0.7 * plans < found < 3.3 * plans  # both happen often
 
 
 def _earliest(plan, source, target, ready, bits):
