@@ -48,9 +48,8 @@ def test_updates_are_those_of_aggregations_and_of_delivered_uploads(runs, name):
         if count := re.search(r"devices:(\d+)", one.detail):
             assert len(mine) == int(count[1])
         if name == "fedbuff":  # the mean of two, of which an old one counts less
-            parts = mine.groupby("cluster").samples.transform("sum")
-            fresh = mine.samples / parts * (1 + mine.staleness) ** -0.5 / 2
-            assert mine.weight.to_numpy() == pytest.approx(fresh)
+            share = 1 / mine.groupby(["cluster", "contact_id"]).device.transform("size")
+            assert mine.weight.to_numpy() == pytest.approx(share * (1 + mine.staleness) ** -0.5 / 2)
         elif set(mine.staleness) == {0} and name != "orbit-timing":  # where nobody is left out
             assert mine.weight.sum() == pytest.approx(0.6 if name == "fedasync" else 1)
     assert (used.staleness == used.version_server - used.version_base).all()
