@@ -248,23 +248,6 @@ def with_hop(rows, row, change):
     return replace(rows, **given, keys=keys, key=number)
 
 
-@swap(records.Facts, "emit")
-def over_own_contact(honest, facts, fact):
-    """Say of hops over links that they went over an open contact of the sender with the server."""
-    rows = getattr(fact, "hops", None)
-    if rows is not None:
-        for contact in np.unique(rows.contact_id[rows.contact_id >= 0]):
-            during = rows.contact_id == contact
-            down = during & (rows.source.codes != list(rows.source.words).index(""))
-            linked = (rows.contact_id < 0) & np.isin(rows.source.codes, rows.source.codes[down])
-            linked &= rows.start_s >= rows.start_s[during].min()
-            linked &= rows.end_s <= rows.end_s[during].max()
-            for row in np.flatnonzero(linked)[:1].tolist():
-                rows = with_hop(rows, row, lambda _, contact=contact: {"contact_id": contact})
-        fact = replace(fact, hops=rows)
-    honest(facts, fact)
-
-
 def to_gateway(change):
     """Write one hop from a satellite to a gateway down with other fields."""
     return hops(change, 3, direction="downlink")
@@ -411,7 +394,6 @@ TAMPERED = [
      "sent .* of"),
     (gone(None), GATEWAYS, HOPS, "is at .* and said to have arrived|has not got that"),
     (swap(Book, "take")(lambda *_: None), MESHED, HOPS, "another is sent then"),
-    (over_own_contact, MESHED, HOPS, "names a contact of .*, and leads from there to "),
     (hops(lambda hop: {"size": hop.size + 1}), MESHED, HOPS, "message .* bytes"),
     (hops(lambda hop: {"bytes": hop.bytes / 2}), MESHED, HOPS, " moved .* of"),
     (hops(lambda hop: {"start_s": hop.start_s - 900.0}), MESHED, HOPS, "message .* at .* s"),

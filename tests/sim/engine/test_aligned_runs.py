@@ -9,7 +9,6 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm
 import scenarios
 import sim
 from learning.policies import InfeasibleAssignment
-from tests.kit import results
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
 from tests.kit.small import SLOTS, fixed, merged, slots
@@ -133,14 +132,8 @@ def test_what_is_assigned_is_what_goes_down_and_up(policy):
                 wanted[*client, "uplink"] = [sizes.upload_bytes(part, gate=True)]
                 wanted[*client, "downlink"] = [sizes.download_bytes(part, gate=True)]
         assert {key: own.payload_bytes.tolist() for key, own in moved} == wanted
-    loads = [row["assigned"].sum(axis=0) for row in rounds if row["assigned"].any()]
-    served = [r["samples"].sum(axis=0) for r in rounds[1:]]
-    figures = result.summary["alignment"]
-    assert figures["assignment_variation"] == pytest.approx(
-        np.mean([results.variation(x) for x in loads])
-    )
-    assert figures["jain_index"] == pytest.approx(np.mean([results.jain_index(x) for x in served]))
     if "balanced" in policy:
+        loads = [row["assigned"].sum(axis=0) for row in rounds if row["assigned"].any()]
         assert all(load.max() - load.min() <= 1 for load in loads)
 
 

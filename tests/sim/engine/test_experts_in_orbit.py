@@ -19,7 +19,7 @@ import sim
 from learning import Traits
 from tests.kit import learning as seam
 from tests.kit import records
-from tests.kit.network import MeshReach, build, doubts_of, flying_of, make_plan
+from tests.kit.network import MeshReach, flying_of, make_plan
 from tests.kit.scripted import Scripted, at, nothing, only
 from tests.kit.small import merged
 from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
@@ -275,22 +275,3 @@ def test_a_gate_asks_experts_in_reach_only_and_alone_its_own(runs):
         assert reach.within(row.cluster, row.time_s, 1)[row.expert]
     for one in (near, everybody):
         assert learnt(one).equals(learnt(alone))
-
-
-def test_clients_that_can_send_to_nobody_are_told_before_the_run():
-    """Satellites and devices; not where there is a way, or nobody is to ask."""
-    unlinked = {"link": {"isl": None}}
-    local = {"learning": options(gate="local")}
-    devices = {
-        "link": {"sidelink": None, "relay": "none"},
-        "learning": options(gate="fedgate", inference_samples=4),
-    }
-    for scenario, count in (
-        (load_scenario(unlinked), 1),
-        (nmoe(**devices), 1),
-        (load_scenario(unlinked, local), 0),
-        (load_scenario(), 0),
-        (nmoe(**merged(devices, {"link": {"relay": "contact"}})), 0),
-    ):
-        keys = [".".join(key) for doubt in doubts_of(build(scenario)) for key in doubt.keys]
-        assert keys.count("learning.options.inference_samples") == count

@@ -15,7 +15,6 @@ from tests.kit import records
 from tests.kit.mesh import (
     CITIES,
     GATEWAYS,
-    NAMES,
     WINDOWS,
     ask,
     asking,
@@ -28,7 +27,6 @@ from tests.kit.mesh import (
 )
 from tests.kit.network import (
     build,
-    doubts_of,
     make_plan,
     satellites_of,
 )
@@ -244,39 +242,6 @@ def test_what_a_satellite_passes_on_drains_its_battery(by_range):
 
 
 # What is refused, and what is known before the run.
-
-
-def first_passes(scenario):
-    """When each satellite has its first pass, by its number, the first one first."""
-    plan = make_plan(scenario(last_minute()))
-    first_s = {NAMES.index(c.name): plan.sessions(c).starts_s[0] for c in plan.clusters}
-    return dict(sorted(first_s.items(), key=lambda one: one[1]))
-
-
-def test_a_half_that_is_never_connected_is_named(scenario):
-    """Of two satellites that have no pass in the run one is linked in time, the other is not."""
-    first_s = first_passes(scenario)
-    *others, linked, lost = first_s
-    rows = [(*sorted((others[-1], linked)), 0, 1)]
-    days = (first_s[linked] - 1.0) / 86_400.0
-    with pytest.raises(InputError, match=f"link.isl.route: '{NAMES[lost]}' never reaches the"):
-        build(scenario({WINDOWS: windows_text(rows), "stop.days": days}))
-    both = [*rows, (*sorted((others[-1], lost)), 0, 1)]
-    keys = {WINDOWS: windows_text(both), "stop.days": days}
-    assert build(scenario(keys)).plan.mesh
-
-
-def test_links_that_never_join_all_satellites_are_doubted(scenario):
-    """Three of six satellites are linked in a row, two to each other, and one to nobody."""
-
-    def said(rows):
-        found = doubts_of(build(scenario({WINDOWS: windows_text(rows)})))
-        return [str(doubt) for doubt in found if doubt.path == ("link", "isl")]
-
-    rows = [(0, 1, 0, 100), (1, 2, 200, 300), (3, 4, 0, 300)]
-    [line] = said(rows)
-    assert "fall into 3 parts of 3, 2 and 1 satellites" in line
-    assert said([*rows, (2, 3, 0, 1), (4, 5, 0, 1)]) == []
 
 
 def test_who_is_linked_to_a_satellite_in_a_pass_is_in_a_session(scenario):

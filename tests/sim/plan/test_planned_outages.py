@@ -3,7 +3,6 @@
 from itertools import product
 
 import numpy as np
-import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +13,7 @@ from scenarios import ScenarioError
 from sim import InputError
 from tests.kit.network import Intervals, build, doubts_of, make_plan, portable, union
 from tests.kit.results import fault_counts
-from tests.kit.small import orbit, slots
+from tests.kit.small import slots
 
 START = "2026-08-22T00:00:00Z"
 HOURS = 8
@@ -228,15 +227,6 @@ def test_messages_of_a_mesh_go_round_a_dead_link():
     around = sim.run(walker("over a mesh", [{"link": list(dead), "from_hours": 0}]))
     assert dead not in hops_of(around) and hops_of(around)
     assert len(around.tables["updates"]) > len(run.tables["updates"]) / 2 > 0
-
-
-def test_until_a_dated_outage_begins_a_run_is_the_one_without_it():
-    timing = {"learning": {"train": False, "method": "synchronous"}}
-    planned = [{"cluster": "North", "from_hours": 20, "to_hours": 30}]
-    whole, late = (sim.run(orbit(**timing, faults=f)) for f in ({}, {"planned": planned}))
-    for name, time in (("contacts", "set_s"), ("transfers", "end_s"), ("metrics", "time_s")):
-        before = [run.tables[name].filter(pc.field(time) < 20 * 3600) for run in (whole, late)]
-        assert before[0].num_rows > 2 and before[0].equals(before[1]), name
 
 
 CSV = """# from the operator

@@ -1,6 +1,5 @@
 """Schedules without a run: tables as a run has them, volumes, contact plans for ION and HDTN."""
 
-import heapq
 import json
 import re
 from collections import defaultdict
@@ -16,7 +15,7 @@ import orbit
 import scenarios
 import sim
 from leomix import plan as leomix_plan
-from tests.kit.network import ContactPlan, make_plan, satellites_of
+from tests.kit.network import make_plan, satellites_of
 from tests.kit.results import data_size
 from tests.kit.small import OVER_GRID
 
@@ -159,27 +158,9 @@ def ion(text):
     return nodes, contacts, ranges
 
 
-def earliest(contacts, source, bits, ready_s):
-    """When a message can be at each node: labels are settled in the order of time."""
-    leaving = defaultdict(list)
-    for contact in contacts:
-        leaving[contact[2]].append(contact)
-    there, queue = {}, [(ready_s, source)]
-    while queue:
-        now_s, node = heapq.heappop(queue)
-        if node in there:
-            continue
-        there[node] = now_s
-        for begin, end, _, other, bytes_s in leaving[node]:
-            sent_s = max(begin, now_s) + bits / (8 * bytes_s)
-            if sent_s <= end:
-                heapq.heappush(queue, (sent_s, other))
-    return there
-
-
 @pytest.mark.parametrize("piece_s", [None, 60])
 @pytest.mark.quick(1)
-def test_plan_of_ion_is_read_back_with_its_volumes_and_arrivals(schedule, piece_s):
+def test_plan_of_ion_is_read_back_with_its_volumes(schedule, piece_s):
     nodes, contacts, ranges = ion(schedule.text("ion", piece_s))
     assert tuple(nodes.values()) == schedule.nodes
     assert {row[4] for row in ranges} == {0}  # light takes milliseconds
@@ -200,21 +181,6 @@ def test_plan_of_ion_is_read_back_with_its_volumes_and_arrivals(schedule, piece_
     assert sent.keys() == set(whole.index)
     for pair, bits in whole.items():
         assert 0.98 * bits < sent[pair] < 1.0001 * bits, pair
-    graph = sim.ContactGraph(
-        ContactPlan(
-            len(nodes), *(rows[:, [2, 3]] - 1).T, *rows[:, :2].T, 8.0 * rows[:, 4], directed=True
-        )
-    )
-    exact = sim.ContactGraph(exported)
-    rng = np.random.default_rng(40)
-    for source in rng.integers(len(nodes), size=8).tolist():
-        bits, ready_s = float(rng.choice([8e6, 8e7])), float(rng.uniform(0, 15_000))
-        truth = earliest(contacts, source + 1, bits, ready_s)
-        found = graph.arrivals(source, bits, ready_s)
-        assert found == pytest.approx([truth.get(node + 1, np.inf) for node in range(len(nodes))])
-        delayed = exact.arrivals(source, bits, ready_s)
-        reached = np.isfinite(found)
-        assert (delayed[reached] >= found[reached] - 1e-3).all()
 
 
 def test_whole_seconds_of_a_fixed_rate_keep_it_and_pieces_add_up_to_the_pass():

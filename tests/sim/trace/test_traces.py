@@ -15,16 +15,13 @@ from tests.kit.folders import cut, limited
 from tests.kit.network import NamedBuild, Run, build
 from tests.kit.records import (
     BLOCK,
-    COLUMNS,
     KINDS,
-    TOLERANCE,
     Coded,
     Trace,
     digests,
     event,
     transfer,
     write_tables,
-    wrong_sums,
 )
 from tests.kit.small import fixed, orbit
 
@@ -180,42 +177,6 @@ def test_tables_are_sorted_as_pythons_stable_sort_does(rows):
         trace.add(event(**row))
     found = trace.tables()["events"].select(list(rows[0])).to_pylist()
     assert found == sorted(rows, key=place)
-
-
-ONE_TRANSFER = {
-    "cluster": st.sampled_from(["a", "b"]),
-    "device": st.integers(0, 1),
-    "direction": st.sampled_from(["uplink", "downlink"]),
-    "toward": st.sampled_from(["server", "client"]),
-    "payload": st.sampled_from(["gate", "model"]),
-    "version": st.integers(0, 1),
-    "contact_id": st.integers(0, 3),
-    "payload_bytes": st.just(3.0),
-    "delivered_bytes": st.sampled_from([1.0, 2.0, 3.0]),
-    "outcome": st.sampled_from(["carried", "delivered", "dropped"]),
-}
-ROWS = st.lists(st.fixed_dictionaries(ONE_TRANSFER), min_size=1, max_size=40)
-
-
-def transfers(rows):
-    schema = pa.schema([field for field in COLUMNS["transfers"].items() if field[0] in rows[0]])
-    return pa.Table.from_pylist(rows, schema)
-
-
-@given(ROWS)
-@settings(max_examples=50)  # more than three wrong payloads are told of otherwise
-def test_sums_of_payloads_are_those_of_a_loop(rows):
-    so_far = {}
-    wrong = 0
-    for row in rows:
-        name = tuple(row[k] for k in ("cluster", "device", "direction", "payload", "version"))
-        total = so_far.pop(name, 0.0) + row["delivered_bytes"]
-        wrong += row["outcome"] == "delivered" and abs(total - 3.0) > TOLERANCE * 3.0
-        if row["outcome"] == "carried":
-            so_far[name] = total
-    said = list(wrong_sums(transfers(rows).to_pandas()))
-    assert sum("were sent of a delivered payload of 3.0" in line for line in said) == min(wrong, 3)
-    assert (f"{wrong - 3} more delivered payloads" in said[-1]) if wrong > 3 else len(said) == wrong
 
 
 @pytest.mark.parametrize(
