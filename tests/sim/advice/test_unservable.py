@@ -1,13 +1,11 @@
 """Scenarios that can never be served: each refusal says so by its code, and sweeps go on."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
 import scenarios
 import sim
-from tests.kit import sweeps
 from tests.kit.network import make_plan
 
 START = "2026-08-22T12:00:00Z"
@@ -127,16 +125,3 @@ def test_a_sweep_goes_on_past_a_station_that_a_mesh_never_reaches(leomix, tmp_pa
     assert done.status == 3
     planned = leomix("sweep", tmp_path / "mesh.yaml", *latitudes, "-o", place, "--dry-run").out
     assert "no contact  point 0: " in planned
-
-
-def test_that_a_disk_is_full_is_told_by_a_code_and_not_by_the_words_of_a_system():
-    said = sweeps.Outcome("a", "failed", "rows.parquet: pas de place", code="no_room")
-    point = sweeps.Point(0, "a", "circular", {}, {}, 0, 1)
-    assert sweeps.no_room(sweeps.rows_table([point], {"a": said}))
-    assert not sweeps.no_room(sweeps.rows_table([point], {"a": replace(said, code="other")}))
-
-
-def test_nobody_is_told_to_lower_a_mask_that_hides_nothing():
-    near = {"orbit.inclination_deg": 30, "ground.clusters.0.latitude_deg": 45.0}
-    with pytest.raises(sim.InputError, match=r"lower orbit.min_elevation_deg"):
-        make_plan(scenarios.load("circular", near | {"orbit.min_elevation_deg": 40}))
