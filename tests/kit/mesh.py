@@ -19,9 +19,8 @@ import sim
 from learning.methods.surface import Traits
 from tests.kit import learning as seam
 from tests.kit.network import Plan, Route
-from tests.kit.scripted import Scripted, nothing
+from tests.kit.scripted import Scripted, play
 
-HEADER = "a,b,start_utc,end_utc"
 NAMES = [f"P{plane:02}-S01" for plane in range(1, 7)]
 
 CITIES = """
@@ -83,7 +82,6 @@ class Asking(Scripted):
     """A script that asks for uploads and downloads only."""
 
     traits: ClassVar[Traits] = replace(Scripted.traits, uses_isl=())
-    script = staticmethod(nothing)
 
 
 WINDOWS = "link.isl.windows"
@@ -101,15 +99,18 @@ def written(folder: Path, text: str, keys: Mapping[str, Any] | None = None) -> s
     return scenarios.load(path, given)
 
 
-def windows_text(rows: Sequence[tuple[int, int, int, int]]) -> str:
+def windows_text(
+    rows: Sequence[tuple[int, int, int, int]],
+    names: Sequence[str] = NAMES,
+    start: str = "2024-04-14T16:00:00Z",
+) -> str:
     """Windows of pairs of satellites by number, from a minute to another."""
-    start = pd.Timestamp("2024-04-14T16:00:00Z")
 
     def utc(minute: int) -> str:
-        return (start + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return (pd.Timestamp(start) + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    lines = [f"{NAMES[a]},{NAMES[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
-    return "\n".join([HEADER, *lines]) + "\n"
+    lines = [f"{names[a]},{names[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
+    return "\n".join(["a,b,start_utc,end_utc", *lines]) + "\n"
 
 
 def drawn_windows(rng: np.random.Generator, most: int = 40) -> list[tuple[int, int, int, int]]:
@@ -192,16 +193,7 @@ def ask(
             request = seam.Upload(payload) if upload else seam.Download(payload)
             replies.append((name, at_s, upload, (yield request)))
 
-    return replies, asking(scenario, script)
-
-
-def asking(scenario: scenarios.Scenario, script: Any) -> sim.Result:
-    """Run a scenario of method ``asking`` whose clients follow a script."""
-    Asking.script = staticmethod(script)
-    try:
-        return sim.run(scenario)
-    finally:
-        Asking.script = staticmethod(nothing)
+    return replies, play(scenario, script)
 
 
 def drawn_asks(

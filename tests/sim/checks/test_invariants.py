@@ -228,24 +228,23 @@ def hops(change, number=400, *, direction=None):
 
 
 def with_hop(rows, row, change):
-    """Rows of hops with other fields in one of them; of its ends and its key these are words."""
-    lists = {name: getattr(rows, name).tolist() for name in HOP_NUMBERS}
-    for end in HOP_ENDS:
-        coded = getattr(rows, end)
-        lists[end] = [coded.words[code] for code in coded.codes]
-    lists["key"] = [rows.keys[number] for number in rows.key]
-    hop = SimpleNamespace(**{name: column[row] for name, column in lists.items()})
+    """Rows of hops with other fields in one of them; its ends and its key are words."""
+    hop = SimpleNamespace(
+        key=rows.keys[rows.key[row]],
+        target=rows.target.words[rows.target.codes[row]],
+        **{name: getattr(rows, name)[row] for name in ("size", "bytes", "start_s", "end_s")},
+    )
     for name, value in change(hop).items():
-        lists[name][row] = value
-    keys = list(dict.fromkeys(lists["key"]))
-    words = list(dict.fromkeys(lists["source"] + lists["target"]))
-    given = {name: np.array(lists[name]) for name in HOP_NUMBERS}
-    given |= {
-        end: records.Coded(np.array([words.index(word) for word in lists[end]]), words)
-        for end in HOP_ENDS
-    }
-    number = np.array([keys.index(key) for key in lists["key"]])
-    return replace(rows, **given, keys=keys, key=number)
+        column = getattr(rows, name)
+        listed = {"key": rows.keys}.get(name, getattr(column, "words", None))
+        numbers = np.array(getattr(column, "codes", column))
+        numbers[row] = value if listed is None else len(listed)
+        if name == "key":
+            rows = replace(rows, keys=[*listed, value], key=numbers)
+        else:
+            other = numbers if listed is None else records.Coded(numbers, [*listed, value])
+            rows = replace(rows, **{name: other})
+    return rows
 
 
 def to_gateway(change):
@@ -284,8 +283,6 @@ class Below(seam.FedBuff):
         yield seam.Aggregated(self.version, "less and less")
 
 
-HOP_ENDS = ("source", "target")
-HOP_NUMBERS = ("message", "contact_id", "version", "size", "bytes", "start_s", "end_s", "outcome")
 HERE = {"latitude_deg": 60.0, "longitude_deg": 20.0}
 CLOCK, BYTES = "clock monotone", "bytes conserved"
 AGREE = "books, payloads and transfers agree"

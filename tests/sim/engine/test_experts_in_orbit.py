@@ -19,8 +19,9 @@ import sim
 from learning import Traits
 from tests.kit import learning as seam
 from tests.kit import records
+from tests.kit.mesh import windows_text
 from tests.kit.network import MeshReach, flying_of, make_plan
-from tests.kit.scripted import Scripted, at, nothing, only
+from tests.kit.scripted import Scripted, at, only, play
 from tests.kit.small import merged
 from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
 
@@ -37,7 +38,6 @@ class Sending(Scripted):
     """A script that sends from satellite to satellite, over any links."""
 
     traits: ClassVar[Traits] = replace(Scripted.traits, sends_over_mesh=True)
-    script = staticmethod(nothing)
 
 
 def load_scenario(*changes):
@@ -49,13 +49,8 @@ def load_scenario(*changes):
 
 def windows(rows, tmp_path):
     """Links of satellites by number, from a minute to another, and no others."""
-
-    def utc(minute):
-        return (START + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    lines = [f"{NAMES[a]},{NAMES[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
     path = tmp_path / "windows.csv"
-    path.write_text("\n".join(["a,b,start_utc,end_utc", *lines]) + "\n")
+    path.write_text(windows_text(rows, NAMES, IN_ORBIT["start"]))
     isl = {"windows": str(path), "within_plane": "none", "between_planes": "all", "terminals": None}
     return {"link": {"isl": isl}}
 
@@ -84,11 +79,7 @@ def sent(rows, messages, tmp_path):
         ]
         arrivals.extend((yield seam.All(tuple(tasks))))
 
-    Sending.script = staticmethod(only(NAMES[0], script))
-    try:
-        run = sim.run(scenario)
-    finally:
-        Sending.script = staticmethod(nothing)
+    run = play(scenario, only(NAMES[0], script))
     records.check(run.tables)
     return arrivals, make_plan(scenario), run
 

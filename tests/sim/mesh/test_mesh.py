@@ -17,7 +17,6 @@ from tests.kit.mesh import (
     GATEWAYS,
     WINDOWS,
     ask,
-    asking,
     compare_with_earliest,
     drawn_asks,
     drawn_windows,
@@ -30,6 +29,7 @@ from tests.kit.network import (
     make_plan,
     satellites_of,
 )
+from tests.kit.scripted import play
 
 SCENARIO = """
 start: 2024-04-14T16:00:00Z
@@ -299,7 +299,7 @@ def test_a_forecast_is_what_links_and_passes_carry(scenario, server, rate_mbps):
     def script(me):
         outlooks[me.name] = yield seam.Forecast(me.name, sessions=4)
 
-    asking(loaded, script)
+    play(loaded, script)
     plan = make_plan(loaded)
     for cluster in plan.clusters:
         sessions = plan.sessions(cluster)
