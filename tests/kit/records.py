@@ -18,8 +18,6 @@ from tests.kit.late import late
 __getattr__ = late(
     globals(),
     {
-        "sim.checks.invariants": "Invariants",
-        "sim.checks.staleness": "Versions WAITING",
         "sim.engine.journal": "Journal checksum",
         "sim.advice.memory": "limits=.",
         "sim.execution.ready": "build",
@@ -33,12 +31,9 @@ __getattr__ = late(
         "sim.execution.window_cache": "window_cache=.",
         "sim.facts.coded": "Coded",
         "sim.facts.directions": "Way",
-        "sim.facts.learning": "ModelAggregated",
-        "sim.facts.row": "Row",
         "sim.facts.stream": "Facts",
-        "sim.facts.tables": "TABLES columns_of_table",
-        "sim.network.books": "PayloadKey books_of",
-        "sim.network.legs": "LegLog Moved MovedRows Trained",
+        "sim.network.books": "books_of",
+        "sim.network.legs": "LegLog Moved Trained",
         "sim.mesh.messages": "Mesh",
         "sim.trace.arrow": "array",
         "sim.trace.digest": "digests json_digest on_grid stamps_on_grid",

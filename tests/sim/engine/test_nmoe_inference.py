@@ -105,11 +105,7 @@ def test_how_queries_end(ground, link, said, outcomes, span_s):
     if ground in (lacking(2), lacking(3)):
         assert not rows.experts.str.contains("A/0").any()
         assert set(rows[rows.device == 0].outcome) == outcomes - {"fallback"}
-    elif said.get("k", 1) > 1:
-        assert set(rows.experts) <= {"A/0,A/1", "B/0,B/1"}
-        assert (rows.experts.str[0] == rows.cluster).all()
     elif not outcomes:
-        assert (rows.experts == rows.cluster + "/" + rows.device.astype(int).astype(str)).all()
         assert result.metrics.iloc[-1].local_reach_ratio == 1.0
 
 
