@@ -103,22 +103,6 @@ def test_over_two_links_it_waits_for_the_second_one_to_open(tmp_path):
         assert arrival.journey == pytest.approx(parts, abs=1e-9)
 
 
-def test_two_answers_on_one_link_are_sent_one_behind_the_other(tmp_path):
-    """Whoever comes first; in the other direction nobody waits."""
-    rows = [(0, 6, 0, 30), (1, 6, 0, 30)]
-    messages = [(600.0, 6, 0, 5000.0), (600.01, 1, 0, 1000.0), (600.0, 0, 6, 1000.0)]
-    (first, second, other), plan, _ = sent(rows, messages, tmp_path)
-    free_s = 600.0 + 40_000.0 / RATE_BPS
-    sending_s = 8000.0 / RATE_BPS
-    over_s = 600.01 + sending_s + skyfield_km(plan, 1, 6, 600.01 + sending_s) / LIGHT_KM_S
-    assert over_s < free_s
-    light_s = skyfield_km(plan, 0, 6, free_s + sending_s) / LIGHT_KM_S
-    assert second.time_s == pytest.approx(free_s + sending_s + light_s, abs=1e-9)
-    assert second.journey.queue_s == pytest.approx(free_s - over_s, abs=1e-9)
-    assert (first.journey.queue_s, other.journey.queue_s) == (0.0, 0.0)
-    assert second.journey.window_s == 0.0
-
-
 # Who is in reach.
 
 

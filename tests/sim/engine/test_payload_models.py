@@ -1,6 +1,5 @@
 """Models that are a size alone: runs of timing of so many MB, without weights, data or network."""
 
-import numpy as np
 import pytest
 
 import scenarios
@@ -65,13 +64,3 @@ def test_a_round_takes_its_work_over_the_rate_or_the_seconds_that_are_given():
     untold = build(sized({**SIZE, **samples})).learner.architecture
     cost = untold.round_cost((), (), gate=True, samples=160)
     assert cost.flops == pytest.approx(6 * 50e6 / 4 * 160)
-
-
-def test_a_small_network_that_is_trained_may_count_as_so_many_megabytes():
-    learning = {
-        "method": "fedavg", "steps_per_round": 1, "batch_size": 4,
-        "model": {"kind": "vector-mlp"}, "sized_as": {"size_mb": 50},
-    }  # fmt: skip
-    run = sim.run(sized(learning, stop={"days": 0.5}))
-    assert set(run.transfers.payload_bytes) == {50e6}
-    assert np.isfinite(run.metrics.accuracy).any()

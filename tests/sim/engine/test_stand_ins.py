@@ -4,8 +4,7 @@ import pytest
 
 import scenarios
 import sim
-from statements import Set
-from tests.kit.network import build, doubts_of
+from tests.kit.network import build
 from tests.kit.records import limits
 from tests.kit.small import fixed, merged, orbit, slots
 from tests.kit.small_nmoe import nmoe
@@ -162,14 +161,3 @@ def test_one_model_per_city_with_its_own_expert_alone_is_counted_as_one_expert(e
     each = EXPERT + FACTORS + experts * GATE_ROW + BACKBONE - 128_256 * 4096
     tokens = 32 * 4 * 128 * scenario.learning.steps_per_round
     assert summary["round_flops"] == tokens * (4 * each + 2 * (FACTORS + experts * GATE_ROW))
-
-
-@pytest.mark.parametrize("name", ["quickstart-8b", "paper-exp1"])
-@pytest.mark.parametrize("method", ["emsfl-enhanced", "synchronous"])
-def test_shipped_devices_of_80_gb_hold_a_round(name, method):
-    keys = {"learning.train": False, "learning.method": method}
-    assert doubts_of(build(scenarios.load(name, keys))) == ()
-    key = "learning.micro_batch" if name == "paper-exp1" else "learning.sized_as.micro_batch"
-    [doubt] = doubts_of(build(scenarios.load(name, {**keys, key: None})))
-    assert str(doubt).startswith("compute.memory_gib: no device can train")
-    assert Set(key, 1) in doubt.remedies
