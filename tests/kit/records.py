@@ -18,6 +18,8 @@ from tests.kit.late import late
 __getattr__ = late(
     globals(),
     {
+        "sim.checks.invariants": "Invariants",
+        "sim.checks.staleness": "WAITING",
         "sim.engine.journal": "Journal checksum",
         "sim.advice.memory": "limits=.",
         "sim.execution.ready": "build",

@@ -457,3 +457,19 @@ def test_the_page_lists_the_invariants_that_are_broken_here():
     table = page.partition("| Invariant |")[2].partition("\n\n")[0]
     listed = set(re.findall(r"^\| ([a-z][^|]+) \|", table, re.MULTILINE))
     assert listed == {name for _, _, name, _ in TAMPERED}, "docs/trust.md, and TAMPERED here"
+
+
+def test_what_is_kept_does_not_grow_with_time(monkeypatch):
+    made = []
+    kept = []
+    honest = records.Invariants
+    monkeypatch.setattr(
+        "sim.engine.simulation.Invariants", lambda *given: made.append(honest(*given)) or made[-1]
+    )
+    for days in (2.0, 8.0):
+        sim.run(orbit(stop={"days": days}, link=fixed(uplink=2e-5), learning=TIMING))
+        found = made[-1]
+        versions = made[-1]._versions
+        assert all(len(waiting) <= records.WAITING for waiting in versions._waiting.values())
+        kept.append((found._payloads._open, versions._strange, versions._later))
+    assert all(len(many) <= len(few) + 2 for few, many in zip(*kept, strict=True))
