@@ -23,7 +23,7 @@ from tests.kit import records
 from tests.kit.folders import held
 from tests.kit.network import Book, Books, Clock, LedgerEntry, pass_geometry, planning
 from tests.kit.scripted import Scripted
-from tests.kit.small import ORBIT, SLOTS, fixed, merged, slots
+from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
 from tests.kit.small_satellites import SATELLITES
 from tests.kit.training import aggregation, training
 from tests.sim.engine.test_roles import IN_ORBIT, RELAYED
