@@ -110,11 +110,9 @@ def test_a_payload_takes_the_seconds_that_a_sum_over_them_says(leomix, tmp_path)
     worst_mb = min(mb[-1] for mb in carried)
     up, down = json.loads(leomix("link", path, "--send", "2000MB", "--json").out)
     assert 0 < down["whole"] == len(took_s) < down["services"] == len(carried)
-    assert down["share"] == pytest.approx(len(took_s) / len(carried))
     assert min(took_s) - 1 <= down["best_s"] <= min(took_s)
     assert abs(down["median_s"] - np.median(took_s)) <= 1
     assert down["worst_mb"] == pytest.approx(worst_mb, rel=1e-3)
-    assert down["worst_services"] == np.ceil(2000 / worst_mb)
     assert (up["best_s"], up["median_s"]) == pytest.approx((320.0, 320.0))
     assert "goes with --send" in leomix("link", path, "--json").err
     said = leomix("link", path, "--send", "2GB").out
