@@ -22,7 +22,6 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sim.analysis import spans
 from sim.analysis.critical_path import CriticalPath, Part, Path, RoundLink

@@ -275,7 +275,7 @@ def _directions(world: World, place: int) -> dict[str, Radio]:
                 Code.WRONG_VALUE,
                 "orbit",
                 "the rates are those of the contact plan, and follow from no budget; "
-                "leomix contacts --graph lists them",
+                "leomix export SCENARIO --to ion lists them",
             )
         )
     both = ground_radios(world)[place]
