@@ -17,7 +17,6 @@ from tests.kit.network import ground_sites, satellites_of
 from tests.kit.orbit import Start
 from tests.kit.results import ephemerides, export
 from tests.kit.small import orbit
-from tests.sim.engine.test_roles import RELAYED
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 END_S = 0.5 * 86400
@@ -62,7 +61,8 @@ def test_the_clock_is_that_of_the_run_and_sites_are_where_they_are(result, packe
         assert place == [site.longitude_deg, site.latitude_deg, site.altitude_m]
 
 
-def check_links(result, packets, which, server, client):
+@pytest.mark.parametrize("which", COLUMNS)
+def test_links_are_there_when_contacts_are(result, packets, which):
     names = {f"{packet['id']}#position": packet["name"] for packet in packets}
     shown = {
         (*(names[end] for end in packet["polyline"]["positions"]["references"]), *window_s(text))
@@ -71,25 +71,9 @@ def check_links(result, packets, which, server, client):
     }
     begin, end = COLUMNS[which]
     contacts = result.contacts[result.contacts[begin].notna()]
-    rows = contacts[[server, client, begin, end]].round(6)
+    rows = contacts[["satellite", "cluster", begin, end]].round(6)
     assert len(rows) > 5
     assert shown == set(rows.itertuples(index=False, name=None))
-
-
-@pytest.mark.parametrize("which", COLUMNS)
-def test_links_are_there_when_contacts_are(result, packets, which):
-    check_links(result, packets, which, "satellite", "cluster")
-
-
-def test_a_satellite_that_serves_others_is_there_with_its_links(tmp_path):
-    said = RELAYED | {"link": {"isl": {"rate_mbps": 1.5, "between_planes": "all"}}}
-    relayed = sim.run(scenarios.from_dict(said | {"stop": {"days": 0.5}}), out=tmp_path / "r")
-    [path] = export(relayed.folder, "czml").paths
-    packets = json.loads(path.read_text())
-    assert [packet["name"] for packet in of(packets, "satellite")][-1] == "M-P01-S01"
-    for which in COLUMNS:
-        check_links(relayed, packets, which, "satellite", "station")
-    assert len(of(packets, "satellite")) == 9 and of(packets, "isl") and not of(packets, "site")
 
 
 def as_cesium(packet, time_s):

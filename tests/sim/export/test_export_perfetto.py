@@ -102,9 +102,8 @@ def test_spans_and_marks_are_those_of_the_tables(result, trace):
             assert [at[1] for at in shown.place] == rows.cluster.tolist()
         if name == "payload":
             assert [at[2] for at in shown.place] == [f"device {number}" for number in rows.device]
-    assert (
-        trace.rows("satellites", "circular").thread.nunique() == 2
-    )  # it sees two clusters at once
+    # It sees two clusters at once.
+    assert trace.rows("satellites", "circular").thread.nunique() == 2
     marks = trace.rows("clusters", "events")
     events = events[events.kind.isin(MARKS)]
     said = sorted(zip(events.kind, events.detail, strict=True))
