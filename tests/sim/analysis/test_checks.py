@@ -169,7 +169,7 @@ def test_who_shows_a_run_shows_its_checks(leomix, tmp_path, name, keys, code):
         assert " ".join(text.split()).startswith(title) == (first.code == "no-update")
 
 
-QUICK = ["aligned-digits", "flystack-isl", "nmoe-digits"]
+QUICK = ["aligned-digits", "flystack-isl"]
 
 
 @pytest.mark.parametrize("name", QUICK)

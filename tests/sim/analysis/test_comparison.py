@@ -390,7 +390,7 @@ def test_runs_and_sweeps_have_one_table(leomix, methods, tmp_path):
 @pytest.mark.parametrize("radius_km", [0, 5])
 def test_devices_are_drawn_where_they_have_room(radius_km):
     """All at one place are where they are with any seed; so there seeds change nothing."""
-    keys = {"learning": {"train": False}, "stop": {"cycles": 1}}
+    keys = {"learning": {"train": False, "method": "fedavg"}, "stop": {"cycles": 1}}
     clusters = [{**one, "radius_km": radius_km} for one in small.ORBIT["ground"]["clusters"]]
     one, other = (
         sim.run(small.orbit(ground={"clusters": clusters}, seed=s, **keys)) for s in (1, 2)

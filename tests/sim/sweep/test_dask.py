@@ -117,6 +117,8 @@ def test_ctrl_c_saves_and_a_second_one_ends_a_sweep_whose_scheduler_is_silent(
             _, err = running.communicate(timeout=60)
         finally:
             cluster.scheduler.send_signal(signal.SIGCONT)
+    at_work = [psutil.Process(worker.pid) for worker in cluster.workers]
+    wait_until(lambda: not any(own.children() for own in at_work), "what worked on it has ended")
     ended = "stopped at once" if silent else f"go on with: --resume -o {out}"
     assert (running.returncode, "Traceback" in err) == (130, False)
     assert err.splitlines()[-1] == f"leomix: interrupted: {ended}"
