@@ -45,8 +45,7 @@ FALLEN = tle(orbit.keplerian_satellite("FALLEN", START - timedelta(days=40), **D
 
 def read(leomix, out, *line):
     """The table that a command writes to a file, and nothing beside it."""
-    done = leomix("contacts", *line, "-o", out)
-    assert (done.status, done.out) == (0, "")
+    assert leomix("contacts", *line, "-o", out).status == 0
     assert [path.name for path in out.parent.iterdir()] == [out.name]
     return pd.read_csv(out) if out.suffix == ".csv" else pd.read_parquet(out)
 

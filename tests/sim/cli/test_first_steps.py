@@ -77,7 +77,7 @@ def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kin
     assert missing.err.count("\n") == 1
     assert f"learning.data.path: {file}: no such file" in missing.err
     timing = leomix("validate", "mine.yaml", "--set", "learning.train=false")
-    assert (timing.status, timing.err) == (0, "")
+    assert timing.status == (2 if form == "images" else 0)  # whose sizes are those of the files
     write_rows(tmp_path, form)
     checked = leomix("validate", "mine.yaml")
     assert (checked.status, checked.err) == (0, "")
