@@ -92,11 +92,6 @@ def test_the_notebook_is_in_plain_technical_english():
     assert found("\n\n".join(prose)) == []
 
 
-def test_words_are_found_in_prose_and_not_in_code():
-    assert len(found("One row a cluster, which hangs on the seed.\nThis is no path.")) == 3
-    assert found("`a row a cluster`\n```text\nthis is no path\n```\nThere is no path.") == []
-
-
 def read(page):
     """What a reader sees of a page."""
     return re.sub(r"<!--.*?-->", "", (ROOT / page).read_text(), flags=re.DOTALL)

@@ -190,12 +190,6 @@ def test_a_wrong_command_is_told_with_what_to_do(said, approved, command, line):
     approved(said(command), line, APPROVED, f"{json.dumps(command, ensure_ascii=False)}, ")
 
 
-def test_a_value_that_a_key_no_longer_has_is_told_with_what_to_write_instead():
-    instead = r"link\.uplink\.sharing.*is gone; write fixed_subchannel or equal_share$"
-    with pytest.raises(ValueError, match=instead):
-        scenarios.load("quickstart", {"link.uplink.sharing": "rounds"})
-
-
 KEYS, BEFORE = (
     {line.partition(":")[0] for line in Path(ROOT, name).read_text().splitlines()}
     for name in ("docs/surfaces/scenario-keys.txt", "tests/scenarios/keys_before.txt")
@@ -214,18 +208,3 @@ def test_every_key_of_before_is_one_still_or_is_told(key):
         scenarios.load(name, {key.replace("[]", ".0"): 1})
     told = str(refusal.value).partition(" ")[2].partition(": ")[0]
     assert key.replace("[]", ".0").startswith(told) and "\n" not in str(refusal.value)
-
-
-@pytest.mark.parametrize(
-    ("data", "split"),
-    [
-        ({"partition": "even"}, "kind: iid"),
-        ({"partition": "classes"}, "kind: shards, classes: 2"),
-        ({"partition": "classes", "classes_per_device": 3}, "kind: shards, classes: 3"),
-        ({"dirichlet_alpha": 0.1}, "kind: dirichlet, alpha: 0.1"),
-    ],
-)
-def test_a_partition_is_told_as_the_split_that_does_the_same(data, split):
-    with pytest.raises(ValueError, match=rf"write split: \{{over: devices, {split}\}}") as refusal:
-        scenarios.load("quickstart", {f"learning.data.{key}": value for key, value in data.items()})
-    assert "\n" not in str(refusal.value)
