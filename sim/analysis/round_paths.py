@@ -22,7 +22,6 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sim.analysis import spans
 from sim.analysis.critical_path import CriticalPath, Part, Path, RoundLink
@@ -37,6 +36,7 @@ from sim.analysis.spans import (
     names_in,
     peers_in,
     places_of,
+    places_of_peers,
 )
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.trace.arrow import array, as_numpy
@@ -319,7 +319,7 @@ def _reached(tables: Mapping[str, pa.Table], sent: Sent, servers: Mask) -> Mask:
     """Return which transfers end at the server, of those to a peer or to a contact's satellite."""
     contacts = tables["contacts"].select(("contact_id", "satellite"))
     contact_ids = as_numpy(contacts["contact_id"])
-    satellite = places_of(contacts["satellite"].cast(pa.string()), sent.names)
+    satellite = places_of(contacts["satellite"], sent.names)
     ends_at = sent.peer.copy()
     over = np.flatnonzero(sent.peer < 0)
     ends_at[over] = satellite[np.searchsorted(contact_ids, sent.contact[over])]
@@ -328,14 +328,14 @@ def _reached(tables: Mapping[str, pa.Table], sent: Sent, servers: Mask) -> Mask:
 
 def _names(tables: Mapping[str, pa.Table], rows: pa.Table) -> list[str]:
     """Return the names of all that send, receive or have links."""
-    peers = pc.unique(peers_in(rows).drop_null()).to_pylist()
+    _, peers = peers_in(rows)
     over = names_in(tables, "contacts", ("satellite",))
     return sorted({*cluster_names(tables), *over, *peers, *linked_names(tables)} - {None})
 
 
 def _sent(rows: pa.Table, names: list[str], gateways: set[str]) -> Sent:
-    cluster = places_of(rows["cluster"].cast(pa.string()), names)
-    peer = places_of(peers_in(rows), names)
+    cluster = places_of(rows["cluster"], names)
+    peer = places_of_peers(rows, names)
     gateway = np.array([name in gateways for name in names], bool)
     to_gateway = (peer >= 0) & gateway[peer]
     return Sent(
@@ -354,11 +354,9 @@ def _sent(rows: pa.Table, names: list[str], gateways: set[str]) -> Sent:
 def _journeys(rows: pa.Table, message: Ints) -> tuple[Ints, Ints]:
     """Return an order of rows that has those of a journey together, and where each begins."""
     in_contacts = message < 0
-    keys = [
-        np.where(in_contacts, numbers_of(rows[key]), 0)
-        for key in ("cluster", "device", "toward", "payload", "version")
-    ]
-    order, first = grouped([message, *keys])
+    keys = ("cluster", "device", "toward", "payload", "version") if in_contacts.any() else ()
+    apart = [np.where(in_contacts, numbers_of(rows[key]), 0) for key in keys]
+    order, first = grouped([message, *apart])
     new = np.zeros(len(order), bool)
     new[first] = True
     # The same payload may be sent again: what follows a delivery is the next journey.

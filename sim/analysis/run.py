@@ -36,7 +36,7 @@ class Run:
         """The run in a few figures."""
         if self.of_network:
             return network_summary(self.manifest)
-        return summarise(self.tables, self.manifest)
+        return summarise(self.tables, self.manifest, lambda: self.round_paths)
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts
+from sim.analysis.critical_path import CriticalPath
 from sim.analysis.evaluations import (
     Judged,
     accuracies,
@@ -28,7 +29,6 @@ from sim.analysis.evaluations import (
 from sim.analysis.experts import answer_figures
 from sim.analysis.labels import code_label
 from sim.analysis.learnt import Learnt
-from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.facts.directions import DIRECTIONS
 from sim.facts.energy import total
@@ -62,10 +62,15 @@ MOVED = (
 """Columns of the transfers that figures of traffic are made of."""
 
 
-def summarise(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:
+def summarise(
+    tables: Mapping[str, pa.Table],
+    manifest: Mapping[str, Any],
+    round_paths: Callable[[], CriticalPath | None] = lambda: None,
+) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most.
 
     Events and transfers are read once, piece by piece, and only the columns that count.
+    ``round_paths`` are asked for where messages travel over a mesh.
     """
     steps = steps_of(manifest)
     own = server_rounds(manifest.get("spent"), -1)
@@ -91,7 +96,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> di
         "idle_share": idle_share(manifest),
         "client_idle_share": client_idle_share(tables, manifest),
         "rounds": round_figures(events["round_ends_s"], tables, manifest),
-        **_over_mesh(tables, manifest),
+        **_over_mesh(manifest, round_paths),
         "kept_bytes": manifest.get("kept_bytes"),
         "trainings": manifest.get("trainings"),
         "trainings_reused": manifest.get("trainings_reused"),
@@ -175,10 +180,12 @@ def _of_clients(tables: Mapping[str, pa.Table], figure: str) -> list[float]:
     return [math.nan] if any(map(math.isnan, ends)) else ends
 
 
-def _over_mesh(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _over_mesh(
+    manifest: Mapping[str, Any], round_paths: Callable[[], CriticalPath | None]
+) -> dict[str, Any]:
     """What the rounds over a mesh were spent on, and the link that takes most; None without one."""
     isl = manifest["scenario"].get("link", {}).get("isl") or {}
-    found = round_paths(tables, manifest) if isl.get("route") == "earliest" else None
+    found = round_paths() if isl.get("route") == "earliest" else None
     if found is None or not found.paths:
         return {"round_shares": None, "limiting_link": None}
     link = None

@@ -16,6 +16,7 @@ from learning.files import Fingerprints, files_under, fingerprints_under
 from learning.own.code import code_digest
 from learning.own.imports import take_file
 from scenarios.files import learning_files, named_code
+from scenarios.orbit import OfFile
 from sim.engine.setup import Build
 from sim.plan.plan import Plan
 from sim.trace.digest import json_digest
@@ -28,10 +29,9 @@ def portable(world: World) -> dict[str, Any]:
     scenario, sites = world.scenario, world.sites
     stored: dict[str, Any] = scenario.model_dump(mode="json")
     source = scenario.orbit
-    if getattr(source, "path", None) is not None:
+    if isinstance(source, OfFile) and source.path is not None:
         text = scenarios.orbit_file(scenario).read_text(encoding="utf-8-sig")
-        held = "windows" if source.source == "contacts" else "elements"
-        stored["orbit"] |= {"path": None, held: text}
+        stored["orbit"] |= {"path": None, source.held_as: text}
     for index, cluster in enumerate(scenario.ground.clusters):
         if cluster.places_path is not None:
             places = [place_keys(site) for site in sites.places_of(index) or ()]
@@ -43,9 +43,6 @@ def portable(world: World) -> dict[str, Any]:
     if scenario.ground.stations_path is not None:
         used = [station.model_dump(mode="json", warnings=False) for station in sites.stations]
         stored["ground"] |= {"stations_path": None, "stations_used": None, "stations": used}
-    if scenario.faults.planned_path is not None:
-        planned = [listed.outage.as_given() for listed in world.planned_outages]
-        stored["faults"] |= {"planned_path": None, "planned": planned}
     if (isls := scenarios.isl_windows(scenario)) is not None:
         stored["link"]["isl"]["windows"] = isls[0]
 

@@ -16,7 +16,7 @@ from learning.learner import Learner
 from learning.provenance import processor, why_not_cacheable
 from sim.execution.cache import RESULTS, WINDOWS, Cache, Namespace, cache_folder
 from sim.execution.ready import Plans
-from sim.plan.windows import WindowQuery, Windows, find_windows
+from sim.plan.passes import WindowQuery, Windows, find_windows
 from sim.trace.digest import json_digest
 from statements import Code, Other, Statement
 

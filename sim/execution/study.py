@@ -23,7 +23,7 @@ from sim.execution.run_cache import RunCache
 from sim.execution.versions import versions
 from sim.facts import status
 from sim.facts.observer import Observer
-from sim.plan.windows import find_windows
+from sim.plan.passes import find_windows
 from sim.trace.digest import digests
 from sim.world.world import World
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import orbit
 from orbit.propagation import Stretch, good_stretch, propagate
 from orbit.utc import Start
+from scenarios.orbit import SOURCES
 from sim.analysis.spans import Spans, connected, in_view, of_stations, over_feeder, transferring
 from sim.draw.colours import colour
 from sim.errors import InputError
@@ -43,13 +44,13 @@ Packet = dict[str, Any]
 def write_czml(run: Result, place: Path) -> list[str]:
     """Write ``run.czml``. Raises InputError for a run without satellites that have elements."""
     if not run.scenario.orbit.has_geometry:
-        source = run.scenario.orbit.source
+        *most, last = (name for name, kind in SOURCES.items() if kind.has_geometry)
         raise InputError.of_file(
             str(run.folder),
             Code.NOT_RECORDED,
             "has no satellites to draw (orbit.source is {source}); --to czml "
-            "needs a run with elements: tle, omm, circular, keplerian or walker",
-            source=source,
+            f"needs a run with elements: {', '.join(most)} or {last}",
+            source=run.scenario.orbit.source,
         )
     scenery = scenery_of(run.scenario)
     satellites, sites = scenery.flying, scenery.sites

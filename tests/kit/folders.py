@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import sim
-from learning import files, hardware, provenance
+from learning import hardware, provenance
 from sim.execution import cache as shared_cache
 from sim.execution import folder, run_cache
 from sim.execution.checkpoint import EXTENSION
@@ -95,8 +95,3 @@ def cut(
     with pytest.raises(sim.Interrupted, match="--resume"):
         sim.run(scenario, place, observers=[*observers, *stop_at(event)], **how)
     return place
-
-
-def files_hashed() -> int:
-    """How many files this process has read for their SHA-256."""
-    return files._sha256.cache_info().misses

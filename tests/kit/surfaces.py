@@ -34,6 +34,7 @@ from learning.methods.surface import Needs, Traits
 from learning.registry import Register
 from learning.requests.facts import Cause
 from learning.requests.request import Request
+from scenarios.section import Section
 from sim.analysis.checks import CHECKS
 from sim.cli.app import command_line, status
 from sim.cli.output import ExitCode
@@ -162,6 +163,8 @@ def _all_rules() -> Iterator[Rule[Any]]:
                 for part in value if isinstance(value, tuple | list) else (value,):
                     if isinstance(part, Rule):
                         yield part
+    for section in _below(Section):
+        yield from section.rules
 
 
 def link_models() -> Iterator[Entry]:

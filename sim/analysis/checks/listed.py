@@ -214,7 +214,7 @@ def _still_learning(run: EndedRun) -> str:
 def too_few_passes(run: EndedRun) -> Found:
     """The run was still learning at its end, and mostly waited for passes."""
     text = _still_learning(run)
-    if not text or run.scenario["orbit"].get("source") == "slots":
+    if not text or "slots" in run.scenario["orbit"]:
         return None
     waiting = waiting_for_passes(critical_shares(run))
     if waiting < HALF:
