@@ -338,5 +338,5 @@ def test_packets_of_a_link_are_sent_again(tmp_path):
 def test_windows_of_a_file_lack_no_neighbours_of_a_ring(tmp_path):
     row = "P01-S01,P02-S01,2024-04-14T17:00:00Z,2024-04-14T18:00:00Z"
     (tmp_path / "found.csv").write_text(f"a,b,start_utc,end_utc\n{row}\n")
-    with pytest.raises(InputError, match="none of the run is between .* neighbours in a ring"):
+    with pytest.raises(InputError, match=r"none of the run is between .* neighbours in a ring"):
         links(tmp_path, between_planes="neighbours", windows="found.csv", grazing_km=80)
