@@ -16,7 +16,7 @@ __getattr__ = late(
         "sim.devices.compute": "Compute",
         "sim.devices.devices": "Devices",
         "sim.devices.energy": "energy=.",
-        "sim.devices.faults": "Faults Presence",
+        "sim.devices.faults": "Faults Presence sent_again sent_to_all",
         "sim.devices.outages": "Intervals NO_INTERVALS Outages drawn_intervals union",
         "sim.engine.clients": "Clients",
         "sim.advice.doubts": "doubts_of",
