@@ -21,7 +21,7 @@ from stopwatch import Clock, timed
 from torch import Tensor
 from torch.nn import functional
 
-from learning.clients.cluster import DeviceState
+from learning.clients.device_state import DeviceState
 from learning.clients.updates import aggregate
 from learning.learner import Learner
 from learning.models import Residency

@@ -13,7 +13,7 @@ import pytest
 import sim
 from learning import hardware, provenance
 from sim.execution import cache as shared_cache
-from sim.execution import folder, window_cache
+from sim.execution import folder, run_cache
 from sim.execution.checkpoint import EXTENSION
 from sim.network import legs
 from sim.trace import blocks, parquet, recorder, tables
@@ -26,8 +26,8 @@ LIMITS: dict[str, tuple[Any, str]] = {
     "bytes_of_a_row": (tables, "ROW_BYTES"),
     "rows_of_a_large_table": (folder, "LARGE"),
     "cache_bytes": (shared_cache, "BOUND_BYTES"),
-    "worth_keeping_s": (window_cache, "WORTH_KEEPING_S"),
-    "version": (window_cache, "version"),
+    "worth_keeping_s": (run_cache, "WORTH_KEEPING_S"),
+    "version": (run_cache, "version"),
     "source_at_the_start": (provenance, "SOURCE"),
     "meminfo": (hardware, "MEMINFO"),
     "cgroup": (hardware, "CGROUP"),

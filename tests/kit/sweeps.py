@@ -23,10 +23,8 @@ __getattr__ = late(
         "sim.sweep.point": "Outcome Point",
         "sim.sweep.points": "SweepPlan combinations",
         "sim.sweep.progress": "SweepProgress",
-        "sim.sweep.rows": "MACHINE_COLUMNS missing_status rows_table",
-        "sim.sweep.specs": "read_pairs read_spec",
-        "sim.sweep.text": "no_room",
-        "sim.sweep.variants": "Axes",
+        "sim.sweep.rows": "MACHINE_COLUMNS missing_status no_room rows_table",
+        "sim.sweep.varied": "Axes read_pairs read_spec",
     },
 )
 

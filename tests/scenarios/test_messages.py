@@ -117,11 +117,6 @@ FLEET = [
     ELEMENTS | {"OBJECT_NAME": name, "NORAD_CAT_ID": number, "RA_OF_ASC_NODE": 100 + 5 * number}
     for number, name in enumerate("AB", 1)
 ]
-OUTAGES = """\
-station,link_a,link_b,from_utc,to_utc,from_hours
-Kiruna,,,,,3
-Quito,,,,,1
-"""
 SIZED = {key: own for key, own in SLOTS.items() if key != "learning"}
 TEXTS = {
     "method": "fedavg", "model": {"kind": "text-mean", "hidden": 8, "vocabulary": 300},
@@ -138,7 +133,7 @@ FILES = {
     "sites.csv": "name,latitude_deg,longitude_deg\nA,48.1,11.6\n",
     "net.yaml": NETWORK, "v.yaml": "a: {seed: 3}\n",
     "scene.yaml": json.dumps(SIZED), "sized.yaml": json.dumps(SIZED | {"learning": {}}),
-    "cities.yaml": CITIES, "gateways.yaml": GATEWAYS, "outages.csv": OUTAGES,
+    "cities.yaml": CITIES, "gateways.yaml": GATEWAYS,
     "roof.txt": "0 5\n90\n",
     "texts.yaml": json.dumps(SIZED | {"learning": TEXTS}),
     "texts.jsonl": "\n".join(map(json.dumps, ROWS)) + "\n",

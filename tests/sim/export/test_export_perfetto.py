@@ -109,7 +109,7 @@ def test_spans_and_marks_are_those_of_the_tables(result, trace):
     said = sorted(zip(events.kind, events.detail, strict=True))
     assert sorted(zip(marks.name, marks.detail, strict=True)) == said
     others = {kind for kind in KINDS if not kind.endswith(("_start", "_end"))} - {*MARKS}
-    told = "neither a span nor a mark: add it to MARKS of sim/export/lanes.py, or here"
+    told = "neither a span nor a mark: add it to MARKS of sim/export/perfetto.py, or here"
     assert others == {"connect", "disconnect", "evaluate"}, told
 
 

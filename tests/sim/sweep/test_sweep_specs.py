@@ -103,7 +103,7 @@ def made(file, *pairs, overrides=TIMING, variants=None, **more):
     axes = sweeps.Axes.of(sweeps.read_pairs(pairs), variants)
     plan = sweeps.SweepPlan(file, {**TIMING, **overrides}, axes, **more)
     count = plan.count
-    points = list(plan.points())
+    points = plan.points
     assert len(points) == count
     return points
 
