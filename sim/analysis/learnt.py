@@ -9,8 +9,7 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from sim.analysis.judged import Guess, Judged, guess_of, judged_by
-from sim.analysis.targets import Evaluation, accuracies
+from sim.analysis.evaluations import Evaluation, Guess, Judged, accuracies, guess_of, judged_by
 
 QUANTILE = 1.96
 """Standard errors within which a difference of accuracies may be chance, at 95 %."""
@@ -151,7 +150,7 @@ class Learnt:
         first, last = self.figures[0], self.figures[-1]
         share = None if self.guess is None else self.guess.share
         guessed = "" if share is None else f"a constant answer {share:.3f}, "
-        noise = f"{guessed}chance {self.chance:.3f}"
+        noise = f"{guessed}noise {self.chance:.3f}"
         return f"accuracy {first:.3f} to {last:.3f}, best {max(self.figures):.3f} ({noise})"
 
 

@@ -34,7 +34,6 @@ __getattr__ = late(
         "learning.methods.asynchronous": "AsynchronousOptions FedBuff",
         "learning.methods.base": "ExpertRegistry METHODS NOBODY",
         "learning.methods.emsfl": "EmsFl EnhancedEmsFl Splitting",
-        "learning.methods.fedavg_sat": "FedAvgSat",
         "learning.methods.fedprox": "proximal",
         "learning.methods.fedspace": "FedSpace",
         "learning.nmoe.inference": "Asked HEADER_BYTES grouped mixture",
