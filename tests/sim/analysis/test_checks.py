@@ -161,9 +161,10 @@ def test_who_shows_a_run_shows_its_checks(leomix, tmp_path, name, keys, code):
     assert of_runs == [{"group": of_runs[0]["group"], "seed": 1, **one} for one in stored]
     shown = [text.out for text in (done, leomix("show", out), leomix("compare", out))]
     shown.append(report([out]).read_text())
-    for text in shown:
-        assert result.checks[-1].line in " ".join(text.split())
-    first = result.checks[0]
+    first, last = result.checks[0], result.checks[-1]
+    assert first.sentence in " ".join(shown[2].split())
+    for text in (shown[0], shown[1], shown[3]):
+        assert last.line in " ".join(text.split())
     title = f"No result: {first.sentence[:1].lower()}{first.sentence[1:]}"
     for text in (shown[0], shown[1], shown[3].partition("<h1>")[2]):
         assert " ".join(text.split()).startswith(title) == (first.code == "no-update")
