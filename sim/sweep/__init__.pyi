@@ -1,4 +1,3 @@
-from .best import Choice as Choice
 from .best import compare as compare
 from .folder import Sweep as Sweep
 from .folder import read_sweep as read_sweep
