@@ -1,3 +1,4 @@
+from .best import Choice as Choice
 from .best import compare as compare
 from .folder import Sweep as Sweep
 from .folder import read_sweep as read_sweep
