@@ -1,7 +1,5 @@
 """Whether a test notices a mutant: each is judged in a process of its own, with limits."""
 
-from __future__ import annotations
-
 import compileall
 import importlib
 import importlib.util
@@ -12,8 +10,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-
-from mutators import Mutant
 
 LIBRARIES = (
     "numpy scipy.special scipy.interpolate scipy.optimize pandas pyarrow.parquet simpy pydantic"
@@ -30,14 +26,14 @@ class Judge:
     The libraries are imported once, here; each mutant then begins as a fork that has them.
     """
 
-    def __init__(self, copy: Path, work: Path) -> None:
+    def __init__(self, copy, work):
         self._copy = copy
         self._work = work
         for name in LIBRARIES.split():
             importlib.import_module(name)
         compileall.compile_dir(copy, quiet=2)
 
-    def killer(self, file: str, mutant: Mutant, tests: list[str], expected_s: float) -> str:
+    def killer(self, file, mutant, tests, expected_s):
         """Return the test that fails, "out of time", or "" if none does.
 
         ``expected_s`` is how long the tests take without the mutant. Files are given back as they
@@ -55,7 +51,7 @@ class Judge:
         finally:
             path.write_text(source)
 
-    def _outcome(self, tests: list[str], limit_s: float) -> str:
+    def _outcome(self, tests, limit_s):
         said = self._work / "said"
         scratch = self._work / "scratch"
         said.unlink(missing_ok=True)
@@ -74,7 +70,7 @@ class Judge:
             raise RuntimeError(f"pytest ended with {ended}: {tests}")
         return ""
 
-    def _run(self, tests: list[str], said: Path, scratch: Path, limit_s: float) -> None:
+    def _run(self, tests, said, scratch, limit_s):
         """Never returns: what a child does."""
         os.setsid()
         resource.setrlimit(resource.RLIMIT_CPU, (int(limit_s), int(limit_s) + 5))
@@ -100,21 +96,21 @@ class Judge:
 class _Listener:
     """Writes down the first test that fails, or that a file cannot be collected."""
 
-    def __init__(self, said: Path) -> None:
+    def __init__(self, said):
         self._said = said
 
-    def pytest_runtest_logreport(self, report: object) -> None:
+    def pytest_runtest_logreport(self, report):
         self._hear(report)
 
-    def pytest_collectreport(self, report: object) -> None:
+    def pytest_collectreport(self, report):
         self._hear(report)
 
-    def _hear(self, report: object) -> None:
+    def _hear(self, report):
         if getattr(report, "failed", False) and not self._said.exists():
             self._said.write_text(getattr(report, "nodeid", "") or "collection")
 
 
-def _waited(child: int, limit_s: float) -> int:
+def _waited(child, limit_s):
     """Wait for a child and what it started; end them if they take too long."""
     until_s = time.monotonic() + limit_s
     while time.monotonic() < until_s:

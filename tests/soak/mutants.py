@@ -10,8 +10,6 @@ run its line, quickest first, until one fails. A kept mutant is found by its lin
 code may move; one whose line is gone is reported. A campaign that is cut short continues.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -21,11 +19,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from math import inf
 from pathlib import Path
-from typing import Any
+from xml.etree import ElementTree
 
 from judging import Judge
-from mutators import Mutant, mutants_of
+from mutators import mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_name("mutants.json")
@@ -48,11 +47,10 @@ TESTS = {
 BUDGET_S = 60.0
 """How long the tests of a mutant may take if none notices it, as measured without it."""
 
-One = dict[str, Any]
-"""A kept mutant: file, line, source (the line's text), at, before, after, killed_by, judgement."""
+# A kept mutant: file, line, source (the line's text), at, before, after, killed_by, judgement.
 
 
-def main() -> int:
+def main():
     """Judge kept or new mutants, or say what is kept."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--sample", type=int, metavar="COUNT", help="draw new mutants")
@@ -85,21 +83,20 @@ def main() -> int:
     return report(_kept())
 
 
-def _git(*arguments: str) -> str:
+def _git(*arguments):
     return subprocess.check_output(["git", *arguments], text=True).strip()
 
 
-def _kept() -> dict[str, list[One]]:
-    kept: dict[str, list[One]] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    return kept
+def _kept():
+    return json.loads(KEPT.read_text()) if KEPT.exists() else {}
 
 
-def _sources(copy: Path, room: str) -> dict[str, str]:
+def _sources(copy, room):
     paths = sorted({path for pattern in ROOMS[room] for path in copy.glob(pattern)})
     return {str(path.relative_to(copy)): path.read_text() for path in paths}
 
 
-def sample(copy: Path, room: str, count: int, seed: int) -> list[One]:
+def sample(copy, room, count, seed):
     """Draw mutants of a room from all there are."""
     every = [
         {"file": file, "line": m.line, "before": m.before, "after": m.after, "killed_by": ""}
@@ -110,14 +107,14 @@ def sample(copy: Path, room: str, count: int, seed: int) -> list[One]:
     return random.Random(f"{seed} {room}").sample(every, count)
 
 
-def _place(source: str, mutant: Mutant) -> tuple[str, int]:
+def _place(source, mutant):
     """The text of a mutant's line without its indent, and where in it the change begins."""
     begins = source.rfind("\n", 0, mutant.start) + 1
     line = source[begins:].partition("\n")[0]
     return line.strip(), mutant.start - begins - (len(line) - len(line.lstrip()))
 
 
-def found(copy: Path, one: One) -> tuple[str, Mutant] | None:
+def found(copy, one):
     """Where a kept mutant is now: in its file if that still has the line, or in another one."""
     files = {name: text for room in ROOMS for name, text in _sources(copy, room).items()}
     for file in sorted(files, key=lambda name: name != one["file"]):
@@ -132,8 +129,9 @@ def found(copy: Path, one: One) -> tuple[str, Mutant] | None:
     return None
 
 
-def judge_all(judge: Judge, copy: Path, ones: list[One], covering: One, log: Path) -> list[One]:
+def judge_all(judge, copy, ones, covering, log):
     """Judge the mutants of a room, one line of output and of the log per mutant."""
+    cost_s, lines = covering
     judged = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     for one in ones[len(judged) :]:
         place = found(copy, one)
@@ -142,9 +140,9 @@ def judge_all(judge: Judge, copy: Path, ones: list[One], covering: One, log: Pat
             print(f"GONE\t{one['file']}:{one['line']} {one['source']}", flush=True)
             continue
         file, mutant = place
-        tests = chosen(covering, file, mutant)
+        tests = chosen(cost_s, lines.get(file, {}), mutant.line)
         began = time.monotonic()
-        killer = judge.killer(file, mutant, tests, sum(covering["tests"][t] for t in tests))
+        killer = judge.killer(file, mutant, tests, sum(cost_s[test] for test in tests))
         judged.append({**one, "file": file, "line": mutant.line, "killed_by": killer})
         if killer:
             judged[-1].pop("judgement", None)
@@ -156,20 +154,17 @@ def judge_all(judge: Judge, copy: Path, ones: list[One], covering: One, log: Pat
     return judged
 
 
-def chosen(covering: One, file: str, mutant: Mutant) -> list[str]:
-    """The tests that run a mutant's line, quickest first, then the others of its module.
+def chosen(cost_s, lines, line):
+    """The tests that run a line of a file, quickest first, then the others of its module.
 
     The latter, because what is made once a process (a table) is run by whichever test is first.
     """
-    lines = covering["lines"].get(file, {})
-    names = list(covering["tests"])
-    cost_s = covering["tests"]
-    of_line = set(lines.get(str(mutant.line), ()))
-    of_module = {number for some in lines.values() for number in some} - of_line
+    of_line = lines.get(str(line), set())
+    of_module = set().union(*lines.values()) - of_line
     tests = []
     spent_s = 0.0
-    for numbers in (of_line, of_module):
-        for test in sorted((names[number] for number in numbers), key=cost_s.__getitem__):
+    for some in (of_line, of_module):
+        for test in sorted(some, key=cost_s.__getitem__):
             spent_s += cost_s[test]
             if spent_s > BUDGET_S:
                 return tests
@@ -177,23 +172,47 @@ def chosen(covering: One, file: str, mutant: Mutant) -> list[str]:
     return tests
 
 
-def covered(copy: Path, room: str, file: Path) -> One:
-    """Which tests run which lines: measured once per commit and room."""
+def covered(copy, room, file):
+    """Which tests run which lines, and how long they take: measured once per commit and room.
+
+    What a fixture runs counts for no test: it is among the other lines of its module.
+    """
     if not file.exists():
-        paths = [str(copy), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-        environment = {"PYTHONPATH": os.pathsep.join(paths), "LEOMIX_COVERING": str(file)}
-        tests = [str(copy / name) for name in TESTS[room]]
-        command = [sys.executable, "-m", "pytest", "-p", "covering", "-m", "not slow", *tests]
-        subprocess.run(command, cwd=copy, env={**os.environ, **environment}, check=False)
-    measured: One = json.loads(file.read_text())
-    return measured
+        report = file.with_suffix(".xml")
+        settings = file.with_suffix(".cfg")
+        settings.write_text("[run]\ndynamic_context = test_function\n")
+        coverage = [sys.executable, "-m", "coverage"]
+        own = [f"--rcfile={settings}", f"--data-file={file.with_suffix('.data')}"]
+        tests = ["-m", "pytest", "-m", "not slow", f"--junitxml={report}", *TESTS[room]]
+        environment = os.environ | {"PYTHONPATH": str(copy)}
+        command = [*coverage, "run", *own, *tests]
+        subprocess.run(command, cwd=copy, env=environment, check=False)
+        listed = [*coverage, "json", "-q", *own, "--show-contexts", "-o", str(file)]
+        subprocess.run(listed, cwd=copy, env=environment, check=True)
+    files = json.loads(file.read_text())["files"]
+    cost_s = Counter()
+    for case in ElementTree.parse(file.with_suffix(".xml")).iter("testcase"):
+        test = _node(f"{case.get('classname')}.{case.get('name')}")
+        # One that fails would seem to notice every mutant.
+        cost_s[test] += inf if len(case) else float(case.get("time"))
+    lines = {
+        name: {line: {_node(context) for context in names if context} for line, names in of.items()}
+        for name, of in ((name, measured["contexts"]) for name, measured in files.items())
+    }
+    return cost_s, lines
 
 
-def again(judge: Judge, copy: Path, count: int, seed: int) -> int:
+def _node(context):
+    """The id of a test by its dotted name: all cases of it."""
+    module, _, name = context.partition("[")[0].rpartition(".")
+    return f"{module.replace('.', '/')}.py::{name}"
+
+
+def again(judge, copy, count, seed):
     """Try kept mutants again, each with the test that noticed it; 1 if one does not any more."""
     noticed = [one for room in _kept().values() for one in room if one["killed_by"]]
     random.Random(seed).shuffle(noticed)
-    outcomes: Counter[bool] = Counter()
+    outcomes = Counter()
     for one in noticed:
         place = found(copy, one)
         test = one["killed_by"]
@@ -208,7 +227,7 @@ def again(judge: Judge, copy: Path, count: int, seed: int) -> int:
     return int(outcomes[False] > 0 or not outcomes)
 
 
-def report(kept: dict[str, list[One]]) -> int:
+def report(kept):
     """Print how many are killed, and who survives with what was judged of it."""
     print("| room | mutants | killed | share |\n|---|---:|---:|---:|")
     rooms = {**kept, "all": [one for room in kept.values() for one in room]}
@@ -224,7 +243,7 @@ def report(kept: dict[str, list[One]]) -> int:
     return int(killed < 0.8 * len(rooms["all"]))
 
 
-def _short(text: str) -> str:
+def _short(text):
     words = " ".join(text.split()).replace("|", "\\|")
     return words if len(words) < 60 else f"{words[:57]}..."
 
