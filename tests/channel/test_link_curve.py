@@ -203,17 +203,6 @@ def test_every_cell_of_a_cubic_rate_has_its_true_bits(points):
         assert (row == bit_preserving(own, np.array([points]))).all()
 
 
-def test_short_rows_are_left_and_no_rate_is_negative():
-    for points in (1, 2, 3):
-        rate = np.random.default_rng(points).uniform(0.0, 9.0, (2, points))
-        assert (preserving(rate) == rate).all()
-        smooth = np.append(np.ones(points - 1, bool), False)
-        assert (preserving(rate, np.tile(between_smooth_cells(smooth), (2, 1))) == rate).all()
-    spikes = np.array([[0.0, 0.0, 9.0, 0.0, 0.0] * 4])
-    assert preserving(spikes).min() == 0.0 == preserving(spikes, np.ones((1, 20), bool)).min()
-    assert cell_middle_rates(0.0, (9.0, 9.0)) == 0.0
-
-
 @given(SEEDS, st.integers(8, 20))
 def test_near_a_jump_points_are_left_and_the_middle_of_a_cell_makes_up_for_it(seed, points):
     rng = np.random.default_rng(seed)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from skyfield.api import EarthSatellite, wgs84
 
 import orbit
-from tests.kit.skies import CIRCLES, DAY, MUNICH, START, TIMESCALE, refused
+from tests.kit.skies import CIRCLES, DAY, MUNICH, START, TIMESCALE, crossings, refused
 
 SPAN_S = 14_400.0
 STEP_S = 2.0
@@ -36,23 +35,6 @@ def over_deg(pairs, elevation_deg, azimuth_deg):
     return elevation_deg - np.interp(azimuth_deg, *np.array(points).T)
 
 
-@cache
-def on_grid(place):
-    return seen(PLACES[place], GRID_S)
-
-
-def crossings(place, pairs):
-    """Seconds at which the elevation crosses the horizon, from a grid, by bisection."""
-    above = over_deg(pairs, *on_grid(place)) >= 0
-    left = np.flatnonzero(above[1:] != above[:-1])
-    low, high = GRID_S[left], GRID_S[left + 1]
-    for _ in range(13 if len(left) else 0):
-        middle = (low + high) / 2
-        before = (over_deg(pairs, *seen(PLACES[place], middle)) >= 0) == above[left]
-        low, high = np.where(before, middle, low), np.where(before, high, middle)
-    return (low + high) / 2
-
-
 SKY = [CIRCLES[4]]
 PLACES = [MUNICH, orbit.Site("low", 5.0, 0.0)]
 HORIZON = st.lists(
@@ -69,12 +51,13 @@ def test_edges_are_those_of_skyfield_to_a_millisecond(place, pairs, refine):
     windows = orbit.contact_windows(SKY, [masked], START, end, 25.0, refine)
     times_s = np.sort(np.concatenate([windows.rise_s, windows.set_s]))
     inner_s = times_s[(times_s > 0) & (times_s < SPAN_S)]
-    wanted_s = crossings(place, pairs)
+
+    def over(time_s):
+        return over_deg(pairs, *seen(PLACES[place], time_s))
+
+    wanted_s = crossings(over, GRID_S, 1e-4)
     # Where the elevation hardly changes relative to the horizon the time is not that sharp.
-    early, late = (
-        over_deg(pairs, *seen(PLACES[place], np.append(wanted_s, 0.0) + later_s))
-        for later_s in (-0.01, 0.01)
-    )
+    early, late = (over(np.append(wanted_s, 0.0) + later_s) for later_s in (-0.01, 0.01))
     for edge_s, slope in zip(wanted_s, (late - early)[:-1] / 0.02, strict=True):
         assert np.abs(inner_s - edge_s).min() <= EDGE_S + 1e-5 / max(abs(slope), 1e-9)
     # A grid misses what is shorter than its step, which has two edges.
@@ -83,8 +66,7 @@ def test_edges_are_those_of_skyfield_to_a_millisecond(place, pairs, refine):
     hidden = (lasts_s < 2 * STEP_S).sum() + (gaps_s < 2 * STEP_S).sum()
     assert len(inner_s) <= len(wanted_s) + 2 * hidden
     if len(windows):
-        middle_s = (windows.rise_s + windows.set_s) / 2
-        assert (over_deg(pairs, *seen(PLACES[place], middle_s)) > -1e-6).all()
+        assert (over((windows.rise_s + windows.set_s) / 2) > -1e-6).all()
 
 
 def test_a_level_horizon_is_a_mask():

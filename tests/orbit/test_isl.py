@@ -11,7 +11,7 @@ from skyfield.framelib import itrs
 
 import orbit
 from tests.kit import skies
-from tests.kit.skies import DAY, DAY_S, FALLING, START, TIMESCALE, refused
+from tests.kit.skies import DAY, DAY_S, FALLING, START, TIMESCALE, crossings, refused
 
 EQUATOR_KM = 6378.137
 POLE_KM = 6378.137 * (1 - 1 / 298.257223563)
@@ -29,30 +29,18 @@ def heights_km(one, other, grazing_km):
 
 
 def true_edges(pair, start, grazing_km, reach_km):
-    """When a pair appears and disappears within a day, to a tenth of a millisecond."""
+    """When a pair appears and disappears within a day, to a tenth of a millisecond; a grid of ranges."""
     stars = [EarthSatellite.from_satrec(satellite.model, TIMESCALE) for satellite in pair]
 
-    def margin(time_s):
+    def seen(time_s):
         second = start.second + np.asarray(time_s)
         time = TIMESCALE.utc(start.year, start.month, start.day, start.hour, start.minute, second)
         one, other = (star.at(time).frame_xyz(itrs).km for star in stars)
-        apart = np.linalg.norm(other - one, axis=0)
-        return np.minimum(heights_km(one, other, grazing_km), reach_km - apart), apart
+        apart_km = np.linalg.norm(other - one, axis=0)
+        return np.minimum(heights_km(one, other, grazing_km), reach_km - apart_km), apart_km
 
     time_s = np.arange(0.0, DAY_S + 1, TRUE_STEP_S)
-    above, apart_km = margin(time_s)
-    left = np.flatnonzero((above[1:] > 0) != (above[:-1] > 0))
-    low = time_s[left]
-    high = time_s[left + 1]
-    opens = above[left] <= 0
-    for _ in range(6):
-        middle = (low + high) / 2
-        late = (margin(middle)[0] > 0) == opens
-        low = np.where(late, low, middle)
-        high = np.where(late, middle, high)
-    before = margin(low)[0]
-    after = margin(high)[0]
-    return low + (high - low) * before / (before - after), time_s, apart_km
+    return crossings(lambda at_s: seen(at_s)[0], time_s, 1e-4), time_s, seen(time_s)[1]
 
 
 @pytest.mark.parametrize(

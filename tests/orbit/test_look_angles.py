@@ -123,34 +123,6 @@ def test_no_rounding_moves_the_ends_of_a_contact():
         assert (seen.aos_s[0], seen.los_s[0]) == (first_s, last_s)
 
 
-def test_contacts_do_not_depend_on_each_other_however_many_they_are():
-    """Of several satellites, over places of one device and of many, also at midnight."""
-    spans = {satellite: [*_contacts(satellite)[:3], (DAY_S - 200.0, DAY_S + 200.0)]
-             for satellite in CIRCLES[3:10]}  # fmt: skip
-    found = [(satellite, *span_s) for satellite, many in spans.items() for span_s in many]
-    places = [DEVICES, DEVICES[:1]]
-    place = np.arange(len(found)) % 2
-    frames = [site_frames(devices, 10.0) for devices in places]
-
-    def views(some):
-        satellites, rise_s, set_s = zip(*(found[n] for n in some), strict=True)
-        edges_s = np.array(rise_s), np.array(set_s)
-        points = np.full(len(some), 60)
-        seen = contact_views(satellites, START, *edges_s, frames, place[some], points)
-        lasts_s = (seen.los_s - seen.aos_s)[:, None]  # linspace rounds by what is beside a row
-        when_s = seen.aos_s[:, None] + lasts_s * np.arange(7) / 6
-        return seen, seen.look(np.repeat(np.arange(len(seen.site)), 7), when_s.ravel())
-
-    together, looks = views(np.arange(len(found)))
-    for n in range(len(found)):
-        alone, own = views(np.array([n]))
-        rows = together.contact == n
-        np.testing.assert_array_equal(together.aos_s[rows], alone.aos_s)
-        np.testing.assert_array_equal(together.los_s[rows], alone.los_s)
-        for many, one in zip(looks, own, strict=True):
-            np.testing.assert_array_equal(many[np.repeat(rows, 7)], one)
-
-
 # Eccentric (to 0.97), half a day resonant, synchronous, and low with much drag.
 @pytest.mark.parametrize(
     "norad_id", [5, 6251, 8195, 9880, 11801, 22674, 23177, 23333, 24208, 26900, 28057, 28129, 28350]

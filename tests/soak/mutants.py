@@ -61,6 +61,7 @@ def main():
     parser.add_argument("--again", type=int, default=0, metavar="COUNT")
     parser.add_argument("--report", action="store_true")
     asked = parser.parse_args()
+    asked.folder = asked.folder.resolve()
     if asked.report:
         return report(_kept())
     os.environ["PYTHONFAULTHANDLER"] = "1"
@@ -173,39 +174,29 @@ def chosen(cost_s, lines, line):
 
 
 def covered(copy, room, file):
-    """Which tests run which lines, and how long they take: measured once per commit and room.
-
-    What a fixture runs counts for no test: it is among the other lines of its module.
-    """
+    """How long tests take, and which of them run which lines: measured once per commit and room."""
+    report = file.with_suffix(".xml")
     if not file.exists():
-        report = file.with_suffix(".xml")
         settings = file.with_suffix(".cfg")
-        settings.write_text("[run]\ndynamic_context = test_function\n")
-        coverage = [sys.executable, "-m", "coverage"]
-        own = [f"--rcfile={settings}", f"--data-file={file.with_suffix('.data')}"]
-        tests = ["-m", "pytest", "-m", "not slow", f"--junitxml={report}", *TESTS[room]]
-        environment = os.environ | {"PYTHONPATH": str(copy)}
-        command = [*coverage, "run", *own, *tests]
-        subprocess.run(command, cwd=copy, env=environment, check=False)
-        listed = [*coverage, "json", "-q", *own, "--show-contexts", "-o", str(file)]
-        subprocess.run(listed, cwd=copy, env=environment, check=True)
-    files = json.loads(file.read_text())["files"]
+        run = f"[run]\nsource = orbit, channel, sim\ndata_file = {file.with_suffix('.data')}\n"
+        settings.write_text(f"{run}[json]\nshow_contexts = true\n")
+        measure = ["--cov", f"--cov-config={settings}", "--cov-context=test"]
+        told = [f"--cov-report=json:{file}", f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", "-m", "not slow", *measure, *told, *TESTS[room]]
+        subprocess.run(command, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy)}, check=False)
     cost_s = Counter()
-    for case in ElementTree.parse(file.with_suffix(".xml")).iter("testcase"):
-        test = _node(f"{case.get('classname')}.{case.get('name')}")
+    for case in ElementTree.parse(report).iter("testcase"):
+        test = f"{case.get('classname').replace('.', '/')}.py::{case.get('name')}"
         # One that fails would seem to notice every mutant.
-        cost_s[test] += inf if len(case) else float(case.get("time"))
+        cost_s[test] = inf if len(case) else float(case.get("time"))
     lines = {
-        name: {line: {_node(context) for context in names if context} for line, names in of.items()}
-        for name, of in ((name, measured["contexts"]) for name, measured in files.items())
+        name: {
+            line: {context.rpartition("|")[0] for context in contexts if context}
+            for line, contexts in measured["contexts"].items()
+        }
+        for name, measured in json.loads(file.read_text())["files"].items()
     }
     return cost_s, lines
-
-
-def _node(context):
-    """The id of a test by its dotted name: all cases of it."""
-    module, _, name = context.partition("[")[0].rpartition(".")
-    return f"{module.replace('.', '/')}.py::{name}"
 
 
 def again(judge, copy, count, seed):
