@@ -8,24 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skyfield.api import EarthSatellite, wgs84
 
 import orbit
-from tests.kit.skies import CIRCLES, DAY, MUNICH, START, TIMESCALE, crossings, refused
+from tests.kit.skies import CIRCLES, DAY, MUNICH, START, crossings, refused
+from tests.truth.skyfield_views import look_angles
 
 SPAN_S = 14_400.0
 STEP_S = 2.0
 GRID_S = np.arange(0.0, SPAN_S + STEP_S, STEP_S)
 EDGE_S = 1e-3
-
-
-def seen(site, seconds):
-    """Skyfield's elevation and azimuth."""
-    sky = EarthSatellite.from_satrec(SKY[0].model, TIMESCALE)
-    place = wgs84.latlon(site.latitude_deg, site.longitude_deg, elevation_m=site.altitude_m)
-    days = START.day + (START.hour * 3600 + np.asarray(seconds)) / 86_400.0
-    elevation, azimuth, _ = (sky - place).at(TIMESCALE.utc(START.year, START.month, days)).altaz()
-    return elevation.degrees, azimuth.degrees
 
 
 def over_deg(pairs, elevation_deg, azimuth_deg):
@@ -53,7 +44,7 @@ def test_edges_are_those_of_skyfield_to_a_millisecond(place, pairs, refine):
     inner_s = times_s[(times_s > 0) & (times_s < SPAN_S)]
 
     def over(time_s):
-        return over_deg(pairs, *seen(PLACES[place], time_s))
+        return over_deg(pairs, *look_angles(SKY[0], PLACES[place], START, time_s)[:2])
 
     wanted_s = crossings(over, GRID_S, 1e-4)
     # Where the elevation hardly changes relative to the horizon the time is not that sharp.

@@ -29,7 +29,7 @@ def heights_km(one, other, grazing_km):
 
 
 def true_edges(pair, start, grazing_km, reach_km):
-    """When a pair appears and disappears within a day, to a tenth of a millisecond; a grid of ranges."""
+    """When a pair appears and disappears within a day; a grid of times and ranges."""
     stars = [EarthSatellite.from_satrec(satellite.model, TIMESCALE) for satellite in pair]
 
     def seen(time_s):
