@@ -122,10 +122,9 @@ def refused(words: str, ask: Any, *asked: Any, **named: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
-def crossings(value: Callable[[Any], Any], time_s: Any, tolerance_s: float) -> Any:
-    """When a function of times changes its sign between those of a grid (T,)."""
-    above = value(time_s) >= 0
-    left = np.flatnonzero(above[1:] != above[:-1])
+def crossings(value: Callable[[Any], Any], time_s: Any, at: Any, tolerance_s: float) -> Any:
+    """When a function of times changes its sign, between those of a grid, where it is ``at``."""
+    left = np.flatnonzero((at[1:] >= 0) != (at[:-1] >= 0))
     return roots(value, time_s[left], time_s[left + 1], tolerance_s)
 
 

@@ -40,7 +40,9 @@ def true_edges(pair, start, grazing_km, reach_km):
         return np.minimum(heights_km(one, other, grazing_km), reach_km - apart_km), apart_km
 
     time_s = np.arange(0.0, DAY_S + 1, TRUE_STEP_S)
-    return crossings(lambda at_s: seen(at_s)[0], time_s, 1e-4), time_s, seen(time_s)[1]
+    margin_km, apart_km = seen(time_s)
+    edges_s = crossings(lambda at_s: seen(at_s)[0], time_s, margin_km, 1e-4)
+    return edges_s, time_s, apart_km
 
 
 @pytest.mark.parametrize(

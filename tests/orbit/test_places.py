@@ -155,7 +155,6 @@ REFUSED = (
     ("lat,lon\n\0", "1: a binary file, and only CSV is read; save the table as CSV"),
     ("0,Tokyo,35.7,139.7,0\n", f"1: {NEEDS}"), ("1\n2\n", f"1: {NEEDS}"),
     ("lat,lon\n118.2,34.0\n", f"2: .*{SWAPPED}"),
-    ('[{"start": 1}]', "1: JSON instead of a table"),
     ("<?xml?>\n<GSs>\n", "1: XML or a web page instead of a table; give a table with the "),
     ("[1]", "1: no GeoJSON with a list of features"),
     ("[" * 100_000, "1: no GeoJSON with a list of features"),

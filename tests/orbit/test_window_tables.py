@@ -299,7 +299,6 @@ REFUSED = (
       for cell, words in (
         ("8", "2: the window sets 408 s after it rises, but d .min. says 480 s"),
         ("6:48", "2: d .min. '6:48'"))),
-    (STK_CSV, {"rise": "Start"}, "1: columns: 'rise' is no column of windows; did you mean 'ris"),
     (STK_CSV, {"site": "Staton"}, "1: column 'Staton' is missing; did you mean 'Station'"),
     (STK + STK.splitlines()[3], STK_COLUMNS, "7: .* is not a time"),
     ('[{"start": 1}]', None, "1: JSON instead of a table; give a table with the columns satellite"),
@@ -317,6 +316,8 @@ def test_every_mistake_is_one_line_that_names_its_place(text, columns, words):
 def test_names_that_nothing_has_and_a_start_behind_all_windows_are_refused():
     words = r"t.csv:1: names: 'Zürich' is no satellite or site here; did you mean 'Zürich \(ETH\)'"
     refused(words, _first, NAMED, names={"Zürich": "Zurich"})
+    words = "columns: 'rise' is no column of windows; did you mean 'rise_utc'"
+    refused(words, _first, STK_CSV, columns={"rise": "Start"})
     refused("all windows end before start 2026-08-22T12:00:00Z", _first, RUN, start=START)
 
 

@@ -60,11 +60,12 @@ def by_skyfield(satellite, sunlit, start):
     """Edges of the shadow, and whether it is dark at the start and at the end."""
     line = EarthSatellite.from_satrec(satellite.model, TIMESCALE)
 
-    def lit(time_s):
-        times = grid_of(start) if time_s is GRID_S else times_of(start, time_s)
+    def lit(times):
         return np.where(sunlit(line.at(times)), 1, -1)
 
-    return crossings(lit, GRID_S, 1e-3), (lit(GRID_S[[0, -1]]) < 0).tolist()
+    at = lit(grid_of(start))
+    edges_s = crossings(lambda time_s: lit(times_of(start, time_s)), GRID_S, at, 1e-3)
+    return edges_s, (at[[0, -1]] < 0).tolist()
 
 
 def compared(made, sunlit, start):
