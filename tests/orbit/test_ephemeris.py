@@ -230,6 +230,7 @@ def test_a_low_orbit_without_drag_says_how_long_a_satellite_would_live(altitude_
 
 def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
     refused("satellites: a Satellite is no list of sat", orbit.doubts, ISS, START, START + DAY)
+    refused("is not after start", orbit.doubts, [MADE], START, START)
     # UTC had leap seconds at the end of June 2012, of June 2015 and of December 2016.
     years = (datetime(year, 1, 1, tzinfo=UTC) for year in (2012, 2018))
     days = ("2012-06-30", "2015-06-30", "2016-12-31")

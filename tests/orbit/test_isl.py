@@ -196,8 +196,10 @@ C,A,2026-08-22T11:50:00Z,2026-08-22T12:05:00Z,,
 """
 
 
-def test_windows_of_another_tool_count_once_and_keep_their_ranges():
-    read = orbit.parse_isl_windows(ROWS, "sky.csv", START)
+def test_windows_of_another_tool_count_once_and_keep_their_ranges(tmp_path):
+    path = tmp_path / "sky.csv"
+    path.write_text(ROWS)
+    read = orbit.read_isl_windows(path, START)
     assert read.satellites == ["A", "B", "C"]
     columns = {"a": "from", "b": "to", "start_utc": "AOS (UTC)"}
     renamed = ROWS.replace("a,b,start_utc", ",".join(columns.values()))
@@ -225,6 +227,11 @@ def test_windows_of_both_directions_that_overlap_are_one_link():
     ("words", "old", "new"),
     [
         ("sky.csv:1: column 'end_utc' is missing", "end_utc", "stop"),
+        (
+            "sky.csv:1: the header line is missing, .* the columns a, b, start_utc, end",
+            ROWS,
+            "0 1\n",
+        ),
         ("sky.csv: 'B' has a window with itself", "B,A", "B,B"),
         ("sky.csv:3: the window overlaps that of line 2", "B,A", "A,B"),
         ("sky.csv:4: start_utc .* is not a time", "2026-08-22T11:50:00Z", "noon"),
