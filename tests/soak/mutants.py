@@ -11,19 +11,21 @@ code may move; one whose line is gone is reported. A campaign that is cut short 
 """
 
 import argparse
+import compileall
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from importlib.util import cache_from_source
 from math import inf
 from pathlib import Path
 from xml.etree import ElementTree
 
-from judging import Judge
 from mutators import mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +46,9 @@ TESTS = {
     "transfers": ("tests/sim", "tests/truth"),
 }
 """What may notice a mutant of a room."""
+PASSED = (0, 5)
+"""How pytest ends where no test fails, or none is left."""
+MEMORY_BYTES = 4 << 30
 BUDGET_S = 60.0
 """How long the tests of a mutant may take if none notices it, as measured without it."""
 
@@ -70,16 +75,16 @@ def main():
         _git("clone", "-q", str(ROOT), str(copy))
         _git("-C", str(copy), "checkout", "-q", asked.commit)
         commit = _git("-C", str(copy), "rev-parse", "HEAD")[:12]
-        judge = Judge(copy, Path(work))
+        compileall.compile_dir(copy, quiet=2)
         if asked.again:
-            return again(judge, copy, asked.again, asked.seed)
+            return again(copy, asked.again, asked.seed)
         for room in asked.rooms:
             share = len(range(list(ROOMS).index(room), asked.sample or 0, len(ROOMS)))
             ones = sample(copy, room, share, asked.seed) if asked.sample else _kept()[room]
             asked.folder.mkdir(parents=True, exist_ok=True)
             log = asked.folder / f"judged-{room}-{commit}-{asked.sample or 'kept'}.jsonl"
             covering = covered(copy, room, asked.folder / f"covering-{room}-{commit}.json")
-            judged = judge_all(judge, copy, ones, covering, log)
+            judged = judge_all(copy, ones, covering, log)
             KEPT.write_text(json.dumps({**_kept(), room: judged}, indent=1) + "\n")
     return report(_kept())
 
@@ -130,7 +135,7 @@ def found(copy, one):
     return None
 
 
-def judge_all(judge, copy, ones, covering, log):
+def judge_all(copy, ones, covering, log):
     """Judge the mutants of a room, one line of output and of the log per mutant."""
     cost_s, lines = covering
     judged = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -143,7 +148,7 @@ def judge_all(judge, copy, ones, covering, log):
         file, mutant = place
         tests = chosen(cost_s, lines.get(file, {}), mutant.line)
         began = time.monotonic()
-        killer = judge.killer(file, mutant, tests, sum(cost_s[test] for test in tests))
+        killer = killer_of(copy, file, mutant, tests, sum(cost_s[test] for test in tests))
         judged.append({**one, "file": file, "line": mutant.line, "killed_by": killer})
         if killer:
             judged[-1].pop("judgement", None)
@@ -184,11 +189,8 @@ def covered(copy, room, file):
         told = [f"--cov-report=json:{file}", f"--junitxml={report}"]
         command = [sys.executable, "-m", "pytest", "-m", "not slow", *measure, *told, *TESTS[room]]
         subprocess.run(command, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy)}, check=False)
-    cost_s = Counter()
-    for case in ElementTree.parse(report).iter("testcase"):
-        test = f"{case.get('classname').replace('.', '/')}.py::{case.get('name')}"
-        # One that fails would seem to notice every mutant.
-        cost_s[test] = inf if len(case) else float(case.get("time"))
+    # One that fails would seem to notice every mutant.
+    cost_s = Counter({test: inf if failed else time_s for test, failed, time_s in cases(report)})
     lines = {
         name: {
             line: {context.rpartition("|")[0] for context in contexts if context}
@@ -199,7 +201,53 @@ def covered(copy, room, file):
     return cost_s, lines
 
 
-def again(judge, copy, count, seed):
+def cases(report):
+    """Of a report in JUnit's form each test, whether it failed or was skipped, and its seconds."""
+    for case in ElementTree.parse(report).iter("testcase"):
+        module, name = case.get("classname").replace(".", "/"), case.get("name")
+        test = f"{module}.py::{name}" if module else f"{name.replace('.', '/')}.py"
+        yield test, len(case) > 0, float(case.get("time"))
+
+
+def killer_of(copy, file, mutant, tests, expected_s):
+    """Return the test that fails with a mutant, "no test ended", or "" if none does.
+
+    ``copy`` is a checkout that nobody else writes to; ``expected_s`` is how long the tests take
+    without the mutant. The file is given back as it was.
+    """
+    if not tests:
+        return ""
+    path = copy / file
+    source = path.read_text()
+    limit_s = int(20.0 + 3.0 * expected_s)
+
+    def limits():
+        resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s + 5))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch, "report.xml")
+        command = [sys.executable, "-m", "pytest", "-x", "-p", "no:xdist", "-m", "", *tests]
+        # No byte code is written: that of the unchanged file must not be taken for this one's.
+        own = {"TMPDIR": scratch, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+        Path(cache_from_source(str(path))).unlink(missing_ok=True)
+        path.write_text(mutant.applied(source))
+        try:
+            done = subprocess.run(
+                [*command, f"--junitxml={report}"], cwd=copy, env=os.environ | own, check=False,
+                capture_output=True, text=True, timeout=5 * limit_s, preexec_fn=limits,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return "no test ended"
+        finally:
+            path.write_text(source)
+        failing = [test for test, failed, _ in cases(report) if failed] if report.exists() else []
+    if done.returncode in PASSED or "not found" in done.stderr:  # what is gone notices nothing
+        return ""
+    return failing[-1] if failing else "no test ended"
+
+
+def again(copy, count, seed):
     """Try kept mutants again, each with the test that noticed it; 1 if one does not any more."""
     noticed = [one for room in _kept().values() for one in room if one["killed_by"]]
     random.Random(seed).shuffle(noticed)
@@ -208,7 +256,7 @@ def again(judge, copy, count, seed):
         place = found(copy, one)
         test = one["killed_by"]
         if place is not None and (copy / test.split("::")[0]).exists():
-            killed = bool(judge.killer(*place, [test], BUDGET_S))
+            killed = bool(killer_of(copy, *place, [test], BUDGET_S))
             outcomes[killed] += 1
             if not killed:
                 print(f"{test} no longer notices {place[0]}:{place[1].line}")
