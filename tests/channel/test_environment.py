@@ -54,21 +54,18 @@ def sky_k(loss_db):
 
 def test_rain_takes_from_g_over_t_what_it_adds_to_the_noise_of_a_clear_sky():
     rows = [5.0, 30.0, 90.0]
-    air = SlantAttenuation(rows, [1.0, 0.13, 0.06], [0.0, 9.5, 3.0])
     gas_db, rain_db = np.array([[1.0, 0.13, 0.06], [0.0, 9.5, 3.0]])
+    air = SlantAttenuation(rows, gas_db, rain_db)
     warmer_k = sky_k(gas_db + rain_db) - sky_k(gas_db)
     assert air.rain_noise_k(rows) == pytest.approx(warmer_k, rel=1e-12)
-    assert air.rain_noise_k(30.0) == pytest.approx(235.0, abs=1.0)
     dry = channel.Link(8.2e9, 1e8, 15.0, 30.0, rate="shannon", attenuation=air)
     wet = replace(dry, system_temperature_k=150.0)
     lost_db = 10.0 * np.log10(1.0 + warmer_k / 150.0)
-    assert lost_db == pytest.approx([0.0, 4.1, 2.77], abs=0.05)
     before, after = (channel.link_budget(link, rows, altitude_m=550e3) for link in (dry, wet))
     for column in ("g_over_t_db_k", "c_over_n0_dbhz", "snr_db", "margin_db"):
         fall_db = (before[column] - after[column]).to_numpy()
         assert fall_db == pytest.approx(lost_db, abs=1e-9), column
-    range_m = channel.slant_range_m(550e3, rows[1:])
-    falls_db = channel.snr_db(dry, rows[1:], range_m) - channel.snr_db(wet, rows[1:], range_m)
+    falls_db = np.subtract(*(channel.snr_db(link, rows[1:], 1e6) for link in (dry, wet)))
     assert falls_db == pytest.approx(lost_db[1:], abs=1e-9)
 
 
