@@ -77,6 +77,11 @@ class LinkCurve:
         cls._keep(curve, time_s, rate_bps, bits, most_bits)
         return curve
 
+    def copy(self) -> "LinkCurve":
+        """The same curve in memory of its own: one of a table keeps the whole of that alive."""
+        arrays = self.time_s, self.rate_bps, self._bits, self._most_bits
+        return LinkCurve.of(*map(np.copy, arrays))
+
     @property
     def capacity_bits(self) -> Floats:
         """Bits that the whole curve carries: a scalar, or (K,) for a batch."""

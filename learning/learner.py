@@ -40,7 +40,7 @@ class Learner:
     not for a method that does its ``own_learning``, which keeps its results in ``replies``.
 
     Models are :class:`~learning.values.lazy.Handle`; what devices hold is a
-    :class:`~learning.clients.cluster.DeviceState`. ``metrics`` are names of figures that are
+    :class:`~learning.clients.device_state.DeviceState`. ``metrics`` are names of figures that are
     measured beside accuracy and loss. Where changes go down cut to ranks, ``cut_to_ranks`` has the
     model that they add up to, by server model and rank.
 

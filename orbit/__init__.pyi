@@ -14,6 +14,7 @@ from .formats.contact_plans import is_contact_plan as is_contact_plan
 from .formats.contact_plans import parse_contact_plan as parse_contact_plan
 from .formats.elements import ScannedElements as ScannedElements
 from .formats.elements import check_checksum as check_checksum
+from .formats.elements import one_each as one_each
 from .formats.elements import parse_elements as parse_elements
 from .formats.elements import parse_satellites as parse_satellites
 from .formats.elements import read_elements as read_elements
@@ -42,7 +43,6 @@ from .look_angles import RangesBetween as RangesBetween
 from .look_angles import geocentric_radius_km as geocentric_radius_km
 from .look_angles import ground_track as ground_track
 from .look_angles import look_angles as look_angles
-from .look_angles import pair_range_km as pair_range_km
 from .look_angles import radius_over_km as radius_over_km
 from .planes import planes as planes
 from .propagation import Failure as Failure
@@ -50,7 +50,6 @@ from .satellite import ElementError as ElementError
 from .satellite import Satellite as Satellite
 from .satellite import as_satellite as as_satellite
 from .satellite import catalogue_number as catalogue_number
-from .satellite import one_each as one_each
 from .satellite import own_names as own_names
 from .serving import Service as Service
 from .serving import serve as serve

@@ -8,12 +8,11 @@ from math import ceil
 import numpy as np
 
 from orbit.look_angles import dot, elevation_and_range, local, of_local
-from orbit.passes import EXACT, find_passes, first_largest
+from orbit.passes import EXACT, LineOfSight, Samples, find_passes, first_largest
 from orbit.roots import newton_roots
 from orbit.satellite import Satellite
 from orbit.sites import SiteFrames
 from orbit.tracks import Tracks, contact_tracks, rows_of
-from orbit.visibility import LineOfSight, Samples
 from orbit.windows import groups
 from statements.arrays import Floats, Ints, Mask
 

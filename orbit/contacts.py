@@ -13,7 +13,7 @@ from orbit.earth import earth_rotation
 from orbit.ephemeris import SampledEphemeris, sampled_ephemeris, sampling_step_s
 from orbit.look_angles import LookAngles, looks_from
 from orbit.masked_passes import above_horizons
-from orbit.passes import Passes, find_passes, refined
+from orbit.passes import Passes, Samples, find_passes, refined, visible_candidates
 from orbit.propagation import (
     LEAST_INTERVALS,
     ExactStates,
@@ -28,7 +28,6 @@ from orbit.satellite import ElementError, Satellite, as_satellite
 from orbit.sites import Site, SiteFrames, site_frames
 from orbit.utc import Start, span_s, utc
 from orbit.validity import OrbitWarning, doubts
-from orbit.visibility import Samples, visible_candidates
 from orbit.windows import Columns, ContactWindows, joined, sorted_windows
 from statements.arrays import Floats, Ints
 
@@ -176,7 +175,8 @@ class _AccessSearch:
                 rotation = earth_rotation(self.start, good.first_s, good.last_s)
                 source = ExactStates(models, self.start, rotation)
                 passes = refined(passes, source, self.frames, good.first_s, good.last_s)
-            passes = above_horizons(passes, source, self.frames, ephemeris.step_s)
+            if self.frames.horizons:
+                passes = above_horizons(passes, source, self.frames, ephemeris.step_s)
             columns = window_columns(passes, source, self.frames)
             columns["satellite"] = members[passes.satellite]
             fails_at_start = passes.clipped_start & np.bool_(good.fails_before)

@@ -70,47 +70,28 @@ class RangeFrom:
 
 
 class RangesBetween:
-    """Distances of satellites, one time after the other: quicker than `pair_range_km`.
-
-    SGP4 has to know both then, as it does in their windows.
-    """
+    """Distances of satellites, which SGP4 has to know then, as it does in their windows."""
 
     def __init__(self, satellites: Sequence[Satellite], start: datetime) -> None:
         """Measure between satellites, at seconds since a start."""
-        self._satellites = satellites
-        self._since = start
-        self._positions = [satellite.model.sgp4 for satellite in satellites]
-        at = Start.of(start)
-        self._day = at.julian_day
-        self._second_of_day = at.second_of_day
+        self._models = [satellite.model for satellite in satellites]
+        self._positions = [model.sgp4 for model in self._models]
+        self._start = Start.of(start)
+        self._day = self._start.julian_day
+        self._second_of_day = self._start.second_of_day
 
     def km(self, one: int, other: int, time_s: float | Floats) -> float | Floats:
         """Distance of two satellites, by index, at one time or at times (T,)."""
-        if not isinstance(time_s, float):
-            return pair_range_km(
-                self._satellites[one], self._satellites[other], self._since, time_s
-            )
-        day = self._day
-        fraction = (self._second_of_day + time_s) / DAY_S
-        _, near_km, _ = self._positions[one](day, fraction)
-        _, far_km, _ = self._positions[other](day, fraction)
-        return dist(near_km, far_km)
-
-
-def pair_range_km(
-    one: Satellite, other: Satellite, start: datetime, time_s: float | Floats
-) -> float | Floats:
-    """Distance of two satellites at one time or at times (T,), s since the start.
-
-    SGP4 has to know both then, as it does in their windows.
-    """
-    since = Start.of(start)
-    if isinstance(time_s, float):
-        return RangesBetween([one, other], start).km(0, 1, time_s)
-    day = np.full(time_s.shape, since.julian_day)
-    fraction = since.day_fraction(time_s)
-    near, far = (each.model.sgp4_array(day, fraction)[1].T for each in (one, other))
-    return np.sqrt(dot(near - far, near - far))
+        if isinstance(time_s, float):  # many times quicker than an array of one
+            fraction = (self._second_of_day + time_s) / DAY_S
+            _, near_km, _ = self._positions[one](self._day, fraction)
+            _, far_km, _ = self._positions[other](self._day, fraction)
+            return dist(near_km, far_km)
+        days = np.full(time_s.shape, self._day)
+        fractions = self._start.day_fraction(time_s)
+        pair = self._models[one], self._models[other]
+        near, far = (model.sgp4_array(days, fractions)[1].T for model in pair)
+        return np.sqrt(dot(near - far, near - far))
 
 
 def looks_from(state: Floats, frames: SiteFrames, site: Ints) -> LookAngles:

@@ -34,8 +34,6 @@ def above_horizons(passes: Passes, source: Source, frames: SiteFrames, step_s: F
     A pass may become several, or none. `step_s` (N,) are the steps of an ephemeris of each
     satellite. Sites without a horizon keep their passes.
     """
-    if not frames.horizons:
-        return passes
     sites, of = np.unique(passes.site, return_inverse=True)
     masked = np.array([frames.horizons[site] is not None for site in sites.tolist()], bool)
     which = masked[of]

@@ -10,7 +10,7 @@ from math import tau
 from typing import Any, Protocol, Self
 
 from orbit.checks import BrokenFile
-from orbit.utc import of_julian_date, to_second, utc
+from orbit.utc import of_julian_date, to_second
 
 _DAY_MIN = 1440.0
 _LONGEST_NAME = 60
@@ -122,23 +122,3 @@ def as_satellite(thing: Any) -> Satellite:
         )
     model = thing.model
     return Satellite.of_model(thing.name or str(model.satnum), model)
-
-
-def one_each(satellites: Sequence[Satellite], start: datetime | None = None) -> list[Satellite]:
-    """Each satellite once, by its catalogue number; in the order of its first.
-
-    It is that of its latest element set that is not after `start` (aware), of its first one if all
-    are; without a start, of its latest. Those without a number (0) all stay. Raises ValueError for
-    a start without a zone.
-    """
-    limit = None if start is None else utc(start, "start")
-    known: dict[object, dict[datetime, Satellite]] = {}
-    for place, satellite in enumerate(satellites):
-        # Of two sets of one epoch the one that comes later corrects the other.
-        key = satellite.norad_id or ("without a number", place)
-        known.setdefault(key, {})[satellite.epoch] = satellite
-    found = []
-    for by_epoch in known.values():
-        before = [epoch for epoch in by_epoch if limit is None or epoch <= limit]
-        found.append(by_epoch[max(before) if before else min(by_epoch)])
-    return found

@@ -11,7 +11,6 @@ from .loading import as_written as as_written
 from .loading import from_dict as from_dict
 from .loading import from_stored as from_stored
 from .loading import load as load
-from .loading import planned_outage as planned_outage
 from .loading import reader as reader
 from .loading import schema as schema
 from .parsing import set_key as set_key

@@ -118,9 +118,6 @@ class Faults(Section):
     planned: Annotated[tuple[PlannedOutage, ...], PlainSerializer(_as_given)] = setting(
         (), "list of outages on a date, which planners know", strict=False, max_length=10_000
     )
-    planned_path: Text = setting(
-        None, "CSV file of such outages; relative paths start at the scenario file's folder"
-    )
     outages: Outages | None = setting(None, "satellites that fail and recover")
     churn: Churn | None = setting(None, "devices that leave and return")
     stragglers: Stragglers | None = setting(None, "devices that are slow")

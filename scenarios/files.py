@@ -124,9 +124,8 @@ def origin_name(path: Path) -> str:
 
 def orbit_file(scenario: "Scenario") -> Path:
     """Return the file of elements or windows that `orbit.path` names, as :func:`named_file`."""
-    source: Any = scenario.orbit
-    kind = "window file" if source.source == "contacts" else "element file"
-    return named_file(scenario, source.path, "orbit.path", kind)
+    source: Any = scenario.orbit  # of a file, as callers know
+    return named_file(scenario, source.path, "orbit.path", f"{source.file_kind} file")
 
 
 def stations_file(scenario: "Scenario") -> Path:
@@ -257,8 +256,6 @@ def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, P
     yield from _horizons(scenario, folder)
     if scenario.ground.stations_path is not None:
         yield ("ground", "stations_path"), scenario.ground.stations_path, folder
-    if scenario.faults.planned_path is not None:
-        yield ("faults", "planned_path"), scenario.faults.planned_path, folder
     isl = scenario.link.isl
     if isl is not None and isl.windows is not None and "\n" not in isl.windows:
         yield ("link", "isl", "windows"), isl.windows, folder

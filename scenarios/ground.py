@@ -8,9 +8,9 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from scenarios.compute import DeviceCompute
 from scenarios.errors import refuse, wrong
-from scenarios.orbit import Orbit
-from scenarios.section import NAME, Positive, Section, Text, setting, without_geometry, word_or
-from statements import Code, KeyPath, Lower, Raise, Remove, Statement
+from scenarios.orbit import OrbitSource
+from scenarios.section import NAME, Positive, Section, Text, setting, word_or
+from statements import Code, Lower, Raise, Statement, unused
 
 
 def _kind_of_mask(value: Any) -> str | None:
@@ -176,6 +176,19 @@ class Cluster(GroundNode):
             return values
         return {**values, "devices": _counted(values.get("kinds"))}
 
+    rules = (
+        unused(
+            "radius_km",
+            when=lambda cluster: cluster.devices is None,
+            by="with {form}, where every device has a place",
+        ),
+    )
+
+    @property
+    def form(self) -> str:
+        """The first key that gives the devices."""
+        return next(key for key in DEVICE_FORMS if getattr(self, key) is not None)
+
     def problems(self) -> Iterator[Statement]:
         """Devices that are given twice, and numbers of them that differ."""
         given = [key for key in DEVICE_FORMS if getattr(self, key) is not None]
@@ -184,9 +197,6 @@ class Cluster(GroundNode):
             yield wrong(
                 (given[-1],), f"cannot be combined with {others}; keep one of them", Code.CONFLICT
             )
-        if self.devices is None and self.radius_km > 0:
-            text = f"is not used with {given[0]}, where every device has a place"
-            yield wrong(("radius_km",), text, Code.UNUSED, Remove("radius_km"))
         if self.has_horizon and (self.devices is None or self.radius_km > 0):
             other = "radius_km" if self.devices is not None else given[0]
             text = f"a horizon is that of one place, and {other} has several; give one elevation"
@@ -276,28 +286,19 @@ def _counted(kinds: Any) -> int | None:
 # Rules between the keys of a cluster, and between clusters and the source of contacts.
 
 
-def ground_problems(ground: Ground, orbit: Orbit, rank: int | None) -> Iterator[Statement]:
+def ground_problems(ground: Ground, orbit: OrbitSource, rank: int | None) -> Iterator[Statement]:
     """Yield what does not fit together; `rank` is that of LoRA's factors."""
     for key, nodes in (("stations", ground.stations or ()), ("clusters", ground.clusters)):
-        for index, node in enumerate(nodes):
-            bare = without_geometry(
-                node, orbit.source, "min_elevation_deg", "places", "places_path"
-            )
-            for problem in _place(node, orbit.source) if orbit.has_geometry else bare:
+        for index, node in enumerate(nodes if orbit.has_geometry else ()):
+            for problem in _place(node, orbit.source):
                 yield problem.below("ground", key, index)
-    for index, cluster in enumerate(ground.clusters):
+    for index, cluster in enumerate(ground.clusters if rank else ()):
         for number, kind in enumerate(cluster.kinds or ()):
             if (kind.lora_rank or 0) > (rank or 0):
                 key_path = ("ground", "clusters", index, "kinds", number, "lora_rank")
-                yield _rank_refused(key_path, rank)
-
-
-def _rank_refused(path: KeyPath, most: int | None) -> Statement:
-    if not most:
-        text = "is not used without factors (learning.lora.rank null)"
-        return wrong(path, text, Code.UNUSED, Remove())
-    text = f"is above learning.lora.rank, {most}, the largest of all"
-    return wrong(path, text, Code.WRONG_VALUE, Lower(to=most), Raise("learning.lora.rank"))
+                text = f"is above learning.lora.rank, {rank}, the largest of all"
+                cures = Lower(to=rank), Raise("learning.lora.rank")
+                yield wrong(key_path, text, Code.WRONG_VALUE, *cures)
 
 
 def _place(node: GroundNode, source: str) -> Iterator[Statement]:

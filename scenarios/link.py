@@ -25,7 +25,7 @@ from channel.settings import (
 )
 from scenarios.errors import wrong
 from scenarios.ground import Ground
-from scenarios.orbit import Orbit
+from scenarios.orbit import OrbitSource
 from scenarios.presets import Side
 from scenarios.section import (
     Decibels,
@@ -34,10 +34,9 @@ from scenarios.section import (
     Section,
     Text,
     setting,
-    without_geometry,
     word_or,
 )
-from statements import Code, Give, Lower, Other, Raise, Remove, Set, Statement
+from statements import Code, Give, Lower, Other, Raise, Remove, Set, Statement, unused
 
 # The keys of one direction of the link, in the units of a link budget; all are optional.
 
@@ -162,15 +161,13 @@ class Sidelink(Section):
 
 
 def sidelink_problems(
-    sidelink: Sidelink | None, ground: Ground, orbit: Orbit
+    sidelink: Sidelink | None, ground: Ground, orbit: OrbitSource
 ) -> Iterator[Statement]:
     """Yield what does not fit together, with paths from the scenario's top."""
     if sidelink is None:
         return
     path = ("link", "sidelink")
     if not orbit.has_geometry:
-        bare = without_geometry(sidelink, orbit.source, "range_km")
-        yield from (problem.below("link", "sidelink") for problem in bare)
         text = f"is missing; source {orbit.source!r} has no places to take distances from"
         if sidelink.distance_km is None:
             give = Give("link.sidelink.distance_km", like=0.2, what="in km")
@@ -229,6 +226,15 @@ class Isl(Section):
     gain_dbi: Decibels = setting(None, "gain of each of the two antennas, dBi")
     noise_temperature_k: Positive = setting(None, "noise temperature of the receiver, K", le=1e6)
 
+    rules = (
+        unused(
+            *("grazing_km", "max_range_km"),
+            when=lambda isl: isl.windows is not None,
+            by="where windows say who is in sight",
+        ),
+        unused(*ISL_BUDGET, when=lambda isl: isl.rate_mbps is not None, by="with a rate_mbps"),
+    )
+
     def problems(self) -> Iterator[Statement]:
         """None or more than one way to their rate."""
         if self.within_plane == "ring" and self.terminals == 1:
@@ -240,14 +246,6 @@ class Isl(Section):
                 Raise("terminals", to=2),
                 Set("within_plane", "none"),
             )
-        for key, usual in (("grazing_km", 80.0), ("max_range_km", None)):
-            if self.windows is not None and getattr(self, key) != usual:
-                yield wrong(
-                    (key,),
-                    "is not used where windows say who is in sight",
-                    Code.UNUSED,
-                    Remove(key),
-                )
         if self.route == "earliest" and not self.among_clients:
             text = "got 'earliest', and no satellites are linked; set within_plane or "
             yield wrong(("route",), f"{text}between_planes, or route: direct", Code.CONFLICT)
@@ -255,8 +253,6 @@ class Isl(Section):
             if getattr(self, key) is None and self.rate_mbps is None:
                 text = "is missing; give it, or a rate_mbps instead of a budget"
                 yield wrong((key,), text, Code.MISSING)
-            elif None not in (getattr(self, key), self.rate_mbps):
-                yield wrong((key,), "is not used with a rate_mbps", Code.UNUSED, Remove(key))
 
     @property
     def among_clients(self) -> bool:
@@ -336,15 +332,21 @@ class Link(Section):
         "in contact at the same time, or all, by messages that wait for contacts",
     )
 
+    rules = (
+        unused(
+            "station",
+            when=lambda link: link.preset != "station",
+            by="with preset {preset!r}",
+            remedies=(Set("preset", "station"), Remove()),
+        ),
+    )
+
     def problems(self) -> Iterator[Statement]:
-        """A preset without its dish, and a dish without its preset."""
+        """A preset without its dish."""
         if self.preset == "station" and self.station is None:
             text = "is missing; preset 'station' needs it"
             give = Give(like={"dish_m": 13, "band": "X"})
             yield wrong(("station",), text, Code.MISSING, give)
-        elif self.preset != "station" and self.station is not None:
-            text = f"is not used with preset {self.preset!r}"
-            yield wrong(("station",), text, Code.UNUSED, Set("preset", "station"), Remove())
 
     @property
     def route(self) -> Literal["direct", "mesh"]:

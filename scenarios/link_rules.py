@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from channel.settings import (
     BANDS_GHZ,
@@ -12,9 +12,8 @@ from channel.settings import (
     USED_BY_ONE_RATE,
 )
 from scenarios.errors import wrong
-from scenarios.orbit import Orbit
+from scenarios.orbit import OrbitSource
 from scenarios.presets import BANDS, BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
-from scenarios.section import NO_GEOMETRY, Facts, only_with, without_geometry
 from statements import (
     Code,
     Give,
@@ -32,6 +31,8 @@ from statements import (
 
 if TYPE_CHECKING:
     from scenarios.link import Link, LinkSide
+
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class LinkDirection:
         return self.values.get("delivery") == "broadcast"
 
 
-def link_directions(link: "Link", orbit: Orbit) -> dict[Side, LinkDirection]:
+def link_directions(link: "Link", orbit: OrbitSource) -> dict[Side, LinkDirection]:
     """Return the uplink and, unless it is neglected, the downlink."""
     given: dict[Side, LinkValues] = {"uplink": _given(link.uplink)}
     if link.downlink != "neglected":
@@ -114,6 +115,16 @@ def _given(side: "LinkSide") -> LinkValues:
 # The rules of a direction: which keys it needs, which change nothing, and what contradicts itself.
 
 
+def only_with(key: str, value: str, *keys: str) -> Rule[Facts]:
+    """Return the rule that ``keys`` are used with one value of another key only."""
+    return unused(
+        *keys,
+        when=lambda facts: facts.get(key) not in (None, value),
+        by=f"with {key} {{{key}!r}}",
+        remedies=(Set(key, value), Remove()),
+    )
+
+
 _NEEDED: Final[tuple[Rule[Facts], ...]] = (
     needed(
         "fixed_rate_mbps",
@@ -146,7 +157,7 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
     unused(
         *("atmosphere", "exceedance_pct"),
         when=lambda facts: not facts["geometry"],
-        by=NO_GEOMETRY,
+        by="by source {source!r}, which has no geometry",
     ),
     Rule(
         ("required_snr_db",),
@@ -196,12 +207,9 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
 )
 
 
-def link_problems(link: "Link", orbit: Orbit) -> Iterator[Statement]:
+def link_problems(link: "Link", orbit: OrbitSource) -> Iterator[Statement]:
     """Yield what does not fit together, with paths from the scenario's top."""
     directions = link_directions(link, orbit)
-    if not orbit.has_geometry:
-        for problem in without_geometry(link, orbit.source, "environment"):
-            yield problem.below("link")
     yield from (problem.below("link") for problem in _of_the_dish(link, directions))
     yield from (problem.below("link") for problem in _of_both(link, directions))
     for side, direction in directions.items():
@@ -221,9 +229,8 @@ def _of_the_dish(link: "Link", directions: Mapping[Side, LinkDirection]) -> Iter
     rival = next((key for key in rivals if key in own), None)
     if rival is not None or "downlink" not in directions:
         by = "without a downlink" if rival is None else f"with downlink.{rival} {own[rival]:g}"
-        key = ("station", "system_temperature_k")
-        others = () if rival is None else (Remove(f"downlink.{rival}"),)
-        yield wrong(key, f"is not used {by}", Code.UNUSED, Remove(), *others)
+        cures = (Remove(), *(() if rival is None else (Remove(f"downlink.{rival}"),)))
+        yield from said([unused("station.system_temperature_k", by=by, remedies=cures)], own)
 
 
 def _twice(direction: LinkDirection) -> Iterator[Statement]:
@@ -343,7 +350,7 @@ class ResolvedLink(TypedDict):
     overridden: list[str]
 
 
-def link_values(link: "Link", orbit: Orbit) -> ResolvedLink:
+def link_values(link: "Link", orbit: OrbitSource) -> ResolvedLink:
     """Return the link's values in user units, as the keys of `link.uplink` name them.
 
     Keys that do not apply are left out: the budget form that was not chosen, `rician_k_db` without

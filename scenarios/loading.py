@@ -10,7 +10,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from scenarios.common_keys import COMMON
 from scenarios.errors import SET, Origin, ScenarioError, wrong
-from scenarios.faults import PlannedOutage
 from scenarios.files import is_shipped, locate, needs_consent, origin_name, read_text
 from scenarios.ground import in_canonical_order
 from scenarios.messages import first_problem
@@ -102,17 +101,6 @@ def _check_kind(keys: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
             text += "learning: {} in its file, or learning={} before it"
             text += ", and traffic=[]" if keys.get("traffic") else ""
             raise ScenarioError(Statement.of(Code.UNUSED, key, text), SET)
-
-
-def planned_outage(keys: Mapping[str, Any]) -> PlannedOutage:
-    """Validate one planned outage by its keys, such as a row of a file gives.
-
-    Raises ScenarioError, `key: what is wrong; what is allowed`.
-    """
-    try:
-        return PlannedOutage.model_validate(dict(keys))
-    except ValidationError as error:
-        raise Origin().error(*first_problem(error)) from None
 
 
 def schema(

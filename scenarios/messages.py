@@ -299,6 +299,7 @@ class EditorSchema(GenerateJsonSchema):
 
 
 REMOVED: dict[str, str] = {
+    "faults.planned_path": "write the outages in the list faults.planned",
     "faults.uploads.late": "for slow devices, write faults.stragglers",
     "faults.uploads.late_minutes": "for slow devices, write faults.stragglers",
     "faults.uploads.not_finite": "for updates that are lost, write faults.uploads.corrupted",

@@ -1,29 +1,59 @@
-"""`orbit:` - where contacts come from; each source has its own keys."""
+"""`orbit:` - where contacts come from; each source has its own keys.
 
-from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+A source is a class, in `Orbit`. What others ask of it are the facts of :class:`OrbitSource` and of
+the classes below it, never its name: is it of a file, are there orbits, do rules of service apply?
+What makes its satellites, or reads its windows, is registered in `sim/world/fleet.py`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, Tag
 
 from scenarios.errors import wrong
-from scenarios.section import (
-    NAME,
-    Facts,
-    Section,
-    Text,
-    only_with,
-    setting,
-    word_or,
-)
-from statements import Code, Lower, Remove, Rule, Set, Statement, said
+from scenarios.section import NAME, Section, Text, setting, word_or
+from statements import Code, Lower, Set, Statement, unused
 
-# Keys that sources with satellites share: who is served when, and by which satellite.
+# The facts of any source.
+
+
+class Slots(Section):
+    """One cycle: a slot for each cluster in the order of their names, then the idle ones."""
+
+    count: int | None = setting(
+        None, "served slots per cycle: the number of clusters", ge=1, le=100_000
+    )
+    seconds: float = setting(600.0, "length of a slot, s", gt=0, le=1e9)
+    idle: int = setting(0, "slots per cycle in which nobody is served", ge=0, le=1_000_000)
 
 
 class OrbitSource(Section):
-    """A source of contacts; `has_geometry` tells whether it knows where satellites are."""
+    """A source of contacts: its name, and the facts of any of them."""
+
+    source: str
 
     has_geometry: ClassVar[bool] = False
+    """Whether it knows where satellites are."""
+    needs_start: ClassVar[bool] = False
+    """Whether nothing of it has a date, so that the scenario gives the start."""
+
+    @property
+    def cycle(self) -> Slots | None:
+        """The idealised cycle, without a date and without satellites; None where there are some."""
+        return None
+
+    @property
+    def mask_deg(self) -> float:
+        """Elevation above which places without a mask of their own have contact; 0 without one."""
+        return 0.0
+
+    @property
+    def named_satellite(self) -> str | None:
+        """The one satellite that serves, by name or number, where there may be several."""
+        return getattr(self, "satellite", None)
+
+
+# Keys that sources with satellites share: who is served when, and by which satellite.
 
 
 class WithService(OrbitSource):
@@ -69,8 +99,18 @@ class WithGeometry(WithService):
         10.0, "elevation above which a cluster has contact, degrees", ge=0, lt=90
     )
 
+    @property
+    def mask_deg(self) -> float:
+        """Elevation above which places without a mask of their own have contact."""
+        return self.min_elevation_deg
 
-# Sources with published element sets: files of one satellite or of many.
+    @property
+    def satellites_known(self) -> int:
+        """How many satellites the scenario itself gives; 1 for those of a file."""
+        return 1
+
+
+# Sources of a file: published element sets, or windows that are ready; of one satellite or of many.
 
 
 def _number_as_text(value: Any) -> Any:
@@ -82,34 +122,70 @@ NameOrNumber = Annotated[
 ]
 
 
-def _one_text(path: str | None, text: str | None, kind: str, key: str) -> Iterator[Statement]:
-    if path is None and text is None:
-        yield wrong(
-            ("path",), f"is missing; give the {kind} file, or {key} with the lines", Code.MISSING
-        )
-    if path is not None and text is not None:
-        yield wrong(
-            (key,), "cannot be combined with orbit.path; remove one of the two", Code.CONFLICT
-        )
+class OfFile(WithService):
+    """A source that is read from a file of some `file_kind`, or from the text itself, `held_as`."""
 
+    file_kind: ClassVar[str]
+    held_as: ClassVar[str]
 
-class _Elements(WithGeometry):
-    path: Text = setting(None, "element file; relative paths start at the scenario file's folder")
-    elements: Text = setting(None, "the file's text itself, in place of path")
+    path: Text
     satellite: NameOrNumber = setting(
-        None, "name or catalogue number, for a file of several satellites"
+        None, "name or catalogue number of the one that serves, for a file of several satellites"
+    )
+    skip_bad: bool = setting(
+        default=False, meaning="whether what is bad in the file is left out, with a warning"
     )
 
-    skip_bad: bool = setting(
-        default=False, meaning="whether bad element sets are left out, with a warning"
-    )
+    @property
+    def text(self) -> str | None:
+        """The file's text itself, in place of a path."""
+        text: str | None = getattr(self, self.held_as)
+        return text
 
     def problems(self) -> Iterator[Statement]:
-        """No elements, or two texts of them."""
-        return _one_text(self.path, self.elements, "element", "elements")
+        """No text, or two of them."""
+        if self.path is None and self.text is None:
+            text = f"is missing; give the {self.file_kind} file, or {self.held_as} with the lines"
+            yield wrong(("path",), text, Code.MISSING)
+        if self.path is not None and self.text is not None:
+            text = "cannot be combined with orbit.path; remove one of the two"
+            yield wrong((self.held_as,), text, Code.CONFLICT)
 
 
-class TleOrbit(_Elements):
+class WithElements(WithGeometry, OfFile):
+    """Satellites on published element sets."""
+
+    file_kind = "element"
+    held_as = "elements"
+
+    path: Text = setting(None, "element file; relative paths start at the scenario file's folder")
+    elements: Text = setting(None, "the file's text itself, in place of path")
+
+
+class WithWindows(OfFile):
+    """Contact windows that are ready: nothing is known of where satellites are."""
+
+    file_kind = "window"
+    held_as = "windows"
+
+    path: Text = setting(
+        None,
+        "table of windows, or contact plan of ION or HDTN; relative paths start at the scenario "
+        "file's folder",
+    )
+    windows: Text = setting(None, "the file's text itself, in place of path")
+
+    def problems(self) -> Iterator[Statement]:
+        """No windows or two texts of them, and elevations that these do not have."""
+        yield from super().problems()
+        others = {"priority": "least_recently_served", "hand_over": "longest_remaining"}
+        for key, other in others.items():
+            if getattr(self, key) == "highest_elevation":
+                text = f"got 'highest_elevation', but source {self.source!r} has no elevations"
+                yield wrong((key,), text, Code.UNSUPPORTED, Set(key, other))
+
+
+class TleOrbit(WithElements):
     """Satellites on published two-line element sets, propagated by SGP4."""
 
     source: Literal["tle"] = Field(description="two-line elements")
@@ -118,7 +194,7 @@ class TleOrbit(_Elements):
     )
 
 
-class OmmOrbit(_Elements):
+class OmmOrbit(WithElements):
     """Satellites on published Orbit Mean-Elements Messages, propagated by SGP4."""
 
     source: Literal["omm"] = Field(
@@ -160,6 +236,8 @@ Angle = Annotated[
 
 
 class _Made(WithGeometry):
+    needs_start = True
+
     propagation: Literal["sgp4", "secular_j2"] = setting(
         "sgp4", "SGP4, or an ellipse that J2 turns at its secular rates, without short periods"
     )
@@ -195,16 +273,21 @@ class KeplerianOrbit(_Made):
     mean_anomaly_deg: Angle = setting(0.0, "mean anomaly at the start, degrees")
     bstar: float = setting(0.0, "SGP4's drag term B*, per Earth radius; 0 for no drag", ge=-1, le=1)
 
+    rules = (
+        unused(
+            "bstar",
+            when=lambda orbit: orbit.propagation == "secular_j2",
+            by="with propagation {propagation!r}, which has no drag",
+        ),
+    )
+
     def problems(self) -> Iterator[Statement]:
-        """A perigee in the air, and drag that nothing uses."""
+        """A perigee in the air."""
         height_km = self.semi_major_axis_km * (1.0 - self.eccentricity) - EARTH_RADIUS_KM
         if height_km < LOWEST_PERIGEE_KM:
             text = f"got {self.eccentricity:g}; puts the perigee at {height_km:.0f} km of altitude"
             text += f", and it must be at least {LOWEST_PERIGEE_KM:g} km: lower it, or raise "
             yield wrong(("eccentricity",), f"{text}semi_major_axis_km", Code.WRONG_VALUE)
-        if self.bstar and self.propagation == "secular_j2":
-            text = "is not used with propagation 'secular_j2', which has no drag"
-            yield wrong(("bstar",), text, Code.UNUSED, Remove("bstar"))
 
 
 class _Pattern(Section):
@@ -310,13 +393,25 @@ class WalkerOrbit(_Made, _Pattern):
     )
     satellite: NameOrNumber = setting(None, "name of the one satellite of serving single")
 
+    rules = (
+        unused(
+            *Shell.model_fields,
+            when=lambda orbit: orbit.shells is not None,
+            by="with shells; give it in each of them",
+            remedies=(),
+        ),
+    )
+
     def problems(self) -> Iterator[Statement]:
         """Shells that do not go together, and more of them in use than there is."""
         if self.shells is None:
             yield from self._one_pattern()
             yield from super().problems()
-        else:
-            yield from self._several_patterns(self.shells)
+        names = [shell.name for shell in self.patterns]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                text = f"{name!r} is taken; names must be unique"
+                yield wrong(("shells", index, "name"), text, Code.WRONG_VALUE)
         yield from self._more_used_than_there()
         total = sum(shell.satellites for shell in self.shells or ())
         if total > MOST_SATELLITES:
@@ -330,17 +425,6 @@ class WalkerOrbit(_Made, _Pattern):
                 meaning = described.partition(";")[0]
                 yield wrong((key,), f"is missing; give the {meaning}, or shells", Code.MISSING)
 
-    def _several_patterns(self, shells: tuple[Shell, ...]) -> Iterator[Statement]:
-        fields = WalkerOrbit.model_fields
-        for key in Shell.model_fields:
-            if key in fields and getattr(self, key) != fields[key].default:
-                yield wrong((key,), "is not used with shells; give it in each of them", Code.UNUSED)
-        names = [shell.name or str(number) for number, shell in enumerate(shells, start=1)]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                text = f"{name!r} is taken; names must be unique"
-                yield wrong(("shells", index, "name"), text, Code.WRONG_VALUE)
-
     def _more_used_than_there(self) -> Iterator[Statement]:
         for shell in self.shells or (self,):
             planes = shell.planes or MOST_SATELLITES
@@ -352,15 +436,25 @@ class WalkerOrbit(_Made, _Pattern):
                     yield wrong(("use", key), text, Code.WRONG_VALUE, Lower(f"use.{key}", to=there))
 
     @property
-    def satellites_used(self) -> int:
+    def patterns(self) -> tuple[Shell, ...]:
+        """The shells, each with its name; or the one pattern, without a name."""
+        if self.shells is None:
+            keys = {key: getattr(self, key, None) for key in Shell.model_fields}
+            return (Shell.model_construct(None, **keys | {"name": ""}),)
+        return tuple(
+            shell.model_copy(update={"name": shell.name or str(number)})
+            for number, shell in enumerate(self.shells, 1)
+        )
+
+    @property
+    def satellites_known(self) -> int:
         """How many satellites there are, of all shells."""
-        used = 0
-        for shell in self.shells or (self,):
-            planes = shell.planes or 1
-            satellites = shell.satellites or 1
-            each = self.use.satellites_per_plane or satellites // planes
-            used += (self.use.planes or planes) * each
-        return used
+        use = self.use
+        return sum(
+            (use.planes or shell.planes)
+            * (use.satellites_per_plane or shell.satellites // shell.planes)
+            for shell in self.patterns
+        )
 
 
 # Sources without geometry: windows that are ready, and the idealised cycle of slots.
@@ -377,19 +471,10 @@ _Column = Literal[
 ]  # fmt: skip
 
 
-class ContactsOrbit(WithService):
+class ContactsOrbit(WithWindows):
     """Contact windows that are ready: an export of ours, or a table of another tool."""
 
     source: Literal["contacts"] = Field(description="ready contact windows")
-    path: Text = setting(
-        None,
-        "table of windows, or contact plan of ION or HDTN; relative paths start at the scenario "
-        "file's folder",
-    )
-    windows: Text = setting(None, "the file's text itself, in place of path")
-    satellite: NameOrNumber = setting(
-        None, "name of the one that serves, for windows of several satellites"
-    )
     columns: dict[_Column, Annotated[str, Field(min_length=1)]] = setting(
         {}, "what columns are called in the file: {rise_utc: AOS, duration_s: Length (min)}"
     )
@@ -398,28 +483,6 @@ class ContactsOrbit(WithService):
         "names of satellites and places, by those in the file: {'Zürich (ETH)': Zurich}; null: as "
         "there",
     )
-    skip_bad: bool = setting(
-        default=False, meaning="whether bad rows of the file are left out, with a warning"
-    )
-
-    def problems(self) -> Iterator[Statement]:
-        """No windows or two texts of them, and elevations that these do not have."""
-        yield from _one_text(self.path, self.windows, "window", "windows")
-        others = {"priority": "least_recently_served", "hand_over": "longest_remaining"}
-        for key, other in others.items():
-            if getattr(self, key) == "highest_elevation":
-                text = "got 'highest_elevation', but source 'contacts' has no elevations"
-                yield wrong((key,), text, Code.UNSUPPORTED, Set(key, other))
-
-
-class Slots(Section):
-    """One cycle: a slot for each cluster in the order of their names, then the idle ones."""
-
-    count: int | None = setting(
-        None, "served slots per cycle: the number of clusters", ge=1, le=100_000
-    )
-    seconds: float = setting(600.0, "length of a slot, s", gt=0, le=1e9)
-    idle: int = setting(0, "slots per cycle in which nobody is served", ge=0, le=1_000_000)
 
 
 class SlotOrbit(OrbitSource):
@@ -428,32 +491,16 @@ class SlotOrbit(OrbitSource):
     source: Literal["slots"] = Field(description="idealised cycle")
     slots: Slots = setting(Slots(), "the cycle's slots")
 
+    @property
+    def cycle(self) -> Slots:
+        """The cycle."""
+        return self.slots
+
 
 Orbit = (
     TleOrbit | OmmOrbit | CircularOrbit | KeplerianOrbit | WalkerOrbit | ContactsOrbit | SlotOrbit
 )
-
-
-# Rules between the source and other sections.
-
-
-_UNUSED: tuple[Rule[Facts], ...] = (
-    # With one satellite there is no second one to go to.
-    only_with("serving", "any", "hand_over", "session"),
-    only_with("serving", "single", "satellite"),
-)
-
-
-def orbit_problems(orbit: OrbitSource, clusters: int, *, any_serves: bool) -> Iterator[Statement]:
-    """Yield what does not fit together in the source, with paths from the scenario's top.
-
-    Any station may serve, always.
-    """
-    if isinstance(orbit, SlotOrbit) and orbit.slots.count not in (None, clusters):
-        text = f"must be the number of clusters, {clusters} (or leave it out)"
-        yield wrong(
-            ("orbit", "slots", "count"), f"got {orbit.slots.count}; {text}", Code.WRONG_VALUE
-        )
-    keys = dict(orbit) | ({"serving": "any"} if any_serves else {})
-    found = said(_UNUSED, keys, lambda key: [] if keys.get(key) is None else [key])
-    yield from (problem.below("orbit") for problem in found)
+SOURCES: Mapping[str, type[OrbitSource]] = {
+    get_args(kind.model_fields["source"].annotation)[0]: kind for kind in get_args(Orbit)
+}
+"""The class of each source, by its name."""

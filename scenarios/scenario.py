@@ -15,9 +15,21 @@ from scenarios.ground import Ground, ground_problems
 from scenarios.learning import Learning
 from scenarios.link import Isl, Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
-from scenarios.orbit import CircularOrbit, KeplerianOrbit, Orbit, WalkerOrbit, orbit_problems
+from scenarios.orbit import SOURCES, Orbit, OrbitSource, WithService
 from scenarios.section import NAME, Instant, Positive, Section, Times, setting
-from statements import Code, Give, KeyPath, Other, Place, Remedy, Remove, Set, Statement
+from statements import (
+    Code,
+    Give,
+    KeyPath,
+    Other,
+    Place,
+    Remedy,
+    Remove,
+    Rule,
+    Set,
+    Statement,
+    unused,
+)
 
 
 class Stop(Section):
@@ -94,7 +106,7 @@ class Roles(Section):
 
     def problems(self) -> Iterator[Statement]:
         """Clients that the server cannot have."""
-        if self.server == "satellites" and self.clients != "devices":
+        if self.server == "satellites" and self.in_orbit:
             yield wrong(("clients",), self.wrong_clients, Code.UNSUPPORTED)
 
     @property
@@ -105,9 +117,14 @@ class Roles(Section):
         return f"{text}'devices', and satellite:NAME has any of them"
 
     @property
+    def in_orbit(self) -> bool:
+        """Whether the clients are in orbit: satellites, or planes of them."""
+        return self.clients != "devices"
+
+    @property
     def relay(self) -> str | None:
         """The satellite that serves other satellites over links between them, if one does."""
-        return self.server_satellite if self.clients != "devices" else None
+        return self.server_satellite if self.in_orbit else None
 
     @property
     def server_satellite(self) -> str | None:
@@ -115,6 +132,7 @@ class Roles(Section):
         return self.server.removeprefix(ONE) if self.server.startswith(ONE) else None
 
 
+LEARNS = Give("learning", like={}, what="to train")
 OF_DISHES: Final = {"priority": "longest_waiting", "min_contact_s": 60.0}
 """How preset `station` serves: no pass is given up for another, and none used for seconds."""
 
@@ -147,6 +165,107 @@ class Scenario(Section):
     )
     faults: Faults = setting(Faults(), "what goes wrong by chance, or on a date")
 
+    rules = (
+        unused(
+            *("stop.cycles", "stop.rounds", "stop.accuracy", "stop.loss"),
+            when=lambda case: case.learning is None and case.orbit.cycle is None,
+            by="in a network study (without the key learning)",
+            remedies=(Remove(), LEARNS),
+        ),
+        unused(
+            *("ground.clusters.min_elevation_deg", "ground.stations.min_elevation_deg"),
+            *("ground.clusters.places", "ground.clusters.places_path"),
+            *("link.environment", "link.sidelink.range_km"),
+            when=lambda case: not case.orbit.has_geometry,
+            by="by source {orbit.source!r}, which has no geometry",
+        ),
+        unused(
+            *("orbit.hand_over", "orbit.session"),
+            when=lambda case: case.serving == "single",
+            by="with serving {serving!r}",
+            remedies=(Set("orbit.serving", "any"), Remove()),
+        ),
+        Rule(
+            ("orbit.satellite",),
+            when=lambda case: (
+                case.orbit.named_satellite is not None
+                and not case.roles.in_orbit
+                and case.roles.server != "satellites"
+                and (case.has_access or case.roles.server_satellite)
+            ),
+            text="cannot be combined with roles.server {roles.server!r}",
+            remedies=(Remove(), Remove("roles.server")),
+        ),
+        unused(
+            "orbit.satellite",
+            when=lambda case: case.serving == "any",
+            by="with serving {serving!r}",
+            remedies=(Set("orbit.serving", "single"), Remove()),
+        ),
+        unused(
+            "orbit.session",
+            when=lambda case: case.has_access and getattr(case.orbit, "session", "") != "contact",
+            by="with link.isl.route 'earliest', where what a satellite receives travels over links "
+            "from there",
+        ),
+        unused(
+            *("ground.stations", "ground.stations_path", "ground.stations_used"),
+            when=lambda case: case.roles.server != "stations",
+            by="with roles.server {roles.server!r}",
+            remedies=(
+                Other(said="set roles.server: stations and roles.clients: satellites"),
+                Remove(),
+            ),
+        ),
+        unused(
+            "ground.acquisition_s",
+            when=lambda case: case.roles.server != "stations",
+            by="with roles.server {roles.server!r}, which has no stations",
+        ),
+        unused(
+            "ground.stations.dish_m",
+            when=lambda case: case.link.preset != "station",
+            by="with link.preset {link.preset!r}",
+            remedies=(Remove(), Other(said="set link.preset: station with link.station")),
+        ),
+        unused(
+            "ground.clusters",
+            when=lambda case: case.roles.in_orbit,
+            by="with roles.clients {roles.clients!r}",
+            remedies=(Remove(), Other(said="list the places as ground.stations")),
+        ),
+        unused(
+            "ground.clusters.kinds.lora_rank",
+            when=lambda case: case.learning is None or not case.learning.lora.rank,
+            by="without factors (learning.lora.rank null)",
+        ),
+        unused(
+            "orbit.beams",
+            when=lambda case: case.roles.in_orbit and case.roles.relay is None,
+            by="with roles.clients {roles.clients!r}",
+            remedies=(Remove(), Other(said="set ground.antennas")),
+        ),
+        unused(
+            "link.sidelink",
+            when=lambda case: case.roles.in_orbit and case.roles.relay is None,
+            by="with roles.clients {roles.clients!r}",
+        ),
+        unused(
+            *("orbit.beams", "orbit.min_elevation_deg", "ground.antennas"),
+            *("link.uplink", "link.downlink", "link.sidelink"),
+            when=lambda case: case.roles.relay is not None,
+            by="with roles.server {roles.server!r}; remove it: link.isl says who is in sight, and "
+            "how many at a time",
+            remedies=(),
+        ),
+        unused(
+            *("link.isl.within_plane", "link.isl.between_planes"),
+            when=lambda case: case.roles.relay is not None and case.roles.clients == "planes",
+            by="with roles.clients {roles.clients!r}, whose satellites share one model",
+            remedies=(Set("", "none"),),
+        ),
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _serves_whole_passes(cls, values: Any) -> Any:
@@ -155,9 +274,12 @@ class Scenario(Section):
             values.get(key) if isinstance(values, dict) else None for key in ("link", "orbit")
         )
         preset = link.get("preset") if isinstance(link, dict) else getattr(link, "preset", None)
-        if preset != "station" or not isinstance(orbit, dict) or orbit.get("source") == "slots":
+        if preset != "station" or not isinstance(orbit, dict):
             return values
-        return {**values, "orbit": {**OF_DISHES, **orbit}}
+        source = orbit.get("source")
+        kind = SOURCES.get(source) if isinstance(source, str) else None
+        served = kind is not None and issubclass(kind, WithService)
+        return {**values, "orbit": {**OF_DISHES, **orbit}} if served else values
 
     _source_path: Path | None = PrivateAttr(default=None)
     _origin: Origin = PrivateAttr(default=Origin())
@@ -189,19 +311,31 @@ class Scenario(Section):
         """Compare all keys."""
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
 
+    @property
+    def has_access(self) -> bool:
+        """Whether devices reach their server over links between satellites."""
+        return self.link.route == "mesh" and not self.roles.in_orbit
+
+    @property
+    def serving(self) -> str | None:
+        """Whether one satellite serves, or any: always any over links, and of clients in orbit."""
+        if self.has_access or self.roles.in_orbit:
+            return "any"
+        return self.orbit.serving if isinstance(self.orbit, WithService) else None
+
     def problems(self) -> Iterator[Statement]:
         """Sections that do not fit together."""
         orbit = self.orbit
-        source = self.orbit.source
-        geometry = self.orbit.has_geometry
-        if source == "slots" and self.stop.cycles is None:
-            text = "is missing; source 'slots' runs a number of cycles"
+        source = orbit.source
+        geometry = orbit.has_geometry
+        if orbit.cycle is not None and self.stop.cycles is None:
+            text = f"is missing; source {source!r} runs a number of cycles"
             yield wrong(("stop", "cycles"), text, Code.MISSING, Give("stop.cycles", like=40))
         if geometry and self.stop.days is None:
             text = f"is missing; source {source!r} finds contacts over so many days"
             yield wrong(("stop", "days"), text, Code.MISSING, Give("stop.days", like=14))
         if self.learning is None:
-            yield from _study_problems(self.stop, self.traffic, source)
+            yield from _study_problems(self.stop, self.traffic, orbit)
         elif self.traffic:
             text = "is of a network study, which has no learning; remove one of the two"
             yield wrong(("traffic",), text, Code.CONFLICT, Remove("traffic"), Remove("learning"))
@@ -211,34 +345,26 @@ class Scenario(Section):
             text = f"is an accuracy; with {loss} runs are judged by loss"
             yield wrong(("stop", "accuracy"), text, Code.UNUSED, Remove())
         clusters = len(self.ground.clusters)
-        in_orbit = self.roles.clients != "devices"
-        access = self.link.route == "mesh" and not in_orbit
-        any_serves = in_orbit or access
+        if orbit.cycle is not None and orbit.cycle.count not in (None, clusters):
+            text = f"got {orbit.cycle.count}; must be the number of clusters, {clusters}"
+            key = ("orbit", "slots", "count")
+            yield wrong(key, f"{text} (or leave it out)", Code.WRONG_VALUE)
+        access = self.has_access
         yield from roles_problems(self.roles, orbit, self.ground, self.link)
         yield from _start_problems(self.start, orbit)
-        yield from dated_outage_problems(self.faults.planned, self.start, orbit)
-        yield from orbit_problems(orbit, clusters, any_serves=any_serves)
+        yield from _outage_problems(self.faults.planned, self.start, orbit)
         rank = None if self.learning is None else self.learning.lora.rank
         yield from ground_problems(self.ground, orbit, rank)
         yield from link_problems(self.link, orbit)
-        yield from self._dish_problems()
         yield from sidelink_problems(self.link.sidelink, self.ground, orbit)
         yield from _feeder_problems(self.link, self.roles, access=access)
         alone = self.roles.clients == "satellites" and geometry
         if access and geometry:
-            yield from _mesh_of_devices_problems(self.roles, orbit)
+            yield from _mesh_of_devices_problems(self.roles)
         elif self.link.isl is not None:
             yield from _isl_problems(self.link.isl, self.roles, alone=alone)
         if self.compute.battery is not None:
             yield from self._battery_problems(alone=alone)
-
-    def _dish_problems(self) -> Iterator[Statement]:
-        for index, station in enumerate(self.ground.stations or ()):
-            if station.dish_m is not None and self.link.preset != "station":
-                text = f"is not used with link.preset {self.link.preset!r}"
-                key = ("ground", "stations", index, "dish_m")
-                other = Other(said="set link.preset: station with link.station")
-                yield wrong(key, text, Code.UNUSED, Remove(), other)
 
     def _battery_problems(self, *, alone: bool) -> Iterator[Statement]:
         if not alone:
@@ -266,18 +392,15 @@ class Scenario(Section):
             )
 
 
-def _study_problems(stop: Stop, traffic: Sequence[Traffic], source: str) -> Iterator[Statement]:
+def _study_problems(
+    stop: Stop, traffic: Sequence[Traffic], orbit: OrbitSource
+) -> Iterator[Statement]:
     """Yield what a network study cannot use, and what it lacks."""
-    learns = Give("learning", like={}, what="to train")
-    if source == "slots":
-        text = "got 'slots', a timetable without links that carry anything; a network study needs "
-        text += "orbits or windows"
-        yield wrong(("orbit", "source"), text, Code.UNSUPPORTED, learns)
-    for key in ("cycles", "rounds", "accuracy", "loss"):
-        if getattr(stop, key) is not None:
-            text = "is not used in a network study (without the key learning)"
-            yield wrong(("stop", key), text, Code.UNUSED, Remove(f"stop.{key}"), learns)
-    if stop.days is None and source == "contacts":
+    if orbit.cycle is not None:
+        text = f"got {orbit.source!r}, a timetable without links that carry anything; a network "
+        text += "study needs orbits or windows"
+        yield wrong(("orbit", "source"), text, Code.UNSUPPORTED, LEARNS)
+    if stop.days is None and not orbit.has_geometry and orbit.cycle is None:
         text = "is missing; a network study is of so many days"
         yield wrong(("stop", "days"), text, Code.MISSING, Give("stop.days", like=2))
     names = [payload.name for payload in traffic]
@@ -290,27 +413,27 @@ def _study_problems(stop: Stop, traffic: Sequence[Traffic], source: str) -> Iter
 _TIME = "2026-08-22T00:00:00Z"
 
 
-def _start_problems(start: datetime | DrawnStart | None, orbit: Orbit) -> Iterator[Statement]:
+def _start_problems(start: datetime | DrawnStart | None, orbit: OrbitSource) -> Iterator[Statement]:
     is_drawn = isinstance(start, DrawnStart)
     if is_drawn and not orbit.has_geometry:
         text = f"cannot be drawn with source {orbit.source!r}, whose windows are the same at any "
         give = Give("start", like=_TIME, what="as one time")
         yield wrong(("start",), f"{text}time", Code.UNSUPPORTED, give)
     earliest = start.after if isinstance(start, DrawnStart) else start
-    if earliest is None and isinstance(orbit, CircularOrbit | KeplerianOrbit | WalkerOrbit):
+    if earliest is None and orbit.needs_start:
         text = f"is missing; source {orbit.source!r} has no epoch"
         where = ("start", "after") if is_drawn else ("start",)
         yield wrong(where, text, Code.MISSING, Give(".".join(where), like=_TIME))
 
 
-def dated_outage_problems(
-    planned: Sequence[PlannedOutage], start: datetime | DrawnStart | None, orbit: Orbit
+def _outage_problems(
+    planned: Sequence[PlannedOutage], start: datetime | DrawnStart | None, orbit: OrbitSource
 ) -> Iterator[Statement]:
     """Yield what is wrong with outages on a date where no start of the run is known."""
     if isinstance(start, DrawnStart):
         why = "cannot be combined with a start that is drawn"
-    elif start is None and orbit.source == "slots":
-        why = "needs a start with source 'slots', which has no date without"
+    elif start is None and orbit.cycle is not None:
+        why = f"needs a start with source {orbit.source!r}, which has no date without"
     else:
         return
     for number, outage in enumerate(planned):
@@ -320,16 +443,12 @@ def dated_outage_problems(
                 yield wrong(path, f"{why}; give {hours}", Code.CONFLICT)
 
 
-def _mesh_of_devices_problems(roles: Roles, orbit: Orbit) -> Iterator[Statement]:
+def _mesh_of_devices_problems(roles: Roles) -> Iterator[Statement]:
     if roles.server == "satellites":
         text = f"got {roles.server!r}, which hold the model together; with link.isl.route "
         text += "'earliest' one of them does, or stations, and the others bring it: set "
         text += "satellite:NAME or stations, or link.isl.route: direct"
         yield wrong(("roles", "server"), text, Code.CONFLICT)
-    if getattr(orbit, "session", None) not in (None, "contact"):
-        text = "is not used with link.isl.route 'earliest', where what a satellite receives "
-        text += "travels over links from there"
-        yield wrong(("orbit", "session"), text, Code.UNUSED, Remove("orbit.session"))
 
 
 def _feeder_problems(link: Link, roles: Roles, *, access: bool) -> Iterator[Statement]:
@@ -352,22 +471,20 @@ def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Statement]
         text = "is between satellites that are clients on an orbit, or carry what devices send to "
         text += "one of them"
         cures: list[Remedy] = [Other(said="set roles.clients: satellites")]
-        if roles.clients == "devices":
+        if not roles.in_orbit:
             over = "set roles.server: satellite:NAME with link.isl.route: earliest"
             cures.append(Other(said=over))
         yield wrong(("link", "isl"), text, Code.UNUSED, *cures, Remove("link.isl"))
     elif not (isl.among_clients or by_satellite):
         text = "got 'none', as between_planes has; then there are no links: set one of the two"
         yield wrong(("link", "isl", "within_plane"), f"{text}, or remove link.isl", Code.CONFLICT)
-    elif isl.among_clients and not alone:
-        key = "within_plane" if isl.within_plane == "ring" else "between_planes"
-        text = "is not used with roles.clients 'planes', whose satellites share one model"
-        yield wrong(("link", "isl", key), text, Code.UNUSED, Set(f"link.isl.{key}", "none"))
 
 
-def roles_problems(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Statement]:
+def roles_problems(
+    roles: Roles, orbit: OrbitSource, ground: Ground, link: Link
+) -> Iterator[Statement]:
     """Yield what does not fit together, with paths from the scenario's top."""
-    if roles.clients != "devices":
+    if roles.in_orbit:
         yield from _satellites_learn(roles, orbit, ground, link)
         return
     if roles.server == "stations" and link.route == "direct":
@@ -379,40 +496,17 @@ def roles_problems(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> It
         )
     if roles.server == "stations":
         yield from _stations_given(ground)
-    else:
-        yield from _no_stations(roles, ground)
-    if roles.server != "satellites" and getattr(orbit, "satellite", None) is not None:
-        text = f"cannot be combined with roles.server {roles.server!r}"
-        yield wrong(
-            ("orbit", "satellite"),
-            text,
-            Code.CONFLICT,
-            Remove("orbit.satellite"),
-            Remove("roles.server"),
-        )
-
-
-def _no_stations(roles: Roles, ground: Ground) -> Iterator[Statement]:
-    for key in ("stations", "stations_path", "stations_used"):
-        if getattr(ground, key) is not None:
-            text = f"is not used with roles.server {roles.server!r}"
-            also = Other(said="set roles.server: stations and roles.clients: satellites")
-            yield wrong(("ground", key), text, Code.UNUSED, also, Remove(f"ground.{key}"))
-    if ground.acquisition_s:
-        text = f"is not used with roles.server {roles.server!r}, which has no stations"
-        remedy = Remove("ground.acquisition_s")
-        yield wrong(("ground", "acquisition_s"), text, Code.UNUSED, remedy)
 
 
 def _satellites_learn(
-    roles: Roles, orbit: Orbit, ground: Ground, link: Link
+    roles: Roles, orbit: OrbitSource, ground: Ground, link: Link
 ) -> Iterator[Statement]:
-    if orbit.source == "slots":
+    if orbit.cycle is not None:
         text = f"got {orbit.source!r}, which has no satellites that could be clients"
         yield wrong(
             ("orbit", "source"), f"{text}; use another source, like walker", Code.UNSUPPORTED
         )
-    if orbit.source == "contacts" and roles.clients == "planes":
+    elif not orbit.has_geometry and roles.clients == "planes":
         text = "got 'planes', which windows of a file do not tell"
         yield wrong(
             ("roles", "clients"),
@@ -421,27 +515,13 @@ def _satellites_learn(
             Set("roles.clients", "satellites"),
             Other(said="use another orbit.source"),
         )
-    if ground.clusters:
-        listed = Other(said="list the places as ground.stations")
-        yield wrong(("ground", "clusters"), _unused(roles), Code.UNUSED, Remove(), listed)
     if roles.relay is None:
-        yield from _served_by_stations(roles, orbit, ground, link)
-    else:
-        yield from _served_by_a_satellite(roles, orbit, ground, link)
-
-
-def _unused(roles: Roles) -> str:
-    return f"is not used with roles.clients {roles.clients!r}"
-
-
-_OF_RELAYS = ("beams", "min_elevation_deg", "antennas", "uplink", "downlink", "sidelink")
-"""Keys of orbit, ground and link that mean nothing where one satellite serves others."""
-
-
-def _served_by_a_satellite(
-    roles: Roles, orbit: Orbit, ground: Ground, link: Link
-) -> Iterator[Statement]:
-    yield from _no_stations(roles, ground)
+        yield from _stations_given(ground)
+        if "downlink" not in link_directions(link, orbit):
+            text = "is neglected, but carries the updates of clients in orbit; give its keys, like "
+            text += "{rate: fixed, fixed_rate_mbps: 10}"
+            yield wrong(("link", "downlink"), text, Code.CONFLICT)
+        return
     if link.isl is None:
         text = f"is missing; it is how clients in orbit reach {roles.server!r}"
         give = Give("link.isl", like={"rate_mbps": 100})
@@ -449,36 +529,6 @@ def _served_by_a_satellite(
     if not orbit.has_geometry:
         text = f"got {orbit.source!r}, which does not tell when satellites see each other; use "
         yield wrong(("orbit", "source"), f"{text}another source, like walker", Code.UNSUPPORTED)
-    for name, part in (("orbit", orbit), ("ground", ground), ("link", link)):
-        fields = type(part).model_fields
-        for key in _OF_RELAYS:
-            if key in fields and getattr(part, key) != fields[key].default:
-                text = f"is not used with roles.server {roles.server!r}; remove it: link.isl "
-                yield wrong(
-                    (name, key), f"{text}says who is in sight, and how many at a time", Code.UNUSED
-                )
-
-
-def _served_by_stations(
-    roles: Roles, orbit: Orbit, ground: Ground, link: Link
-) -> Iterator[Statement]:
-    yield from _stations_given(ground)
-    if getattr(orbit, "beams", 1) != 1:
-        yield wrong(
-            ("orbit", "beams"),
-            _unused(roles),
-            Code.UNUSED,
-            Remove("orbit.beams"),
-            Other(said="set ground.antennas"),
-        )
-    if link.sidelink is not None:
-        remedy = Remove("link.sidelink")
-        yield wrong(("link", "sidelink"), _unused(roles), Code.UNUSED, remedy)
-    if "downlink" not in link_directions(link, orbit):
-        text = "is neglected, but carries the updates of clients in orbit; give its keys, like "
-        yield wrong(
-            ("link", "downlink"), text + "{rate: fixed, fixed_rate_mbps: 10}", Code.CONFLICT
-        )
 
 
 def _stations_given(ground: Ground) -> Iterator[Statement]:

@@ -1,13 +1,13 @@
 """What all sections of a scenario share: strict values, common types, and rules between keys."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
 
 from scenarios.errors import refuse
-from statements import Remove, Rule, Set, Statement, said, unused
+from statements import Rule, Statement, said
 
 _START_EXAMPLE = "write it like 2026-08-22T00:00:00Z"
 
@@ -20,13 +20,32 @@ class Section(BaseModel):
         extra="forbid", frozen=True, allow_inf_nan=False, strict=True, defer_build=True
     )
 
+    rules: ClassVar[tuple[Rule[Any], ...]] = ()
+    """Which keys, here and in sections below, are not used beside others: :func:`unused`."""
+
     def problems(self) -> Iterable[Statement]:
-        """Return what does not fit together, by the keys of this section."""
+        """Return what else does not fit together, by the keys of this section."""
         return ()
+
+    def given(self, key: str) -> Iterator[str]:
+        """Yield a dotted key, if it differs from its default; one in a list for each item."""
+        name, _, below = key.partition(".")
+        field = type(self).model_fields.get(name)
+        if field is None:
+            return
+        value = getattr(self, name)
+        if not below and value != field.default:
+            yield name
+        items = enumerate(value) if isinstance(value, tuple) else [("", value)]
+        for number, item in items if below else ():
+            if isinstance(item, Section):
+                above = f"{name}.{number}".rstrip(".")
+                yield from (f"{above}.{inner}" for inner in item.given(below))
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        refuse(self.problems())
+        # Keys that mean nothing come first, as they explain what is missing.
+        refuse([*said(self.rules, self, self.given), *self.problems()])
         return self
 
 
@@ -76,26 +95,3 @@ def word_or(word: str, is_other: Callable[[Any], bool], message: str) -> Discrim
         return word if value == word else None
 
     return Discriminator(tag, custom_error_type="choice", custom_error_message=message)
-
-
-# Rules between keys: which keys are not used, and when.
-
-
-Facts = Mapping[str, Any]
-NO_GEOMETRY = "by source {source!r}, which has no geometry"
-
-
-def only_with(key: str, value: str, *keys: str) -> Rule[Facts]:
-    """Return the rule that ``keys`` are used with one value of another key only."""
-    return unused(
-        *keys,
-        when=lambda facts: facts.get(key) not in (None, value),
-        by=f"with {key} {{{key}!r}}",
-        remedies=(Set(key, value), Remove()),
-    )
-
-
-def without_geometry(section: Section, source: str, *keys: str) -> Iterator[Statement]:
-    """Yield what is said of each key that is given and needs to know where satellites are."""
-    given = (key for key in keys if getattr(section, key, None) is not None)
-    yield from said([unused(key, by=NO_GEOMETRY) for key in given], {"source": source})

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -79,13 +78,6 @@ def listed(names: Sequence[str]) -> str:
     if len(names) > MOST_LISTED + 1:
         return some(names, MOST_LISTED)
     return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
-
-
-def last_parts(keys: Sequence[str]) -> list[str]:
-    """Return the last parts of dotted keys, or the keys where several have the same."""
-    last = [key.rsplit(".", 1)[-1] for key in keys]
-    times = Counter(last)
-    return [name if times[name] == 1 else key for name, key in zip(last, keys, strict=True)]
 
 
 def capital(text: str) -> str:

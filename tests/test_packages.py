@@ -41,8 +41,7 @@ def test_each_package_is_one_that_is_released():
 
 READ_BY_WHAT_TELLS = {
     *("sim.execution.folder", "sim.execution.model", "sim.execution.result"),
-    "sim.execution.run_learner",
-    *("sim.sweep.folder", "sim.sweep.points", "sim.sweep.rows", "sim.sweep.text"),
+    *("sim.sweep.folder", "sim.sweep.points", "sim.sweep.rows"),
     *("sim.facts", "sim.process", "sim.trace"),
 }
 """What pages and answers take beside each other: run folders, rows of sweeps, tables."""

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from learning.invariants import FROZEN, violation
-from learning.values.store import bytes_of
 
 Tensors = Mapping[str, Tensor]
 """Tensors by name."""
@@ -129,8 +128,16 @@ class Frozen:
                 raise violation(FROZEN, f"{name!r} of {what} is not what it was at the start")
 
 
+def bytes_of(tensor: Tensor) -> Tensor:
+    """Return the numbers of a tensor as uint8 (n,): of any format, shape and strides."""
+    flat = tensor.detach().reshape(-1)
+    if flat.stride(0) != 1:  # also of one number, which torch takes for contiguous in any case
+        flat = flat.clone(memory_format=torch.contiguous_format)
+    return flat.view(torch.uint8)
+
+
 def fingerprint(tensor: Tensor) -> bytes:
     """Return a hash of a tensor's numbers, shape and format."""
     about = f"{tuple(tensor.shape)} {tensor.dtype}".encode()
-    flat = bytes_of(tensor).cpu().numpy()
+    flat: Any = bytes_of(tensor).cpu().numpy()
     return hashlib.blake2b(flat, digest_size=16, key=hashlib.blake2b(about).digest()).digest()

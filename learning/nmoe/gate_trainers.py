@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 
 from learning.architecture.kinds import input_spec
 from learning.methods.base import Protocol
 from learning.nmoe.gates import GateTrainer
-from learning.nmoe.options import GATE_TENSORS
+from learning.nmoe.options import GATE_TENSORS, Gate
 from learning.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Measure
 from learning.requests.facts import Cause, Note
@@ -207,12 +207,11 @@ class Central(GateTrainer):
         yield system.aggregated_here("model", f"rounds:{rounds} at the server")
 
 
-GATE_TRAINERS: Mapping[str, type[GateTrainer]] = {
-    "fedgate": FedGate,
-    "rollgate": RollGate,
-    "rangate": RanGate,
-    "random": RandomRouting,
-    "local": LocalExperts,
-    "central": Central,
-}
+GATE_TRAINERS: Mapping[str, type[GateTrainer]] = dict(
+    zip(
+        get_args(Gate),
+        (FedGate, RollGate, RanGate, RandomRouting, LocalExperts, Central),
+        strict=True,
+    )
+)
 """Gate trainers by what ``learning.options.gate`` calls them."""

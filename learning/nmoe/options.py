@@ -12,6 +12,9 @@ from learning.methods.options import CHECKED, option
 GATE_TENSORS = ("weight", "bias")
 """What a gate is made of."""
 
+Gate = Literal["fedgate", "rollgate", "rangate", "random", "local", "central"]
+"""How gates are trained: in the order of the classes in ``GATE_TRAINERS``."""
+
 
 @dataclass(frozen=True, config=CHECKED)
 class NetworkedOptions:
@@ -25,9 +28,7 @@ class NetworkedOptions:
         1.0, "step size of the extractor over learning.step_size"
     )
     expert_rounds: NonNegativeInt = option(20, "local rounds of each personal expert")
-    gate: Literal["fedgate", "rollgate", "rangate", "random", "local", "central"] = option(
-        "fedgate", "how the gates are trained, or who answers without them"
-    )
+    gate: Gate = option("fedgate", "how the gates are trained, or who answers without them")
     gate_rounds: NonNegativeInt = option(
         20, "rounds of fedgate, passes of rollgate, local trainings of rangate"
     )

@@ -1,19 +1,29 @@
 """Local rounds of EMS-FL: (26), (27), (38) to (41), the gate masked as in (43).
 
-Of a state, what the rounds move, what stands still and what devices share is found by the paths of
-the model, once for the rounds of a cluster; :mod:`learning.training.sgd` takes the steps.
+Of a state, what the rounds move, what stands still and what devices share is found once for the
+rounds of a cluster; :mod:`learning.training.sgd` takes the steps. Tensors have the names that a
+server's model has for them; where the model runs they go to their paths in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from learning.models.interface import Parameter, expert_of, is_gate, is_of, pair_of
+from learning.models.interface import (
+    Parameter,
+    expert_of,
+    is_gate,
+    is_of,
+    model_of,
+    pair_of,
+    parameter_of,
+)
 from learning.models.moe import Residency
 from learning.models.stacked import Guard, Tensors, in_single
 from learning.settings import MASKS
@@ -23,14 +33,12 @@ from learning.training.recipe import Counts, LocalRounds, TrainedPart
 from learning.training.state import (
     State,
     Versions,
-    as_remembered,
     assembled_state,
     delta_of,
     experts_held,
     flatten,
     is_frozen,
     moved_in_state,
-    remembered_of,
 )
 from learning.training.task import Task, embedded
 from statements.arrays import Mask
@@ -137,32 +145,35 @@ def _descended(
     if task.all_experts:
         _check_experts(state, part, routed)
     moved = _moved(task, state, part)
-    buffers = [path for key, path in moved.items() if key.stored in task.buffers]
-    beside = {} if task.traits.batched else _beside(state, routed, moved)
+    keys = frozenset(moved.values())
+    buffers = [name for name, key in moved.items() if key.stored in task.buffers]
+    beside = {} if task.traits.batched else _beside(state, routed, keys)
 
     # What stands still: tensors that all devices share, and each device's own (K, ...).
-    frozen = _frozen(task, state, routed, moved)
+    frozen = _frozen(task, state, routed, keys)
     if part.reach is not None:
         frozen |= _reachable(task, part.reach, local.rounds)
     shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
-    shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
-    own |= _frozen_factors(task, state, moved, beside)
+    shared |= task.backbone
+    own |= _frozen_factors(task, state, keys, beside)
     draws = task.traits.draws or (term is not None and term.draws)
     together = task.traits.batched and not draws
     added = None
     if term is not None:
-        free = {key: path for key, path in moved.items() if key.stored not in task.buffers}
+        free = [key for key in moved.values() if key.stored not in task.buffers]
         added = AddedLoss(task, state, free, buffers, term)
         own |= added.frozen
 
     model = task.shapes(_residency(task, part, routed, beside))
     drawn = task.devices(cluster) * task.config.steps_per_round * task.config.batch_size
-    samples = embedded(task, model, shared, cluster, shard.x, drawn)
+    path = cache(lambda name: task.path(parameter_of(name)))
+    alike = {path(name): tensor for name, tensor in shared.items()}
+    samples = embedded(task, model, alike, cluster, shard.x, drawn)
     is_embedded = len(samples) > 1
     as_run = _as_run(task, beside)
 
     def whole(tensors: Tensors) -> Tensors:
-        return {**shared, **as_run(tensors)}
+        return {**alike, **{path(name): tensor for name, tensor in as_run(tensors).items()}}
 
     how: dict[str, Any] = {"tied": task.traits.tied, "added": added}
     held = within(model, whole, **how) if task.is_own and not together else None
@@ -177,17 +188,22 @@ def _descended(
         together,
         own,
         buffers=buffers,
-        gates=[path for key, path in moved.items() if is_gate(key.stored)],
+        gates=[name for name, key in moved.items() if is_gate(key.stored)],
         # All of them: a product over tensors that devices share may round by their number.
         devices=range(task.devices(cluster)),
         within=held,
     )
-    begin = {path: state.trained[key] for key, path in moved.items()}
-    begin |= {path: in_single(t) for path, t in begin.items() if path not in buffers}
-    memory = remembered_of(state.optimizer, moved)
+    begin = {name: state.trained[key] for name, key in moved.items()}
+    begin |= {name: in_single(t) for name, t in begin.items() if name not in buffers}
+    memory = {
+        slot: {name: part[key] for name, key in moved.items() if key in part}
+        for slot, part in state.optimizer.items()
+    }
     trained = sgd.train(begin, problem, task.config, local.rounds, local.first_round, memory)
-    after = {key: trained.tensors[path] for key, path in moved.items()}
-    return State(after, optimizer=as_remembered(trained.memory, moved))
+    return State(
+        model_of(trained.tensors),
+        optimizer={slot: model_of(part) for slot, part in trained.memory.items()},
+    )
 
 
 Beside = Mapping[str, Sequence[tuple[Tensor, Tensor]]]
@@ -209,40 +225,32 @@ def _residency(
     )
 
 
-class Joint(NamedTuple):
-    """A matrix with frozen factors: the paths of its factors, and what the frozen ones are called.
-
-    Their names, by number, begin as no path does: with a dot.
-    """
-
-    paths: dict[str, str]
-    names: dict[str, list[str]]
-
-
 RANKS = {"a": 0, "b": 1}
 """Dimension of each factor that is as long as its rank."""
 
 
-def _joint(task: Task, matrix: str, pairs: Sequence[tuple[Tensor, Tensor]]) -> Joint:
-    paths = {factor: f"{task.names.path(matrix)}.{factor}" for factor in RANKS}
-    named = {f: [f".{number}.{path}" for number in range(len(pairs))] for f, path in paths.items()}
-    return Joint(paths, named)
+def _numbered(stored: str, factor: str, pairs: int) -> list[str]:
+    """Return what frozen factors of a matrix are called: their names begin with a dot alone."""
+    return [f".{number}.{Parameter(stored, factor)}" for number in range(pairs)]
 
 
 def _as_run(task: Task, beside: Beside) -> Callable[[Tensors], Tensors]:
     """Return what gives tensors in the format that they are run in, factors in one."""
     if task.dtype != torch.bfloat16 and not beside:
         return dict
-    joints = [_joint(task, *of) for of in beside.items()]
-    frozen = {name for joint in joints for names in joint.names.values() for name in names}
+    joints = {
+        Parameter(stored, factor): _numbered(stored, factor, len(pairs))
+        for stored, pairs in beside.items()
+        for factor in RANKS
+    }
+    frozen = {name for names in joints.values() for name in names}
 
     def joined(tensors: Tensors) -> dict[str, Tensor]:
-        run = {path: task.as_run(t) for path, t in tensors.items() if path not in frozen}
-        for joint in joints:
-            for factor, path in joint.paths.items():
-                parts = [tensors[name] for name in joint.names[factor]]
-                own = [run[path]] if path in run else []
-                run[path] = torch.cat([*parts, *own], RANKS[factor])
+        run = {name: task.as_run(t) for name, t in tensors.items() if name not in frozen}
+        for key, names in joints.items():
+            parts = [tensors[name] for name in names]
+            own = [run[str(key)]] if str(key) in run else []
+            run[str(key)] = torch.cat([*parts, *own], RANKS[key.factor])
         return run
 
     return joined
@@ -262,7 +270,7 @@ def _beside(
         for key in factors:
             pair = pair_of(factors, key.stored) if key.factor == "a" else None
             if pair is not None and is_of(key.stored, routed) and pair[1].any():
-                found.setdefault(key.matrix, []).append(pair)
+                found.setdefault(key.stored, []).append(pair)
     return found
 
 
@@ -272,35 +280,34 @@ def _frozen_factors(
     moved: Collection[Parameter],
     beside: Beside,
 ) -> dict[str, Tensor]:
-    """Return the factors by path that run ``beside`` those that are trained, and a frozen A."""
-    frozen = {}
-    for matrix, pairs in beside.items():
-        names = _joint(task, matrix, pairs).names
-        for number, pair in enumerate(pairs):
-            for factor, tensor in zip(RANKS, pair, strict=True):
-                frozen[names[factor][number]] = task.as_run(tensor)
+    """Return the factors that run ``beside`` those that are trained, and a frozen A."""
+    frozen: dict[str, Tensor] = {}
+    for stored, pairs in beside.items():
+        for factor, tensors in zip(RANKS, zip(*pairs, strict=True), strict=True):
+            names = _numbered(stored, factor, len(pairs))
+            frozen |= zip(names, map(task.as_run, tensors), strict=True)
     for key, tensor in state.trained.items():
         if is_frozen(task, key) and Parameter(key.stored, "b") in moved:
-            frozen[task.path(key)] = tensor
+            frozen[str(key)] = tensor
     return frozen
 
 
-def _moved(task: Task, state: State, part: TrainedPart) -> dict[Parameter, str]:
-    """Return what is trained, with its paths in the model."""
+def _moved(task: Task, state: State, part: TrainedPart) -> dict[str, Parameter]:
+    """Return what is trained, by name."""
     moved = {}
     for key in state.trained:
         if part.moves != "all" and (key.stored in task.personal) != (part.moves == "personal"):
             continue
         of_expert = is_of(key.stored, part.experts) and not is_frozen(task, key)
         if of_expert or (part.gate and not key.factor and task.goes_with_gate(key.stored)):
-            moved[key] = task.path(key)
+            moved[str(key)] = key
     return moved
 
 
 def _frozen(
     task: Task, state: State, routed: Collection[int], moved: Collection[Parameter]
 ) -> dict[str, Tensor]:
-    """Return the frozen tensors (K, ...) by model path, with changes that are not trained added."""
+    """Return the frozen tensors (K, ...), with changes that are not trained added."""
     frozen = {}
     for key, base in state.base.items():
         stored = key.stored
@@ -316,14 +323,14 @@ def _frozen(
         if added and state.trained[b].any():
             delta = delta_of(task, state.trained, stored)
             trained = trained if delta is None else base + delta
-        frozen[task.names.path(stored)] = task.as_run(trained)
+        frozen[stored] = task.as_run(trained)
     return frozen
 
 
 def _reachable(
     task: Task, reach: Sequence[Sequence[bool]] | Mask, rounds: Counts
 ) -> dict[str, Tensor]:
-    """Return every gate's ``reach`` (K, E) by path: 0 for experts in reach, -inf for others.
+    """Return every gate's ``reach`` (K, E): 0 for experts in reach, -inf for others.
 
     Raises :class:`ValueError` for a device that trains with no expert in reach.
     """
@@ -333,7 +340,7 @@ def _reachable(
         raise ValueError(f"device {lost[0]} trains with no expert in reach; leave it out")
     # A device that stands still must have somewhere to route to, or its softmax is 0 / 0.
     reachable = barred(task, allowed | nowhere[:, None])
-    return {f"{layer}.gate.reach": reachable for layer in task.names.layers}
+    return {f"gate.{number}.reach": reachable for number in range(len(task.names.layers))}
 
 
 def barred(task: Task, allowed: Tensor) -> Tensor:
@@ -349,12 +356,12 @@ def _shared_rows(stacked: Tensors) -> tuple[dict[str, Tensor], dict[str, Tensor]
     """
     shared = {}
     own = {}
-    for path, tensor in stacked.items():
+    for name, tensor in stacked.items():
         first = tensor[:1]
         if tensor.stride(0) == 0 or torch.equal(tensor, first.expand_as(tensor)):
-            shared[path] = first[0].contiguous()
+            shared[name] = first[0].contiguous()
         else:
-            own[path] = tensor.contiguous()
+            own[name] = tensor.contiguous()
     return shared, own
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
@@ -77,14 +77,14 @@ class Step:
 class AddedLoss:
     """A term of the loss of one device; ``frozen`` (K, ...) is what it needs of each, by name.
 
-    ``moved`` are the paths of the state's tensors that are trained, without ``buffers``.
+    ``moved`` are the state's tensors that are trained, without ``buffers``.
     """
 
     def __init__(
         self,
         task: Task,
         state: State,
-        moved: Mapping[Parameter, str],
+        moved: Iterable[Parameter],
         buffers: Collection[str],
         term: Term,
     ) -> None:
@@ -92,27 +92,28 @@ class AddedLoss:
         self._function = resolve_name(term.place)
         self._scale = task.config.model.lora.scale
         self._buffers = buffers
-        self._paths: dict[str, tuple[str, ...]] = {}
-        self._whole: dict[str, str] = {}
-        shared = {key: path for key, path in moved.items() if key.stored not in task.personal}
-        for key, path in shared.items():  # that of a tensor, or those of its matrix's two factors
-            matrix = path.removesuffix(f".{key.factor}")
-            self._paths[key.stored] = (f"{matrix}.a", f"{matrix}.b") if key.factor else (path,)
-            self._whole[key.stored] = task.names.path(key.stored)
-        base = {name: state.base[Parameter(name)] for name in self._paths}
+        # Of what is trained, its name, or those of its matrix's two factors.
+        self._trained = {
+            key.stored: tuple(str(Parameter(key.stored, factor)) for factor in "ab")
+            if key.factor
+            else (key.stored,)
+            for key in moved
+            if key.stored not in task.personal
+        }
+        base = {name: state.base[Parameter(name)] for name in self._trained}
         parts = [base]
         for memory in term.memories:
-            known = {name: memory[name] for name in self._paths if name in memory}
+            known = {name: memory[name] for name in self._trained if name in memory}
             parts.append({name: t.expand_as(base[name]) for name, t in known.items()})
         self._names = [[*part] for part in parts]
-        # Paths of the model do not begin with a dot.
+        # No stored name begins with a dot.
         self.frozen = {
             f".{n}.{name}": t for n, part in enumerate(parts) for name, t in part.items()
         }
 
     def model(self, tensors: Tensors) -> dict[str, Tensor]:
         """Return those tensors that are the model's."""
-        return {path: tensor for path, tensor in tensors.items() if path not in self.frozen}
+        return {name: tensor for name, tensor in tensors.items() if name not in self.frozen}
 
     def of(
         self,
@@ -126,10 +127,10 @@ class AddedLoss:
         server, *memories = (
             {name: tensors[f".{n}.{name}"] for name in names} for n, names in enumerate(self._names)
         )
-        weights = {name: self._weight(name, server[name], tensors) for name in self._paths}
+        weights = {name: self._weight(name, server[name], tensors) for name in self._trained}
 
         def answers(others: Tensors) -> Tensor:
-            still = {path: tensor.detach() for path, tensor in self.model(tensors).items()}
+            still = {name: tensor.detach() for name, tensor in self.model(tensors).items()}
             return run(self._replaced(still, others))
 
         step = Step(weights, server, inputs, targets, outputs, answers, self._term.draws)
@@ -141,18 +142,18 @@ class AddedLoss:
         return added
 
     def _weight(self, name: str, base: Tensor, tensors: Tensors) -> Tensor:
-        own = [tensors[path] for path in self._paths[name]]
+        own = [tensors[trained] for trained in self._trained[name]]
         return own[0] if len(own) == 1 else base + product(own[0], own[1], self._scale)
 
     def _replaced(self, tensors: dict[str, Tensor], weights: Tensors) -> dict[str, Tensor]:
         """Return a model's tensors with other ``weights``: matrices without factors."""
-        for path in self._buffers:
-            tensors[path] = tensors[path].clone()
+        for name in self._buffers:
+            tensors[name] = tensors[name].clone()
         for name, weight in weights.items():
-            tensors[self._whole[name]] = weight
-            for b in self._paths[name][1:]:  # and those of frozen factors that run beside these
-                same = (p for p in tensors if p == b or (p[0] == "." and p.endswith(f".{b}")))
-                tensors |= {path: torch.zeros_like(tensors[path]) for path in [*same]}
+            tensors[name] = weight
+            for b in self._trained[name][1:]:  # and those of frozen factors that run beside these
+                same = (n for n in tensors if n == b or (n[0] == "." and n.endswith(f".{b}")))
+                tensors |= {own: torch.zeros_like(tensors[own]) for own in [*same]}
         return tensors
 
 

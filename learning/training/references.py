@@ -19,12 +19,11 @@ from torch import Tensor
 
 from learning.architecture.kinds import precision_of
 from learning.files import Fingerprint, broken, check_regular, fingerprint, open_tensors, sha256_of
-from learning.models.stacked import Tensors
+from learning.models.stacked import Tensors, bytes_of
 from learning.models.tensor_files import Part, tensor_of
 from learning.training.state import folded
 from learning.training.task import Task
 from learning.values.lazy import LARGE_BYTES
-from learning.values.store import bytes_of
 from statements import Code, Place, Refused, Statement
 
 FORMAT = "leomix.references/1"

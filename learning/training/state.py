@@ -159,22 +159,6 @@ device that has never loaded an expert has NaN in its place.
 """
 
 
-def remembered_of(memory: Memory, moved: Mapping[Parameter, str]) -> dict[str, dict[str, Tensor]]:
-    """Return what the optimiser remembers of what is ``moved``, by slot and path."""
-    return {
-        slot: {moved[key]: tensor for key, tensor in part.items() if key in moved}
-        for slot, part in memory.items()
-    }
-
-
-def as_remembered(memory: Mapping[str, Tensors], moved: Mapping[Parameter, str]) -> Memory:
-    """Invert :func:`remembered_of`."""
-    keys = {path: key for key, path in moved.items()}
-    return {
-        slot: {keys[path]: tensor for path, tensor in part.items()} for slot, part in memory.items()
-    }
-
-
 def assembled_state(
     task: Task, own: State, servers: Sequence[Tensors], versions: Versions, *, folds: bool = True
 ) -> State:

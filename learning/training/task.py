@@ -20,10 +20,9 @@ from learning.models.build import fill, skeleton, torch_dtype
 from learning.models.interface import MODELS, Names, Parameter, expert_of, is_gate, is_of, model_of
 from learning.models.moe import Residency, factored_in
 from learning.models.objective import Objective
-from learning.models.stacked import Shared, Tensors, with_tensors
+from learning.models.stacked import Shared, Tensors, bytes_of, with_tensors
 from learning.models.tensor_files import Source
 from learning.settings import LearningConfig, Optimizer, Schedule
-from learning.values.store import bytes_of
 
 
 def before_rounds(config: LearningConfig) -> LearningConfig:

@@ -165,13 +165,3 @@ def plain(tensors: Mapping[str, Any]) -> Tensors:
 def _aligned(tensor: Any) -> Any:
     """Return the tensor aligned as torch aligns new ones: rounding may depend on the address."""
     return tensor.clone() if tensor.data_ptr() % ALIGNMENT_BYTES else tensor
-
-
-def bytes_of(tensor: Any) -> Any:
-    """Return the numbers of a tensor as uint8 (n,): of any format, shape and strides."""
-    import torch
-
-    flat = tensor.detach().reshape(-1)
-    if flat.stride(0) != 1:  # also of one number, which torch takes for contiguous in any case
-        flat = flat.clone(memory_format=torch.contiguous_format)
-    return flat.view(torch.uint8)

@@ -1,7 +1,8 @@
 """Element sets from files and text; what format they are in is seen from the content."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import chain, islice
 from os import PathLike, fspath
 from typing import NamedTuple, get_args
@@ -13,6 +14,7 @@ from orbit.formats.records import SECTION, Record, is_kvn, json_records, kvn_rec
 from orbit.formats.tables import header_of
 from orbit.formats.tle import Checksum, has_lines, satellite_of_lines, scan_tle
 from orbit.satellite import ElementError, Satellite
+from orbit.utc import utc
 
 _FORMS = "two-line elements, or OMM as JSON, CSV, XML or KVN"
 # All catalogued objects are some 30,000 entries, and as indented XML 45 lines each.
@@ -127,6 +129,26 @@ def scan_satellites(
     else:
         what = f"no element sets, it starts with {first[:40]!r}; give {_FORMS}"
     return iter([ElementError(f"{source}:1: {what}")] if first else [])
+
+
+def one_each(satellites: Sequence[Satellite], start: datetime | None = None) -> list[Satellite]:
+    """Each satellite once, by its catalogue number; in the order of its first.
+
+    It is that of its latest element set that is not after `start` (aware), of its first one if all
+    are; without a start, of its latest. Those without a number (0) all stay. Raises ValueError for
+    a start without a zone.
+    """
+    limit = None if start is None else utc(start, "start")
+    known: dict[object, dict[datetime, Satellite]] = {}
+    for place, satellite in enumerate(satellites):
+        # Of two sets of one epoch the one that comes later corrects the other.
+        key = satellite.norad_id or ("without a number", place)
+        known.setdefault(key, {})[satellite.epoch] = satellite
+    found = []
+    for by_epoch in known.values():
+        before = [epoch for epoch in by_epoch if limit is None or epoch <= limit]
+        found.append(by_epoch[max(before) if before else min(by_epoch)])
+    return found
 
 
 def _satellites(

@@ -59,7 +59,7 @@ def lower_mask(world: World, place: str = "") -> Iterator[Lower | Other]:
     nodes = world.sites.nodes
     here = [node for node in nodes if node.name == place] or nodes
     own = [node.name for node in here if node.min_elevation_deg is not None]
-    mask_deg = getattr(world.orbit, "min_elevation_deg", None) or 0.0
+    mask_deg = world.orbit.mask_deg
     if len(own) < len(here):
         if mask_deg > 0.0:
             yield Lower("orbit.min_elevation_deg", now=mask_deg)

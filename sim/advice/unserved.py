@@ -51,7 +51,7 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
             continue
         windows = served.of_clients[site]
         if passes[site] and not len(windows):
-            it = "it or its" if world.planned_outages else "its"
+            it = "it or its" if world.faults.planned else "its"
             text = f"{{client!r}}: {it} satellites are out in all of its {{windows}} windows"
             helps: Sequence[Remedy] = [*_less_out(world), *longer]
             values = {"client": name, "windows": passes[site]}
@@ -143,7 +143,7 @@ def _less_out(world: World) -> list[Remedy]:
     helps: list[Remedy] = []
     if world.faults.outages is not None:
         helps += [Lower("faults.outages.per_day"), Lower("faults.outages.mean_hours")]
-    if world.planned_outages:
+    if world.faults.planned:
         helps.append(Other(said="plan shorter outages in faults.planned"))
     return helps
 
@@ -166,7 +166,7 @@ def _never_seen(
     if not served.places:
         if over == "station":
             return f"no window has it with a station of ground.stations in {days}", []
-        return _none_of_file(world.fleet.windows.file, served.clients[site], days)
+        return _none_of_file(world.windows.read.file, served.clients[site], days)
     places = served.places if over == "station" else served.places[site : site + 1]
     own = {place.min_elevation_deg for place in places}
     mask_deg = min(served.min_elevation_deg if deg is None else deg for deg in own)
@@ -243,7 +243,7 @@ def _why_not_servable(
     world: World, served: ContactTable, windows: Ints, whose: str = "its"
 ) -> tuple[str, Sequence[Remedy]] | None:
     """Return why none of some windows can be served, and what helps; None where one can."""
-    source: Any = world.orbit
+    source = world.service
     longest_s = float((served.windows.set_s - served.windows.rise_s)[windows].max())
     if longest_s < source.min_contact_s:
         is_cut = len(served.uncut) != len(served.windows)
@@ -278,7 +278,7 @@ def _why_others_are_served(
     world: World, served: ContactTable, windows: Ints
 ) -> tuple[str, Sequence[Remedy]]:
     """Return why windows that can be served are not, and what helps."""
-    source: Any = world.orbit
+    source = world.service
     more: list[Remedy] = [Raise(served.topology.service_key)]
     rivals = served.service.served & np.isin(
         served.windows.satellite, served.windows.satellite[windows]

@@ -22,7 +22,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -173,26 +173,6 @@ def shares_of(parts_s: Mapping[Part, float]) -> dict[Part, float]:
 def together(clusters: Sequence[Mapping[Part, float]]) -> dict[Part, float]:
     """Return the seconds of each part that several clusters spent."""
     return {part: sum(spent.get(part, 0.0) for spent in clusters) for part in OF_CLUSTERS}
-
-
-class Run(Protocol):
-    """What is needed of a run, like :class:`sim.Result`, to say and draw where its time went."""
-
-    @property
-    def tables(self) -> Mapping[str, pa.Table]:
-        """The tables by name."""
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """The manifest."""
-
-    @property
-    def critical_path(self) -> CriticalPath:
-        """Where the simulated time went, by cycle."""
-
-    @property
-    def round_paths(self) -> CriticalPath | None:
-        """Where it went, by round."""
 
 
 def critical_path(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> CriticalPath:

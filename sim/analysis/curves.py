@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.figures import LEVEL, Bounds, bounds_of
+from sim.analysis.figures import figure_listed
+from sim.analysis.ranking import half_width
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import says
@@ -122,23 +123,13 @@ def over_seeds(curves: Sequence[Steps], what: What) -> Band:
     else:
         # Validation has the bounds of the test.
         key = f"{what.removeprefix('validation_')}_final" if what in MEASURED else what
-        bounds = bounds_of(key).unless_broken(np.nanmin(values), np.nanmax(values))
-        low, high = _interval(values, mean, seeds, bounds)
+        half = half_width(values)
+        low, high = mean - half, mean + half
+        if (figure := figure_listed(key)) is not None:
+            low, high = figure.within(low, high, values)
     ends = np.array([curve.end for curve in curves])
     ended = (known & (ends[:, None] < x)).sum(axis=0)
     return Band(x, mean, low, high, seeds, ended, float(ends.max()))
-
-
-def _interval(values: Floats, mean: Floats, seeds: Ints, bounds: Bounds) -> tuple[Floats, Floats]:
-    """Return the ends (K,) of Student's intervals of means over values (seeds, K), nan if none."""
-    enough = seeds > 1
-    from scipy.special import stdtrit
-
-    free = np.where(enough, seeds - 1, 1)
-    spread = np.sqrt(np.nansum((values - mean) ** 2, axis=0) / free)
-    half = stdtrit(free, (1 + LEVEL) / 2) * spread / np.sqrt(seeds)
-    ends = np.maximum(mean - half, bounds.least), np.minimum(mean + half, bounds.most)
-    return np.where(enough, ends[0], np.nan), np.where(enough, ends[1], np.nan)
 
 
 def curve_of(

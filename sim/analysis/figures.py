@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+
 from scenarios.parsing import shipped_table
-from sim.analysis.judged import Judged
+from sim.analysis.evaluations import Judged
 from sim.files import packaged
 from sim.formatting import (
     BYTES,
@@ -20,6 +21,7 @@ from sim.formatting import (
     three_digits,
     unit_for,
 )
+from statements.arrays import Floats
 
 LISTED: dict[str, dict[str, Any]] = shipped_table(packaged("sim.analysis", "figures.yaml"))
 """What ``figures.yaml`` says of each figure."""
@@ -29,22 +31,6 @@ RISING = ("highest", "most")
 """How the best value is called of figures of which more is better."""
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """What a figure cannot be below and above."""
-
-    least: float = -math.inf
-    most: float = math.inf
-
-    def unless_broken(self, least: float, most: float) -> "Bounds":
-        """Return the bounds, none where values from ``least`` to ``most`` break them.
-
-        Those of a loss are for entropies and squares; one's own may be negative.
-        """
-        return self if self.least <= least and most <= self.most else Bounds()
-
-
-NO_BOUNDS = Bounds()
 LEVEL = 0.95
 """Confidence of intervals of means."""
 FEWEST = 3
@@ -80,10 +66,15 @@ class Figure(NamedTuple):
         forms = [NAMED_FORMS.get(each, each.format) for each in (form, in_text or form)]
         return cls(head, forms[0], in_text=forms[1], **more)
 
-    @property
-    def bounds(self) -> Bounds:
-        """What it cannot be below and above, in the unit of summaries and tables."""
-        return Bounds(self.least, self.most)
+    def within(self, low: Floats, high: Floats, values: Floats) -> tuple[Floats, Floats]:
+        """Return the ends of an interval of the mean of some values, cut at what it cannot be.
+
+        Not where values are beyond that: bounds of a loss are for entropies and squares; one's own
+        may be negative.
+        """
+        if not (self.least <= np.nanmin(values) and np.nanmax(values) <= self.most):
+            return low, high
+        return np.maximum(low, self.least), np.minimum(high, self.most)
 
     @property
     def name(self) -> str:
@@ -215,23 +206,3 @@ def figures_of_network(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for column, value in summary.items():
         if (figure := figure_of_network(column)) and value is not None:
             yield figure.head, figure.form(value / figure.unit)
-
-
-def name_and_unit(key: str) -> tuple[str, str]:
-    """Return what a key or a column is called, and its unit: ``altitude`` and ``km``."""
-    first, _, last = key.rsplit(".", 1)[-1].rpartition("_")
-    if first and last in LISTED["units"]:
-        return first.replace("_", " "), LISTED["units"][last]
-    return f"{first} {last}".replace("_", " ").strip(), ""
-
-
-def in_words(key: str) -> str:
-    """Return the name of a key or a column with its unit: ``altitude (km)``."""
-    name, unit = name_and_unit(key)
-    return f"{name} ({unit})" if unit else name
-
-
-def bounds_of(column: str) -> Bounds:
-    """Return what a figure cannot be below and above, by its key or its column of a sweep."""
-    known = figure_listed(column)
-    return known.bounds if known else NO_BOUNDS

@@ -9,8 +9,7 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from sim.analysis.judged import Guess, Judged, guess_of, judged_by
-from sim.analysis.targets import Evaluation, accuracies
+from sim.analysis.evaluations import Evaluation, Guess, Judged, accuracies, guess_of, judged_by
 
 QUANTILE = 1.96
 """Standard errors within which a difference of accuracies may be chance, at 95 %."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.analysis.evaluations import Evaluation
 from sim.analysis.figures import FEWEST, LEVEL, Figure
 from statements.arrays import Floats, Mask
 
@@ -56,13 +57,16 @@ UNDECIDED = (Verdict.NO_DIFFERENCE, Verdict.TOO_FEW, Verdict.EQUAL)
 class Case:
     """A run of a group: its seed, its figures by column, and the ``setting`` of what else varies.
 
-    A figure that was never reached, or cannot be known, is None or not there.
+    A figure that was never reached, or cannot be known, is None or not there. Of a run that was
+    read there are its evaluations, and its manifest; of a row of a sweep there are none.
     """
 
     group: str
     seed: int
     figures: Mapping[str, Any]
     setting: str = ""
+    evaluations: Sequence[Evaluation] = ()
+    manifest: Mapping[str, Any] = field(default_factory=dict)
 
 
 def values_of(cases: Iterable[Case], columns: Iterable[str]) -> pd.DataFrame:
@@ -299,15 +303,26 @@ def mean_of(
         return (math.nan,) * 3
     mean, half = float(known.mean()), math.nan
     if len(known) >= FEWEST:
-        from scipy import stats
-
-        half = float(stats.t.ppf((1 + LEVEL) / 2, len(known) - 1) * stats.sem(known))
+        [half] = half_width(known[:, None]).tolist()
     if by_ratio:
         return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
-    bounds = figure.bounds.unless_broken(float(known.min()), float(known.max()))
-    if math.isnan(half):
-        return mean, half, half
-    return mean, max(mean - half, bounds.least), min(mean + half, bounds.most)
+    low, high = figure.within(np.array(mean - half), np.array(mean + half), known)
+    return mean, float(low), float(high)
+
+
+def half_width(values: Floats) -> Floats:
+    """Return half of Student's 95 % intervals of the means of values (N, K); nan of one value.
+
+    What is nan is left out.
+    """
+    from scipy.special import stdtrit
+
+    count = (~np.isnan(values)).sum(axis=0)
+    free = np.maximum(count - 1, 1)
+    apart = values - np.nansum(values, axis=0) / count
+    spread = np.sqrt(np.nansum(apart**2, axis=0) / free)
+    half = stdtrit(free, (1 + LEVEL) / 2) * spread / np.sqrt(count)
+    return np.where(count > 1, half, np.nan)
 
 
 def natural(label: str) -> list[tuple[int, float, str]]:

@@ -6,14 +6,13 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import Any, Protocol
+from typing import Any
 
 from sim.analysis.checks import Check, checks_in
-from sim.analysis.checks.held_back import critical_shares
-from sim.analysis.critical_path import Run
-from sim.analysis.judged import Judged, is_measured
+from sim.analysis.checks.held_back import critical_shares, held_back
+from sim.analysis.evaluations import Judged, is_measured
+from sim.analysis.run import Run
 from sim.analysis.screen import is_writable, steps_lines, wrapped
-from sim.analysis.targets import Evaluation
 from sim.facts.status import COMPLETE
 from sim.formatting import (
     WIDTH,
@@ -48,7 +47,7 @@ def headline_of_run(summary: Mapping[str, Any]) -> str:
     return ". ".join(map(capital, lines))
 
 
-def lines_below(summary: Mapping[str, Any], held_back: Check | None) -> list[str]:
+def lines_below(summary: Mapping[str, Any], held: Check | None) -> list[str]:
     """Return what stands below the headline of a run: its checks, but for what that has said.
 
     What held it back is the last line, unless a check names the same key.
@@ -56,8 +55,8 @@ def lines_below(summary: Mapping[str, Any], held_back: Check | None) -> list[str
     said = {*ENDED, *IN_PLACE}
     every = checks_in(summary)
     lines = [check.advice if check.code in said else check.line for check in every]
-    if held_back is not None and held_back.key not in {check.key for check in every}:
-        lines.append(held_back.line)
+    if held is not None and held.key not in {check.key for check in every}:
+        lines.append(held.line)
     return [line for line in lines if line]
 
 
@@ -103,9 +102,9 @@ def sent(summary: Mapping[str, Any]) -> list[str]:
     return [f"{short_size(size)} {word}" for size, word in found if size]
 
 
-def summary_text(summary: Mapping[str, Any], held_back: Check | None = None) -> str:
+def summary_text(summary: Mapping[str, Any], held: Check | None = None) -> str:
     """Show what a run has shown, its checks, what held it back, and one figure per line."""
-    said = [line for text in lines_below(summary, held_back) for line in wrapped([text])]
+    said = [line for text in lines_below(summary, held) for line in wrapped([text])]
     lines = [f"{name:<14} {value}" for name, value in summary_rows(summary)]
     return "\n".join([f"{headline_of_run(summary)}.", *said, *lines])
 
@@ -165,29 +164,13 @@ OF_METHODS = (
 """Rows of the whole summary that belong on the screen where a run has them."""
 
 
-class Shown(Run, Protocol):
-    """What the screen needs of a run, beside what says where its time went."""
-
-    @property
-    def summary(self) -> Mapping[str, Any]:
-        """Its figures, with the checks that were stored."""
-
-    @property
-    def evaluations(self) -> Sequence[Evaluation]:
-        """What was measured, in order of time."""
-
-    @property
-    def held_back(self) -> Check | None:
-        """What most of the time went into, and the keys that shorten that."""
-
-
-def run_screen(run: Shown, folder: Path | None) -> str:
+def run_screen(run: Run, folder: Path | None) -> str:
     """Show what a run came to, in some twenty lines of 79 letters.
 
     ``folder`` is how the user names the run folder; the commands that go on from here name it so.
     """
     summary = run.summary
-    said = [headline_of_run(summary), *lines_below(summary, run.held_back)]
+    said = [headline_of_run(summary), *lines_below(summary, held_back(run))]
     lines = [line for text in said for line in wrapped([text])]
     lines.append("")
     rows = figures(run)
@@ -215,7 +198,7 @@ def _row(name: str, text: str) -> list[str]:
     return [(head + line).rstrip() for head, line in zip(heads, lines, strict=True)]
 
 
-def figures(run: Shown) -> Iterator[tuple[str, str]]:
+def figures(run: Run) -> Iterator[tuple[str, str]]:
     """Yield what a run came to, and what it took: the name of each figure, and a text."""
     summary = run.summary
     if len(known := _known(run)) > 1:
@@ -227,8 +210,7 @@ def figures(run: Shown) -> Iterator[tuple[str, str]]:
         yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
     if shares := critical_shares(run):
         parts = [*shares.items()][:MOST_PARTS]
-        named = (f"{percent(share, 0 if share >= 0.01 else 1)} {part}" for part, share in parts)
-        yield "time", ", ".join(named)
+        yield "time", ", ".join(f"{percent(share, 1)} {part}" for part, share in parts)
     served, lasted = summary["contacts_served"], duration(3600 * summary["service_hours"])
     yield "contacts", f"{served:,} of {summary['contacts']:,} served, {lasted} in all"
     if rounds := summary["rounds"]:
@@ -246,14 +228,14 @@ def figures(run: Shown) -> Iterator[tuple[str, str]]:
     yield from (row for row in summary_rows(summary) if row[0] in OF_METHODS)
 
 
-def _known(run: Shown) -> list[tuple[float, float]]:
+def _known(run: Run) -> list[tuple[float, float]]:
     """Return when the figure that judges was measured, in hours, and what it was."""
     judged = Judged(run.summary["judged_by"])
     found = ((one.hours, one.figure(judged)) for one in run.evaluations)
     return [(hours, figure) for hours, figure in found if figure is not None]
 
 
-def _curve(run: Shown) -> str | None:
+def _curve(run: Run) -> str | None:
     """Return the figure that judges over time, each value held until the next.
 
     None of one value, and where the terminal has no blocks.
@@ -271,7 +253,7 @@ def _curve(run: Shown) -> str | None:
     return "".join(cells)
 
 
-def _next_steps(run: Shown, folder: Path) -> list[tuple[str, str]]:
+def _next_steps(run: Run, folder: Path) -> list[tuple[str, str]]:
     steps = []
     if run.summary["status"] != COMPLETE:
         scenario = run.manifest.get("read_from", run.summary["name"])

@@ -1,6 +1,6 @@
 """Spans of time out of the tables, who they are of, and how those that overlap add up."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.facts import Cause
-from sim.trace.arrow import array, as_numpy
-from sim.trace.sorting import numbers_of, says
+from sim.trace.arrow import array, as_numpy, coded_text
+from sim.trace.sorting import coded, numbers_of, says
 from sim.trace.tables import pieces_of
 from statements.arrays import Floats, Ints, Mask
 
@@ -25,20 +25,44 @@ def cluster_names(tables: Mapping[str, pa.Table]) -> list[str]:
 
     Of devices over links these are satellites and gateways too.
     """
-    found = (tables[name]["cluster"] for name in ("contacts", "events", "transfers"))
-    return sorted({text for column in found for text in pc.unique(column.drop_null()).to_pylist()})
+    found: set[str] = set()
+    for name in ("contacts", "events", "transfers"):
+        for piece in pieces_of(tables, name, ["cluster"]):
+            found.update(words_in(piece["cluster"]))
+    return sorted(found)
+
+
+def words_in(column: pa.ChunkedArray) -> list[str]:
+    """Return each text that stands in a column."""
+    codes, words = coded(column)
+    return [words[code] for code in np.unique(codes[codes >= 0]).tolist()]
 
 
 def places_of(column: pa.ChunkedArray, names: Sequence[str]) -> Ints:
     """Return the places in a list of the names in a column (N,), -1 for those that it lacks."""
-    found = pc.index_in(column, value_set=array(np.array(names, str)))
-    places: Ints = as_numpy(found, -1).astype(np.int64)
-    return places
+    codes, words = coded(column)
+    return _places(words, names)[codes]
 
 
-def peers_in(transfers: pa.Table) -> pa.ChunkedArray:
-    """Return the clusters, satellites or stations of peers, which are written CLUSTER/DEVICE."""
-    return pc.replace_substring_regex(transfers["peer"].cast(pa.string()), r"/[^/]*$", "")
+def places_of_peers(transfers: pa.Table, names: Sequence[str]) -> Ints:
+    """Return the same for clusters, satellites or stations of peers (N,)."""
+    codes, peers = peers_in(transfers)
+    return _places(peers, names)[codes]
+
+
+def peers_in(transfers: pa.Table) -> tuple[Ints, list[str]]:
+    """Return peers (N,) as numbers, -1 for none, of clusters, satellites or stations.
+
+    They are written CLUSTER/DEVICE.
+    """
+    codes, peers = coded(transfers["peer"])
+    return codes, [peer.rpartition("/")[0] or peer for peer in peers]
+
+
+def _places(words: Iterable[str], names: Sequence[str]) -> Ints:
+    """Return the places in a list of words, and behind them that of none: -1."""
+    place = {name: number for number, name in enumerate(names)}
+    return np.array([*(place.get(word, -1) for word in words), -1], np.int64)
 
 
 LINK_ENDS = {"isl_windows": ("a", "b"), "feeder_windows": ("satellite", "station")}
@@ -136,7 +160,7 @@ def over_feeder(tables: Mapping[str, pa.Table]) -> pa.Table:
     )
     up = array(says(rows, "direction", "uplink"))
     sender = rows["cluster"].cast(pa.string())
-    receiver = peers_in(rows)
+    receiver = coded_text(*peers_in(rows))
     ends = {
         "satellite": pc.if_else(up, receiver, sender),
         "station": pc.if_else(up, sender, receiver),
@@ -215,13 +239,13 @@ def by_lane(
     names = [name for clusters in lanes for name in clusters]
     lane_of = np.repeat(np.arange(len(lanes)), [len(clusters) for clusters in lanes])
     lane_of = np.append(lane_of, -1)  # for clusters that no lane has
-    columns = [spans.rows[column]]
     (rows, begin_s, end_s) = spans
+    places = places_of(rows[column], names)
     if "peer" in rows.column_names:
-        columns.append(peers_in(rows))
+        places = np.append(places, places_of_peers(rows, names))
         begin_s = np.tile(begin_s, 2)
         end_s = np.tile(end_s, 2)
-    lane = lane_of[np.concatenate([places_of(column, names) for column in columns])]
+    lane = lane_of[places]
     order = np.argsort(lane, kind="stable")
     edges = np.searchsorted(lane[order], np.arange(len(lanes) + 1))
     each = (order[begin:end] for begin, end in pairwise(edges))

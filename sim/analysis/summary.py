@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
-from sim.analysis import experts, targets
-from sim.analysis.inference import answer_figures
-from sim.analysis.judged import Judged, is_measured
+from sim.analysis import experts
+from sim.analysis.critical_path import CriticalPath
+from sim.analysis.evaluations import (
+    Judged,
+    accuracies,
+    by_validation,
+    evaluations,
+    first_reached,
+    is_measured,
+    server_rounds,
+    steps_of,
+    sum_if_known,
+    target_name,
+    targets_of,
+    time_averaged,
+)
+from sim.analysis.experts import answer_figures
 from sim.analysis.labels import code_label
 from sim.analysis.learnt import Learnt
-from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.facts.directions import DIRECTIONS
 from sim.facts.energy import total
@@ -49,13 +62,18 @@ MOVED = (
 """Columns of the transfers that figures of traffic are made of."""
 
 
-def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[str, Any]:
+def summarise(
+    tables: Mapping[str, pa.Table],
+    manifest: Mapping[str, Any],
+    round_paths: Callable[[], CriticalPath | None] = lambda: None,
+) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most.
 
     Events and transfers are read once, piece by piece, and only the columns that count.
+    ``round_paths`` are asked for where messages travel over a mesh.
     """
-    steps = targets.steps_of(manifest)
-    own = targets.server_rounds(manifest.get("spent"), -1)
+    steps = steps_of(manifest)
+    own = server_rounds(manifest.get("spent"), -1)
     learning = _learning(pooled_metrics(tables), manifest)
     learning["accuracy_worst_client"] = min(_of_clients(tables, "accuracy"), default=None)
     learning["loss_worst_client"] = max(_of_clients(tables, "loss"), default=None)
@@ -78,7 +96,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "idle_share": idle_share(manifest),
         "client_idle_share": client_idle_share(tables, manifest),
         "rounds": round_figures(events["round_ends_s"], tables, manifest),
-        **_over_mesh(tables, manifest),
+        **_over_mesh(manifest, round_paths),
         "kept_bytes": manifest.get("kept_bytes"),
         "trainings": manifest.get("trainings"),
         "trainings_reused": manifest.get("trainings_reused"),
@@ -111,19 +129,19 @@ def network_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
+def _learning(pooled: pa.Table, manifest: Mapping[str, Any]) -> dict[str, Any]:
     rows = pooled.select(["cycle"]).to_pylist()
-    curve = targets.evaluations(pooled, manifest)
+    curve = evaluations(pooled, manifest)
     learnt = Learnt.of(curve, manifest)
     judged, guess = learnt.judged, learnt.guess
     # What was evaluated at the start alone says nothing of what was learnt.
     since = curve if any(one.hours > 0.0 for one in curve) else []
-    chosen = targets.by_validation(since, judged)
-    best = max(targets.accuracies(since), default=None)
+    chosen = by_validation(since, judged)
+    best = max(accuracies(since), default=None)
     lowest = max((one.loss for one in since), key=Judged.LOSS.merit, default=None)
     final = since[-1] if since else None
-    wanted = targets.of_run(curve, manifest)
-    crossed = {targets.named(one): targets.first_reached(curve, one) for one in wanted}
+    wanted = targets_of(curve, manifest)
+    crossed = {target_name(one): first_reached(curve, one) for one in wanted}
     # A target below what chance gives is not reached by learning.
     by_chance = learnt.has_learnt is False and not learnt.was_lost
     return {
@@ -133,7 +151,7 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "accuracy_start": curve[0].accuracy if curve else None,
         "accuracy_final": None if final is None else final.accuracy,
         "accuracy_best": best if chosen is None else chosen.accuracy,
-        "accuracy_mean": targets.time_averaged(since, manifest.get("simulated_s", 0.0) / 3600),
+        "accuracy_mean": time_averaged(since, manifest.get("simulated_s", 0.0) / 3600),
         "loss_start": curve[0].loss if curve else None,
         "loss_final": None if final is None else final.loss,
         "loss_best": lowest if chosen is None else chosen.loss,
@@ -162,10 +180,12 @@ def _of_clients(tables: Mapping[str, pa.Table], figure: str) -> list[float]:
     return [math.nan] if any(map(math.isnan, ends)) else ends
 
 
-def _over_mesh(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _over_mesh(
+    manifest: Mapping[str, Any], round_paths: Callable[[], CriticalPath | None]
+) -> dict[str, Any]:
     """What the rounds over a mesh were spent on, and the link that takes most; None without one."""
     isl = manifest["scenario"].get("link", {}).get("isl") or {}
-    found = round_paths(tables, manifest) if isl.get("route") == "earliest" else None
+    found = round_paths() if isl.get("route") == "earliest" else None
     if found is None or not found.paths:
         return {"round_shares": None, "limiting_link": None}
     link = None
@@ -183,11 +203,11 @@ def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:
         "training_energy_j": training_j,
         "training_energy_kwh": None if training_j is None else training_j / JOULES_PER_KWH,
         "transmit_energy_j": transmit_j,
-        "energy_j": targets.sum_if_known(training_j, transmit_j),
+        "energy_j": sum_if_known(training_j, transmit_j),
     }
 
 
-def idle_share(manifest: dict[str, Any]) -> float | None:
+def idle_share(manifest: Mapping[str, Any]) -> float | None:
     """Return the share of device time in which devices neither compute nor transmit.
 
     ``1 - (sum computed_s + sum air_s) / (devices * simulated_s)`` over all devices: ``computed_s``

@@ -269,13 +269,13 @@ def _directions(world: World, place: int) -> dict[str, Radio]:
                 "clients are those of leomix contacts, and their rate is that of link.isl",
             )
         )
-    if world.fleet.tells_rates:
+    if world.flyers is not None and world.flyers.tells_rates:
         raise InputError(
             Statement.of(
                 Code.WRONG_VALUE,
                 "orbit",
                 "the rates are those of the contact plan, and follow from no budget; "
-                "leomix contacts --graph lists them",
+                "leomix export SCENARIO --to ion lists them",
             )
         )
     both = ground_radios(world)[place]

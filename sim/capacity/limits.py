@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, isnan, nan
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,9 +27,9 @@ from sim.facts.plan import Operations
 from sim.plan.contacts import ContactTable
 from sim.plan.feeder import feeder_plan
 from sim.plan.link_source import with_links
+from sim.plan.passes import Find
 from sim.plan.plan import make_plan
 from sim.plan.service import served_passes
-from sim.plan.windows import Find
 from sim.world.world import World
 
 WORTH = 0.05
@@ -184,9 +184,9 @@ def _more_beams(world: World) -> World | None:
             return None
         more = isl.model_copy(update={"terminals": isl.terminals + 1})
         return world.changed(link=world.link.model_copy(update={"isl": more}))
-    source: Any = world.orbit
-    if getattr(source, "beams", None) is None:
+    if world.slots is not None:
         return None
+    source = world.service
     return world.changed(orbit=source.model_copy(update={"beams": source.beams + 1}))
 
 

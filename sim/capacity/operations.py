@@ -302,7 +302,7 @@ def _bits_over_links(mesh: Mapping[str, PlannedSessions]) -> dict[str, float]:
         for name, place in users:
             own = mesh[name]
             start_s = own.starts_s[place]
-            key = start_s, own.ends_s[place], own.link_bps[place]
+            key = start_s, own.ends_s[place], own.link_bps(place)
             if key not in known:
                 known[key] = float(np.min(own.carried_bits(place, Way.TO_SERVER, start_s)))
             found[name] += known[key]

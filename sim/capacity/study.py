@@ -87,7 +87,7 @@ def check_seen(world: World, plan: Plan) -> None:
     text = f"nobody of {{clients}} is in view of anybody in {counted(plan.stop_s / 86_400, 'day')}"
     helps = [Raise("stop.days")]
     masks = {station.min_elevation_deg for station in world.ground.stations or ()}
-    if getattr(world.orbit, "min_elevation_deg", None) and None in (masks or {None}):
+    if world.orbit.mask_deg and None in (masks or {None}):
         helps.insert(0, Lower("orbit.min_elevation_deg"))
     values = {"clients": len(plan.clusters), "days": plan.stop_s / 86_400.0}
     raise InputError(

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.exits import ExitCode
-from sim.cli.output import print_json
+from sim.cli.output import ExitCode, print_json
 
 
 def list_command(

@@ -31,8 +31,7 @@ from sim.cli import (
     show,
     sweep,
 )
-from sim.cli.exits import ExitCode
-from sim.cli.output import answers, json_alone, one_line, print_json
+from sim.cli.output import ExitCode, answers, json_alone, one_line, print_json
 from sim.cli.removed import check_removed
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text

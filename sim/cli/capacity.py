@@ -117,7 +117,7 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
     from sim.capacity.study import check_seen
     from sim.cli.preview import planned_outages
     from sim.execution.ready import network_plan
-    from sim.execution.window_cache import WindowCache
+    from sim.execution.run_cache import WindowCache
     from sim.page.capacity_text import Capacity, LeftOut
 
     find = WindowCache(None).find

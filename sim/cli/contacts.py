@@ -15,7 +15,7 @@ from sim.files import check_file
 from statements import Code
 
 if TYPE_CHECKING:
-    from sim.cli.contact_listing import ContactList
+    from sim.cli.contact_list import ContactList
     from sim.world.world import World
 
 
@@ -50,7 +50,7 @@ class OverSites:
 
     def contacts(self, elements: Path, *, skip_bad: bool) -> ContactList:
         """Return the contacts of the satellites of a file."""
-        from sim.cli.contact_search import ElementFile, of_elements
+        from sim.cli.contact_list import ElementFile, of_elements
 
         return of_elements(
             ElementFile(elements, skip_bad, self.checksum or "verify"),
@@ -83,7 +83,7 @@ class Listed:
 
     def show(self, world: World, out: Path | None) -> None:
         """Print it, or write it to ``out``."""
-        from sim.cli.contact_search import between_satellites, of_scenario
+        from sim.cli.contact_list import between_satellites, of_scenario
 
         if self.isl:
             as_text = out is None or out.suffix == ".csv"
@@ -148,7 +148,7 @@ def contacts_command(
 
 def _show(contacts: ContactList, out: Path | None, *, short: bool) -> None:
     """Print contacts, or write them to ``out`` and print their summary."""
-    from sim.cli import contact_listing as listing
+    from sim.cli import contact_list as listing
 
     for line in contacts.complaints:
         print(line, file=sys.stderr)
@@ -161,7 +161,7 @@ def _show(contacts: ContactList, out: Path | None, *, short: bool) -> None:
 
 def _show_between_satellites(windows: dict[str, Any], out: Path | None) -> None:
     """Print windows between satellites, or write them to ``out``."""
-    from sim.cli.contact_listing import SHOWN
+    from sim.cli.contact_list import SHOWN
     from sim.trace import plain_tables
 
     if out is None:

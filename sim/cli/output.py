@@ -1,4 +1,4 @@
-"""What the commands print: data as JSON on stdout, warnings and errors in lines on stderr."""
+"""What commands print, data on stdout and messages on stderr, and their exit codes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
+from enum import IntEnum
 from typing import TextIO
 
 import typer
 
-from sim.cli.exits import ExitCode
 from sim.process.terminal import drop_unwritten, escaping
 from statements import Statement
 
@@ -96,3 +96,17 @@ def warn(warnings: Iterable[Statement | str]) -> None:
 def print_json(value: object) -> None:
     """Print ``value`` as JSON."""
     print(json.dumps(value, indent=2), file=answers(), flush=True)
+
+
+class ExitCode(IntEnum):
+    """Exit codes of ``leomix``; a sweep and a dry run give those of what they ran."""
+
+    DONE = 0
+    FAILED = 1
+    """A run failed, a sweep has no point that is done, or ``doctor`` found something wrong."""
+    WRONG_INPUT = 2
+    PARTLY = 3
+    """A sweep has points left to be done."""
+    NO_RESULT = 4
+    """A complete run that trains, and of which the server used no update."""
+    INTERRUPTED = 130

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sim.analysis.judged import followed, judged_of
+from sim.analysis.evaluations import followed, judged_of
 from sim.cli.output import warn
 from sim.engine.progress import share_done
 from sim.facts.observer import Observer

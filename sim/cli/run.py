@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli import options, output
-from sim.cli.exits import ExitCode
 from sim.cli.options import spread_out
+from sim.cli.output import ExitCode
 from sim.errors import InputError, SimulationError
 from statements import Code, in_turn
 

@@ -50,14 +50,15 @@ def validate_command(
     json_: Json = False,
 ) -> None:
     """Check a scenario without running it, and show what it would do."""
-    import scenarios
-    from sim.execution.ready import build
-
     looked = _Looked(json_)
     overrides = overrides_of(set_)
-    loaded = scenarios.load(scenario, overrides)
     with Bar(quiet=False) as bar:
-        bar.start("looking for contacts")
+        bar.start("reading the scenario")  # to import what reads it takes a second
+        import scenarios
+        from sim.execution.ready import build
+
+        loaded = scenarios.load(scenario, overrides)
+        bar.update("looking for contacts")
         if loaded.learning is None:
             _look_at_network(loaded, looked)
         else:

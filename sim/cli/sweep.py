@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli import options, output
-from sim.cli.exits import ExitCode
 from sim.cli.options import spread_out
+from sim.cli.output import ExitCode
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sim.sweep.options import SweepOptions
     from sim.sweep.points import SweepPlan
-    from sim.sweep.request import SweepOptions
     from sim.sweep.running import Sweeping
 
 
@@ -38,8 +38,7 @@ class Varied:
     def plan(self, source: str, overrides: Mapping[str, Any]) -> SweepPlan:
         """Return the plan of a sweep of a scenario (name or file); InputError for wrong keys."""
         from sim.sweep.points import SweepPlan
-        from sim.sweep.specs import read_pairs
-        from sim.sweep.variants import Axes
+        from sim.sweep.varied import Axes, read_pairs
 
         axes = Axes.of(read_pairs(self.sweep or ()), self.variants)
         return SweepPlan(source, overrides, axes, self.replications)
@@ -69,7 +68,7 @@ class Processes:
 
     def sweep_options(self, limits: options.Limits) -> SweepOptions:
         """Return them for a sweep with these limits; InputError where they do not go together."""
-        from sim.sweep.request import SweepOptions, workers
+        from sim.sweep.options import SweepOptions, workers
 
         return SweepOptions(
             out=self.out,
@@ -99,20 +98,18 @@ def sweep_command(
     shown: options.Shown,
 ) -> None:
     """Run a scenario many times with some of its keys varied."""
-    from sim.sweep.dry_run import rehearse
     from sim.sweep.points import scenario_name
-    from sim.sweep.request import SweepRequest
-    from sim.sweep.running import run_sweep
+    from sim.sweep.running import rehearse, run_sweep
 
     plan = varied.plan(scenario_name(scenario), overrides.by_key())
-    request = SweepRequest(plan, processes.sweep_options(limits))
+    how = processes.sweep_options(limits)
     if dry_run:
-        text, are_refused = rehearse(request)
+        text, are_refused = rehearse(plan, how)
         print(text)
         if are_refused:
             raise typer.Exit(ExitCode.WRONG_INPUT)
         return
-    done = run_sweep(request, quiet=shown.quiet, doubts=True)
+    done = run_sweep(plan, how, quiet=shown.quiet, doubts=True)
     _show(done, as_json=shown.json_)
     left = len(done.left)
     if left or done.trouble:  # rows that could not be written leave something to be done
@@ -123,8 +120,7 @@ def sweep_command(
 def _show(done: Sweeping, *, as_json: bool) -> None:
     """Say on stderr what is left to be done, and show the rows on stdout."""
     from sim.files import from_here
-    from sim.sweep.rows import printed_rows
-    from sim.sweep.text import reuse_text, sha256_text
+    from sim.sweep.rows import printed_rows, reuse_text, sha256_text
 
     rows = done.rows()
     keys = list(done.points[0].values)
@@ -165,7 +161,7 @@ def _finding(done: Sweeping) -> tuple[str, list[str]]:
 def _remaining(done: Sweeping, rows: pa.Table, keys: Sequence[str]) -> Iterator[str]:
     """Say which points have failed, what is left to be done, and how to go on."""
     from sim.files import from_here
-    from sim.sweep.text import failures_text, no_room
+    from sim.sweep.rows import failures_text, no_room
 
     place = from_here(done.place)
     again = f"go on with: --resume -o {place}"

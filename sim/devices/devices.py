@@ -20,7 +20,8 @@ LONGEST_WAIT_S = 3600.0
 class Devices:
     """The devices of one cluster: until when each is busy, and time left over from a cut round.
 
-    ``serving_until_s`` is when each has computed what it was asked for besides its training.
+    ``serving_until_s`` is when each has computed what it was asked for besides its training,
+    ``sent_s`` (K,) the seconds in which it has sent to the server.
     ``compute`` says how fast they compute, ``presence`` when they are there (None: always); a
     device that is absent computes nothing. A satellite may have a ``battery``, which computing and
     sending drain.
@@ -43,6 +44,7 @@ class Devices:
         self.rounds: Ints = np.zeros(cluster.devices, np.int64)
         self.ended_s: Floats = np.zeros(cluster.devices)
         self.open_s: Floats = np.zeros(cluster.devices)
+        self.sent_s: Floats = np.zeros(cluster.devices)
         self._kept_s: Floats = np.zeros(cluster.devices)
 
     @property

@@ -11,11 +11,12 @@ from difflib import SequenceMatcher
 import numpy as np
 
 from learning import stream
+from scenarios.faults import PlannedOutage
+from sim.errors import InputError
 from sim.formatting import listed as listed_names
 from sim.formatting import some
-from sim.world.planned import ListedOutage
 from sim.world.world import World
-from statements import Code, Other, Statement
+from statements import Code, KeyPath, Other, Remedy, Statement
 from statements.arrays import Floats, Ints
 
 
@@ -190,16 +191,29 @@ def outages_of(world: World, satellites: Sequence[str], start: datetime, span_s:
     )
 
 
+@dataclass(frozen=True)
+class ListedOutage:
+    """A planned outage, and its key."""
+
+    outage: PlannedOutage
+    key: KeyPath
+
+    def refused(self, text: str, code: Code, *remedies: Remedy, key: str) -> InputError:
+        """Return the error that says what is wrong with one of its keys."""
+        return InputError(Statement.of(code, (*self.key, key), text, *remedies))
+
+
 def _planned(
     world: World, satellites: Sequence[str], start: datetime, span_s: float
 ) -> tuple[dict[Subject, Intervals], tuple[Statement, ...]]:
     """Return when who is out as planned, and doubts on outages beyond the run."""
-    if not world.planned_outages:
+    if not world.faults.planned:
         return {}, ()
     known = _Known.of(world, satellites)
     found: dict[Subject, list[Intervals]] = defaultdict(list)
     doubts = []
-    for listed in world.planned_outages:
+    for number, outage in enumerate(world.faults.planned):
+        listed = ListedOutage(outage, ("faults", "planned", number))
         who = known.subject(listed)
         begin_s, end_s = _span_s(listed, who, start, span_s)
         if begin_s < span_s:
@@ -208,7 +222,7 @@ def _planned(
         text = "the planned outage of {who} begins after the run has ended, at {begin_h:g} h"
         doubts.append(
             Statement.doubt(
-                Code.LEFT_OUT, listed.key or "faults.planned_path", text,
+                Code.LEFT_OUT, listed.key, text,
                 who=str(who), begin_h=begin_s / 3600,
             )
         )  # fmt: skip

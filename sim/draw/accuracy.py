@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from sim.analysis.critical_path import Run
 from sim.analysis.curves import (
     FEWEST,
     Over,
@@ -19,21 +18,20 @@ from sim.analysis.curves import (
     curve_of,
     over_seeds,
 )
-from sim.analysis.targets import (
+from sim.analysis.evaluations import (
     TARGETS,
     accuracies,
-    evaluations,
-    given,
+    given_targets,
     levels,
-    named,
     shared_target,
+    target_name,
     times_reached,
 )
+from sim.analysis.run import Run
 from sim.draw.canvas import Drawn, behind, new_axes, nothing, room_of, unit_of
 from sim.draw.colours import OPEN, Look, colour, ink, looks_of
 from sim.draw.names import SECTION, legend
 from sim.formatting import BYTES, JOULES, data_size, unit_for
-from sim.trace.tables import pooled_metrics
 
 OVER: dict[Over, str] = {
     "time": "simulated time",
@@ -84,7 +82,7 @@ def accuracy_of(
             text = "the run has no {what} over {over}: that is not modelled in it"
         raise nothing(text, what=what, over=over)
     method = self.run.manifest.get("method")
-    targets = given(self.run.manifest) or TARGETS
+    targets = given_targets(self.run.manifest) or TARGETS
     if not clusters:
         return draw_curves(lines_of({method or "": [pooled]}, [method]), axes, over, what, targets)
     names = clusters_measured(self.run.tables)
@@ -227,7 +225,7 @@ def _draw_targets(axes: Axes, targets: Sequence[float]) -> None:
         own_pt = height_pt * (target - low) / (high - low)
         below_pt = max(own_pt, below_pt + label_pt)
         axes.annotate(
-            named(target),
+            target_name(target),
             (1.0, target),
             xycoords=axes.get_yaxis_transform(),
             xytext=(2.0, below_pt - own_pt),
@@ -274,9 +272,8 @@ def accuracy(
 
 def _shared(runs: Sequence[Run]) -> float | None:
     """Return the target at which a comparison of the runs compares times; None without any."""
-    each = (evaluations(pooled_metrics(run.tables), run.manifest) for run in runs)
-    curves = [found for found in each if accuracies(found)]
-    asked = {target for run in runs for target in given(run.manifest)}
+    curves = [run.evaluations for run in runs if accuracies(run.evaluations)]
+    asked = {target for run in runs for target in given_targets(run.manifest)}
     reached = times_reached(curves, sorted(asked) or levels(curves))
     shared = shared_target(reached, len(curves))
     return None if shared is None else float(shared)

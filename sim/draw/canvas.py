@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
 
-from sim.analysis.critical_path import Run
+from sim.analysis.run import Run
 from sim.errors import InputError
 from sim.trace.arrow import array
 from statements import Code, Remedy, Statement

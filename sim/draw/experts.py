@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from sim.analysis.experts import Splits, by_cluster, splits
-from sim.analysis.inference import gating_pattern
+from sim.analysis.experts import Splits, by_cluster, gating_pattern, splits
 from sim.draw.canvas import Drawn, behind, new_axes, nothing
 from sim.draw.colours import HEAT, colour
 from sim.draw.names import legend, name_ticks

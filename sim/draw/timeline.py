@@ -1,4 +1,4 @@
-"""What went on when, and how long rounds lasted."""
+"""What went on when, how long rounds lasted, and how stale updates were."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from sim.analysis import spans
-from sim.analysis.critical_path import OF_CLUSTERS, Part, Run, shares_of, together
+from sim.analysis.critical_path import OF_CLUSTERS, Part, shares_of, together
 from sim.analysis.rounds import client_word, round_ends_s
+from sim.analysis.run import Run
 from sim.draw.canvas import Drawn, behind, new_axes, nothing, unit_of
-from sim.draw.colours import colour, ink
+from sim.draw.colours import COLOURS, colour, ink
 from sim.draw.names import legend, name, name_ticks
 from sim.draw.shapes import rectangles
 from statements.arrays import Floats
@@ -151,3 +152,22 @@ def draw_shares(lines: Mapping[str, Mapping[Part, float]], axes: Axes | None = N
     axes.set_xlabel("share of the time in percent, by powers of ten")
     legend(axes, handles, [*OF_CLUSTERS.values()])
     return axes
+
+
+MOST_BARS = 100
+"""Bars of the staleness at most; beyond, one stands for several neighbours."""
+
+
+def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
+    """Draw how many versions lay between a device's download and its update."""
+    behind(axes, staleness_versions=list(counts), updates=list(counts.values()))
+    values = np.maximum(list(counts), 0)
+    updates = list(counts.values())
+    width = -(-(int(values.max()) + 1) // MOST_BARS)
+    of_a_bar = np.bincount(values // width, updates)
+    middles = (np.arange(len(of_a_bar)) + 0.5) * width - 0.5
+    axes.bar(middles, of_a_bar, 0.8 * width, color=COLOURS[0])
+    axes.locator_params(axis="x", integer=True)
+    axes.set_xlim(-0.6 * width - 0.1, len(of_a_bar) * width - 0.4)
+    axes.set_xlabel("staleness (versions)")
+    axes.set_ylabel("updates")

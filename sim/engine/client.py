@@ -20,14 +20,12 @@ from learning.requests.cluster import (
     Work,
 )
 from sim.devices.compute import Phase
-from sim.devices.devices import Devices
 from sim.devices.energy import Use
 from sim.facts.directions import Way
 from sim.mesh.links import MeshLink
 from sim.network.chains import Reply, ServiceLink
-from sim.network.endpoint import Endpoint, Shared, everybody
+from sim.network.endpoint import everybody
 from sim.network.legs import ChainEnded, Trained
-from sim.network.sessions import ClusterSessions
 from statements.arrays import Floats
 
 Carried = tuple[Floats, Floats]
@@ -35,19 +33,17 @@ Carried = tuple[Floats, Floats]
 
 
 class Client:
-    """One cluster in a run: its sessions with satellites, its devices, and its link.
+    """One cluster in a run: its ``link`` to the server, with its sessions and its devices.
 
-    It answers what the method asks of the cluster. Its ``link`` is one of contacts with the server,
-    unless it is joined to a mesh. ``shared`` is what all clients have in common.
+    It answers what the method asks of the cluster.
     """
 
-    def __init__(self, sessions: ClusterSessions, devices: Devices, shared: Shared) -> None:
-        self.cluster = devices.cluster
-        self.sessions = sessions
-        self.devices = devices
-        self._clock = shared.clock
-        self.endpoint = Endpoint(devices, shared)
-        self.link = ServiceLink(sessions, self.endpoint)
+    def __init__(self, link: ServiceLink) -> None:
+        self.cluster = link.cluster
+        self.sessions = link.sessions
+        self.devices = link.devices
+        self.link = link
+        self._clock = link.clock
         self._phases: dict[str, Phase] = {}
         # What was worked out last of a session that is not open yet: its number, and bytes.
         self._ahead: tuple[int, Carried] | None = None
@@ -70,7 +66,7 @@ class Client:
         replies = yield from self.link.chain(steps)
         over_mesh = isinstance(self.link, MeshLink)
         ended = ChainEnded(self.cluster.name, steps, replies, over_mesh=over_mesh)
-        self.endpoint.facts.emit(ended)
+        self.link.facts.emit(ended)
         return replies
 
     def forecast(self, request: Forecast) -> Outlook | list[Outlook] | None:
@@ -189,8 +185,8 @@ class Client:
                 end_s=gap.end_s,
                 now_s=to_s,
             )
-            self.endpoint.log.add(trained)
-        self.endpoint.tell_memory_lacks(excluded, cost)
+            self.link.log.add(trained)
+        self.link.tell_memory_lacks(excluded, cost)
         return Work(gap.rounds, gap.end_s, excluded)
 
     def settle_phases(self, end_s: float) -> None:

@@ -18,11 +18,13 @@ from sim.facts.stream import Facts
 from sim.mesh.links import AccessLink, MeshLink
 from sim.mesh.messages import Mesh
 from sim.network.books import Books
+from sim.network.chains import ServiceLink
 from sim.network.endpoint import Shared
 from sim.network.legs import LegLog
 from sim.network.peers import Peers
 from sim.network.sessions import ClusterSessions
 from sim.plan.contacts import PlannedSessions
+from sim.plan.plan import Plan
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -56,16 +58,22 @@ class Clients:
         )
         churn = {} if plan.faults is None else plan.faults.churn
         self.news = Signal()
-        self.by_name: dict[str, Client] = {}
+        devices: dict[str, Devices] = {}
         for cluster, compute in zip(plan.clusters, build.compute, strict=True):
             name = cluster.name
-            sessions = ClusterSessions(clock, cluster, plan.sessions(cluster), self.news)
             battery = Battery(*build.supplies[name]) if name in build.supplies else None
-            devices = Devices(cluster, compute, churn.get(name), battery)
-            self.by_name[name] = Client(sessions, devices, shared)
+            devices[name] = Devices(cluster, compute, churn.get(name), battery)
+        self._mesh = None
+        if plan.mesh is not None:
+            exact = build.method.traits.sends_over_mesh
+            self._mesh = Mesh(plan, shared, devices, exact_delays=exact)
+        self.by_name: dict[str, Client] = {}
+        for cluster in plan.clusters:
+            sessions = ClusterSessions(clock, cluster, plan.sessions(cluster), self.news)
+            link = _link_of(plan, sessions, devices[cluster.name], shared, self._mesh)
+            self.by_name[cluster.name] = Client(link)
         self._transmitter = build.transmitter
         self.edges = Edges(facts, plan.contacts)
-        self._mesh = None if plan.mesh is None else self._make_mesh(build, shared)
         self.peers = Peers(
             plan,
             shared,
@@ -74,20 +82,6 @@ class Clients:
             sidelinks=build.sidelinks,
             mesh=self._mesh,
         )
-
-    def _make_mesh(self, build: Build, shared: Shared) -> Mesh:
-        """Join all clients to a mesh, of exact delays where they send to each other over it."""
-        endpoints = {name: client.endpoint for name, client in self.by_name.items()}
-        exact = build.method.traits.sends_over_mesh
-        mesh = Mesh(build.plan, shared, endpoints, exact_delays=exact)
-        for client in self.by_name.values():
-            sessions, endpoint = client.sessions, client.endpoint
-            if build.plan.topology.over_mesh:
-                client.link = MeshLink(sessions, endpoint, mesh)
-                continue
-            passes, server = build.plan.passes(client.cluster), build.plan.server
-            client.link = AccessLink(sessions, passes, endpoint, mesh=mesh, server=server)
-        return mesh
 
     def observed(self, situation: Situation, now_s: float) -> Observation:
         """Return what who decides is shown: what the server and the contact plan know."""
@@ -105,10 +99,10 @@ class Clients:
         )
 
     def open_sessions(self) -> None:
-        """Hand out the sessions that begin at the start in the order of the table of contacts."""
+        """Let the sessions that are open at the start begin in the order of contacts."""
         begun = [client.sessions for client in self.by_name.values() if client.sessions.open == 0]
-        for sessions in sorted(begun, key=lambda one: one.planned.contact_id(0)):
-            sessions.expect()
+        for sessions in sorted(begun, key=lambda own: own.planned.contact_id(0)):
+            sessions.begin_of(0)
 
     @property
     def planned(self) -> list[PlannedSessions]:
@@ -139,6 +133,22 @@ class Clients:
             power_w = client.devices.compute.power_w
             spent.append(energy_of(client.cluster, use, power_w, self._transmitter))
         return spent
+
+
+def _link_of(
+    plan: Plan,
+    sessions: ClusterSessions,
+    devices: Devices,
+    shared: Shared,
+    mesh: Mesh | None,
+) -> ServiceLink:
+    """Return a client's link to the server: by contacts with it, or over the mesh."""
+    if mesh is None:
+        return ServiceLink(sessions, devices, shared)
+    if plan.topology.over_mesh:
+        return MeshLink(sessions, devices, shared, mesh)
+    passes = plan.passes(sessions.cluster)
+    return AccessLink(sessions, devices, shared, passes=passes, mesh=mesh, server=plan.server)
 
 
 def _outlook(client: Client, cost: Cost, now_s: float) -> tuple[float, ...]:

@@ -322,17 +322,14 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
     ),
     _over_mesh(
         "orbit.session",
-        lambda world: (
-            world.topology.over_mesh
-            and getattr(world.orbit, "session", None) not in (None, "contact")
-        ),
+        lambda world: world.topology.over_mesh and world.service.session not in (None, "contact"),
         "is not used with link.isl.route 'earliest', where a message goes on over whatever link or "
         "pass comes next",
         Remove(),
     ),
     _over_mesh(
         "orbit.max_session_s",
-        lambda world: getattr(world.orbit, "max_session_s", None) is not None,
+        lambda world: world.service.max_session_s is not None,
         "is not used with link.isl.route 'earliest', where a session is a pass",
         Remove(),
     ),

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from learning.methods.base import Method
 from sim.clock import Clock, Process
 from sim.devices.energy import Spending
@@ -45,9 +47,10 @@ class Progress:
 
     def follow(self, plan: Sequence[PlannedSessions]) -> None:
         """Count cycles by the sessions of each cluster."""
-        cycles = min(map(len, plan))
-        ends_s = [sessions.ends_s[:cycles] for sessions in plan]
-        self._cycle_ends_s = [max(of_all_s) for of_all_s in zip(*ends_s, strict=True)]
+        ends_s = np.full(min(map(len, plan)), -math.inf)
+        for sessions in plan:
+            np.maximum(ends_s, sessions.ends_s[: len(ends_s)], out=ends_s)
+        self._cycle_ends_s = ends_s.tolist()
         self._expect_cycle()
 
     def _expect_cycle(self) -> None:

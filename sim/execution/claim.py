@@ -46,7 +46,7 @@ def check_place(place: Path, *, resume: bool) -> None:
         )
 
 
-def manifest_before(place: Path, named: Named[Any]) -> dict[str, Any] | None:
+def manifest_before(place: Path, named: Named) -> dict[str, Any] | None:
     """Return the manifest in a run folder, if any; InputError if it is of another run.
 
     One that differs by its stop alone is returned.

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sim.analysis.judged import Judged
+from sim.analysis.evaluations import Judged
 from sim.errors import InputError
 from sim.execution.checkpoint import hand_over, run_of
 from sim.execution.folder import MANIFEST, POINTS, is_sweep
-from sim.execution.identity import Named
+from sim.execution.identity import Named, NamedBuild
 from sim.execution.result import stored
 from sim.facts.status import COMPLETE
 from sim.files import from_here
@@ -23,7 +23,7 @@ LIMITS = ("days", "cycles", "rounds")
 """Keys of ``stop`` at the first of which a run ends, whatever it has learnt."""
 
 
-def begin(place: Path, named: Named[Any], before: Mapping[str, Any] | None) -> bool:
+def begin(place: Path, named: NamedBuild, before: Mapping[str, Any] | None) -> bool:
     """Make the folder of a run with an earlier stop that of this one; return whether it was one.
 
     ``before`` is its manifest, if it came to write one. Raises InputError where it stops later, or
@@ -42,7 +42,7 @@ def begin(place: Path, named: Named[Any], before: Mapping[str, Any] | None) -> b
     return True
 
 
-def is_of_another_stop(of: Mapping[str, Any], named: Named[Any]) -> bool:
+def is_of_another_stop(of: Mapping[str, Any], named: Named) -> bool:
     """Whether a run, as its manifest or its checkpoint has it, differs by its stop alone."""
     if not of or of.get("besides_stop") != named.besides_stop:
         return False
@@ -81,7 +81,7 @@ def _check_later(place: Path, was: Mapping[str, Any], now: Mapping[str, Any]) ->
             )
 
 
-def _check_not_tuned(place: Path, named: Named[Any]) -> None:
+def _check_not_tuned(place: Path, named: NamedBuild) -> None:
     cycles = named.build.world.learning.gate_tuning_cycles
     if named.build.method.traits.tunes_at_the_end and cycles:
         raise InputError.of_file(

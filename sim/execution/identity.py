@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, reduce
 from operator import getitem
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from learning.files import Fingerprints, files_under, fingerprints_under
 from learning.own.code import code_digest
 from learning.own.imports import take_file
 from scenarios.files import learning_files, named_code
+from scenarios.orbit import OfFile
 from sim.engine.setup import Build
 from sim.plan.plan import Plan
 from sim.trace.digest import json_digest
@@ -28,10 +29,9 @@ def portable(world: World) -> dict[str, Any]:
     scenario, sites = world.scenario, world.sites
     stored: dict[str, Any] = scenario.model_dump(mode="json")
     source = scenario.orbit
-    if getattr(source, "path", None) is not None:
+    if isinstance(source, OfFile) and source.path is not None:
         text = scenarios.orbit_file(scenario).read_text(encoding="utf-8-sig")
-        held = "windows" if source.source == "contacts" else "elements"
-        stored["orbit"] |= {"path": None, held: text}
+        stored["orbit"] |= {"path": None, source.held_as: text}
     for index, cluster in enumerate(scenario.ground.clusters):
         if cluster.places_path is not None:
             places = [place_keys(site) for site in sites.places_of(index) or ()]
@@ -43,9 +43,6 @@ def portable(world: World) -> dict[str, Any]:
     if scenario.ground.stations_path is not None:
         used = [station.model_dump(mode="json", warnings=False) for station in sites.stations]
         stored["ground"] |= {"stations_path": None, "stations_used": None, "stations": used}
-    if scenario.faults.planned_path is not None:
-        planned = [listed.outage.as_given() for listed in world.planned_outages]
-        stored["faults"] |= {"planned_path": None, "planned": planned}
     if (isls := scenarios.isl_windows(scenario)) is not None:
         stored["link"]["isl"]["windows"] = isls[0]
 
@@ -161,42 +158,28 @@ def _of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-class Planned(Protocol):
-    """What is made ready of a scenario: all that a run needs, or the plan of a network study."""
+class Named:
+    """A world with its plan under the ``name`` of its run: digests of what decides the run."""
 
-    @property
-    def world(self) -> World:
-        """What the scenario means."""
-
-    @property
-    def plan(self) -> Plan:
-        """Its contacts."""
-
-
-P = TypeVar("P", bound=Planned)
-
-
-@dataclass(frozen=True)
-class Named(Generic[P]):
-    """A build under the ``name`` of its run, with digests of what decides the run."""
-
-    build: P
-    name: str = "scenario"
+    def __init__(self, world: World, plan: Plan, name: str = "scenario") -> None:
+        self.world = world
+        self.plan = plan
+        self.name = name
 
     @cached_property
     def scenario_json(self) -> dict[str, Any]:
         """The scenario, as JSON that needs no file beside it."""
-        return portable(self.build.world)
+        return portable(self.world)
 
     @cached_property
     def code(self) -> Code:
         """Digests of the code of one's own, as this process has it."""
-        return code_of(self.build.world, running=True)
+        return code_of(self.world, running=True)
 
     @cached_property
     def checkpoints(self) -> dict[str, str]:
         """Digests of the checkpoints that the model is read from, by their absolute paths."""
-        if self.build.world.scenario.learning is None:
+        if self.world.scenario.learning is None:
             return {}
         named = self.scenario_json["learning"]["model"]["checkpoints"]
         return {name: fingerprint(name) for name in named}
@@ -210,7 +193,7 @@ class Named(Generic[P]):
     @cached_property
     def besides_stop(self) -> str:
         """A digest of scenario and code of one's own, but for when the run stops."""
-        what = decisive(self.build.world, self.scenario_json)
+        what = decisive(self.world, self.scenario_json)
         del what["stop"]
         return json_digest([what, self.code])
 
@@ -222,19 +205,24 @@ class Named(Generic[P]):
     @cached_property
     def identity(self) -> str:
         """A digest of scenario, contacts and code of one's own."""
-        contacts = self.build.plan.contacts
+        contacts = self.plan.contacts
         named, satellite = np.unique(contacts.server, return_inverse=True)
         satellites = [contacts.servers[place] for place in named.tolist()]
         code = [self.code] if self.code else []
         # Of a constellation there are many contacts: as text they take longer than to find them.
         columns = (satellite.astype("<i8"), contacts.rise_s, contacts.set_s)
         return json_digest(
-            [decisive(self.build.world, self.scenario_json), satellites, *code],
+            [decisive(self.world, self.scenario_json), satellites, *code],
             binary=b"".join(column.tobytes() for column in columns),
         )
 
 
-NamedBuild = Named[Build]
+class NamedBuild(Named):
+    """The ``build`` of a run under its name."""
+
+    def __init__(self, build: Build, name: str = "scenario") -> None:
+        super().__init__(build.world, build.plan, name)
+        self.build = build
 
 
 def changed_code(before: Code, now: Code) -> list[str]:
@@ -242,7 +230,7 @@ def changed_code(before: Code, now: Code) -> list[str]:
     return sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
 
 
-def changed_checkpoints(manifest: Mapping[str, Any], named: Named[Any]) -> list[str]:
+def changed_checkpoints(manifest: Mapping[str, Any], named: Named) -> list[str]:
     """Return the checkpoints whose files are not those that the run of a manifest has read."""
     before = manifest.get("checkpoints", {})
     return [name for name, now in named.checkpoints.items() if before.get(name, now) != now]

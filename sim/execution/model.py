@@ -20,6 +20,7 @@ from sim.files import write_text
 from statements import Code, Other, statement_of
 
 if TYPE_CHECKING:
+    from learning.learner import Learner
     from learning.values.store import Tensors
 
 WEIGHTS = "model.safetensors"
@@ -189,3 +190,18 @@ def _is_folder(said: Any) -> bool:
         and "path" in said
         and all(isinstance(text, str) and "\0" not in text for text in said.values())
     )
+
+
+def learner_of_run(folder: Path, manifest: Mapping[str, Any]) -> Learner:
+    """Return the learner of the run in a folder, for what is made of its weights.
+
+    Its checkpoints are where they lie now, as for :func:`whole_model`. The scenario may name Python
+    code, and the folder may be somebody else's. Raises InputError as for the scenario.
+    """
+    import scenarios
+    from sim.engine.learning_task import learner_of
+    from sim.world.world import World
+
+    folders = [str(path.resolve()) for path in checkpoint_folders(folder)]
+    moved = {"learning.model.checkpoints": folders} if folders else {}
+    return learner_of(World(scenarios.from_stored(manifest["scenario"], moved)))

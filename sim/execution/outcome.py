@@ -1,10 +1,12 @@
-"""What a run leaves besides its manifest: tables, and the final model."""
+"""What a run leaves besides its manifest: tables, warnings, and the final model."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from learning.learner import Learner
@@ -12,13 +14,18 @@ from learning.methods.base import Method
 from learning.methods.own_learning import OwnLearning
 from learning.values.lazy import Handle
 from learning.values.store import Tensors, as_file
+from sim.advice.doubts import doubts_of
+from sim.devices.battery import Battery
 from sim.engine.setup import Build
 from sim.engine.simulation import Simulation
 from sim.execution.cache import Namespace
-from sim.execution.charges import charge_table
 from sim.execution.model import with_folders, write_model
+from sim.facts.energy import ChargeRow
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
+from sim.trace.arrow import array, coded_text
+from sim.trace.schema import table_of
 from sim.trace.tables import Tables
+from statements import Code, Statement
 
 
 def tables_so_far(built: Build, simulation: Simulation, clients: pa.Table | None) -> Tables:
@@ -94,3 +101,60 @@ def final_model(
     if shared is not None:
         shared.keep(f"{final.key}.model", len(data), lambda: data)
     return data, references
+
+
+def charge_ends(simulation: Simulation) -> Iterator[dict[str, Any]]:
+    """Yield the lowest and the last charge of the battery of each cluster that has one."""
+    for name, battery in _batteries(simulation).items():
+        lowest, last = battery.charges_at(simulation.end_s)
+        yield {"cluster": name, "lowest": lowest, "last": last}
+
+
+def charge_table(simulation: Simulation) -> pa.Table | None:
+    """Return the charges table: the bends of each battery's charge; None without batteries."""
+    batteries = _batteries(simulation)
+    if not batteries:
+        return None
+    charges = [battery.charge_by(simulation.end_s) for battery in batteries.values()]
+    codes = np.repeat(np.arange(len(charges)), [len(charge.time_s) for charge in charges])
+    return table_of(
+        ChargeRow(
+            cluster=coded_text(codes, list(batteries)),
+            time_s=array(np.concatenate([charge.time_s for charge in charges])),
+            charge=array(np.concatenate([charge.share for charge in charges])),
+        )
+    )
+
+
+def _batteries(simulation: Simulation) -> Mapping[str, Battery]:
+    clients = sorted(simulation.clients.by_name.items())
+    held = ((name, client.devices.battery) for name, client in clients)
+    return {name: battery for name, battery in held if battery is not None}
+
+
+def warnings_of(built: Build, method: Method) -> list[Statement]:
+    """Return what may be wrong with contacts and memory, and what code of one's own has done."""
+    own = method.doubts() if isinstance(method, OwnLearning) else ()
+    return [*doubts_of(built), *own, *_alone(built)]
+
+
+def _alone(built: Build) -> Iterator[Statement]:
+    """A model, or a loss, whose devices cannot be trained at once."""
+    why, why_of_loss = built.learner.alone
+    if why_of_loss:
+        yield Statement.doubt(
+            Code.SLOW_TRAINING,
+            "learning.loss",
+            "{loss!r} is computed device by device, which is slower: torch.func.vmap {why}",
+            loss=built.world.learning.loss,
+            why=why_of_loss,
+        )
+    if why:
+        yield Statement.doubt(
+            Code.SLOW_TRAINING,
+            "learning.model.kind",
+            "{kind!r} is trained device by device, which is slower: torch.func.vmap {why}; the "
+            "class attribute batched = False asks for that",
+            kind=built.world.learning.model.kind,
+            why=why,
+        )

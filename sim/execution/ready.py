@@ -17,9 +17,9 @@ from sim.engine.setup import Build, method_of
 from sim.errors import InputError, as_input, located
 from sim.links.sidelinks import sidelinks_of
 from sim.mesh.sessions import with_sessions
+from sim.plan.passes import Find, find_windows
 from sim.plan.plan import Plan, make_plan
 from sim.plan.service import CONTACT_BYTES, check_plan
-from sim.plan.windows import Find, find_windows
 from sim.world.world import World
 from statements import Code, Give, Statement
 

@@ -14,24 +14,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pyarrow as pa
 
 import scenarios
+from sim.analysis.cases import compare_groups
 from sim.analysis.checks import Check, checks_in, held_back
 from sim.analysis.comparison import Comparison
-from sim.analysis.critical_path import CriticalPath, critical_path
+from sim.analysis.evaluations import Judged, evaluation_at, is_measured
+from sim.analysis.experts import gating_pattern
 from sim.analysis.figures import figures_of_network
-from sim.analysis.groups import WithoutTables, compare_groups, group_runs
-from sim.analysis.inference import gating_pattern
-from sim.analysis.judged import Judged, is_measured
-from sim.analysis.round_paths import round_paths
+from sim.analysis.groups import WithoutTables, group_runs
+from sim.analysis.run import Run
 from sim.analysis.run_text import figures
-from sim.analysis.summary import network_summary, summarise
-from sim.analysis.targets import Evaluation, evaluation_at, evaluations
 from sim.errors import InputError
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.model import whole_model
 from sim.facts.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
-from sim.trace.tables import pieces_of, pooled_metrics
+from sim.trace.tables import pieces_of
 from statements import Code, Other, Statement
 
 if TYPE_CHECKING:
@@ -99,7 +97,7 @@ def _frame(name: str, doc: str) -> property:
 
 
 @dataclass(frozen=True, repr=False)
-class Result:
+class Result(Run):
     """What a run has produced; the tables as pandas DataFrames.
 
     ``tables`` are those of Arrow. Of a run in a folder they are read when they are asked for; those
@@ -107,7 +105,6 @@ class Result:
     user should know of the run; a run that is read from its folder has them in words alone.
     """
 
-    tables: Mapping[str, pa.Table]
     manifest: dict[str, Any]
     folder: Path | None = None
     warnings: list[Statement] = field(default_factory=list, repr=False)
@@ -168,11 +165,6 @@ class Result:
         )
 
     @property
-    def of_network(self) -> bool:
-        """Whether it is a network study, in which nobody learns."""
-        return self.manifest["method"] is None
-
-    @property
     def plot(self) -> Pictures | NetworkPictures:
         """Pictures of the run, as matplotlib axes."""
         from sim.draw import NetworkPictures, Pictures
@@ -200,20 +192,6 @@ class Result:
         """The scenario that was run, with its elements."""
         return scenarios.from_dict(self.manifest["scenario"])
 
-    @cached_property
-    def summary(self) -> dict[str, Any]:
-        """The run in a few figures."""
-        if self.of_network:
-            return network_summary(self.manifest)
-        return summarise(self.tables, self.manifest)
-
-    @cached_property
-    def evaluations(self) -> list[Evaluation]:
-        """Accuracy of the server's model, and what was spent by then, at each evaluation."""
-        if self.of_network:
-            return []
-        return evaluations(pooled_metrics(self.tables), self.manifest)
-
     def validation_at(self, hours: float = math.inf) -> float | None:
         """Return the validation accuracy of the last evaluation by then, or of the whole run.
 
@@ -227,19 +205,6 @@ class Result:
         """The run alone as a comparison has it: its rows, its headline, and what to know first."""
         folders = () if self.folder is None else (self.folder,)
         return replace(compare_groups(group_runs([self])), folders=folders)
-
-    @cached_property
-    def critical_path(self) -> CriticalPath:
-        """Where the simulated time went, by cluster and cycle; InputError for a network study."""
-        if self.of_network:
-            text = "a network study has no rounds, and so no critical path"
-            raise InputError(Statement.of(Code.NOT_RECORDED, "", text))
-        return critical_path(self.tables, self.manifest)
-
-    @cached_property
-    def round_paths(self) -> CriticalPath | None:
-        """What each round was spent on, and the link that limits; None where that is not known."""
-        return None if self.of_network else round_paths(self.tables, self.manifest)
 
     @cached_property
     def checks(self) -> list[Check]:
@@ -259,7 +224,7 @@ class Result:
         """What limits a network study: it is planned anew with one more dish at each station."""
         from sim.capacity.limits import limits_of
         from sim.capacity.operations import operations_in
-        from sim.execution.window_cache import WindowCache
+        from sim.execution.run_cache import WindowCache
         from sim.world.world import World
 
         rows = operations_in(self.tables["capacity"])

@@ -20,7 +20,7 @@ from learning.rng import drawing, draws_so_far
 from scenarios import Scenario
 from sim.advice import memory
 from sim.advice.doubts import doubts_of, gap_doubts
-from sim.analysis.judged import followed, judged_of
+from sim.analysis.evaluations import followed, judged_of
 from sim.engine.journal import Journal
 from sim.engine.learning_facts import clients_table
 from sim.engine.learning_task import lacking_file, without_accuracy
@@ -42,14 +42,12 @@ from sim.execution.checkpoint import EXTENSION, JOURNAL, Checkpoint, how_to_rest
 from sim.execution.identity import NamedBuild
 from sim.execution.interrupt import PATIENCE_S
 from sim.execution.log import LOG, log_end, log_start, run_log
-from sim.execution.manifest import manifest_of, said_of
-from sim.execution.outcome import tables_so_far, write_final_model
+from sim.execution.manifest import manifest_of, replay_differs, said_of, saved_with
+from sim.execution.outcome import tables_so_far, warnings_of, write_final_model
 from sim.execution.ready import build
-from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result, stored
 from sim.execution.run_cache import RunCache
 from sim.execution.study import run_study
-from sim.execution.warnings import warnings_of
 from sim.facts import status
 from sim.facts.observer import Observer
 from sim.files import from_here, trouble_text

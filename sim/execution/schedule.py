@@ -265,7 +265,7 @@ class Schedule:
                     piece_s=piece_s,
                 )
             )
-        if self.scenario.orbit.source == "slots":
+        if self.scenario.orbit.cycle is not None:
             raise InputError(
                 Statement.of(
                     Code.UNSUPPORTED,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from learning.files import sync_folder
 from learning.hardware import peak_bytes
@@ -24,18 +23,9 @@ from sim.execution.run_cache import RunCache
 from sim.execution.versions import versions
 from sim.facts import status
 from sim.facts.observer import Observer
-from sim.plan.plan import Plan
-from sim.plan.windows import find_windows
+from sim.plan.passes import find_windows
 from sim.trace.digest import digests
 from sim.world.world import World
-
-
-@dataclass(frozen=True, eq=False)
-class PlannedNetwork:
-    """A scenario without learning, with its plan."""
-
-    world: World
-    plan: Plan
 
 
 def run_study(
@@ -52,7 +42,7 @@ def run_study(
     began = time.monotonic()
     world = World(scenario)
     plan = network_plan(world, find_windows if cache is None else cache.windows.find)
-    named = Named(PlannedNetwork(world, plan), name)
+    named = Named(world, plan, name)
     with claim.locked(place):
         if place is not None:
             with claim.as_run_failure(place):
@@ -71,7 +61,7 @@ def run_study(
         return replace(found, folder=place)
 
 
-def _result(study: NetworkStudy, named: Named[Any], began: float) -> Result:
+def _result(study: NetworkStudy, named: Named, began: float) -> Result:
     """Return a network study as a result, in no folder; it ``began`` at this monotonic time."""
     plan, scenario = study.plan, study.world.scenario
     tables = study.tables

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from learning.settings import ModelConfig
 from sim.errors import InputError
-from sim.execution.model import WEIGHTS, whole_model
+from sim.execution.model import WEIGHTS, learner_of_run, whole_model
 from sim.execution.result import Result
-from sim.execution.run_learner import learner_of_run
 from statements import Code, Other
 
 

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from sim.errors import InputError
-from sim.execution.model import WEIGHTS, check_trained, whole_model
+from sim.execution.model import WEIGHTS, check_trained, learner_of_run, whole_model
 from sim.execution.result import Result
-from sim.execution.run_learner import learner_of_run
 from sim.export.adapters import check_experts
 from statements import Code, Other
 

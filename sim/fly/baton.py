@@ -4,14 +4,21 @@ A program that waits in the middle of its own functions, in a library that knows
 generators, cannot be asked for its next request. It runs in a thread of its own, and hands the
 baton back when it waits for simulated time. Threads run strictly in turn, in the order in which
 they became ready, so that a run is repeated exactly.
+
+In these threads the module ``time`` says simulated time. Its functions are replaced once for the
+process, and say what they always said in every other thread. What was imported by name before
+(``from time import sleep``) is not replaced, nor are ``datetime.now``, waits for events and locks,
+and asyncio.
 """
 
 from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 
@@ -187,3 +194,33 @@ def wait_for(fs: Iterable[Future]) -> tuple[list[Future], set[Any]]:
     assert runner is not None  # who waits runs under a baton
     runner.baton.wait(lambda: all(one.runner.ended for one in futures))
     return futures, set()
+
+
+EPOCH_S = 1.8e9
+"""What ``time.time()`` says at simulated time 0."""
+
+
+@cache
+def replace_time() -> Callable[[float], None]:
+    """Replace the functions of ``time``; return the ``sleep`` that knows simulated time."""
+    real_sleep = time.sleep
+
+    def sleep(seconds: float) -> None:
+        runner = runner_here()
+        if runner is None:
+            real_sleep(seconds)
+        else:
+            runner.baton.wait(lambda: False, runner.baton.now_s + max(seconds, 0.0))
+
+    for name, offset_s in (("time", EPOCH_S), ("monotonic", 0.0), ("perf_counter", 0.0)):
+        setattr(time, name, _clock(getattr(time, name), offset_s))
+    setattr(time, "sleep", sleep)  # noqa: B010 (its type is of a built-in function)
+    return sleep
+
+
+def _clock(real: Callable[[], float], offset_s: float) -> Callable[[], float]:
+    def now() -> float:
+        runner = runner_here()
+        return real() if runner is None else runner.baton.now_s + offset_s
+
+    return now

@@ -22,8 +22,8 @@ from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Cost
 from learning.requests.decide import Situation
 from sim.fly import trees
-from sim.fly.call_options import FunctionOptions
 from sim.fly.calls import Calls
+from sim.fly.user_code import FunctionOptions
 from statements.arrays import Mask
 
 

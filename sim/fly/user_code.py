@@ -1,4 +1,4 @@
-"""UserCode: the functions of a user's file, called under a seed and known by their content."""
+"""UserCode: functions of a user's file, called under a seed and known by content; their options."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from pydantic.dataclasses import dataclass as checked
 
+from learning.methods.options import CHECKED, option
 from learning.own.code import code_digest, packages_of
 from learning.own.imports import import_own, is_own_file
 from learning.own.raised import ANYTHING
@@ -248,3 +250,33 @@ def _imports_a_package(frame: FrameType | None) -> bool:
         imports = imports or frame.f_code.co_filename.startswith("<frozen importlib")
         frame = frame.f_back
     return imports
+
+
+T = TypeVar("T")
+
+
+@checked(frozen=True, config=CHECKED)
+class CallOptions:
+    """What functions and apps have in common."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    time: Literal["declared", "counted"] = option(
+        "declared", "FLOPs of a call: flops_per_example, or those that PyTorch computes"
+    )
+    flops_per_example: float = option(1e6, "FLOPs to train on one example, as declared", gt=0)
+    call_limit_s: float = option(3600.0, "longest time that a call may take here, s", gt=0)
+
+    def counted(self, call: Callable[[], T]) -> tuple[T, float]:
+        """Return what a call returns and, where they are counted, its FLOPs."""
+        if self.time == "declared":
+            return call(), 0.0
+        from learning.training.flop_count import counted_flops  # imports torch
+
+        return counted_flops(call)
+
+
+@checked(frozen=True, config=CHECKED)
+class FunctionOptions(CallOptions):
+    """Options of functions of the user's."""
+
+    code: str = option("", "MODULE:FUNCTION that trains; the others stand in the same module")

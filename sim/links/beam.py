@@ -184,6 +184,10 @@ class RangeGrid:
         """Where each row (K,) begins in the memory of the grids."""
         return np.arange(0, self.time_s.size, self.time_s.shape[1])
 
+    def copy(self) -> RangeGrid:
+        """The same ranges in memory of their own: those of a table keep the whole of that alive."""
+        return RangeGrid(self.time_s.copy(), self.slant_range_m.copy())
+
     def __call__(self, when_s: Floats) -> Floats:
         """Return the range of each device at its time (K,)."""
         grid_s = self.time_s

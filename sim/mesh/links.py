@@ -14,13 +14,14 @@ import simpy
 from learning.requests.cluster import Download, Receipt, Step, Train, Upload, Work
 from learning.requests.payload import Payload
 from learning.requests.reasons import Reason
+from sim.devices.devices import Devices
 from sim.facts.directions import Way
 from sim.mesh.hops import MeshMessage
 from sim.mesh.messages import Mesh
 from sim.network.chains import Chain, Reply, ServiceLink, check_names
-from sim.network.endpoint import Endpoint, everybody, way_of
+from sim.network.endpoint import Shared, everybody
 from sim.network.sessions import ClusterSessions
-from sim.network.transfer import Transfer
+from sim.network.transfer import Transfer, way_of
 from sim.plan.contacts import PlannedSession, PlannedSessions
 from statements.arrays import Floats
 
@@ -35,8 +36,10 @@ class MeshLink(ServiceLink):
     No contact cuts a transfer off: a message waits on its way for what is to open.
     """
 
-    def __init__(self, sessions: ClusterSessions, endpoint: Endpoint, mesh: Mesh) -> None:
-        super().__init__(sessions, endpoint)
+    def __init__(
+        self, sessions: ClusterSessions, devices: Devices, shared: Shared, mesh: Mesh
+    ) -> None:
+        super().__init__(sessions, devices, shared)
         self._mesh = mesh
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
@@ -65,13 +68,11 @@ class MeshLink(ServiceLink):
         return replies
 
     def _carry(self, step: Upload | Download) -> Generator[simpy.Event, Any, Receipt]:
-        clock = self.endpoint.clock
-        free_s = float(self.endpoint.devices.free_s[0])
+        clock = self.clock
+        free_s = float(self.devices.free_s[0])
         if free_s > clock.now:
             yield clock.at(free_s)
-        carried = yield from self._mesh.carry(
-            self.endpoint.cluster.name, way_of(step), step.payload
-        )
+        carried = yield from self._mesh.carry(self.cluster.name, way_of(step), step.payload)
         if carried is None:
             return _not_sent(step, 1, Reason.NO_ROUTE)
         self.sessions.mark_used()
@@ -115,13 +116,14 @@ class AccessLink(ServiceLink):
     def __init__(
         self,
         sessions: ClusterSessions,
-        passes: PlannedSessions,
-        endpoint: Endpoint,
+        devices: Devices,
+        shared: Shared,
         *,
+        passes: PlannedSessions,
         mesh: Mesh,
         server: str,
     ) -> None:
-        super().__init__(sessions, endpoint)
+        super().__init__(sessions, devices, shared)
         self._passes = passes
         self._mesh = mesh
         self._server = server
@@ -134,7 +136,7 @@ class AccessLink(ServiceLink):
         nothing is sent.
         """
         check_names(steps)
-        clock = self.endpoint.clock
+        clock = self.clock
         session = open_now = self.sessions.use()
         first = steps[0]
         if session is not None and isinstance(first, Upload | Download) and self._asks(first):
@@ -149,8 +151,8 @@ class AccessLink(ServiceLink):
             return self._nothing(steps)
         if session is not None and session.start_s > clock.now:
             yield clock.at(session.start_s)
-        chain = Chain(steps, session, clock.now, self.endpoint.closing, held_s)
-        chain.plan(self.endpoint, self._going_on)
+        chain = Chain(steps, session, clock.now, self.closing, held_s)
+        chain.plan(self, self._going_on)
         self._number(chain, numbers)
         replies = yield from self._carry(chain, session)
         if open_now is not None and session is not None and _number(open_now) != _number(session):
@@ -161,7 +163,7 @@ class AccessLink(ServiceLink):
 
     def _asks(self, step: Upload | Download) -> bool:
         """Whether any device has something to send or to get."""
-        who = everybody(step.who, self.endpoint.cluster.devices)
+        who = everybody(step.who, self.cluster.devices)
         return bool((who & (np.asarray(step.payload.bytes) > 0)).any())
 
     def _best(self, step: Upload | Download, planned: PlannedSessions) -> PlannedSession | None:
@@ -169,7 +171,7 @@ class AccessLink(ServiceLink):
 
         One that it begins in and that cuts it off counts where none before it brings it whole.
         """
-        now_s = self.endpoint.clock.now
+        now_s = self.clock.now
         best_s = math.inf
         best: PlannedSession | None = None
         for place in range(max(bisect_right(planned.starts_s, now_s) - 1, 0), len(planned)):
@@ -190,7 +192,7 @@ class AccessLink(ServiceLink):
 
         The time is inf for one that never is, or is cut off.
         """
-        now_s = self.endpoint.clock.now
+        now_s = self.clock.now
         satellite = _satellite(session)
         from_s = now_s
         if isinstance(step, Download):
@@ -208,8 +210,8 @@ class AccessLink(ServiceLink):
         self, step: Upload | Download, session: PlannedSession, from_s: float
     ) -> tuple[bool, float]:
         """Whether devices begin in a session from a time on, and when the last one has ended."""
-        who = everybody(step.who, self.endpoint.cluster.devices)
-        ready_s = np.maximum(self.endpoint.devices.free_s, from_s)
+        who = everybody(step.who, self.cluster.devices)
+        ready_s = np.maximum(self.devices.free_s, from_s)
         who = who & (ready_s <= session.end_s)
         if not who.any():
             return False, math.inf
@@ -226,10 +228,10 @@ class AccessLink(ServiceLink):
 
     def _left(self, step: Upload | Download) -> Floats:
         """Bytes (K,) that devices still have to send or to get of a payload; 0 for others."""
-        k = self.endpoint.cluster.devices
+        k = self.cluster.devices
         size = np.full(k, step.payload.bytes, float)
         version = np.full(k, step.payload.version, np.int64)
-        left = self.endpoint.ledger.left(way_of(step), step.payload.name, version, size)
+        left = self.ledger.left(way_of(step), step.payload.name, version, size)
         return np.where(everybody(step.who, k), left, 0.0)
 
     def _size(self, step: Download) -> float:
@@ -261,7 +263,7 @@ class AccessLink(ServiceLink):
         """Return a message of a payload, as large as there is of it to be sent."""
         version = int(np.max(payload.version))
         sent = Payload(payload.name, size, version, payload.tensors)
-        return MeshMessage(self._mesh.next_number(), self.endpoint.cluster.name, way, sent)
+        return MeshMessage(self._mesh.next_number(), self.cluster.name, way, sent)
 
     def _number(self, chain: Chain, numbers: Sequence[int]) -> None:
         """Give each transfer of a chain the numbers of its messages: downloads share one."""
@@ -277,7 +279,7 @@ class AccessLink(ServiceLink):
         self, chain: Chain, session: PlannedSession | None
     ) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let a chain end, and send on what has been uploaded; reply when that has arrived."""
-        clock = self.endpoint.clock
+        clock = self.clock
         ending = chain.ending()
         self._going_on.append(chain)
         uploads = [] if session is None else chain.transfers(Way.TO_SERVER)
@@ -292,7 +294,7 @@ class AccessLink(ServiceLink):
             self._at_server(leg, reply, arrival_s[leg.name], session)
             if isinstance(leg, Transfer) and isinstance(reply, Receipt) and leg in uploads
             else reply
-            for leg, reply in zip(chain.legs, chain.settle(self.endpoint, ending), strict=True)
+            for leg, reply in zip(chain.legs, chain.settle(self, ending), strict=True)
         ]
         there_s = [
             reply.end_s[reply.done].max()
@@ -310,7 +312,7 @@ class AccessLink(ServiceLink):
         assert leg.message is not None  # uploads are numbered as they are planned
         message = MeshMessage(
             int(leg.message[device]),
-            self.endpoint.cluster.name,
+            self.cluster.name,
             Way.TO_SERVER,
             Payload(leg.name, size, int(leg.version[device])),
             device,
@@ -359,7 +361,7 @@ class AccessLink(ServiceLink):
 
     def _nothing(self, steps: Sequence[Step]) -> list[Reply]:
         """Return the replies of a chain in which nobody takes part."""
-        return [_not_taken(s, self.endpoint.cluster.devices, Reason.NO_ROUTE) for s in steps]
+        return [_not_taken(s, self.cluster.devices, Reason.NO_ROUTE) for s in steps]
 
 
 class _Whole(NamedTuple):

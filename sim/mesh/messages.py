@@ -12,12 +12,13 @@ import simpy
 from learning.requests.payload import Payload
 from learning.requests.peers import SERVER, Arrival, Journey, Reach, Send
 from learning.requests.reasons import Reason
+from sim.devices.devices import Devices
 from sim.facts.directions import Way
 from sim.facts.transfers import MessageLost
 from sim.mesh.contacts import Route
 from sim.mesh.hops import HopKinds, Hops, HopsUnderWay, MeshMessage
 from sim.mesh.timetable import MeshTimetable
-from sim.network.endpoint import Endpoint, Shared
+from sim.network.endpoint import Shared
 from sim.network.legs import HopRows
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
@@ -103,7 +104,7 @@ class Mesh:
         self,
         plan: Plan,
         shared: Shared,
-        endpoints: Mapping[str, Endpoint],
+        devices: Mapping[str, Devices],
         *,
         exact_delays: bool = False,
     ) -> None:
@@ -121,10 +122,8 @@ class Mesh:
         self._flush = shared.log.flush
         self._sending_s = np.zeros(self._ground)
         # None for a satellite that serves devices on the ground.
-        self._senders = [endpoints.get(name) for name in plan.isls.names]
-        self._has_batteries = any(
-            endpoint.devices.battery is not None for endpoint in endpoints.values()
-        )
+        self._senders = [devices.get(name) for name in plan.isls.names]
+        self._has_batteries = any(own.battery is not None for own in devices.values())
         self._messages = 0
 
     def carry(
@@ -275,7 +274,7 @@ class Mesh:
                 sender.sent_s = sender.sent_s + down_s
         for row in np.flatnonzero(flies).tolist() if self._has_batteries else ():
             sender = self._senders[source[row]]
-            battery = None if sender is None else sender.devices.battery
+            battery = None if sender is None else sender.battery
             if battery is not None:
                 battery.send(
                     float(hops.end_s[row]), float(lasts_s[row]), to_peer=not to_server[row]

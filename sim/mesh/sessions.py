@@ -23,7 +23,7 @@ from math import inf, nextafter
 
 import numpy as np
 
-from sim.plan.contacts import ContactTable, PlannedSessions
+from sim.plan.contacts import ContactTable, LinksBetween, PlannedSessions
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
@@ -45,19 +45,16 @@ def _of_satellites(contacts: ContactTable, isls: IslPlan) -> dict[str, PlannedSe
     One from which no message ever arrives has none.
     """
     found = _Search(contacts, isls).sessions()
-    columns = {id(own): (np.asarray(own.numbers), *own.spans_s(contacts)) for own in found}
-    names = [cluster.name for cluster in contacts.clusters]
-    return {
-        name: _of_passes(
-            contacts,
-            *columns[id(own)],
-            ends=contacts.client,
-            end=names.index(name) if name in names else -1,
-            link_bps=isls.least_bps,
-            cuts=False,
-        )
-        for name, own in zip(isls.names, found, strict=True)
+    columns = {
+        key: (np.asarray(own.numbers), *own.spans_s(contacts))
+        for key, own in {id(own): own for own in found}.items()
     }
+    index_of = {cluster.name: index for index, cluster in enumerate(contacts.clusters)}
+    sessions = {}
+    for name, own in zip(isls.names, found, strict=True):
+        links = LinksBetween(contacts.client, index_of.get(name, -1), isls.least_bps)
+        sessions[name] = _of_passes(contacts, *columns[id(own)], links, cuts=False)
+    return sessions
 
 
 def _of_passes(
@@ -65,17 +62,11 @@ def _of_passes(
     numbers: Ints,
     starts_s: Sequence[float],
     ends_s: Sequence[float],
+    links: LinksBetween,
     *,
-    ends: Ints,
-    end: int,
-    link_bps: float,
     cuts: bool,
 ) -> PlannedSessions:
-    """Return sessions of one pass each; ``numbers`` are the passes in order.
-
-    Those of which one of the ``ends`` (all contacts) is not ``end`` are had over links that carry
-    ``link_bps`` at least.
-    """
+    """Return sessions of one pass each; ``numbers`` are the passes in order."""
     many = len(numbers)
     return PlannedSessions(
         contacts=contacts,
@@ -87,7 +78,7 @@ def _of_passes(
         ends_s=ends_s,
         group=range(many),
         repeats=np.broadcast_to(np.False_, many),
-        link_bps=np.where(ends[numbers] == end, inf, link_bps),
+        links=links,
         cuts=cuts,
     )
 
@@ -132,34 +123,32 @@ class _Passes:
 
 @dataclass(order=True)
 class _Open:
-    """A pass that has risen, by its end: number and satellite, and who has a session by it.
-
-    The last of these began at ``used_s``.
-    """
+    """A pass that has risen, by its end: number and satellite, and who has a session by it."""
 
     end_s: float
     number: int
     gateway: int = field(compare=False)
-    used_s: float = field(default=-inf, compare=False)
     users: set[int] = field(default_factory=set, compare=False)
 
 
 class _Search:
-    """Looks for each pass who can make use of it, and when a message has to set off for that."""
+    """Looks for each pass who can make use of it, and when a message has to set off for that.
+
+    Passes are gone through as they rise. One is used by who is linked to its satellite then, or has
+    to set off before over links that are over by then, or is linked to it while it goes on. As it
+    ends, who has had it goes on by another one that is open.
+    """
 
     def __init__(self, contacts: ContactTable, isls: IslPlan) -> None:
         self._contacts = contacts
-        self._many = len(isls.names)
         number_of = {name: number for number, name in enumerate(isls.names)}
-        self._places = [number_of.get(cluster.name, -1) for cluster in contacts.clusters]
+        self._satellites = [number_of.get(cluster.name, -1) for cluster in contacts.clusters]
         self._windows = _windows_of_each(isls)
         self._linked = _LinkedSatellites(isls)
         # Satellites that are all linked have all passes in common, which are kept once.
         self._in_common: _Passes | None = _Passes()
         self._found = [self._in_common for _ in isls.names]
         self._open: list[_Open] = []
-        # When a pass rose last to which all satellites were linked.
-        self._all_linked_s = -inf
 
     def sessions(self) -> list[_Passes]:
         """Return the passes of each satellite, in order of time."""
@@ -169,53 +158,41 @@ class _Search:
         for number in in_order.tolist():
             rise_s = float(contacts.start_s[number])
             self._end_passes(rise_s)
-            gateway = self._places[contacts.client[number]]
-            one = _Open(float(contacts.end_s[number]), number, gateway)
-            self._add(one, rise_s)
-            heappush(self._open, one)
+            satellite = self._satellites[contacts.client[number]]
+            risen = _Open(float(contacts.end_s[number]), number, satellite)
+            self._rise(risen, rise_s)
+            heappush(self._open, risen)
         self._end_passes(inf)
         return self._found
 
-    def _use(self, one: _Open, satellites: Collection[int], begin_s: float) -> None:
+    def _use(self, opened: _Open, satellites: Collection[int], begin_s: float) -> None:
         """Let satellites have a session by a pass from a time on."""
-        if self._in_common is not None and len(satellites) == self._many:
-            self._in_common.add(one.number, begin_s)
+        if self._in_common is not None and len(satellites) == len(self._found):
+            self._in_common.add(opened.number, begin_s)
         elif satellites:
-            self._tell_apart()
+            if self._in_common is not None:
+                self._found = [self._in_common.copy() for _ in self._found]
+                self._in_common = None
             for satellite in satellites:
-                self._found[satellite].add(one.number, begin_s)
-        one.users.update(satellites)
-        one.used_s = max(one.used_s, begin_s)
+                self._found[satellite].add(opened.number, begin_s)
+        opened.users.update(satellites)
 
-    def _tell_apart(self) -> None:
-        """Let each satellite have passes of its own from now on."""
-        if self._in_common is not None:
-            self._found = [self._in_common.copy() for _ in self._found]
-            self._in_common = None
+    def _rise(self, risen: _Open, rise_s: float) -> None:
+        """Add a pass to the sessions of all who make use of it."""
+        linked = self._linked.among(risen.gateway, rise_s)
+        self._use(risen, linked, max(rise_s, 0.0))
+        if len(linked) < len(self._found):
+            missing = self._use_early(risen, rise_s, linked)
+            self._use_late(risen, rise_s, missing)
 
-    def _add(self, one: _Open, rise_s: float) -> None:
-        """Add a pass to the sessions of all who make use of it.
+    def _use_early(self, risen: _Open, rise_s: float, linked: AbstractSet[int]) -> list[int]:
+        """Let those use a pass who have to set off before it; return the others.
 
-        Those that are linked to its satellite as it rises do so then. Others have to set off
-        before, over links that are over by then, if that is not before they could by the last one,
-        or are linked to it while it goes on.
-        """
-        linked = self._linked.among(one.gateway, rise_s)
-        self._use(one, linked, max(rise_s, 0.0))
-        if len(linked) < self._many:
-            missing = self._add_early(one, rise_s, linked)
-            self._add_late(one, rise_s, missing)
-        else:
-            self._all_linked_s = rise_s
-
-    def _add_early(self, one: _Open, rise_s: float, linked: AbstractSet[int]) -> list[int]:
-        """Add a pass to the sessions of those who have to set off before it; return the others.
-
-        Those are not among the ``linked`` ones.
+        These are not among the ``linked`` ones, and could not set off so late by their last one.
         """
         latest = self._latest(rise_s, linked)
         missing = []
-        for satellite in range(self._many):
+        for satellite in range(len(self._found)):
             if satellite in linked:
                 continue
             begun_s = self._found[satellite].begun_s
@@ -223,37 +200,32 @@ class _Search:
             if departs_s <= begun_s:
                 missing.append(satellite)
             else:
-                self._use(one, [satellite], max(opens_s, nextafter(begun_s, inf), 0.0))
+                self._use(risen, [satellite], max(opens_s, nextafter(begun_s, inf), 0.0))
         return missing
 
-    def _add_late(self, one: _Open, from_s: float, missing: Iterable[int]) -> None:
-        """Add a pass to the sessions of those whose links to it open while it goes on.
+    def _use_late(self, opened: _Open, from_s: float, missing: Iterable[int]) -> None:
+        """Let those use a pass whose links to it open while it goes on, from a time on.
 
-        That is from a time on at which they are ``missing``: they are not linked to it.
+        They are ``missing`` at that time: they are not linked to it.
         """
-        latest = self._latest(one.end_s, {one.gateway})
+        latest = self._latest(opened.end_s, {opened.gateway})
         for satellite in missing:
             if latest.get(satellite, (-inf, -inf))[0] <= from_s:
                 continue
-            begin_s = self._first_departure_s(satellite, one.gateway, max(from_s, 0.0), one.end_s)
-            if begin_s < one.end_s:
-                self._use(one, [satellite], begin_s)
+            _, begin_s = _earliest_s(
+                self._windows, satellite, opened.gateway, max(from_s, 0.0), opened.end_s
+            )
+            if begin_s < opened.end_s:
+                self._use(opened, [satellite], begin_s)
 
     def _end_passes(self, before_s: float) -> None:
         """End the passes that are over before a time.
 
-        Who has a session by one of them then goes on by another one that lasts longer.
+        Who has a session by one of them then goes on by the one that lasts longest.
         """
         while self._open and self._open[0].end_s < before_s:
             over = heappop(self._open)
-            if over.used_s < self._all_linked_s:
-                continue  # all have had a later session since
-            idle = {
-                satellite
-                for satellite in over.users
-                if self._found[satellite].at(over.end_s) == over.number
-            }
-            # Of those that go on, the one that does so the longest.
+            idle = self._idle(over)
             others = sorted((one for one in self._open if one.end_s > over.end_s), reverse=True)
             for other in others:
                 if not idle:
@@ -262,7 +234,15 @@ class _Search:
                 self._use(other, linked, over.end_s)
                 idle -= linked
             for other in others if idle else ():
-                self._add_late(other, over.end_s, idle)
+                self._use_late(other, over.end_s, idle)
+
+    def _idle(self, over: _Open) -> set[int]:
+        """Return who has had no later session by the end of a pass."""
+        if self._in_common is not None:
+            goes_on = self._in_common.at(over.end_s) != over.number
+            return set() if goes_on else set(over.users)
+        users = ((satellite, self._found[satellite]) for satellite in over.users)
+        return {satellite for satellite, own in users if own.at(over.end_s) == over.number}
 
     def _latest(self, by_s: float, linked: AbstractSet[int]) -> dict[int, tuple[float, float]]:
         """Return when messages have to set off at the latest that are at one of some by a time.
@@ -288,26 +268,6 @@ class _Search:
                     heappush(ahead, (-departs_s, other, starts_s[window]))
         return latest
 
-    def _first_departure_s(self, satellite: int, gateway: int, from_s: float, by_s: float) -> float:
-        """When a message first sets off on the way that comes first; inf for none by a time."""
-        reached: dict[int, float] = {}
-        ahead = [(from_s, satellite, inf)]
-        while ahead:
-            time_s, node, departed_s = heappop(ahead)
-            if node in reached:
-                continue
-            reached[node] = time_s
-            if node == gateway:
-                return departed_s
-            for other, (starts_s, ends_s) in self._windows[node].items():
-                window = bisect_left(ends_s, time_s)
-                if other in reached or window == len(starts_s) or starts_s[window] >= by_s:
-                    continue
-                begin_s = max(starts_s[window], time_s)
-                first_s = begin_s if node == satellite else departed_s
-                heappush(ahead, (begin_s, other, first_s))
-        return inf
-
 
 Windows = Mapping[int, tuple[list[float], list[float]]]
 """Begins and ends of the windows with each other satellite, in order."""
@@ -327,12 +287,38 @@ def _windows_of_each(isls: IslPlan) -> list[Windows]:
     return list(pairs)
 
 
+def _earliest_s(
+    windows: Sequence[Windows], source: int, target: int, from_s: float, by_s: float = inf
+) -> tuple[float, float]:
+    """Return when a message is at a satellite that is at another from a time on, by open links.
+
+    And when it sets off. They are inf where no way opens by a time.
+    """
+    reached: set[int] = set()
+    ahead = [(from_s, source, inf)]
+    while ahead:
+        time_s, node, departed_s = heappop(ahead)
+        if node == target:
+            return time_s, departed_s
+        if node in reached:
+            continue
+        reached.add(node)
+        for other, (starts_s, ends_s) in windows[node].items():
+            window = bisect_left(ends_s, time_s)
+            if other in reached or window == len(starts_s) or starts_s[window] >= by_s:
+                continue
+            begin_s = max(starts_s[window], time_s)
+            heappush(ahead, (begin_s, other, begin_s if node == source else departed_s))
+    return inf, inf
+
+
 def _of_clusters(plan: Plan, isls: IslPlan) -> dict[str, PlannedSessions]:
     """Return the sessions of each cluster, by name; without an arrival, none."""
     contacts, server, feeder = plan.contacts, plan.server, plan.feeder
     arrival_s = _arrivals_s(contacts, isls, server, feeder)
-    link_bps = isls.least_bps if feeder is None else min(isls.least_bps, feeder.rate_bps)
+    least_bps = isls.least_bps if feeder is None else min(isls.least_bps, feeder.rate_bps)
     satellites = list(contacts.servers)
+    end = satellites.index(server) if server in satellites else -1
     found: dict[str, PlannedSessions] = {}
     for cluster in contacts.clusters:
         numbers = contacts.services(cluster.name)
@@ -345,9 +331,7 @@ def _of_clusters(plan: Plan, isls: IslPlan) -> dict[str, PlannedSessions]:
             numbers,
             contacts.start_s[numbers].tolist(),
             contacts.end_s[numbers].tolist(),
-            ends=contacts.server,
-            end=satellites.index(server) if server in satellites else -1,
-            link_bps=link_bps,
+            LinksBetween(contacts.server, end, least_bps),
             cuts=True,
         )
     return found
@@ -373,26 +357,8 @@ def _arrivals_s(
     for number in np.flatnonzero(contacts.served).tolist():
         satellite = flying[contacts.server[number]]
         start_s = float(contacts.start_s[number])
-        arrival_s[number] = _arrival_s(windows, satellite, target, start_s)
+        arrival_s[number], _ = _earliest_s(windows, satellite, target, start_s)
     return arrival_s
-
-
-def _arrival_s(windows: Sequence[Windows], source: int, target: int, from_s: float) -> float:
-    """Return when a message is at a satellite that is at another from a time on; inf for never."""
-    reached: set[int] = set()
-    ahead = [(from_s, source)]
-    while ahead:
-        time_s, node = heappop(ahead)
-        if node == target:
-            return time_s
-        if node in reached:
-            continue
-        reached.add(node)
-        for other, (starts_s, ends_s) in windows[node].items():
-            window = bisect_right(ends_s, time_s)
-            if other not in reached and window < len(ends_s):
-                heappush(ahead, (max(starts_s[window], time_s), other))
-    return inf
 
 
 class _LinkedSatellites:

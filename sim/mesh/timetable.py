@@ -10,6 +10,7 @@ import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, LinkCurve
 from sim.facts.directions import Way
+from sim.links.beam import RangeGrid
 from sim.mesh.book import Book
 from sim.mesh.compiled import can_compile
 from sim.mesh.contacts import Contacts, Rates, Route
@@ -181,18 +182,22 @@ def _later(begin_s: float, arrival_s: float) -> float:
 class MeshPass:
     """Says how a served pass carries bits, and how long signals take.
 
-    It keeps what it needs of the contact's links, and lets these go.
+    It copies what it needs of the contact's links, and lets these go: they are views of a table of
+    many passes.
     """
 
     def __init__(self, contact: PlannedContact) -> None:
         self._span_s = contact.start_s, contact.end_s
         self._curves = {way: _curve(contact, way) for way in Way}
-        self._delays_s = contact.links.delay_s
+        range_m = contact.links.range_m
+        self._range_m = range_m.copy() if isinstance(range_m, RangeGrid) else range_m
         contact.close()
 
     def delay_s(self, time_s: float) -> float:
         """How long a signal takes that leaves at a time."""
-        return float(self._delays_s(np.array([time_s]))[0])
+        if self._range_m is None:
+            return 0.0
+        return float(self._range_m(np.array([time_s]))[0]) / SPEED_OF_LIGHT_M_S
 
     @cached_property
     def longest_delay_s(self) -> float:
@@ -214,4 +219,4 @@ class MeshPass:
 def _curve(contact: PlannedContact, way: Way) -> LinkCurve | None:
     """Return the rates one way as long as the pass is served; None where that link is neglected."""
     beam = PlannedSession(contact.contact_id, (contact,)).beam(way)
-    return None if beam is None else beam.curve
+    return None if beam is None else beam.curve.copy()

@@ -12,14 +12,15 @@ import numpy as np
 import simpy
 
 from learning.requests.cluster import Quorum, Receipt, Step, Train, Upload, Work
+from sim.devices.devices import Devices
 from sim.devices.energy import Use
 from sim.errors import SimulationError
 from sim.facts.directions import Way
 from sim.facts.transfers import ChainClosed
-from sim.network.endpoint import Ending, Endpoint, everybody, way_of
+from sim.network.endpoint import Ending, Endpoint, Shared, everybody
 from sim.network.sessions import ClusterSessions
 from sim.network.training import Training
-from sim.network.transfer import Transfer
+from sim.network.transfer import Transfer, way_of
 from sim.plan.contacts import PlannedContact, PlannedSession
 from statements.arrays import Floats, Mask
 
@@ -191,43 +192,41 @@ class Chain:
         return until_s
 
 
-class ServiceLink:
-    """Chains of one client that go on, on the clock of its ``endpoint``.
+class ServiceLink(Endpoint):
+    """One client's end of its link to the server, over its ``sessions``; chains that go on.
 
     A chain goes over all contacts of a session as over one link.
     """
 
-    def __init__(self, sessions: ClusterSessions, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
+    def __init__(self, sessions: ClusterSessions, devices: Devices, shared: Shared) -> None:
+        super().__init__(devices, shared)
         self.sessions = sessions
         self._going_on: list[Chain] = []
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
         check_names(steps)
-        endpoint = self.endpoint
-        closing = endpoint.closing
-        chain = Chain(steps, self.sessions.use(), endpoint.clock.now, closing)
-        return (yield from chain.run(endpoint, self._going_on))
+        chain = Chain(steps, self.sessions.use(), self.clock.now, self.closing)
+        return (yield from chain.run(self, self._going_on))
 
     def settle_all(self, end_s: float) -> None:
         """Write what is still going on as far as it got by ``end_s``, when the run has ended."""
         for chain in self._going_on:
-            chain.settle(self.endpoint, Ending(end_s, run_over=True))
+            chain.settle(self, Ending(end_s, run_over=True))
         self._going_on.clear()
 
     def training_until_s(self) -> Floats:
         """When each device (K,) will have ended the training of the chains that go on."""
-        until_s: Floats = np.zeros(self.endpoint.cluster.devices)
+        until_s: Floats = np.zeros(self.cluster.devices)
         for chain in self._going_on:
             until_s = np.maximum(until_s, chain.training_until_s())
         return until_s
 
     def use(self) -> Use:
         """Return what the devices have done by now, in disconnected phases as far as is settled."""
-        devices = self.endpoint.devices
-        now_s = self.endpoint.clock.now
-        use = Use(devices.rounds, devices.computed_s, self.endpoint.sent_s)
+        devices = self.devices
+        now_s = self.clock.now
+        use = Use(devices.rounds, devices.computed_s, devices.sent_s)
         for chain in self._going_on:
             for leg in chain.legs:
                 use += leg.use(now_s)

@@ -83,7 +83,7 @@ class LinkQueue:
         self._clock = shared.clock
         self._facts = shared.facts
         self._books = shared.books
-        self._endpoints = {name: link.endpoint for name, link in links.items()}
+        self._links = links
         self._between_satellites = direction == "isl"
         self._free_s: dict[tuple[Node, Node], float] = {}
         self._sending_s: defaultdict[str, float] = defaultdict(float)
@@ -109,7 +109,7 @@ class LinkQueue:
 
     def _parts(self, send: Send, openings: Iterable[Opening]) -> list[Part]:
         """What of a message goes when; the last part is not delivered if some stays."""
-        endpoint = self._endpoints[send.source.cluster]
+        endpoint = self._links[send.source.cluster]
         left = float(send.payload.bytes)
         share = self._air_share(send, endpoint)
         cut_off = OF_CUT_OFF[endpoint.cut_transfers]
@@ -201,7 +201,7 @@ class LinkQueue:
             account.sent_in_vain += moved
             message.through = 0.0
         self._sending_s[cluster] += lasts_s
-        battery = self._endpoints[cluster].devices.battery
+        battery = self._links[cluster].devices.battery
         if self._between_satellites and battery is not None:
             battery.send(end_s, lasts_s, to_peer=True)
         if moved > 0.0:

@@ -142,7 +142,7 @@ class Relay:
         size = float(sum(float(message.send.payload.bytes) for message in messages))
         payload = Payload(RELAY, size, number)
         link = self._links[node.cluster]
-        who = np.arange(link.endpoint.cluster.devices) == node.device
+        who = np.arange(link.cluster.devices) == node.device
         step: Upload | Download = Upload(payload, who)
         if access.way is Way.TO_CLIENT:
             step = Download(payload, who, personal=True)
@@ -178,7 +178,7 @@ class Nodes:
     def __init__(self, clock: Clock, links: Mapping[str, ServiceLink]) -> None:
         self._clock = clock
         self._links = links
-        self._devices = {name: link.endpoint.devices for name, link in links.items()}
+        self._devices = {name: link.devices for name, link in links.items()}
         self._jobs: dict[_Job, None] = {}
 
     def check(self, node: Node) -> None:

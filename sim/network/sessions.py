@@ -1,16 +1,17 @@
-"""Sessions of one cluster: which is open, and who waits for one.
+"""Sessions of one client: which is open, and which an actor is given.
 
-The plan and the time say which session and contact are open: asking changes nothing. A session
-begins by an event only while somebody waits for it, and ends by one only if somebody uses it.
+The plan and the time say which session and contact are open: asking changes nothing. The begin of
+a session is an event only while an actor waits for it, its end only if one uses it: its links are
+then let go.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
 
 import simpy
 
@@ -27,30 +28,24 @@ MOST_AT_ONCE = 100
 """How often an actor is called at one instant because others have changed the server's model."""
 
 
-class _Waiter(NamedTuple):
-    """An actor that waits for a session, and the event that it waits for meanwhile.
+@dataclass(slots=True)
+class _Given:
+    """The ``session`` that an actor was given last, and when.
 
-    A session that is not ``wanted`` passes by, and with a ``signal`` all do until that is given.
-    One that repeats is had again when it is ``due``.
+    In one that repeats it was called so many ``times`` at ``called_s``.
     """
 
-    actor: str
-    event: simpy.Event
-    wanted: Wanted | None
-    signal: Signal | None
-    due: Due | None = None
+    session: int
+    since_s: float
+    called_s: float = -math.inf
+    times: int = 0
 
 
 class ClusterSessions:
-    """The sessions of one cluster, by their numbers in ``planned``, and who waits for one.
+    """The sessions of one cluster, by their numbers in ``planned``, and who was given which.
 
     ``exhausted`` says that an actor has asked for a contact when none was left. ``news`` is given
     when the server's model is another one.
-
-    A session that never ends repeats: an actor that has used it is given it again once time has
-    passed since it was handed out. An actor that skipped it is called by a new version of the
-    model, or by the next part. One that trains until contact is given it again when the training is
-    due.
     """
 
     def __init__(
@@ -63,17 +58,12 @@ class ClusterSessions:
         self.cluster = cluster
         self.exhausted = False
         self.planned = sessions
-        self._name = f"antenna {cluster.name}"
         self._clock = clock
-        self._offered = 0  # how many sessions have begun by an event, or before one
-        self._expected: int | None = None  # the session whose begin is an event to come
-        self._used: int | None = None  # the session whose end is an event to come
-        self._waiting: list[_Waiter] = []
-        self._handed_out: dict[str, int] = {}
-        self._handed_s: dict[str, float] = {}
         self._news = Signal() if news is None else news
-        self._listens = False
-        self._called: dict[str, tuple[float, int]] = {}
+        self._given: dict[str, _Given] = {}
+        # The sessions whose begin, or end, was an event last, and that.
+        self._begins: tuple[int, simpy.Event | None] = -1, None
+        self._ends: tuple[int, simpy.Event | None] = -1, None
 
     # What the plan says of now.
 
@@ -97,7 +87,8 @@ class ClusterSessions:
     def _begun(self) -> int:
         """How many sessions have begun by now, but for one whose event is still to come."""
         begun = bisect_right(self.planned.starts_s, self._clock.now)
-        return begun - 1 if begun - 1 == self._expected else begun
+        session, event = self._begins
+        return begun if event is None or event.processed else min(begun, session)
 
     def _row(self, session: int) -> int:
         """Return the row of the contact that had begun last in a session; the first before that."""
@@ -124,154 +115,41 @@ class ClusterSessions:
 
         Now too, if the plan parts it from no other.
         """
-        had = self._handed_out.get(actor)
-        if had is None or self.planned.goes_on(had):
+        given = self._given.get(actor)
+        if given is None or self.planned.goes_on(given.session):
             return self._clock.now
-        end_s = self.planned.ends_s[had]
-        return min(end_s, self._clock.now) if self.planned.repeats[had] else end_s
+        end_s = self.planned.ends_s[given.session]
+        return min(end_s, self._clock.now) if self.planned.repeats[given.session] else end_s
 
-    # Events: a session begins for those who wait for it, and ends for those who use it.
+    # Events of those who wait for a session, and of those who use it.
+
+    def begin_of(self, session: int) -> simpy.Event:
+        """Return the event of a session that begins now or later."""
+        known, event = self._begins
+        if event is None or known != session:
+            event = self._clock.at(self.planned.starts_s[session])
+            self._begins = session, event
+        return event
 
     def use(self) -> PlannedSession | None:
         """Return the session that goes on; it is let go as it ends. None for none."""
         session = self.open
         if session is None:
             return None
-        self._use(session)
+        self._end_of(session)
         return self.planned[session]
 
-    def _use(self, session: int) -> None:
-        """Let the end of a session be an event."""
-        if self._used != session:
-            self._used = session
+    def _end_of(self, session: int) -> simpy.Event:
+        """Return the event of the end of a session that goes on."""
+        known, event = self._ends
+        if event is None or known != session:
             self.planned.close_before(session)
-            self._at(self.planned.ends_s[session], partial(self._ends, session))
+            event = self._clock.at(self.planned.ends_s[session])
+            event.callbacks.append(lambda _: self.planned.close(session))
+            self._ends = session, event
+        return event
 
-    def _ends(self, session: int) -> None:
-        """Let a session go, and those who wait have the next one."""
-        self.planned.close(session)
-        if self._used == session:
-            self._used = None
-            if self._waiting:
-                self.expect()
-
-    def expect(self) -> None:
-        """Let the next session begin by an event, for those who wait then; tell them of none."""
-        if self._expected is not None:
-            return
-        coming = self._coming
-        if coming == len(self.planned):
-            self._wake(self._waiting, None)
-            return
-        self._expected = coming
-        self._at(self.planned.starts_s[coming], partial(self._begins, coming))
-
-    @property
-    def _coming(self) -> int:
-        """The next session, of those that begin from now on by no event as yet."""
-        return bisect_left(self.planned.starts_s, self._clock.now, self._offered)
-
-    def _begins(self, session: int) -> None:
-        """Begin a session for those who wait and want it; let the others wait for the next one."""
-        self._expected = None
-        self._offered = session + 1
-        takers = []
-        for one in self._waiting:
-            training = self._trains_on(one.actor, session, one.due)
-            self._hand_out(one.actor, session)
-            if not training and (one.wanted is None or one.wanted()):
-                takers.append(one)
-        if takers:
-            self._wake(takers, session)
-            self._use(session)
-            return
-        signals = [one.signal for one in self._waiting if one.signal is not None]
-        if len(signals) < len(self._waiting):
-            self.expect()
-            return
-        for signal in signals:
-            signal.listen(self._expect_again)
-
-    def _expect_again(self) -> None:
-        """Expect the next session behind those that nobody wanted, which have passed by."""
-        if self._used is not None or self._expected is not None:
-            return
-        for one in self._waiting:
-            self._handed_out[one.actor] = self._coming - 1
-        self.expect()
-
-    def _at(self, time_s: float, act: Callable[[], None]) -> None:
-        self._clock.call_at(self._name, time_s, act)
-
-    def _wake(self, waiters: Sequence[_Waiter], session: int | None) -> None:
-        """Let some go on who wait: they take a session that begins, or there is none left."""
-        self._waiting = [one for one in self._waiting if one not in waiters]
-        for one in waiters:
-            one.event.succeed(session)
-
-    # What actors have had.
-
-    def _hand_out(self, actor: str, session: int) -> None:
-        self._handed_out[actor] = session
-        self._handed_s[actor] = self._clock.now
-
-    def mark_used(self) -> None:
-        """Let the session that goes on count as handed out to all who have had one before.
-
-        What was asked for in an earlier one has come to its end in this one.
-        """
-        session = self.open
-        if session is not None:
-            self._handed_out = dict.fromkeys(self._handed_out, session)
-
-    def _trains_on(self, actor: str, session: int, due: Due | None) -> bool:
-        """Whether an actor trains in a session that goes on, and has not come to the end of it."""
-        had = self._handed_out.get(actor)
-        if had is None or due is None or not self.planned.repeats[session]:
-            return False
-        due_s = due() if self.planned.group[had] == self.planned.group[session] else None
-        return due_s is not None and self._clock.now < due_s
-
-    def _has_again(self, actor: str, session: int, due: Due | None) -> bool:
-        """Whether an actor that has had the session that goes on may have it again now."""
-        if not self.planned.repeats[session]:
-            return False
-        now_s = self._clock.now
-        due_s = None if due is None else due()
-        return now_s > self._handed_s.get(actor, math.inf) if due_s is None else now_s >= due_s
-
-    def _expect_again_in(self, waiter: _Waiter) -> None:
-        """Let an actor that waits in a session that repeats be called when it may have it again."""
-        due_s = None if waiter.due is None else waiter.due()
-        if due_s is not None:
-            if self._clock.now < due_s < math.inf:
-                self._at(due_s, partial(self._call, waiter))
-        elif not self._listens:
-            self._listens = True
-            self._news.listen(self._hear)
-
-    def _hear(self) -> None:
-        """Call who waits in a session that repeats: the server's model is another one."""
-        self._listens = False
-        for waiter in list(self._waiting):
-            if waiter.due is not None and waiter.due() is not None:
-                continue
-            at_s, times = self._called.get(waiter.actor, (-math.inf, 0))
-            times = times + 1 if at_s == self._clock.now else 1
-            self._called[waiter.actor] = self._clock.now, times
-            if times <= MOST_AT_ONCE:
-                self._call(waiter)
-
-    def _call(self, waiter: _Waiter) -> None:
-        """Give an actor that waits the session again that goes on, if it repeats and is wanted."""
-        session = self.open
-        if waiter not in self._waiting or session is None or not self.planned.repeats[session]:
-            return
-        self._hand_out(waiter.actor, session)
-        if waiter.wanted is None or waiter.wanted():
-            self._wake([waiter], session)
-        else:
-            self._expect_again_in(waiter)
+    # Which session an actor is given.
 
     def next_contact(
         self,
@@ -286,35 +164,111 @@ class ClusterSessions:
         """Wait for a session: a ``fresh`` one that ``actor`` has not had yet, or any open one.
 
         One that is not ``wanted`` when it begins passes by, as if the actor had had it; that is
-        asked once of each, and after a no not before the ``signal`` is given, if there is one. An
-        actor that trains has a session that repeats again when it is ``due``.
+        asked once of each, and after a no not before the ``signal`` is given, if there is one.
+
+        A session that never ends repeats: an actor is given it again once the server's model is
+        another one, or with the next part; one that trains in it, when the training is ``due``.
         """
+        planned = self.planned
+        coming = self._begun
+        session = self.open
+        may_have = False
+        if session is not None:
+            self._end_of(session)
+            may_have = self._may_have(actor, session, due, fresh=fresh)
         while True:
-            now = self.open
-            if now is not None:
-                self._use(now)
-                keeps = fresh and self._handed_out.get(actor) == now
-                if not (keeps or self._trains_on(actor, now, due)) or (
-                    keeps and self._has_again(actor, now, due)
-                ):
-                    self._hand_out(actor, now)
-                    if wanted is None or wanted():
-                        return self._handed(now, cycle())
-            repeats = now is not None and self.planned.repeats[now]
-            if self.last and not repeats:
+            if session is not None and may_have:
+                self._give(actor, session)
+                if wanted is None or wanted():
+                    self._end_of(session)
+                    return self._contact(session, cycle())
+                if signal is not None:
+                    yield self._given_by(signal)
+                    coming = max(coming, bisect_left(planned.starts_s, self._clock.now))
+                    session = None
+            if coming == len(planned) and (session is None or not planned.repeats[session]):
                 self.exhausted = True
                 return None
-            waiter = _Waiter(actor, self._clock.event(), wanted, signal, due)
-            self._waiting.append(waiter)
-            if now is None:
-                self.expect()
-            elif repeats:
-                self._expect_again_in(waiter)
-            taken = yield waiter.event
-            if taken is not None:
-                return self._handed(taken, cycle())
+            yield from self._wait(actor, session, coming, due)
+            session = self.open
+            coming = max(coming, self._begun)
+            may_have = session is not None and not self._trains_on(actor, session, due)
 
-    def _handed(self, session: int, cycle: int) -> Contact:
+    def _wait(
+        self, actor: str, session: int | None, coming: int, due: Due | None
+    ) -> Generator[simpy.Event, Any, None]:
+        """Wait for the session that goes on, if it repeats, or until it is over and one begins."""
+        if session is not None and self.planned.repeats[session]:
+            yield self._again(actor, session, due)
+            if self._clock.now < self.planned.ends_s[session]:
+                return
+        elif session is not None and session == self._ends[0]:
+            yield self._end_of(session)
+        if coming < len(self.planned):
+            yield self.begin_of(coming)
+
+    def _given_by(self, signal: Signal) -> simpy.Event:
+        """Return the event at which a signal is given."""
+        event = self._clock.event()
+        signal.listen(lambda: _succeed(event))
+        return event
+
+    def _again(self, actor: str, session: int, due: Due | None) -> simpy.Event:
+        """Return the event at which a session that repeats is due, or over, or there is news."""
+        due_s = None if due is None else due()
+        end_s = self.planned.ends_s[session]
+        if due_s is not None:
+            is_ahead = self._clock.now < due_s < end_s
+            return self._clock.at(due_s) if is_ahead else self._end_of(session)
+        called = self._clock.event()
+        self._news.listen(lambda: _succeed(called) if self._may_call(actor) else None)
+        self._end_of(session).callbacks.append(lambda _: _succeed(called))
+        return called
+
+    def _may_call(self, actor: str) -> bool:
+        """Count a call of an actor; return whether there were few at this instant."""
+        given = self._given[actor]
+        now_s = self._clock.now
+        given.times = given.times + 1 if given.called_s == now_s else 1
+        given.called_s = now_s
+        return given.times <= MOST_AT_ONCE
+
+    def _may_have(self, actor: str, session: int, due: Due | None, *, fresh: bool) -> bool:
+        """Whether an actor that asks now may be given the session that goes on."""
+        given = self._given.get(actor)
+        if not fresh or given is None or given.session != session:
+            return not self._trains_on(actor, session, due)
+        if not self.planned.repeats[session]:
+            return False
+        due_s = None if due is None else due()
+        return self._clock.now > given.since_s if due_s is None else self._clock.now >= due_s
+
+    def _trains_on(self, actor: str, session: int, due: Due | None) -> bool:
+        """Whether an actor trains in a session that goes on, and has not come to the end of it."""
+        given = self._given.get(actor)
+        if given is None or due is None or not self.planned.repeats[session]:
+            return False
+        if self.planned.group[given.session] != self.planned.group[session]:
+            return False
+        due_s = due()
+        return due_s is not None and self._clock.now < due_s
+
+    def _give(self, actor: str, session: int) -> None:
+        given = self._given.setdefault(actor, _Given(session, self._clock.now))
+        given.session = session
+        given.since_s = self._clock.now
+
+    def mark_used(self) -> None:
+        """Let the session that goes on count as given to all who have had one before.
+
+        What was asked for in an earlier one has come to its end in this one.
+        """
+        session = self.open
+        if session is not None:
+            for given in self._given.values():
+                given.session = session
+
+    def _contact(self, session: int, cycle: int) -> Contact:
         """Return a session that goes on as a method gets it."""
         contact_id = self.planned.contact_id(self._row(session))
         return Contact(
@@ -327,3 +281,8 @@ class ClusterSessions:
             capacity=lambda: self.planned[session].capacity_bytes,
             repeats=bool(self.planned.repeats[session]),
         )
+
+
+def _succeed(event: simpy.Event) -> None:
+    if not event.triggered:
+        event.succeed()

@@ -13,7 +13,7 @@ from learning.requests.cluster import Download, Receipt, Upload
 from learning.requests.facts import Cause, injected_text
 from learning.requests.reasons import Reason
 from sim.devices.energy import Use
-from sim.devices.faults import Presence
+from sim.devices.faults import FLAWLESS, LegFaults, Presence
 from sim.errors import DURATIONS, violated
 from sim.facts.directions import Way
 from sim.facts.faults import PacketsResent
@@ -21,14 +21,10 @@ from sim.facts.transfers import Outcome, SubChannelBusy, in_tables
 from sim.links.sharing import Allocation, SessionBeam, Turns, beam_free_s, everywhere, turn_s
 from sim.network.books import LedgerEntry
 from sim.network.endpoint import (
-    FLAWLESS,
     OF_CUT_OFF,
     CutTransfers,
     Ending,
     Endpoint,
-    LegFaults,
-    everybody,
-    way_of,
 )
 from sim.network.legs import Dropped, Moved
 from sim.plan.contacts import PlannedContact, PlannedSession
@@ -39,6 +35,11 @@ SHORTEST_S = 1e-6
 
 LOST = {Outcome.DROPPED: "given up", Outcome.RESTARTED: "begins anew"}
 """What is said of a part that was sent in vain."""
+
+
+def way_of(step: Upload | Download) -> Way:
+    """Return which way a step sends its payload."""
+    return Way.TO_SERVER if isinstance(step, Upload) else Way.TO_CLIENT
 
 
 class Part(NamedTuple):
@@ -125,7 +126,9 @@ class Transfer:
         k = len(ready_s)
         size = np.full(k, payload.bytes, float)
         version = np.full(k, payload.version, np.int64)
-        asked = np.isfinite(ready_s) & everybody(step.who, k)
+        asked = np.isfinite(ready_s)
+        if step.who is not None:
+            asked = asked & step.who
         presence = endpoint.devices.presence
         who = asked if presence is None else asked & presence.present(ready_s)
         entry = endpoint.ledger.entry(way, payload.name)
@@ -429,9 +432,10 @@ class Transfer:
         parts = self._parts(session, stop_s)
         if self.way is Way.TO_SERVER:
             seconds = self._sending_s(parts)
-            endpoint.sent_s = endpoint.sent_s + seconds
-            if endpoint.devices.battery is not None:
-                endpoint.devices.battery.send(now_s, float(seconds[0]))
+            devices = endpoint.devices
+            devices.sent_s = devices.sent_s + seconds
+            if devices.battery is not None:
+                devices.battery.send(now_s, float(seconds[0]))
         left = moved
         for part in parts:
             in_part = np.where(part.last, left, np.minimum(part.bytes, left))

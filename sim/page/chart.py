@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,13 +17,11 @@ from sim.analysis.curves import (
     curve_of,
     over_seeds,
 )
+from sim.analysis.evaluations import Judged, judged_together, target_name
 from sim.analysis.groups import Group
-from sim.analysis.judged import Judged, judged_together
-from sim.analysis.targets import named
-from sim.draw.accuracy import NAMES, draw_curves
-from sim.draw.accuracy import Line as Drawn
+from sim.draw.accuracy import NAMES, Line, draw_curves
 from sim.draw.canvas import Unit, unit_of
-from sim.draw.colours import Look, looks_of
+from sim.draw.colours import looks_of
 from sim.formatting import capital
 from statements.arrays import Floats, Ints
 
@@ -69,38 +67,24 @@ STEPS_OF_A_PAGE = 12_000
 """Steps that a curve is given: those of all curves of a page together, within the two others."""
 
 
-class Line(NamedTuple):
-    """A line of the chart: what it is called, and how it looks."""
-
-    label: str
-    look: Look
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """The curves of a line's ``seeds``; ``each`` of them is shown, or their mean alone."""
-
-    line: int
-    seeds: Sequence[Steps]
-    each: bool = False
-
-
 @dataclass(frozen=True, eq=False)
 class View:
-    """The curves shown together: of one measure, over time or cycles, on some of the test data."""
+    """Lines shown together: of one measure, over time or cycles, on some of the test data."""
 
     what: What
     over: Over
     part: str
-    curves: Sequence[Curve]
+    curves: Sequence[Line]
 
 
 @dataclass(frozen=True, eq=False)
 class Chart:
     """The chart of some groups of runs; the first of its views is what it shows first.
 
-    ``measures`` names what it shows, as :data:`MEASURES`. ``reached`` has, for each target and over
-    what, the line and the x of each seed that got there. A curve has ``most`` steps.
+    ``lines`` are those of all views, without curves; with ``each`` the seeds of a line have lines
+    of their own beside their mean. ``measures`` names what it shows, as :data:`MEASURES`.
+    ``reached`` has, for each target and over what, the line and the x of each seed that got there.
+    A curve has ``most`` steps.
     """
 
     lines: Sequence[Line]
@@ -111,12 +95,12 @@ class Chart:
     reached: Mapping[float, Mapping[Over, Sequence[tuple[int, float]]]]
     target: float | None
     most: int
+    each: bool
 
     def draw(self, axes: Axes) -> None:
         """Draw what is shown first, as a page without scripts and on paper has it."""
         view = self.views[0]
-        lines = [Drawn(*self.lines[curve.line], curve.seeds) for curve in view.curves]
-        draw_curves(lines, axes, view.over, view.what, called=self.measures[view.what][0])
+        draw_curves(view.curves, axes, view.over, view.what, called=self.measures[view.what][0])
 
     def scaled(self, x: Floats | float, over: Over) -> Any:
         """Return some x in the unit in which they are shown."""
@@ -143,17 +127,19 @@ def chart_of(
     labels = [group.label for group in shown]
     methods: list[str | None] = [_method(group) for group in shown]
     if alone:
-        views = list(_views_of_run(shown[0], clusters, measures))
         labels += clusters
         methods += [None] * len(clusters)
-    else:
-        few = sum(len(group.runs) for group in shown) <= MOST_SEED_LINES
-        views = list(_views(shown, clusters, measures, each=few))
-    lines = _lines(labels, methods)
+    lines = [Line(*own, ()) for own in zip(labels, looks_of(methods), strict=True)]
+    views_of = _views_of_run if alone else _views
+    views = list(views_of(shown, lines, clusters, measures))
     if not views:
         return None
-    curves = [curve for view in views for curve in view.curves]
-    count = sum(1 + curve.each * len(curve.seeds) for curve in curves)
+    each = sum(len(group.runs) for group in shown) <= MOST_SEED_LINES
+    count = sum(
+        1 + (each and _has_means(view, curve)) * len(curve.seeds)
+        for view in views
+        for curve in view.curves
+    )
     timed = [curve for view in views if view.over == "time" for curve in view.curves]
     last = max(seed.end for curve in timed for seed in curve.seeds)
     parts = {view.part for view in views}
@@ -168,17 +154,17 @@ def chart_of(
         reached,
         target if target in reached else max(reached, default=None),
         int(np.clip(STEPS_OF_A_PAGE // count, FEWEST_STEPS, MOST_STEPS)),
+        each,
     )
+
+
+def _has_means(view: View, line: Line) -> bool:
+    """Whether a line is a mean of several seeds, on all test data."""
+    return view.part == ALL and len(line.seeds) > 1
 
 
 def _method(group: Group) -> str:
     return str(group.runs[0].manifest.get("method", ""))
-
-
-def _lines(labels: Sequence[str], methods: Sequence[str | None]) -> list[Line]:
-    """Return lines that look as those in files do."""
-    looks = looks_of(methods)
-    return [Line(*own) for own in zip(labels, looks, strict=True)]
 
 
 def _clusters(groups: Sequence[Group]) -> list[str]:
@@ -204,37 +190,44 @@ def _kinds(measures: Iterable[What]) -> Iterator[tuple[What, Over]]:
 
 
 def _views(
-    groups: Sequence[Group], clusters: Sequence[str], measures: Iterable[What], *, each: bool
+    groups: Sequence[Group],
+    lines: Sequence[Line],
+    clusters: Sequence[str],
+    measures: Iterable[What],
 ) -> Iterator[View]:
     """Yield the views of several runs: on all test data, and on that of each cluster."""
     for what, over in _kinds(measures):
         for cluster in (None, *(clusters if what in MEASURED else ())):
             found = [_curves(group, what, over, cluster) for group in groups]
-            curves = [
-                Curve(line, own, each and cluster is None and len(own) > 1)
-                for line, own in enumerate(found)
-                if own
-            ]
+            curves = _known(lines, found)
             if _says_something(curves, what):
                 yield View(what, over, ALL if cluster is None else cluster, curves)
 
 
 def _views_of_run(
-    group: Group, clusters: Sequence[str], measures: Iterable[What]
+    groups: Sequence[Group],
+    lines: Sequence[Line],
+    clusters: Sequence[str],
+    measures: Iterable[What],
 ) -> Iterator[View]:
     """Yield the views of one run: on all test data, and on that beside each cluster's."""
+    [group] = groups
     for what, over in _kinds(measures):
-        whole = [Curve(0, own) for own in [_curves(group, what, over)] if own]
+        whole = _known(lines[:1], [_curves(group, what, over)])
         if not _says_something(whole, what):
             continue
         yield View(what, over, ALL, whole)
         found = [_curves(group, what, over, name) for name in clusters if what in MEASURED]
-        curves = [Curve(n, own) for n, own in enumerate(found, 1) if own]
-        if curves:
+        if curves := _known(lines[1:], found):
             yield View(what, over, OF_CLUSTERS, [*whole, *curves])
 
 
-def _says_something(curves: Sequence[Curve], what: What) -> bool:
+def _known(lines: Sequence[Line], found: Sequence[Sequence[Steps]]) -> list[Line]:
+    """Return the lines of which there are curves."""
+    return [line._replace(seeds=own) for line, own in zip(lines, found, strict=False) if own]
+
+
+def _says_something(curves: Sequence[Line], what: What) -> bool:
     """Return whether there is anything to see: nothing was sent, or is ever stale, is none."""
     return any(what in MEASURED or seed.values.any() for curve in curves for seed in curve.seeds)
 
@@ -265,7 +258,8 @@ def data_of(chart: Chart) -> dict[str, Any]:
     """
     return {
         "lines": [
-            {"label": label, "hue": look.hue, "dash": look.dash} for label, look in chart.lines
+            {"label": line.label, "hue": line.look.hue, "dash": line.look.dash}
+            for line in chart.lines
         ],
         "measures": {
             what: {"name": chart.measures[what][0], "form": chart.measures[what][1]}
@@ -283,7 +277,7 @@ def data_of(chart: Chart) -> dict[str, Any]:
             for view in chart.views
         ],
         "targets": {
-            named(goal): {
+            target_name(goal): {
                 "value": goal,
                 **{
                     over: [[line, _short(chart.scaled(x, over))] for line, x in seeds]
@@ -292,14 +286,14 @@ def data_of(chart: Chart) -> dict[str, Any]:
             }
             for goal, found in chart.reached.items()
         },
-        "target": None if chart.target is None else named(chart.target),
+        "target": None if chart.target is None else target_name(chart.target),
     }
 
 
-def _curve_data(chart: Chart, view: View, curve: Curve) -> dict[str, Any]:
+def _curve_data(chart: Chart, view: View, curve: Line) -> dict[str, Any]:
     band = over_seeds(curve.seeds, view.what).thinned(chart.most)
     found: dict[str, Any] = {
-        "line": curve.line,
+        "line": chart.lines.index(curve._replace(seeds=())),
         "end": _short(chart.scaled(band.end, view.over)),
         "x": _numbers(chart.scaled(band.x, view.over)),
         "mean": _numbers(band.mean),
@@ -309,7 +303,7 @@ def _curve_data(chart: Chart, view: View, curve: Curve) -> dict[str, Any]:
     if not np.isnan(band.low).all():
         found |= {"low": _numbers(band.low), "high": _numbers(band.high)}
         found["band"] = "95 %" if len(curve.seeds) >= FEWEST else "range"
-    if curve.each:
+    if chart.each and _has_means(view, curve):
         found["each"] = [
             {
                 "x": _numbers(chart.scaled(one.x, view.over)),

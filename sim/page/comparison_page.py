@@ -7,10 +7,11 @@ from statistics import mean
 from typing import Any
 
 from sim.analysis import comparison_text as text
+from sim.analysis.cases import compare_groups
 from sim.analysis.comparison import Comparison, check_lines
 from sim.analysis.critical_path import OF_CLUSTERS, Part
 from sim.analysis.curves import FEWEST
-from sim.analysis.groups import Group, compare_groups, group_runs
+from sim.analysis.groups import Group, group_runs
 from sim.draw.accuracy import OVER, accuracy
 from sim.draw.timeline import draw_shares
 from sim.errors import InputError

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from scenarios import ScenarioError
-from sim.analysis.critical_path import Run
+from sim.analysis.run import Run
 from sim.draw.colours import properties
 from sim.errors import InputError
 from sim.files import packaged
@@ -16,8 +16,7 @@ from sim.formatting import counted, filled, listed
 from sim.page.chart import data_of
 from sim.page.figures import Figures, inline, sentence
 from sim.replay import replay
-from sim.replay.content_policy import content_policy
-from sim.replay.replay import Replay
+from sim.replay.replay import Replay, content_policy
 
 MARK = "leomix report"
 """The page's generator: what is not marked so is never overwritten."""

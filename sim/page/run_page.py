@@ -8,10 +8,9 @@ from sim.analysis.rounds import client_word
 from sim.analysis.run_text import figures, headline_of_run, lines_below, summary_rows
 from sim.analysis.spans import lanes_of, names_of_clients, of_stations
 from sim.analysis.summary import staleness
-from sim.draw import updates
 from sim.draw.accuracy import OVER
 from sim.draw.client_samples import samples_by_class
-from sim.draw.timeline import MOST_LINES
+from sim.draw.timeline import MOST_LINES, draw_staleness
 from sim.draw.views import longest_service
 from sim.execution.result import Result
 from sim.formatting import percent, seconds
@@ -28,6 +27,7 @@ def page(run: Result) -> Page:
         summary_rows,
         longest_service,
         staleness,
+        draw_staleness,
         samples_by_class,
         client_word,
         scenario_yaml,
@@ -53,7 +53,6 @@ def page(run: Result) -> Page:
             "path": run.critical_path,
             "OVER": OVER,
             "PARTS": OF_CLUSTERS.values(),
-            "updates": updates,
             "MOST_LINES": MOST_LINES,
             "lanes": lanes_of(names_of_clients(run.tables, manifest)),
             "first_days": first_days(run),
@@ -105,7 +104,7 @@ def time_rows(path: CriticalPath, client: str) -> list[list[str]]:
         shares = shares_of(parts_s)
         spent = ((parts_s.get(part), shares.get(part, 0.0)) for part in OF_CLUSTERS)
         each = (
-            f"{seconds(time_s)}, {percent(share)}" if time_s else "-" for time_s, share in spent
+            f"{seconds(time_s)}, {percent(share, 1)}" if time_s else "-" for time_s, share in spent
         )
         cells.append([name, *each])
     return cells

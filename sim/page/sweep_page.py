@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sim.analysis.comparison_text import qualified
+from sim.analysis.evaluations import is_measured
 from sim.analysis.groups import Group
-from sim.analysis.judged import is_measured
 from sim.execution.result import load
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, counted
@@ -14,9 +14,9 @@ from sim.page.page import Page
 from sim.page.sweep_pictures import SMALL, drawings, drawings_of_groups, reading_of_groups
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.axis import OverNumbers
-from sim.sweep.axis_table import rows_shown
+from sim.sweep.axis_text import rows_shown
 from sim.sweep.compared import compared
-from sim.sweep.text import failures_text, sha256_text
+from sim.sweep.rows import failures_text, sha256_text
 
 
 def page(folder: Path) -> Page:
@@ -65,11 +65,11 @@ def _over(numbers: OverNumbers | None) -> str:
     """Say over which numbers a sweep is: ": altitude, 400 to 1,200 km, 9 values"."""
     if numbers is None:
         return ""
-    each = (
-        f"{axis.name}, {axis.text(axis.values[0], axis.values[-1]).removeprefix(f'{axis.name} ')}, "
-        f"{len(axis.values)} values"
-        for axis in numbers.axes
-    )
+    each = []
+    for axis in numbers.axes:
+        span = axis.text(axis.values[0], axis.values[-1])
+        span = span.removeprefix(f"{axis.name} ").removesuffix(f" {axis.name}")
+        each.append(f"{axis.name}, {span}, {len(axis.values)} values")
     return f": {'; '.join(each)}"
 
 

@@ -396,6 +396,22 @@ ROUNDING_S = 1e-3
 """What is shorter is no part, but what rounding has left of one."""
 
 
+@dataclass(frozen=True, eq=False)
+class LinksBetween:
+    """Links over which a client has contacts of others: they carry ``least_bps`` at least.
+
+    Of all contacts ``ends`` are the satellites to which links lead; those at ``end`` need none.
+    """
+
+    ends: Ints
+    end: int
+    least_bps: float
+
+    def bps(self, number: int) -> float:
+        """Return what they carry to a contact; inf where there is none."""
+        return math.inf if self.ends[number] == self.end else self.least_bps
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PlannedSessions:
     """N sessions of a client in order of time, by the numbers of the ``contacts`` they are over.
@@ -404,8 +420,8 @@ class PlannedSessions:
     ``edges[n]`` to before ``edges[n + 1]``: of these rows ``numbers`` are the contacts, which begin
     at ``opens_s`` and end at ``closes_s``. Sessions of one ``group`` are parts of a longer one,
     whose links they share. In one that ``repeats`` a client takes part as often as it can, and not
-    once. A link on the way to the contact carries ``link_bps`` at least, inf where there is none.
-    Where the end of a session ``cuts`` nothing, what has set off goes on behind it.
+    once. Contacts may be had over ``links``. Where the end of a session ``cuts`` nothing, what has
+    set off goes on behind it.
 
     ``sessions[n]`` has the links. It is made when it is first asked for and kept until it is let
     go: a run never asks for most of those of a constellation.
@@ -420,7 +436,7 @@ class PlannedSessions:
     ends_s: Sequence[float]
     group: Sequence[int]
     repeats: Mask
-    link_bps: Floats
+    links: LinksBetween | None = None
     cuts: bool = True
     _made: dict[int, PlannedSession] = field(default_factory=dict, init=False, repr=False)
 
@@ -470,9 +486,15 @@ class PlannedSessions:
         bits: Floats | float = np.inf
         if beam is not None:
             bits = beam.curve.delivered_bits(end_s) - beam.curve.delivered_bits(from_s)
-        if self.link_bps[session] < np.inf:
-            bits = np.minimum(bits, self.link_bps[session] * max(end_s - from_s, 0.0))
+        link_bps = self.link_bps(session)
+        if link_bps < np.inf:
+            bits = np.minimum(bits, link_bps * max(end_s - from_s, 0.0))
         return bits
+
+    def link_bps(self, session: int) -> float:
+        """Return what a link on the way to a session carries; inf where there is none."""
+        row = self.edges[session]
+        return math.inf if self.links is None else self.links.bps(self.contact_id(row))
 
     def close(self, session: int) -> None:
         """Let a session go with its links, if it was asked for; those of parts with the last."""
@@ -505,7 +527,6 @@ def sessions_of(contacts: ContactTable, numbers: Ints) -> PlannedSessions:
         ends_s=[closes_s[edge - 1] for edge in edges[1:]],
         group=range(many),
         repeats=np.zeros(many, bool),
-        link_bps=np.full(many, np.inf),
     )
 
 
@@ -557,7 +578,7 @@ def in_parts(whole: PlannedSessions, longest_s: float | None, span_s: float) -> 
         ends_s=[closes_s[edge - 1] for edge in edges[1:]],
         group=group,
         repeats=np.array(limits_s)[group] > 0.0,
-        link_bps=whole.link_bps[group],
+        links=whole.links,
     )
 
 

@@ -14,9 +14,8 @@ from orbit import RangeFrom
 from orbit.windows import groups
 from sim.devices.outages import Outages
 from sim.plan.contacts import ContactTable
-from sim.plan.passes import check_apart
+from sim.plan.passes import Find, check_apart
 from sim.plan.service import served_feeder_passes
-from sim.plan.windows import Find
 from sim.world.world import World
 from statements.arrays import Floats, Ints
 

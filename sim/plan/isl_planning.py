@@ -13,13 +13,13 @@ import numpy as np
 
 import orbit
 from orbit.utc import to_second
-from orbit.windows import groups
+from orbit.windows import groups, pieces
 from scenarios.link import Isl
 from sim.devices.outages import Intervals, Outages
 from sim.errors import InputError, as_input
 from sim.formatting import counted
 from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps, joined_parts
-from sim.plan.windows import other_dates, pieces
+from sim.world.fleet import other_dates
 from sim.world.world import World
 from statements import Code, Lower, Statement, statement_of
 from statements.arrays import Floats, Ints, Mask
@@ -213,11 +213,10 @@ def _of_file(
             )
         )
     kept = replace(file.windows, a=ends[:, 0], b=ends[:, 1]).where(wanted)
+    between = orbit.RangesBetween(satellites, file.start)
     for k in np.flatnonzero(np.isnan(kept.min_range_km + kept.max_range_km)):
-        one = satellites[kept.a[k]]
-        other = satellites[kept.b[k]]
         time_s = np.linspace(kept.start_s[k], min(kept.end_s[k], span_s), SAMPLES)
-        range_km = np.asarray(orbit.pair_range_km(one, other, file.start, time_s))
+        range_km = np.asarray(between.km(kept.a[k], kept.b[k], time_s))
         kept.min_range_km[k] = range_km.min()
         kept.max_range_km[k] = range_km.max()
     over = kept.end_s > span_s

@@ -186,8 +186,10 @@ def _over_isl(world: World, contacts: ContactTable) -> Callable[[int], DeviceLin
         rise_s, set_s = _window_s(contacts, number)
         client = contacts.satellites[contacts.flyer[number]]
 
+        between = orbit.RangesBetween([client, server], contacts.start)
+
         def range_km(time_s: Floats) -> Floats:
-            return orbit.pair_range_km(client, server, contacts.start, time_s)  # type: ignore[return-value]
+            return between.km(0, 1, time_s)  # type: ignore[return-value]
 
         if budget is None:
             curve = LinkCurve.constant(np.array([fixed_bps]), rise_s, set_s)

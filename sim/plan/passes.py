@@ -1,10 +1,15 @@
-"""Passes of a scenario: windows between access points of its server and its clients."""
+"""Passes of a scenario: windows between access points of its server and its clients.
+
+Windows of satellites over sites are searched for, exact by SGP4; others are those of a file, slots,
+or of one satellite over the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from math import tau
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -14,14 +19,72 @@ from orbit.utc import to_second
 from sim.errors import InputError
 from sim.formatting import counted, some
 from sim.plan.isl_planning import acquisition_doubts, find_isls
-from sim.plan.windows import Find, WindowQuery, other_dates
-from sim.world.fleet import (
-    SatelliteOfFile,
-)
+from sim.world.fleet import SatelliteOfFile, other_dates
 from sim.world.topology import Topology
 from sim.world.world import Slots, World
 from statements import Code, Other, Remove, Statement
 from statements.arrays import Ints
+
+Windows = tuple[orbit.ContactWindows, tuple[str, ...]]
+"""Windows, and a line about each satellite whose elements fail at times."""
+
+
+@dataclass(frozen=True)
+class WindowQuery:
+    """Windows of ``satellites`` over ``sites``, exact by SGP4, between two aware datetimes."""
+
+    satellites: Sequence[orbit.Satellite]
+    sites: Sequence[orbit.Site]
+    start: datetime
+    end: datetime
+    min_elevation_deg: float
+
+
+Find = Callable[[WindowQuery], Windows]
+"""``find_windows``, or a cache in front of it."""
+
+
+def find_windows(query: WindowQuery) -> Windows:
+    """Find windows, whole where they set within a turn of their satellite after the end.
+
+    Raises ElementError for elements that SGP4 cannot use at all.
+    """
+    met: list[orbit.Failure] = []
+    windows = orbit.contact_windows(
+        query.satellites,
+        query.sites,
+        query.start,
+        query.end + timedelta(seconds=_turn_s(query.satellites)),
+        query.min_elevation_deg,
+        refine="sgp4",
+        on_failure=met.append,
+    )
+    span_s = (query.end - query.start).total_seconds()
+    windows = windows.where(windows.rise_s < span_s)
+    failures = [_until(failure, span_s) for failure in met if failure.first_s < span_s]
+    whole = next((failure for failure in failures if failure.whole), None)
+    if whole is not None:
+        raise orbit.ElementError(str(whole))
+    return windows, tuple(map(str, failures))
+
+
+LONGEST_TURN_S = 86_400.0
+"""A higher satellite may never set: its contact is planned for so long after the end."""
+
+
+def _turn_s(satellites: Sequence[orbit.Satellite]) -> float:
+    """Return how long the slowest of satellites takes around the Earth."""
+    slowest_rad_min = min(satellite.model.no_kozai for satellite in satellites)
+    # Elements that no orbit has are for SGP4 to refuse.
+    return min(60.0 * tau / slowest_rad_min, LONGEST_TURN_S) if slowest_rad_min > 0.0 else 0.0
+
+
+def _until(failure: orbit.Failure, span_s: float) -> orbit.Failure:
+    """Return what of a failure is in the span."""
+    last_s = min(failure.last_s, span_s)
+    whole = failure.whole or (failure.first_s <= 0.0 and failure.last_s >= span_s)
+    return replace(failure, last_s=last_s, whole=whole)
+
 
 LAST_BITS_S = 1.0
 """Longest that the last bits of a contact are on their way: seven times geostationary."""
@@ -145,13 +208,12 @@ def feeder_passes_of(world: World, find: Find) -> WorldPasses:
 
 def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> WorldPasses:
     """Return passes over ``sites``, by SGP4 or secular J2; InputError for wrong elements."""
-    source: Any = world.orbit
     days = world.stop.days
     assert days is not None  # the schema asks for it on a real orbit
     satellites = world.fleet.satellites
     start = world.fleet.start
     end = start + timedelta(days=days)
-    mask_deg = source.min_elevation_deg
+    mask_deg = world.orbit.mask_deg
     windows, failures = find(WindowQuery(satellites, sites, start, end, mask_deg))
     return WorldPasses.over(
         world,
@@ -174,7 +236,7 @@ def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> WorldPasses:
 
 def _unused_mask(world: World) -> Iterator[Statement]:
     """Say that a mask was given that no place has, as each has one of its own."""
-    mask_deg = world.orbit.min_elevation_deg
+    mask_deg = world.orbit.mask_deg
     usual_deg = type(world.orbit).model_fields["min_elevation_deg"].default
     sites = world.sites.to_draw
     if mask_deg != usual_deg and all(site.min_elevation_deg is not None for site in sites):
@@ -195,10 +257,10 @@ def _of_file(world: World) -> WorldPasses:
 
     Raises InputError (or the error of ``orbit``) for a bad file.
     """
-    read = world.fleet.windows
+    read = world.windows.read
     file = read.file
     names = [node.name for node in world.sites.nodes]
-    satellites = world.fleet.of_file
+    satellites = world.windows.satellites
     uncut, numbers = _renumbered(file, satellites, names)
     days = world.stop.days
     span_s = float(uncut.set_s.max(initial=0.0)) if days is None else days * 86400.0

@@ -14,8 +14,8 @@ from sim.plan.feeder import FeederPlan, feeder_plan
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
 from sim.plan.link_source import with_links
+from sim.plan.passes import Find, find_windows
 from sim.plan.service import served_passes
-from sim.plan.windows import Find, find_windows
 from sim.world.topology import Topology
 from sim.world.world import World
 from statements import Statement
@@ -117,7 +117,7 @@ def make_plan(world: World, find: Find = find_windows) -> Plan:
         server=_server(world),
         feeder=feeder_plan(world, contacts.clients, outages, find),
         # A slot is not in parts, even if it is the only one.
-        longest_session_s=getattr(world.orbit, "max_session_s", math.inf),
+        longest_session_s=math.inf if world.slots is not None else world.service.max_session_s,
     )
 
 

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import orbit
 from learning.hardware import free_bytes
-from orbit.windows import groups
+from orbit.windows import Look, cut, cut_at, groups
+from scenarios.orbit import WithGeometry, WithService
 from sim.devices.outages import Outages, outages_of
 from sim.errors import InputError
 from sim.formatting import counted, data_size
 from sim.plan.contacts import ContactTable
-from sim.plan.passes import WorldPasses, feeder_passes_of, passes_of
-from sim.plan.windows import Find, Look, cut, cut_at, find_windows
+from sim.plan.passes import Find, WorldPasses, feeder_passes_of, find_windows, passes_of
 from sim.world.world import World
 from statements import Code, Statement
 from statements.arrays import Floats, Ints
@@ -72,9 +72,9 @@ def _expected_contacts(world: World) -> tuple[float, str]:
         by_days = np.inf if stop.days is None else stop.days * 86400 / slots.cycles_s(1)
         cycles = min(by_days, np.inf if stop.cycles is None else stop.cycles)
         return cycles * clusters, f"{cycles:.3g} cycles of {clusters}"
-    if not orbit.has_geometry:
+    if not isinstance(orbit, WithGeometry):
         return 0.0, "of a file"
-    satellites = orbit.satellites_used if orbit.source == "walker" else 1
+    satellites = orbit.satellites_known
     days = stop.days or 0.0
     kind = "clusters" if ground.clusters else "stations"
     kind = "clusters and stations" if world.link.feeder is not None else kind
@@ -90,10 +90,10 @@ def served_passes(world: World, find: Find = find_windows) -> ContactTable:
     if world.slots is not None:
         return _served_in_slots(passes, outages)
     if world.topology.grounded == "cluster":
-        return _served(passes, world.orbit, outages, _by_satellites(world, len(passes.servers)))
+        return _served(passes, world.service, outages, _by_satellites(world, len(passes.servers)))
     planes = [satellite.plane for satellite in passes.satellites]
     passes = passes.with_satellites_as_clients(planes if world.topology.clients == "planes" else ())
-    return _served(passes, world.orbit, outages, _of_satellites(world))
+    return _served(passes, world.service, outages, _of_satellites(world))
 
 
 def served_feeder_passes(world: World, outages: Outages, find: Find = find_windows) -> ContactTable:
@@ -102,7 +102,7 @@ def served_feeder_passes(world: World, outages: Outages, find: Find = find_windo
     A satellite has one link to a station at a time, and none in ``outages`` of one of the two.
     """
     passes = feeder_passes_of(world, find)
-    return _served(passes, world.orbit, outages, _of_satellites(world))
+    return _served(passes, world.service, outages, _of_satellites(world))
 
 
 class _Sharing(NamedTuple):
@@ -122,7 +122,7 @@ class _Sharing(NamedTuple):
 
 def _by_satellites(world: World, satellites: int) -> _Sharing:
     """Return how clients on the ground share satellites by their beams."""
-    source = world.orbit
+    source = world.service
     passes_alone = world.topology.access
     return _Sharing(
         (source.beams,) * satellites,
@@ -134,7 +134,7 @@ def _by_satellites(world: World, satellites: int) -> _Sharing:
 def _of_satellites(world: World) -> _Sharing:
     """Return how satellites share the antennas of stations, or the terminals of one satellite."""
     sites = world.sites
-    joins = world.orbit.session not in (None, "contact")
+    joins = world.service.session not in (None, "contact")
     acquisition_s = sites.acquisition_s or 0.0
     return _Sharing(tuple(sites.antennas), joins, turns=True, acquisition_s=acquisition_s)
 
@@ -165,7 +165,9 @@ def _served_in_slots(passes: WorldPasses, outages: Outages) -> ContactTable:
     )
 
 
-def _served(passes: WorldPasses, source: Any, outages: Outages, sharing: _Sharing) -> ContactTable:
+def _served(
+    passes: WorldPasses, source: WithService, outages: Outages, sharing: _Sharing
+) -> ContactTable:
     """Share the servers by the rules of ``orbit:`` outside of ``outages``."""
     look = _look(passes) if passes.places else None
     whole, numbers = _working(passes, outages, look)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sim.analysis.critical_path import Run
 from sim.analysis.notebook import frame
+from sim.analysis.run import Run
 from sim.draw.colours import properties
 from sim.files import packaged
 from sim.formatting import duration, filled
 from sim.replay.batteries import held_by
-from sim.replay.content_policy import content_policy
 from sim.replay.scene import scene
 
 PAGE_STYLE = """body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }
@@ -105,3 +106,17 @@ class Replay:
     def _repr_html_(self) -> str:
         """Return the page in a frame."""
         return frame(self.title, self.html())
+
+
+def content_policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
+    """Return a content security policy that allows these styles and scripts alone, by hash."""
+    kinds = {"style": styles, "script": scripts}
+    allowed = [
+        f"{kind}-src {' '.join(map(_hashed, texts))}" for kind, texts in kinds.items() if texts
+    ]
+    others = ["img-src data:", "base-uri 'none'", "form-action 'none'"]
+    return "; ".join(["default-src 'none'", *allowed, *others])
+
+
+def _hashed(text: str) -> str:
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -19,11 +19,10 @@ import pyarrow.compute as pc
 import orbit
 import scenarios
 from orbit.utc import Start
-from sim.analysis.critical_path import Run
-from sim.analysis.judged import Judged, judged_by, judged_together
+from sim.analysis.evaluations import Judged, judged_by, judged_together
 from sim.analysis.rounds import client_word
+from sim.analysis.run import Run
 from sim.analysis.spans import of_stations, over_feeder, places_of
-from sim.analysis.targets import evaluations
 from sim.draw.colours import looks_of
 from sim.draw.views import land_rings
 from sim.errors import InputError
@@ -397,7 +396,7 @@ def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]
 
 def _final(run: Run) -> dict[str, Any]:
     """Return by what a run is judged, and its figures at the end."""
-    curve = evaluations(pooled_metrics(run.tables), None)
+    curve = run.evaluations
     end = curve[-1:]
     return {
         "judged_by": judged_by(run.manifest, curve),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from sim.analysis.spans import peers_in, places_of
+from sim.analysis.spans import places_of, places_of_peers
 from sim.facts.directions import DIRECTIONS, Way
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
@@ -138,15 +138,14 @@ def _of(rows: pa.Table, lane: Ints, known: np.ndarray) -> Spans:
 
 def hop_lanes(tables: Mapping[str, pa.Table], names: Sequence[str]) -> Spans:
     """Return spans of transfers between satellites; lane a * N + b is from ``names[a]`` to b."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     columns = ["contact_id", "cluster", "peer", "direction", "start_s", "end_s"]
     whole = NOTHING
     for piece in pieces_of(tables, "transfers", columns):
         rows = piece.filter(pc.is_valid(piece["peer"]))
-        one = places_of(rows["cluster"].cast(pa.string()), names)
-        other = places_of(peers_in(rows), names)
+        one = places_of(rows["cluster"], names)
+        other = places_of_peers(rows, names)
         lane = one * len(names) + other
         whole = union(whole.and_(union(_of(rows, lane, (one >= 0) & (other >= 0)))))
     return whole

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, Self
 
 from sim.analysis.comparison import Comparison
-from sim.analysis.figures import Figure, in_column, in_words, name_and_unit
+from sim.analysis.figures import LISTED, Figure, in_column
 from sim.analysis.labels import labels_of
 from sim.analysis.ranking import Verdict
 from sim.facts.status import COMPLETE
@@ -62,14 +62,33 @@ class Axis:
     @property
     def head(self) -> str:
         """What stands beside it: "altitude (km)"."""
-        return in_words(self.key)
+        name, unit = name_and_unit(self.key)
+        return f"{name} ({unit})" if unit not in ("", name) else name
 
     def text(self, low: float, high: float | None = None) -> str:
-        """Say a value, or a range of them: "500 km", "750 to 900 km", "step size 0.1"."""
+        """Say a value, or a range: "750 to 900 km", "step size 0.1", "2 rounds per contact"."""
         name, unit = name_and_unit(self.key)
-        ends = dict.fromkeys(map(number, (low, low if high is None else high)))
-        parts = ("" if unit and self.alone else name, " to ".join(ends), unit)
-        return " ".join(filter(None, parts))
+        ends = [*dict.fromkeys(map(number, (low, low if high is None else high)))]
+        if unit == name and ends == ["1"]:
+            noun, per, rest = unit.partition(" per ")
+            unit = f"{noun.removesuffix('es' if noun.endswith('sses') else 's')}{per}{rest}"
+        is_named = not unit or (unit != name and not self.alone)
+        return " ".join(filter(None, (name if is_named else "", " to ".join(ends), unit)))
+
+
+def name_and_unit(key: str) -> tuple[str, str]:
+    """Return what a key is called, and its unit: ``altitude`` and ``km``.
+
+    What is counted is its own unit: ``rounds per contact`` of ``learning.rounds.per_contact``.
+    """
+    *_, section, last = f".{key}".split(".")
+    words = f"{section}_{last}" if last.startswith("per_") else last
+    first, _, unit = words.rpartition("_")
+    if first and unit in LISTED["units"]:
+        return first.replace("_", " "), LISTED["units"][unit]
+    name = words.replace("_", " ").strip()
+    noun = name.partition(" per ")[0]
+    return name, name if noun.endswith("s") and not noun.endswith("ss") else ""
 
 
 def number(value: float) -> str:

@@ -1,8 +1,8 @@
 """Which settings do best: of each variant or method of a sweep, by the mean over its seeds.
 
 By validation samples, all runs are compared after the same simulated time: test samples decide
-nothing. That is their accuracy, or the loss where runs are judged by it (``sim.analysis.judged``).
-By a figure, a column of the sweep's rows with a best value, each run is taken as it ended.
+nothing. That is their accuracy, or the loss where runs are judged by it. By a figure, a column of
+the sweep's rows with a best value, each run is taken as it ended.
 """
 
 from __future__ import annotations
@@ -18,22 +18,20 @@ from typing import Any, overload
 import yaml
 
 from sim.analysis.comparison import Comparison
+from sim.analysis.evaluations import Judged, evaluation_at, judged_together
 from sim.analysis.figures import Figure, figure_listed
-from sim.analysis.judged import Judged, judged_together
-from sim.analysis.labels import METHOD, VARIANT
+from sim.analysis.labels import METHOD, VARIANT, ending
 from sim.analysis.ranking import mean_of
-from sim.analysis.targets import evaluation_at
 from sim.errors import InputError
 from sim.execution import result
 from sim.execution.folder import is_sweep, read_manifest
 from sim.facts.status import COMPLETE
 from sim.files import write_text
-from sim.formatting import as_yaml, last_parts, table
+from sim.formatting import as_yaml, table
 from sim.sweep.axis import is_number
 from sim.sweep.compared import compared
 from sim.sweep.folder import ROWS, Sweep, read_sweep
-from sim.sweep.rows import TO_TARGETS
-from sim.sweep.text import failures_text
+from sim.sweep.rows import TO_TARGETS, failures_text
 from statements import Code, Other
 
 VALIDATION = "validation"
@@ -95,9 +93,8 @@ class Tried:
     @property
     def label(self) -> str:
         """A name that no other combination has."""
-        heads = last_parts(list(self.settings))
-        said = zip(heads, self.settings.values(), strict=True)
-        return " ".join([self.name, *(f"{head}={as_yaml(own)}" for head, own in said)])
+        said = (f"{ending(k, self.settings)}={as_yaml(own)}" for k, own in self.settings.items())
+        return " ".join([self.name, *said])
 
     @property
     def known(self) -> list[float]:

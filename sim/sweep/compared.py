@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sim.analysis.cases import cases_of, compare_cases
 from sim.analysis.comparison import Comparison, check_lines
 from sim.analysis.comparison_text import comparison_text, qualified
-from sim.analysis.figures import figure_of_network
-from sim.analysis.groups import (
-    Group,
-    WithoutTables,
-    compare_groups,
-    figures_of_cases,
-    figures_of_studies,
-)
-from sim.analysis.judged import judged_together
+from sim.analysis.groups import Group, WithoutTables
 from sim.analysis.labels import CODE, code_label, labels_of
 from sim.analysis.ranking import Case
 from sim.analysis.screen import steps_lines, wrapped
-from sim.analysis.targets import shared_target
 from sim.execution.result import load
 from sim.facts.status import COMPLETE
 from sim.files import from_here
 from sim.formatting import as_yaml, counted
 from sim.sweep.axis import OverNumbers, Row
-from sim.sweep.axis_table import screen
-from sim.sweep.axis_text import headline
+from sim.sweep.axis_text import headline, screen
 from sim.sweep.axis_text import notes as axis_notes
 from sim.sweep.folder import Sweep
 from sim.sweep.rows import NO_CONTACT, combinations_in, how_complete, missing_status, said_of
@@ -83,7 +74,7 @@ def compared(sweep: Sweep) -> Compared:
         return WithoutTables(run.summary, run.manifest, run.evaluations, run.folder)
 
     rows = sweep.rows.to_pylist()
-    folders = {row["folder"] for row in rows if row["status"] == COMPLETE}
+    folders = {row["folder"] for row in rows if _is_done(row)}
     few = 0 < len(folders) <= MOST_RUNS and not sweep.points[0].of_network
     return compared_rows(rows, sweep.keys, read if few else None)
 
@@ -93,26 +84,21 @@ def compared_rows(
     swept: Sequence[str],
     read: Callable[[str], WithoutTables] | None = None,
 ) -> Compared:
-    """Compare the combinations of the keys of some rows; ``read`` reads the run of a folder."""
+    """Compare the combinations of the keys of some rows; ``read`` reads the run of a folder.
+
+    Rows say what was found. Runs that were read add what these lack: curves, for levels as targets,
+    checks, and figures without a column.
+    """
     keys = [key for key in swept if key != "seed"]
     combinations = combinations_in(rows, keys)
     settings = [{key: own[0][key] for key in keys} for own in combinations]
     labels = labels_of(settings) if keys else ["all seeds"]
     by_label = dict(zip(labels, combinations, strict=True))
-    done = [row for row in rows if row["status"] == COMPLETE]
+    done = [row for row in rows if _is_done(row)]
+    groups = [] if read is None else _groups(by_label, read)
     without, lacking = _without(by_label)
-    groups: list[Group] = []
-    if read is None:
-        found = _of_rows(by_label, done, without, lacking)
-    else:
-        groups = _groups(by_label, read)
-        found = compare_groups(
-            groups,
-            more_seeds=MORE_SEEDS,
-            without=without,
-            lacking=lacking,
-            points={Path(row["folder"]).name: row for row in done},
-        )
+    cases = [*_cases(by_label, groups), *without]
+    found = compare_cases(cases, lacking, more_seeds=MORE_SEEDS)
     varied = [key for key in keys if len({as_yaml(own[key]) for own in settings}) > 1]
     numbers = OverNumbers.of(by_label, varied, found) if done else None
     by_key = _by_key(found, by_label, varied, numbers)
@@ -144,6 +130,21 @@ def next_steps(sweep: Sweep, found: Compared, *, in_full: bool = False) -> list[
     return steps_lines(steps)
 
 
+def _cases(by_label: Mapping[str, Sequence[Row]], groups: Sequence[Group]) -> Iterator[Case]:
+    """Yield the complete points by their rows; runs that were read have what these lack."""
+    done = [(label, row) for label, own in by_label.items() for row in own if _is_done(row)]
+    if not groups:
+        yield from (Case(label, row["seed"], row) for label, row in done)
+    by_folder = {Path(row["folder"]).name: row for _, row in done}
+    for group in groups:
+        for case, run in zip(cases_of(group), group.runs, strict=True):
+            yield replace(case, figures={**case.figures, **by_folder[run.folder.name]})
+
+
+def _is_done(row: Row) -> bool:
+    return bool(row["status"] == COMPLETE)
+
+
 def _without(by_label: Mapping[str, Sequence[Row]]) -> tuple[list[Case], dict[str, str]]:
     """Return the points without figures that count, and why combinations have no others.
 
@@ -152,7 +153,7 @@ def _without(by_label: Mapping[str, Sequence[Row]]) -> tuple[list[Case], dict[st
     cases: list[Case] = []
     lacking = {}
     for label, own in by_label.items():
-        why = {row["seed"]: missing_status(row) for row in own if row["status"] != COMPLETE}
+        why = {row["seed"]: missing_status(row) for row in own if not _is_done(row)}
         if len(why) == len(own):
             lacking[label] = " or ".join(sorted({*why.values()}))
         cases += [
@@ -170,70 +171,13 @@ def _groups(
     groups = []
     for label, own in by_label.items():
         by_code: dict[str, list[WithoutTables]] = {}
-        for folder in dict.fromkeys(row["folder"] for row in own if row["status"] == COMPLETE):
+        for folder in dict.fromkeys(row["folder"] for row in own if _is_done(row)):
             run = read(folder)
             by_code.setdefault(code_label(run.manifest), []).append(run)
         for code, runs in by_code.items():
             named = f"{label} {CODE}={code}" if len(by_code) > 1 else label
             groups.append(Group(named, tuple(runs)))
     return groups
-
-
-def _of_rows(
-    by_label: Mapping[str, Sequence[Row]],
-    done: Sequence[Row],
-    without: Sequence[Case],
-    lacking: Mapping[str, str],
-) -> Comparison:
-    """Compare combinations by the rows of their points."""
-    cases = [
-        Case(label, row["seed"], row)
-        for label, own in by_label.items()
-        for row in own
-        if row["status"] == COMPLETE
-    ]
-    about: dict[str, Any] = {
-        "groups": [
-            {
-                "label": label,
-                "status": lacking.get(label, COMPLETE),
-                "seeds": [row["seed"] for row in own if row["status"] == COMPLETE],
-                "stand_in": None,
-            }
-            for label, own in by_label.items()
-        ]
-    }
-    of_network = bool(done) and any(figure_of_network(name) for name in done[0])
-    if of_network:
-        figures, beside = figures_of_studies(done)
-    else:
-        target = _target(done)
-        judged = judged_together(done)
-        methods = {str(row["learning.method"]) for row in done if row.get("learning.method")}
-        targets = [target] if target else []
-        figures, beside = figures_of_cases(done, targets, judged=judged, methods=methods)
-        about |= {"judged_by": judged, "shared_target": target}
-    return Comparison.of(
-        [*cases, *without],
-        figures,
-        drawn=not done or any(row.get("drawn") is not False for row in done),
-        lacking=lacking,
-        beside=beside,
-        more_seeds=MORE_SEEDS,
-        about=about,
-    )
-
-
-def _target(done: Sequence[Row]) -> str | None:
-    """Return the one target accuracy of complete points: see :func:`shared_target`.
-
-    It is one above the start of all of them, as far as there is one.
-    """
-    every = [name for name in (done[0] if done else ()) if name.startswith("hours_to_")]
-    names = [name for name in every if all(row[name] != 0.0 for row in done)] or every
-    count = {name: sum(row[name] is not None for row in done) for name in names}
-    reached = {name.removeprefix("hours_to_"): found for name, found in count.items()}
-    return shared_target(reached, len(done))
 
 
 def _by_key(

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sim.formatting import some
-from sim.sweep.point import Point
-from sim.sweep.points import labelled
+from sim.sweep.point import Point, labelled
 from statements import Code, Other, Place, Statement, by_rank, line
 
 if TYPE_CHECKING:
     from scenarios import Scenario
     from sim.execution.ready import Plans
-    from sim.plan.windows import Find
+    from sim.plan.passes import Find
 
 MOST_LOOKED_AT = 8
 """Points that are looked at before a sweep, each of which may take a plan of its contacts."""
@@ -51,7 +50,7 @@ def look_at(
     """
     from sim.execution.ready import Plans
     from sim.execution.run_cache import RunCache
-    from sim.plan.windows import find_windows
+    from sim.plan.passes import find_windows
 
     shared = RunCache.shared() if cache else None
     find = find_windows if shared is None else shared.windows.find

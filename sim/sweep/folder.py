@@ -25,7 +25,7 @@ from sim.execution.identity import changed_code
 from sim.execution.versions import changes, versions
 from sim.facts.status import COMPLETE
 from sim.files import check_out, check_within, from_here, written
-from sim.formatting import as_yaml
+from sim.formatting import as_yaml, counted
 from sim.sweep.claims import CLAIMS, link_new
 from sim.sweep.point import Outcome, Point
 from sim.sweep.rows import (
@@ -376,34 +376,22 @@ def is_of_other_code(point: Point, run: Path) -> bool:
     return bool(own) and bool(changed_modules(point.code, own))
 
 
-@dataclass(frozen=True)
-class ChangedCode:
-    """Code of one's own, as ``names``, that has changed since so many ``points`` were last run."""
-
-    names: tuple[str, ...]
-    points: int
-
-    @property
-    def text(self) -> str:
-        """One line for the user."""
-        which = ", ".join(self.names)
-        count = f"{self.points} point{'s' * (self.points != 1)}"
-        return f"{which} changed since this sweep was last run: {count} to run again"
-
-
-def changed_since(place: Path, about: Mapping[str, Any]) -> ChangedCode | None:
-    """Return what has changed in the code of the sweep in a folder; None for nothing."""
+def changed_since(place: Path, about: Mapping[str, Any]) -> str:
+    """Say what has changed in the code of the sweep in a folder; nothing where nothing has."""
     there = read_about(place) if place.is_dir() else None
     if there is None:
-        return None
+        return ""
     now = _by_name(about)
     pairs = [
         (before.get("code", {}), now[name]["code"])
         for name, before in _by_name(there).items()
         if before.get("digest") != now[name]["digest"]
     ]
+    if not pairs:
+        return ""
     names = sorted({name for before, after in pairs for name in changed_code(before, after)})
-    return ChangedCode(tuple(names), len(pairs)) if pairs else None
+    points = counted(len(pairs), "point")
+    return f"{', '.join(names)} changed since this sweep was last run: {points} to run again"
 
 
 def write_rows(place: Path, rows: pa.Table) -> None:

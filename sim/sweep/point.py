@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 from learning.settings import LearningConfig
+from sim.formatting import as_yaml
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ def by_start(points: Iterable[Point]) -> list[Point]:
     for point in points:
         groups.setdefault(point.start, []).append(point)
     return [point for group in groups.values() for point in group]
+
+
+def labelled(row: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """Name the values of some keys of a point."""
+    return ", ".join(f"{key}={as_yaml(row[key])}" for key in keys)
 
 
 @dataclass(frozen=True)

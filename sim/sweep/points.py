@@ -17,9 +17,8 @@ from sim.execution.identity import OUTSIDE, point_identity
 from sim.execution.versions import versions
 from sim.formatting import as_yaml
 from sim.sweep.folder import SCHEMA
-from sim.sweep.point import Point
-from sim.sweep.specs import Spec
-from sim.sweep.variants import Axes
+from sim.sweep.point import Point, labelled
+from sim.sweep.varied import MOST_POINTS, Axes, Spec
 from sim.world.world import World
 from statements import Code, Other, Place, Refused, Remedy, Statement, dotted, statement_of
 
@@ -126,17 +125,18 @@ class SweepPlan:
         """The values by key, in the order in which they are varied."""
         return self.axes.specs
 
-    def about(self, points: Sequence[Point]) -> dict[str, Any]:
-        """Return what `sweep.json` says: what was asked for, and the ``points`` that this makes."""
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What `sweep.json` says: what was asked for, and the points that this makes."""
         return {
             "schema": SCHEMA,
             "scenario": self.scenario,
             "set": dict(self.overrides),
             **({"variants": self.axes.variants} if self.axes.variants else {}),
             "replications": self.replications,
-            "keys": list(points[0].values),
+            "keys": list(self.points[0].values),
             "made_with": versions(),
-            "points": [asdict(point) for point in points],
+            "points": [asdict(point) for point in self.points],
         }
 
     @cached_property
@@ -158,8 +158,22 @@ class SweepPlan:
         others = {key: spec[0] for key, spec in self.specs.items() if key != "seed"}
         return self._load(others, None)[1].seed
 
-    def points(self) -> Iterator[Point]:
-        """Yield all points in order, replications last; raise InputError for a wrong one."""
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        """All points, in the order of the rows; InputError for too many, and for a wrong one."""
+        if self.count > MOST_POINTS:
+            raise InputError(
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "",
+                    f"{{points:,}} points are more than {MOST_POINTS:,}",
+                    Other(said="take coarser steps"),
+                    points=self.count,
+                )
+            )
+        return tuple(self._points())
+
+    def _points(self) -> Iterator[Point]:
         seen: set[bool] = set()
         every = product(combinations(self.specs), range(self.replications))
         for number, (values, replication) in enumerate(every):
@@ -228,11 +242,6 @@ def _check_of_one_kind(seen: set[bool], world: World, values: Mapping[str, Any])
 def _names(keys: Iterable[str], key: str) -> bool:
     """Whether a key, or one that it lies in, is among some."""
     return any(key == one or key.startswith(f"{one}.") for one in keys)
-
-
-def labelled(row: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """Name the values of some keys of a point."""
-    return ", ".join(f"{key}={as_yaml(row[key])}" for key in keys)
 
 
 def scenario_name(given: str | Path) -> str:

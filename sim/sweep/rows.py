@@ -1,4 +1,4 @@
-"""The rows of a sweep: what is known of each point, as a table and as a digest."""
+"""The rows of a sweep: what is known of each point, as a table, as text and as a digest."""
 
 import hashlib
 import json
@@ -10,18 +10,19 @@ import numpy as np
 import pyarrow as pa
 
 from scenarios.parsing import shipped_table
+from sim.analysis.evaluations import TARGETS, given_targets, target_name
 from sim.analysis.figures import figure_of_network
-from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
 from sim.execution.result import Result, load
 from sim.facts.coded import Vocabulary
 from sim.facts.status import COMPLETE, CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.files import packaged
-from sim.sweep.point import Outcome, Point
+from sim.sweep.point import Outcome, Point, labelled
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import FLAG, FLOAT, INT, TEXT, TYPES
 from statements import NO_CONTACT as UNSEEN
+from statements import Code
 
 _FIGURES: dict[str, dict[str, str]] = shipped_table(packaged("sim.sweep", "columns.yaml"))
 
@@ -48,7 +49,9 @@ TO_TARGETS = {"cycles_to_": INT, "hours_to_": FLOAT}
 def columns_to(targets: Sequence[float]) -> dict[str, pa.DataType]:
     """Return the columns of some targets, with their types."""
     return {
-        f"{head}{named(target)}": kind for target in targets for head, kind in TO_TARGETS.items()
+        f"{head}{target_name(target)}": kind
+        for target in targets
+        for head, kind in TO_TARGETS.items()
     }
 
 
@@ -72,7 +75,7 @@ def figures_of(run: Result) -> dict[str, Any]:
     if rounds := run.summary["rounds"]:
         known |= {f"round_{what}": value for what, value in rounds.items()}
         known |= {"rounds": rounds["count"], "planes_per_round": rounds["planes"]}
-    to_targets = columns_to(given(run.manifest) or TARGETS)
+    to_targets = columns_to(given_targets(run.manifest) or TARGETS)
     names = (*to_targets, *DECIDED, *FOLLOWING, *MACHINE_COLUMNS)
     return {name: known.get(name) for name in names}
 
@@ -260,3 +263,38 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> Any:
 
 _NUMBERS: Mapping[pa.DataType, type[np.generic]] = {INT: np.int64, FLAG: np.bool_}
 """Types of numpy of columns that are not of floating-point numbers."""
+
+
+MOST_LINES = 20
+"""Points up to which each that failed has a line of its own."""
+
+
+def failures_text(rows: pa.Table, keys: Sequence[str]) -> list[str]:
+    """Return a line for each point that has failed."""
+    bad = [row for row in rows.to_pylist() if row["status"] not in (COMPLETE, "missing")]
+    lines = [
+        f"point {row['point']} ({labelled(row, keys)}, seed {row['seed']}): "
+        f"{row['status']}: {row['error']}"
+        for row in (bad if len(bad) == MOST_LINES + 1 else bad[:MOST_LINES])
+    ]
+    more = len(bad) - len(lines)
+    return [*lines, f"and {more} more, see status and error of the rows"] if more else lines
+
+
+def no_room(rows: pa.Table) -> bool:
+    """Return whether a point has failed because a file of it had no room."""
+    return Code.NO_ROOM in rows["code"].to_pylist()
+
+
+def reuse_text(rows: pa.Table) -> str:
+    """Say how much training was taken from the store; nothing where there was none."""
+    seen = {row["digest"]: row for row in rows.to_pylist()}
+    done = sum(row.get("trainings") or 0 for row in seen.values())
+    reused = sum(row.get("trainings_reused") or 0 for row in seen.values())
+    return f"{done} computed, {reused} reused" if done or reused else ""
+
+
+def sha256_text(rows: pa.Table, digits: int = 16) -> str:
+    """Return the first digits of the sweep's digest, which is still to change if it says so."""
+    incomplete = any(status != COMPLETE for status in rows["status"].to_pylist())
+    return sweep_sha256(rows)[:digits] + (" (incomplete)" if incomplete else "")

@@ -17,21 +17,21 @@ import pyarrow as pa
 from sim.errors import Interrupted
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.interrupt import BROKEN_OFF, PATIENCE_S, on_signals
-from sim.facts.status import COMPLETE
+from sim.facts.status import COMPLETE, REFUSED
 from sim.files import from_here, trouble_text
 from sim.formatting import as_yaml, counted
 from sim.sweep import folder as sweep_folder
 from sim.sweep.claims import ENDED, RELEASED, RUNNING, Claim, Claims
 from sim.sweep.crew import Crew
-from sim.sweep.doubts import look_at
+from sim.sweep.doubts import Looked, look_at
 from sim.sweep.folder import Sweep, There, is_of_other_code, read_sweep
-from sim.sweep.point import Outcome, Point
+from sim.sweep.options import SweepOptions, workers
+from sim.sweep.point import Outcome, Point, labelled
 from sim.sweep.points import SweepPlan, scenario_name
 from sim.sweep.progress import SweepProgress
-from sim.sweep.request import SweepOptions, SweepRequest, workers
-from sim.sweep.rows import outcome_in, rows_table
-from sim.sweep.specs import read_spec
-from sim.sweep.variants import Axes
+from sim.sweep.rows import missing_status, outcome_in, rows_table
+from sim.sweep.varied import Axes, read_spec
+from statements import code_of
 
 
 def sweep(  # noqa: PLR0913 (a documented signature)
@@ -71,8 +71,7 @@ def sweep(  # noqa: PLR0913 (a documented signature)
         keep_going=keep_going,
         cache=cache,
     )
-    request = SweepRequest(plan, options)
-    return read_sweep(run_sweep(request, quiet=quiet, doubts=not quiet).place)
+    return read_sweep(run_sweep(plan, options, quiet=quiet, doubts=not quiet).place)
 
 
 def axes_of(
@@ -90,19 +89,20 @@ def axes_of(
     return Axes.named(specs, variants)
 
 
-def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
+def run_sweep(plan: SweepPlan, options: SweepOptions, *, quiet: bool, doubts: bool) -> Sweeping:
     """Run the points that are left, and return the sweep with its rows.
 
     ``quiet`` shows no progress; ``doubts`` about the points are said on stderr.
     """
-    options, place = request.options, request.place
+    place = options.place_of(plan.scenario)  # before code of the user's runs
+    points = plan.points
     options.check_dask()
-    is_new = _made(request) is There.NOTHING
+    is_new = _made(plan, options, place) is There.NOTHING
     try:
         for source in options.merge:
-            taken = sweep_folder.take_points(place, request.about, source)
+            taken = sweep_folder.take_points(place, plan.about, source)
             print(f"note: {from_here(source)}: {counted(taken, 'point')} taken", file=sys.stderr)
-        sweeping = Sweeping(place, request.points, options)
+        sweeping = Sweeping(place, points, options)
         sweeping.collect()
         left = sweeping.left
         if left:
@@ -121,16 +121,16 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
                 sweep_folder.give_up_if_unused(place)
 
 
-def _made(request: SweepRequest) -> There:
+def _made(plan: SweepPlan, options: SweepOptions, place: Path) -> There:
     """Make the folder that of the sweep; return what was there before."""
-    place, about = request.place, request.about
-    goes_on = request.options.resume or request.options.join
-    if request.options.join:
+    about = plan.about
+    goes_on = options.resume or options.join
+    if options.join:
         sweep_folder.await_sweep(place)
     while True:  # once more if another process has made it meanwhile
         there = sweep_folder.check_claim(place, about, resume=goes_on)
         if changed := sweep_folder.changed_since(place, about):
-            print(f"note: {from_here(place)}: {changed.text}", file=sys.stderr)
+            print(f"note: {from_here(place)}: {changed}", file=sys.stderr)
         if there is There.PART:
             sweep_folder.check_versions(place)
         if sweep_folder.claim(place, about, there=there):
@@ -327,3 +327,50 @@ def _asking_to_stop(crew: Crew, max_wall_s: float) -> Iterator[Callable[[], str]
             yield lambda: why
         finally:
             last.cancel()
+
+
+SHOWN = 3
+"""Points shown at either end of the list."""
+LOOK_S = 10.0
+"""Wall time for which contacts of points are looked for before any is run."""
+
+
+def rehearse(plan: SweepPlan, options: SweepOptions) -> tuple[str, bool]:
+    """Show how many points there are, some of them, and what is refused or doubted of the rest.
+
+    Also returns whether all that are left are refused. Writes nothing.
+    """
+    place = options.place_of(plan.scenario)
+    points = plan.points
+    sweep_folder.check_claim(place, plan.about, resume=True)
+    sweeping = Sweeping(place, points, options)
+    sweeping.collect()
+    left = sweeping.left
+    looked = look_at(left, most=len(left), within_s=LOOK_S, cache=False)
+    lines = [
+        f"points    {len(points)}: {len(left)} to be run",
+        *(_line(point) for point in points[:SHOWN]),
+        *(["          ..."] if len(points) > 2 * SHOWN else []),
+        *(_line(point) for point in points[max(SHOWN, len(points) - SHOWN) :]),
+        *_foreseen(looked, len(left)),
+        f"folder    {from_here(place)}",
+    ]
+    return "\n".join(lines), bool(left) and len(looked.refused) == len(left)
+
+
+def _foreseen(looked: Looked, left: int) -> Iterator[str]:
+    """Say which points are refused or doubted, and of how many that was found out."""
+    for number, error in sorted(looked.refused.items()):
+        why = missing_status({"status": REFUSED, "code": code_of(error)})
+        yield f"{why:<10}{'' if len(why) < 10 else '  '}point {number}: {error}"
+    if looked.count < left:
+        yield f"contacts of the first {looked.count} points were looked at"
+    doubted = [f"warning   {doubt}" for doubt in looked.lines()]
+    yield from doubted[:SHOWN]
+    if len(doubted) > SHOWN:
+        yield f"warning   and {len(doubted) - SHOWN} more like these"
+
+
+def _line(point: Point) -> str:
+    values = labelled(point.values, point.values)
+    return f"  {point.number:<7} {values}, seed {point.seed} -> {POINTS}/{point.digest}"

@@ -1,24 +1,40 @@
-"""The satellites of a scenario, read or made from its elements, and when it starts with them."""
+"""Who flies in a scenario: satellites on orbits, or those that the windows of a file name.
+
+What makes the satellites of a source of contacts, or reads its windows, is registered here:
+:func:`satellites_of` and :func:`windows_of` know each class of `scenarios.orbit.Orbit`.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import SequenceMatcher
-from functools import cached_property, partial
-from typing import Any, Literal, TypeVar
+from functools import cached_property, partial, singledispatch
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import orbit
 import scenarios
 from learning import stream
+from orbit.utc import to_second
 from scenarios import Scenario
-from scenarios.orbit import CircularOrbit, KeplerianOrbit, WalkerOrbit
+from scenarios.orbit import (
+    CircularOrbit,
+    ContactsOrbit,
+    KeplerianOrbit,
+    Shell,
+    TleOrbit,
+    WalkerOrbit,
+    WithElements,
+    WithGeometry,
+    WithService,
+    WithWindows,
+)
 from scenarios.scenario import DrawnStart
 from sim.errors import InputError
-from sim.formatting import some
-from statements import Code, Other, Remove, Statement
+from sim.formatting import counted, some
+from statements import Code, Other, Remove, Set, Statement
 
 
 def given_start(start: datetime | DrawnStart | None, seed: int) -> datetime | None:
@@ -57,29 +73,18 @@ class SatelliteOfFile:
 
 
 S = TypeVar("S", orbit.Satellite, SatelliteOfFile)
-Checksum = Literal["verify", "ignore"]
-
-
-@dataclass(frozen=True, eq=False)
-class WindowsOfFile:
-    """Windows of a table or a contact plan, and lines for the user on what was left out of it.
-
-    Of a contact plan ``pieces`` are the rates and the light time of each window; else None.
-    """
-
-    file: orbit.WindowFile
-    left_out: tuple[Statement, ...] = ()
-    pieces: Sequence[orbit.Pieces] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Fleet:
-    """The satellites of a scenario, or the windows of a file that names some; each made once.
+    """The satellites on orbits of a scenario; each made once.
 
-    Whatever is wrong with elements or windows raises InputError, or the error of ``orbit``.
+    Whatever is wrong with elements raises InputError, or the error of ``orbit``.
     """
 
     scenario: Scenario
+    source: WithGeometry
+    tells_rates = False
 
     @cached_property
     def satellites(self) -> list[orbit.Satellite]:
@@ -89,8 +94,8 @@ class Fleet:
         clients, those that cannot be told raise InputError too.
         """
         roles = self.scenario.roles
-        found = self._chosen(self._made)
-        if roles.clients == "devices":
+        found = _chosen(self.scenario, self.source, self._made.satellites)
+        if not roles.in_orbit:
             return found
         try:
             each = zip(found, orbit.planes(found), strict=True)
@@ -101,12 +106,17 @@ class Fleet:
             return found
         return [replace(satellite, plane=plane) for satellite, plane in each]
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the satellites that take part."""
+        return [satellite.name for satellite in self.satellites]
+
     @cached_property
     def server(self) -> orbit.Satellite:
         """The one satellite that is the server; InputError where none has its name."""
         name = self.scenario.roles.server_satellite
         assert name is not None  # callers ask others for the rest
-        return _meant(self._made, name, "roles.server")
+        return _meant(self._made.satellites, name, "roles.server")
 
     @property
     def flying(self) -> list[orbit.Satellite]:
@@ -119,140 +129,91 @@ class Fleet:
         return start_of(self.scenario.start, self.scenario.seed, self.flying)
 
     @property
+    def left_out(self) -> tuple[Statement, ...]:
+        """A line for each of the bad elements that ``orbit.skip_bad`` leaves out."""
+        return tuple(_left_out(self._made.bad))
+
+    @cached_property
+    def _made(self) -> Made:
+        """All satellites of the source: of a file, or of elements at the start."""
+        return satellites_of(self.source, self.scenario)
+
+
+@dataclass(frozen=True, eq=False)
+class FileWindows:
+    """The windows of a file, and the satellites that it names; read once.
+
+    Whatever is wrong with windows raises InputError, or the error of ``orbit``.
+    """
+
+    scenario: Scenario
+    source: WithWindows
+
+    @cached_property
+    def satellites(self) -> list[SatelliteOfFile]:
+        """The satellites that take part."""
+        names = self.read.file.satellites
+        found = [SatelliteOfFile(name, index) for index, name in enumerate(names)]
+        return _chosen(self.scenario, self.source, found)
+
+    @property
     def names(self) -> list[str]:
-        """The names of the satellites that take part, of a real orbit or a file of windows."""
-        if self.scenario.orbit.source == "contacts":
-            return [satellite.name for satellite in self.of_file]
+        """The names of the satellites that take part."""
         return [satellite.name for satellite in self.satellites]
-
-    @cached_property
-    def of_file(self) -> list[SatelliteOfFile]:
-        """The satellites of a file of windows that take part."""
-        names = self.windows.file.satellites
-        return self._chosen([SatelliteOfFile(name, index) for index, name in enumerate(names)])
-
-    @cached_property
-    def windows(self) -> WindowsOfFile:
-        """The windows of a file or text; the error of ``orbit`` for bad ones.
-
-        Where a table does not tell the place it is the only one of the scenario, and the satellite
-        is the one that the scenario names.
-        """
-        source: Any = self.scenario.orbit
-        text, name = source.windows, "orbit.windows"
-        if text is None:
-            path = scenarios.orbit_file(self.scenario)
-            text, name = orbit.window_text(path), str(path)
-        bad: list[str] = []
-        options: dict[str, Any] = {
-            "start": given_start(self.scenario.start, self.scenario.seed),
-            "names": source.names or {},
-            "on_bad": (lambda error: bad.append(str(error))) if source.skip_bad else None,
-        }
-        ground = self.scenario.ground
-        nodes: Sequence[Any] = ground.stations or ground.clusters
-        if ground.stations_path is not None:
-            nodes = orbit.read_sites(scenarios.stations_file(self.scenario))
-        places = [node.name for node in nodes]
-        if orbit.is_contact_plan(text):
-            if source.columns:
-                refused = f"{name} is a contact plan, without columns"
-                raise InputError(Statement.of(Code.UNUSED, "orbit.columns", refused, Remove()))
-            plan = orbit.parse_contact_plan(text, name, **options)
-            return _of_contact_plan(plan, places, name, bad)
-        if source.satellite is not None:
-            options["satellite"] = source.satellite
-        site = places[0] if len(places) == 1 else None
-        file = orbit.parse_windows(text, name, columns=source.columns, site=site, **options)
-        return WindowsOfFile(file, tuple(_left_out(bad)))
 
     @property
     def tells_rates(self) -> bool:
-        """Whether the contacts are those of a contact plan, which tells their rates."""
-        return self.scenario.orbit.source == "contacts" and self.windows.pieces is not None
+        """Whether the windows are those of a contact plan, which tells their rates."""
+        return self.read.pieces is not None
 
     @property
     def left_out(self) -> tuple[Statement, ...]:
-        """A line for each of the bad elements that ``orbit.skip_bad`` leaves out."""
-        source = self.scenario.orbit
-        if source.source == "contacts" or not getattr(source, "skip_bad", False):
-            return ()
-        return tuple(_left_out(self._elements.bad))
+        """A line for each of the bad rows that ``orbit.skip_bad`` leaves out, and for the rest."""
+        return self.read.left_out
 
     @cached_property
-    def _made(self) -> list[orbit.Satellite]:
-        """All satellites of the orbit: of a file, or of elements at the start."""
-        source: Any = self.scenario.orbit
-        if source.source in ("tle", "omm"):
-            return self._read()
-        start = given_start(self.scenario.start, self.scenario.seed)
-        assert start is not None  # the schema asks for it: there is no epoch
-        return _MAKERS[source.source](source, start)
-
-    def _read(self) -> list[orbit.Satellite]:
-        source: Any = self.scenario.orbit
-        found, bad = self._elements
-        if bad and not source.skip_bad:
-            raise orbit.ElementError(bad[0])
-        if not found:
-            what = f"no good elements are left of {len(bad)}; the first: {bad[0]}"
-            raise InputError(Statement.of(Code.BROKEN_FILE, "orbit.skip_bad", what))
-        start = given_start(self.scenario.start, self.scenario.seed)
-        return orbit.one_each(found, start)  # by default the start is the latest epoch
-
-    @cached_property
-    def _elements(self) -> orbit.ScannedElements:
-        """The good elements of a file or text, and what is wrong with each of the bad ones."""
-        source: Any = self.scenario.orbit
-        checksum: Checksum = getattr(source, "checksum", "verify")
-        if source.elements is not None:
-            return orbit.parse_elements(source.elements, "orbit.elements", checksum)
-        return orbit.read_elements(scenarios.orbit_file(self.scenario), checksum)
-
-    def _chosen(self, found: Sequence[S]) -> list[S]:
-        """Return all of ``found`` where any serves, is a client or relays, else the one wanted.
-
-        A satellite that serves others is not among its own clients.
-        """
-        source = self.scenario.orbit
-        roles = self.scenario.roles
-        assert source.source != "slots"  # callers ask for satellites of a real orbit only
-        wanted = roles.server_satellite or getattr(source, "satellite", None)
-        key = "roles.server" if roles.server_satellite else "orbit.satellite"
-        together = roles.clients != "devices" or self.scenario.link.route == "mesh"
-        if together or (wanted is None and source.serving == "any"):
-            server = _meant(found, roles.relay, key) if roles.relay else None
-            others = _told_apart([satellite for satellite in found if satellite is not server])
-            if not others:
-                alone = f"{roles.relay!r} is the only satellite; it needs clients"
-                raise InputError(Statement.of(Code.UNSUPPORTED, key, alone))
-            return sorted(others, key=lambda satellite: satellite.name)
-        if wanted is not None:
-            return [_meant(found, wanted, key)]
-        if len(found) > 1:
-            named = (
-                f"name one of the {len(found)} satellites, or set orbit.serving: any to let all "
-                f"serve: {some(list(map(_label, found)), 5)}"
-            )
-            raise InputError(Statement.of(Code.MISSING, key, named))
-        return list(found)
+    def read(self) -> ReadWindows:
+        """What is in the file or text; the error of ``orbit`` for bad ones."""
+        return windows_of(self.source, self.scenario)
 
 
-def _of_contact_plan(
-    contacts: orbit.ContactsOfPlan, places: Sequence[str], name: str, bad: Sequence[str]
-) -> WindowsOfFile:
-    try:
-        found = orbit.plan_windows(contacts, places)
-    except ValueError as error:
-        text = "{why} by orbit.names, like {{1: {place}}}"
-        refused = {"why": str(error), "place": places[0]}
-        raise InputError.of_file(name, Code.MISSING, text, **refused) from None
-    left_out = [*_left_out(bad)]
-    if found.aside:
-        text = "{file}: not used of the contact plan: {rows}"
-        rows = "; ".join(found.aside)
-        left_out.append(Statement.doubt(Code.LEFT_OUT, "orbit", text, file=name, rows=rows))
-    return WindowsOfFile(found.file, tuple(left_out), found.pieces)
+Flyers = Fleet | FileWindows
+"""Who flies, of whatever source: ``satellites``, ``names``, ``left_out`` and ``tells_rates``."""
+
+
+def flyers_of(scenario: Scenario) -> Flyers | None:
+    """Return who flies in a scenario; None in the idealised cycle, where nobody does."""
+    source = scenario.orbit
+    if isinstance(source, WithGeometry):
+        return Fleet(scenario, source)
+    return FileWindows(scenario, source) if isinstance(source, WithWindows) else None
+
+
+def _chosen(scenario: Scenario, source: WithService, found: Sequence[S]) -> list[S]:
+    """Return all of ``found`` where any serves, is a client or relays, else the one wanted.
+
+    A satellite that serves others is not among its own clients.
+    """
+    roles = scenario.roles
+    wanted = roles.server_satellite or source.named_satellite
+    key = "roles.server" if roles.server_satellite else "orbit.satellite"
+    together = roles.in_orbit or scenario.link.route == "mesh"
+    if together or (wanted is None and source.serving == "any"):
+        server = _meant(found, roles.relay, key) if roles.relay else None
+        others = _told_apart([satellite for satellite in found if satellite is not server])
+        if not others:
+            alone = f"{roles.relay!r} is the only satellite; it needs clients"
+            raise InputError(Statement.of(Code.UNSUPPORTED, key, alone))
+        return sorted(others, key=lambda satellite: satellite.name)
+    if wanted is not None:
+        return [_meant(found, wanted, key)]
+    if len(found) > 1:
+        named = (
+            f"name one of the {len(found)} satellites, or set orbit.serving: any to let all "
+            f"serve: {some(list(map(_label, found)), 5)}"
+        )
+        raise InputError(Statement.of(Code.MISSING, key, named))
+    return list(found)
 
 
 MOST_LEFT_OUT = 10
@@ -329,20 +290,64 @@ def _label(satellite: S) -> str:
     return f"{satellite.name} ({satellite.norad_id})" if satellite.norad_id else satellite.name
 
 
-def _circular(source: CircularOrbit, start: datetime) -> list[orbit.Satellite]:
+# What makes the satellites of each source with orbits.
+
+
+class Made(NamedTuple):
+    """Satellites of a source, and what is wrong with each of the elements that are left out."""
+
+    satellites: list[orbit.Satellite]
+    bad: Sequence[str] = ()
+
+
+@singledispatch
+def satellites_of(source: WithGeometry, scenario: Scenario) -> Made:
+    """Return all satellites of a source at the scenario's start, by the function for its class."""
+    raise NotImplementedError(
+        f"orbit.source {source.source!r} has no maker of its satellites; register a function of "
+        f"{type(source).__name__} with satellites_of in sim/world/fleet.py"
+    )
+
+
+@satellites_of.register
+def _of_elements(source: WithElements, scenario: Scenario) -> Made:
+    checksum: Literal["verify", "ignore"]
+    checksum = source.checksum if isinstance(source, TleOrbit) else "verify"
+    if source.elements is not None:
+        found, bad = orbit.parse_elements(source.elements, "orbit.elements", checksum)
+    else:
+        found, bad = orbit.read_elements(scenarios.orbit_file(scenario), checksum)
+    if bad and not source.skip_bad:
+        raise orbit.ElementError(bad[0])
+    if not found:
+        what = f"no good elements are left of {len(bad)}; the first: {bad[0]}"
+        raise InputError(Statement.of(Code.BROKEN_FILE, "orbit.skip_bad", what))
+    start = given_start(scenario.start, scenario.seed)
+    return Made(orbit.one_each(found, start), bad)  # by default the start is the latest epoch
+
+
+def _needed_start(scenario: Scenario) -> datetime:
+    start = given_start(scenario.start, scenario.seed)
+    assert start is not None  # the schema asks for it: there is no epoch
+    return start
+
+
+@satellites_of.register
+def _circular(source: CircularOrbit, scenario: Scenario) -> Made:
     satellite = orbit.circular_satellite(
         "circular",
         source.altitude_km,
         _inclination_deg(source, source.propagation),
         source.raan_deg,
         source.argument_of_latitude_deg,
-        start,
+        _needed_start(scenario),
         source.propagation,
     )
-    return [satellite]
+    return Made([satellite])
 
 
-def _keplerian(source: KeplerianOrbit, start: datetime) -> list[orbit.Satellite]:
+@satellites_of.register
+def _keplerian(source: KeplerianOrbit, scenario: Scenario) -> Made:
     elements = orbit.Elements(
         semi_major_axis_km=source.semi_major_axis_km,
         inclination_deg=source.inclination_deg,
@@ -353,22 +358,23 @@ def _keplerian(source: KeplerianOrbit, start: datetime) -> list[orbit.Satellite]
         bstar=source.bstar,
         propagation=source.propagation,
     )
-    return [elements.satellite("keplerian", start)]
+    return Made([elements.satellite("keplerian", _needed_start(scenario))])
 
 
-def _walker(source: WalkerOrbit, start: datetime) -> list[orbit.Satellite]:
-    if source.shells is None:
-        return _shell(source, source, start, "")
-    named = ((shell.name or str(number), shell) for number, shell in enumerate(source.shells, 1))
-    return [made for name, shell in named for made in _shell(source, shell, start, name)]
+@satellites_of.register
+def _walker(source: WalkerOrbit, scenario: Scenario) -> Made:
+    start = _needed_start(scenario)
+    return Made([made for shell in source.patterns for made in _shell(source, shell, start)])
 
 
-def _shell(source: Any, shell: Any, start: datetime, name: str) -> list[orbit.Satellite]:
+def _shell(source: WalkerOrbit, shell: Shell, start: datetime) -> list[orbit.Satellite]:
     """Return those satellites of one Walker pattern that ``orbit.use`` leaves."""
-    axis_km = getattr(shell, "semi_major_axis_km", None)
+    axis_km = shell.semi_major_axis_km
+    if axis_km is None:
+        axis_km = orbit.circular_axis_km(shell.altitude_km or 0.0, source.propagation)
     pattern = orbit.Shell(
         spread_deg=180.0 if shell.pattern == "star" else 360.0,
-        semi_major_axis_km=axis_km or orbit.circular_axis_km(shell.altitude_km, source.propagation),
+        semi_major_axis_km=axis_km,
         inclination_deg=_inclination_deg(shell, source.propagation),
         satellites=shell.satellites,
         planes=shell.planes,
@@ -377,7 +383,7 @@ def _shell(source: Any, shell: Any, start: datetime, name: str) -> list[orbit.Sa
         argument_of_latitude_deg=shell.argument_of_latitude_deg,
         propagation=source.propagation,
     )
-    flying = pattern.satellites_at(start, name)
+    flying = pattern.satellites_at(start, shell.name or "")
     per_plane = pattern.satellites_per_plane
     use = source.use
     planes = _used(shell.planes, use.planes)
@@ -391,14 +397,106 @@ def _used(total: int, wanted: int | None) -> list[int]:
     return [total * (number + 1) // wanted - 1 for number in range(wanted)]
 
 
-def _inclination_deg(shell: Any, propagation: Literal["sgp4", "secular_j2"]) -> float:
-    if shell.inclination_deg == "sun-synchronous":
-        return orbit.sun_synchronous_inclination_deg(shell.altitude_km, propagation)
-    return float(shell.inclination_deg)
+def _inclination_deg(
+    shell: CircularOrbit | Shell, propagation: Literal["sgp4", "secular_j2"]
+) -> float:
+    if isinstance(shell.inclination_deg, str):  # sun-synchronous, of an altitude
+        return orbit.sun_synchronous_inclination_deg(shell.altitude_km or 0.0, propagation)
+    return shell.inclination_deg
 
 
-_MAKERS: dict[str, Callable[[Any, datetime], list[orbit.Satellite]]] = {
-    "circular": _circular,
-    "keplerian": _keplerian,
-    "walker": _walker,
-}
+# What reads the windows of each source that has them ready.
+
+
+class ReadWindows(NamedTuple):
+    """Windows of a table or a contact plan, and lines for the user on what was left out of it.
+
+    Of a contact plan ``pieces`` are the rates and the light time of each window; else None.
+    """
+
+    file: orbit.WindowFile
+    left_out: tuple[Statement, ...] = ()
+    pieces: Sequence[orbit.Pieces] | None = None
+
+
+@singledispatch
+def windows_of(source: WithWindows, scenario: Scenario) -> ReadWindows:
+    """Return the windows of a source, by the function for its class."""
+    raise NotImplementedError(
+        f"orbit.source {source.source!r} has no reader of its windows; register a function of "
+        f"{type(source).__name__} with windows_of in sim/world/fleet.py"
+    )
+
+
+@windows_of.register
+def _of_table(source: ContactsOrbit, scenario: Scenario) -> ReadWindows:
+    """Return the windows of a table or a contact plan.
+
+    Where a table does not tell the place it is the only one of the scenario, and the satellite is
+    the one that the scenario names.
+    """
+    text, name = source.windows, "orbit.windows"
+    if text is None:
+        path = scenarios.orbit_file(scenario)
+        text, name = orbit.window_text(path), str(path)
+    bad: list[str] = []
+    options: dict[str, Any] = {
+        "start": given_start(scenario.start, scenario.seed),
+        "names": source.names or {},
+        "on_bad": (lambda error: bad.append(str(error))) if source.skip_bad else None,
+    }
+    ground = scenario.ground
+    nodes: Sequence[Any] = ground.stations or ground.clusters
+    if ground.stations_path is not None:
+        nodes = orbit.read_sites(scenarios.stations_file(scenario))
+    places = [node.name for node in nodes]
+    if orbit.is_contact_plan(text):
+        if source.columns:
+            refused = f"{name} is a contact plan, without columns"
+            raise InputError(Statement.of(Code.UNUSED, "orbit.columns", refused, Remove()))
+        plan = orbit.parse_contact_plan(text, name, **options)
+        return _of_contact_plan(plan, places, name, bad)
+    if source.satellite is not None:
+        options["satellite"] = source.satellite
+    site = places[0] if len(places) == 1 else None
+    columns: Any = source.columns
+    file = orbit.parse_windows(text, name, columns=columns, site=site, **options)
+    return ReadWindows(file, tuple(_left_out(bad)))
+
+
+def _of_contact_plan(
+    contacts: orbit.ContactsOfPlan, places: Sequence[str], name: str, bad: Sequence[str]
+) -> ReadWindows:
+    try:
+        found = orbit.plan_windows(contacts, places)
+    except ValueError as error:
+        text = "{why} by orbit.names, like {{1: {place}}}"
+        refused = {"why": str(error), "place": places[0]}
+        raise InputError.of_file(name, Code.MISSING, text, **refused) from None
+    left_out = [*_left_out(bad)]
+    if found.aside:
+        text = "{file}: not used of the contact plan: {rows}"
+        rows = "; ".join(found.aside)
+        left_out.append(Statement.doubt(Code.LEFT_OUT, "orbit", text, file=name, rows=rows))
+    return ReadWindows(found.file, tuple(left_out), found.pieces)
+
+
+def other_dates(
+    key: str, start: datetime, span_s: float, first_s: float, last_s: float
+) -> Statement:
+    """Say that a file's windows do not lie in the run, when they do, and which start would fit.
+
+    They are from ``first_s`` to ``last_s`` after its start.
+    """
+    first, last = (to_second(start, time_s) for time_s in (first_s, last_s))
+    return Statement.of(
+        Code.WRONG_VALUE,
+        key,
+        f"none of its windows is in the {counted(span_s / 86_400, 'day')} "
+        "from {start}; they are from {first} to {last}",
+        Set("start", first),
+        days=span_s / 86_400,
+        start=to_second(start),
+        first=first,
+        last=last,
+    )

@@ -25,7 +25,7 @@ from scenarios.ground import (
     places_order,
 )
 from sim.errors import InputError
-from sim.world.fleet import Fleet
+from sim.world.fleet import Fleet, Flyers
 from statements import Code, Other, Statement
 from statements.arrays import Floats
 
@@ -39,20 +39,20 @@ Mask = float | tuple[tuple[float, float], ...] | None
 class Sites:
     """Clients, and the places of passes: of clusters, of their devices, or of stations.
 
-    Satellites or planes are clients too, of the ``fleet``. Whatever is wrong with a file of places
+    Satellites or planes are clients too, of the ``flyers``. Whatever is wrong with a file of places
     raises InputError, or the error of ``orbit``.
     """
 
     scenario: Scenario
-    fleet: Fleet
+    flyers: Flyers | None
 
     @cached_property
     def clusters(self) -> tuple[Cluster, ...]:
         """The clients in canonical order, by name: clusters, or each satellite or plane."""
         roles = self.scenario.roles
-        if roles.clients != "devices" and self.scenario.orbit.has_geometry:
+        if roles.in_orbit and isinstance(self.flyers, Fleet):
             planes = roles.clients == "planes"
-            flying = self.fleet.satellites
+            flying = self.flyers.satellites
             named = sorted({(one.plane if planes else one.name, one.plane) for one in flying})
             return tuple(Cluster(name, n, 1, plane) for n, (name, plane) in enumerate(named))
         pairs = zip(self.client_names, self.device_counts, strict=True)
@@ -65,7 +65,8 @@ class Sites:
         if clients == "planes":
             return [plane.name for plane in self.clusters]
         if clients == "satellites":
-            return self.fleet.names
+            assert self.flyers is not None  # the schema refuses clients in orbit where nobody flies
+            return self.flyers.names
         return [cluster.name for cluster in self.scenario.ground.clusters]
 
     @property
@@ -73,7 +74,8 @@ class Sites:
         """Names of the satellites of each plane that is a client, which hold its samples."""
         if self.scenario.roles.clients != "planes":
             return ()
-        flying = self.fleet.satellites
+        assert isinstance(self.flyers, Fleet)  # the schema asks for orbits
+        flying = self.flyers.satellites
         return tuple(
             tuple(one.name for one in flying if one.plane == plane) for plane in self.client_names
         )
@@ -81,7 +83,7 @@ class Sites:
     @cached_property
     def device_counts(self) -> tuple[int, ...]:
         """How many devices each cluster has, by a number or by their places."""
-        if self.scenario.roles.clients != "devices":
+        if self.scenario.roles.in_orbit:
             return (1,) * len(self.client_names)
         counts = []
         for index, cluster in enumerate(self.scenario.ground.clusters):
@@ -94,7 +96,7 @@ class Sites:
     def nodes(self) -> Sequence[GroundNode]:
         """The places of passes: the clusters in canonical order, or the stations by name."""
         roles = self.scenario.roles
-        if roles.clients == "devices":
+        if not roles.in_orbit:
             return self.scenario.ground.clusters
         return [] if roles.relay else self.stations
 
@@ -111,7 +113,7 @@ class Sites:
     @property
     def to_draw(self) -> list[orbit.Site]:
         """The sites of a real orbit's passes, and the gateways behind the clusters."""
-        if self.scenario.roles.clients != "devices" or not self.serving:
+        if self.scenario.roles.in_orbit or not self.serving:
             return self.of_passes
         return [*self.of_passes, *self.of_stations]
 
@@ -168,8 +170,7 @@ class Sites:
     @cached_property
     def lowest_mask_deg(self) -> float:
         """Lowest elevation at which any device has a link, whatever its own gate is."""
-        general = getattr(self.scenario.orbit, "min_elevation_deg", 0.0)
-        masks = [general]
+        masks = [self.scenario.orbit.mask_deg]
         given = [self.mask_of(node) for node in self.nodes]
         if given and None not in given:
             masks = []

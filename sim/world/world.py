@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import scenarios
 from scenarios import Scenario
-from sim.world.fleet import Fleet, given_start
-from sim.world.planned import ListedOutage, PlannedOutages
+from scenarios.orbit import WithService
+from sim.world.fleet import FileWindows, Fleet, Flyers, flyers_of, given_start
 from sim.world.sites import Sites
 from sim.world.topology import Topology
 from statements import KeyPath, Place
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scenarios.ground import Ground
     from scenarios.learning import Learning
     from scenarios.link import Link
+    from scenarios.orbit import OrbitSource
     from scenarios.scenario import Stop, Traffic
 
 
@@ -49,19 +50,33 @@ class World:
     scenario: Scenario
 
     @cached_property
+    def flyers(self) -> Flyers | None:
+        """Who flies, whatever is known of it; None in the idealised cycle, where nobody does."""
+        return flyers_of(self.scenario)
+
+    @property
     def fleet(self) -> Fleet:
-        """The satellites, or the windows of a file."""
-        return Fleet(self.scenario)
+        """The satellites on orbits, of a source that has geometry."""
+        assert isinstance(self.flyers, Fleet)
+        return self.flyers
+
+    @property
+    def windows(self) -> FileWindows:
+        """The windows of a file, of a source that has them ready."""
+        assert isinstance(self.flyers, FileWindows)
+        return self.flyers
+
+    @property
+    def service(self) -> WithService:
+        """The rules by which clients are served; the idealised cycle has none."""
+        source = self.scenario.orbit
+        assert isinstance(source, WithService)
+        return source
 
     @cached_property
     def sites(self) -> Sites:
         """Clients, and the places on the ground."""
-        return Sites(self.scenario, self.fleet)
-
-    @cached_property
-    def planned_outages(self) -> tuple[ListedOutage, ...]:
-        """The outages on a date, those of a file too; InputError for a wrong one."""
-        return PlannedOutages(self.scenario).listed
+        return Sites(self.scenario, self.flyers)
 
     @cached_property
     def given_start(self) -> datetime | None:
@@ -78,10 +93,10 @@ class World:
     @cached_property
     def slots(self) -> Slots | None:
         """The cycle in which clusters are served; None where satellites come into view."""
-        if self.orbit.source != "slots":
+        cycle = self.orbit.cycle
+        if cycle is None:
             return None
-        own = self.orbit.slots
-        return Slots(len(self.ground.clusters), own.idle, own.seconds)
+        return Slots(len(self.ground.clusters), cycle.idle, cycle.seconds)
 
     @cached_property
     def isl_windows(self) -> tuple[str, str] | None:
@@ -114,8 +129,8 @@ class World:
     # The sections of the scenario.
 
     @property
-    def orbit(self) -> Any:
-        """The section on the satellites."""
+    def orbit(self) -> OrbitSource:
+        """The section on the satellites, by the facts that are known of any source."""
         return self.scenario.orbit
 
     @property

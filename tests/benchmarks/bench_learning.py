@@ -17,7 +17,7 @@ from fedavg_clients import CLIENTS, FIVE_STEPS, LOCAL_EPOCH, MODEL, STEP_SIZE, p
 from stopwatch import timed
 from torch.nn import functional
 
-from learning.clients.cluster import DeviceState
+from learning.clients.device_state import DeviceState
 from learning.clients.updates import aggregate
 from learning.learner import Learner
 from learning.models import Residency

@@ -133,7 +133,7 @@ def _served():
 
 
 def _large():
-    from sim.cli.contact_listing import ContactList, write
+    from sim.cli.contact_list import ContactList, write
 
     satellites = orbit.walker_delta(550, 53, 10_000, 100, 1, START)
     sites = ground(100)

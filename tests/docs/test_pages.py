@@ -3,8 +3,6 @@
 import ast
 import re
 import shlex
-import subprocess
-import sys
 from configparser import ConfigParser
 from functools import cache
 from importlib import import_module
@@ -152,27 +150,3 @@ def test_a_page_shows_what_a_quick_script_prints(script, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(PAPERS))
     assert import_module(script).main() == 0
     assert capsys.readouterr().out.rstrip() == shown()[f"{script}.py"].rstrip()
-
-
-def chain_of(node):
-    """The dotted name of a node, as `leomix.sim.sweep`; empty for anything else."""
-    if isinstance(node, ast.Name):
-        return node.id
-    inner = chain_of(node.value) if isinstance(node, ast.Attribute) else ""
-    return inner and f"{inner}.{node.attr}"
-
-
-@pytest.mark.process
-def test_names_of_packages_that_pages_use_are_there_in_a_python_that_knows_nothing():
-    """Each by itself: what another block has imported must not help."""
-    roots = {"leomix", "sim", "orbit", "channel", "learning", "scenarios"}
-    code = [code for page in PAGES for language, code in steps(page) if language == "python"]
-    nodes = [node for block in code for node in ast.walk(ast.parse(block))]
-    imported = {n.name for node in nodes if isinstance(node, ast.Import) for n in node.names}
-    chains = {chain_of(node) for node in nodes if isinstance(node, ast.Attribute)}
-    chains = {c for c in chains if c.count(".") > 1 and c.partition(".")[0] in roots & imported}
-    assert "learning.FedAvg.Options" in chains
-    for chain in sorted(chains):
-        asks = f"import {chain.partition('.')[0]}\n{chain}"
-        done = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True)
-        assert done.returncode == 0, (chain, done.stderr)

@@ -107,26 +107,3 @@ def test_a_script_prints_what_the_results_have(script, tmp_path):
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, RESULTS[script]), done.stderr
     assert list((tmp_path / "runs/papers").glob(f"{script}*.svg"))
-
-
-def test_who_trains_over_places_uploads_or_fetches(monkeypatch):
-    """Two satellites, by hand: a visit fetches, places train, and the next visit uploads."""
-    monkeypatch.syspath_prepend(str(PAPERS))
-    tallied = import_module("planes").tallied
-    home, away = True, False
-    passes = [
-        *(("a", away), ("a", home)),  # trains nothing yet; fetches
-        *(("a", away), ("a", away), ("a", home)),  # trains once; uploads: version 1
-        *(("b", home), ("b", home)),  # fetches; there is no newer model
-        *(("a", away), ("a", home)),  # again: uploads; once: fetches version 1
-    ]
-    planes = {"a": "A", "b": "B"}
-    again, once = (tallied(passes, planes, reading, 1) for reading in ("again", "once"))
-    assert (again.uploaded, again.fetched) == ({"A": 2}, {"A": 1, "B": 1})
-    assert (once.uploaded, once.fetched) == ({"A": 1}, {"A": 2, "B": 1})
-    assert again.idle == once.idle == {"B": 1}
-    assert (again.planes_a_buffer, once.planes_a_buffer) == ([1, 1], [1])
-    # Both begin with a model: each update of a is of the newest, that of b is not.
-    newest = tallied([*passes, ("b", away), ("b", home)], planes, "newest only", 1)
-    assert (newest.uploaded, newest.fetched) == ({"A": 3}, {"B": 2})
-    assert (newest.discarded, newest.idle) == ({"B": 1}, {"B": 1})

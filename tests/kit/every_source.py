@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import scenarios
+from scenarios.orbit import SOURCES, WithService
 
 ORBITS: dict[str, dict[str, Any]] = {
     "tle": {"source": "tle", "path": "x.tle"},
@@ -20,8 +21,8 @@ ORBITS: dict[str, dict[str, Any]] = {
     "contacts": {"source": "contacts", "path": "x.csv"},
     "slots": {"source": "slots"},
 }  # fmt: skip
-SEEN = [source for source in ORBITS if source not in ("contacts", "slots")]
-SERVED = [*SEEN, "contacts"]
+SEEN = [source for source in ORBITS if SOURCES[source].has_geometry]
+SERVED = [source for source in ORBITS if issubclass(SOURCES[source], WithService)]
 CIRCULAR = """\
 start: 2026-08-22T00:00:00Z
 stop: {days: 1}

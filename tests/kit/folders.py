@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import sim
-from learning import files, hardware, provenance
+from learning import hardware, provenance
 from sim.execution import cache as shared_cache
-from sim.execution import folder, window_cache
+from sim.execution import folder, run_cache
 from sim.execution.checkpoint import EXTENSION
 from sim.network import legs
 from sim.trace import blocks, parquet, recorder, tables
@@ -26,8 +26,8 @@ LIMITS: dict[str, tuple[Any, str]] = {
     "bytes_of_a_row": (tables, "ROW_BYTES"),
     "rows_of_a_large_table": (folder, "LARGE"),
     "cache_bytes": (shared_cache, "BOUND_BYTES"),
-    "worth_keeping_s": (window_cache, "WORTH_KEEPING_S"),
-    "version": (window_cache, "version"),
+    "worth_keeping_s": (run_cache, "WORTH_KEEPING_S"),
+    "version": (run_cache, "version"),
     "source_at_the_start": (provenance, "SOURCE"),
     "meminfo": (hardware, "MEMINFO"),
     "cgroup": (hardware, "CGROUP"),
@@ -95,8 +95,3 @@ def cut(
     with pytest.raises(sim.Interrupted, match="--resume"):
         sim.run(scenario, place, observers=[*observers, *stop_at(event)], **how)
     return place
-
-
-def files_hashed() -> int:
-    """How many files this process has read for their SHA-256."""
-    return files._sha256.cache_info().misses

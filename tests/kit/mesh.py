@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import networkx  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
-import pytest
+from sgp4.api import jday
 
 import learning
 import scenarios
@@ -19,9 +19,8 @@ import sim
 from learning.methods.surface import Traits
 from tests.kit import learning as seam
 from tests.kit.network import Plan, Route
-from tests.kit.scripted import Scripted, nothing
+from tests.kit.scripted import Scripted, play
 
-HEADER = "a,b,start_utc,end_utc"
 NAMES = [f"P{plane:02}-S01" for plane in range(1, 7)]
 
 CITIES = """
@@ -83,7 +82,6 @@ class Asking(Scripted):
     """A script that asks for uploads and downloads only."""
 
     traits: ClassVar[Traits] = replace(Scripted.traits, uses_isl=())
-    script = staticmethod(nothing)
 
 
 WINDOWS = "link.isl.windows"
@@ -101,15 +99,18 @@ def written(folder: Path, text: str, keys: Mapping[str, Any] | None = None) -> s
     return scenarios.load(path, given)
 
 
-def windows_text(rows: Sequence[tuple[int, int, int, int]]) -> str:
+def windows_text(
+    rows: Sequence[tuple[int, int, int, int]],
+    names: Sequence[str] = NAMES,
+    start: str = "2024-04-14T16:00:00Z",
+) -> str:
     """Windows of pairs of satellites by number, from a minute to another."""
-    start = pd.Timestamp("2024-04-14T16:00:00Z")
 
     def utc(minute: int) -> str:
-        return (start + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return (pd.Timestamp(start) + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    lines = [f"{NAMES[a]},{NAMES[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
-    return "\n".join([HEADER, *lines]) + "\n"
+    lines = [f"{names[a]},{names[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
+    return "\n".join(["a,b,start_utc,end_utc", *lines]) + "\n"
 
 
 def drawn_windows(rng: np.random.Generator, most: int = 40) -> list[tuple[int, int, int, int]]:
@@ -192,11 +193,7 @@ def ask(
             request = seam.Upload(payload) if upload else seam.Download(payload)
             replies.append((name, at_s, upload, (yield request)))
 
-    Asking.script = staticmethod(script)
-    try:
-        return replies, sim.run(scenario)
-    finally:
-        Asking.script = staticmethod(nothing)
+    return replies, play(scenario, script)
 
 
 def drawn_asks(
@@ -244,3 +241,29 @@ def compare_with_earliest(plan: Plan, replies: Sequence[Replied]) -> int:
         assert surely_s is None or there_s <= surely_s + LONGEST_WAY_S
         ready_s[name] = there_s
     return never
+
+
+def same_as_direct(mesh: sim.Result, direct: sim.Result) -> None:
+    """Hold the transfers and rounds over a mesh without links against those without a mesh."""
+    columns = ["cluster", "device", "direction", "payload", "version", "delivered_bytes", "outcome"]
+    order = ["start_s", "cluster", "device"]
+    ours, theirs = (run.transfers.sort_values(order) for run in (mesh, direct))
+    assert len(theirs) > 10
+    assert ours[columns].values.tolist() == theirs[columns].values.tolist()
+    np.testing.assert_allclose(ours[["start_s", "end_s"]], theirs[["start_s", "end_s"]], atol=1e-9)
+    both = [run.events[run.events.kind == "aggregate"] for run in (mesh, direct)]
+    np.testing.assert_allclose(both[0].time_s, both[1].time_s, atol=1e-9)
+    assert len(both[0])
+
+
+def ranges_m(satellites: Sequence[Any]) -> Callable[..., Any]:
+    """Return the distance of two satellites, by name, at a time (s), by the elements of each."""
+    flying = {satellite.name: satellite.model for satellite in satellites}
+    day, fraction = jday(2024, 4, 14, 16, 0, 0)
+
+    def range_m(time_s: float, *names: str) -> Any:
+        when = np.array([day]), np.array([fraction + time_s / 86_400])
+        ends = (flying[name].sgp4_array(*when)[1] for name in names)
+        return 1e3 * np.linalg.norm(np.subtract(*ends))
+
+    return range_m

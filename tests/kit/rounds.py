@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,36 +13,96 @@ import torch
 from learning import Learner, stream
 from tests.kit.learning import DeviceState, aggregate
 from tests.kit.minibatches import minibatches
-from tests.kit.training import LocalRounds, TrainedPart, Weighing
+from tests.kit.training import LocalRounds, TrainedPart, Traits, Weighing
+
+Tensors = Mapping[str, torch.Tensor]
 
 
 def experts_of(learner: Learner) -> list[int]:
     return list(range(learner.config.model.experts))
 
 
+def rows(learner: Learner, cluster: str, values: Any) -> Any:
+    """A value for each device of a cluster; one stands for all of them."""
+    return np.broadcast_to(values, learner.task.devices(cluster)).copy()
+
+
+def one_by_one(learner: Learner) -> Learner:
+    """The learner with devices that are trained one after another."""
+    learner.task = replace(learner.task, traits=Traits(batched=False))
+    return learner
+
+
 def downloaded(
-    learner: Learner, server: Any, before: Any = None, cluster: str = "a", number: int = 0
+    learner: Learner,
+    server: Any,
+    before: Any = None,
+    cluster: str = "a",
+    number: Any = 0,
+    *,
+    who: Any = True,
+    experts: Any = None,
 ) -> DeviceState:
-    """All devices of a cluster with all of the server's model."""
-    everybody = np.ones(learner.config.devices[learner.config.clusters.index(cluster)], bool)
-    epochs = np.full(len(everybody), number)
-    experts = experts_of(learner)
-    return DeviceState.load(learner, server, before, cluster, everybody, experts, epochs)
+    """Devices of a cluster with the server's model: all, with all experts, unless said."""
+    experts = experts_of(learner) if experts is None else list(experts)
+    who, epochs = (rows(learner, cluster, values) for values in (who, number))
+    return DeviceState.load(learner, server, before, cluster, who, experts, epochs)
 
 
-def trained(state: DeviceState, rounds: Any = 1, first: Any = 0, *, gate: bool = True) -> Any:
+def trained(
+    state: DeviceState,
+    rounds: Any = 1,
+    first: Any = 0,
+    *,
+    gate: bool = True,
+    experts: Any = None,
+    term: Any = None,
+    **part: Any,
+) -> DeviceState:
     """Devices after local rounds; one number stands for all of them."""
-    each = [np.broadcast_to(given, state.versions.shape[1]).copy() for given in (rounds, first)]
-    part = TrainedPart(experts_of(state.learner), gate=gate)
-    return state.train(LocalRounds(state.cluster, *each), part)
+    each = [rows(state.learner, state.cluster, given) for given in (rounds, first)]
+    experts = experts_of(state.learner) if experts is None else list(experts)
+    local = LocalRounds(state.cluster, *each)
+    return state.train(local, TrainedPart(experts, gate=gate, **part), term)
 
 
-def merged(server: Any, state: DeviceState, *, scale: float = 1.0, gate: bool = True) -> Any:
-    """The server's model after the updates of all devices."""
+def committed(
+    state: DeviceState, number: Any, *, who: Any = True, gate: bool = True
+) -> DeviceState:
+    """Devices that have offered all experts."""
+    who, epochs = (rows(state.learner, state.cluster, values) for values in (who, number))
+    return state.commit(who, epochs, experts_of(state.learner), gate=gate)
+
+
+def merged(
+    server: Any, state: DeviceState, *, who: Any = True, scale: float = 1.0, gate: bool = True
+) -> Any:
+    """The server's model after the updates of devices."""
     experts = experts_of(state.learner)
-    weighing = Weighing(state.cluster, np.ones(state.versions.shape[1], bool), scale=scale)
+    weighing = Weighing(state.cluster, rows(state.learner, state.cluster, who), scale=scale)
     sent = state.offer(experts, gate=gate)
     return aggregate(state.learner, server, sent, experts, weighing, gate=gate)
+
+
+def models_of(state: DeviceState) -> Tensors:
+    """The models (K, ...) of all devices as trained, in full matrices."""
+    return state.learner.force(state.learner.make("learning.training.sync:models", state.whole))
+
+
+def spoilt(state: DeviceState, device: int) -> DeviceState:
+    """The devices, of which one has lost its numbers."""
+    return replace(state, own=state.learner.make(without_numbers, state.own, device=device))
+
+
+def without_numbers(_task: Any, state: Tensors, *, device: int) -> Tensors:
+    who = torch.arange(len(next(iter(state.values())))) == device
+    return {n: t.clone().index_fill_(0, who.nonzero()[0], torch.nan) for n, t in state.items()}
+
+
+def moved(before: Tensors, after: Tensors, device: int | None = None) -> set[str]:
+    """Names of the tensors that differ, of one device or of any."""
+    where = ... if device is None else device
+    return {name for name in before if not torch.equal(before[name][where], after[name][where])}
 
 
 def cycle(
@@ -59,9 +120,7 @@ def cycle(
         state = downloaded(learner, server, states.get(name), name, number)
         state = trained(state, first=number, gate=gate)
         server = merged(server, state, scale=scale, gate=gate)
-        who = np.ones(state.versions.shape[1], bool)
-        epochs = np.full(len(who), number + 1)
-        states[name] = state.commit(who, epochs, experts_of(learner), gate=gate)
+        states[name] = committed(state, number + 1, gate=gate)
     return server
 
 

@@ -34,9 +34,10 @@ from learning.methods.surface import Needs, Traits
 from learning.registry import Register
 from learning.requests.facts import Cause
 from learning.requests.request import Request
+from scenarios.section import Section
 from sim.analysis.checks import CHECKS
 from sim.cli.app import command_line, status
-from sim.cli.exits import ExitCode
+from sim.cli.output import ExitCode
 from sim.facts.events import EventKind
 from sim.facts.row import Row
 from sim.facts.tables import TABLES, columns_of_table
@@ -162,6 +163,8 @@ def _all_rules() -> Iterator[Rule[Any]]:
                 for part in value if isinstance(value, tuple | list) else (value,):
                     if isinstance(part, Rule):
                         yield part
+    for section in _below(Section):
+        yield from section.rules
 
 
 def link_models() -> Iterator[Entry]:

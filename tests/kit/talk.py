@@ -175,7 +175,6 @@ class Talk:
     books: Totals
     over_s: list[float]
     devices: network.Devices
-    endpoint: network.Endpoint
 
     def moved(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.tables["transfers"].to_pylist()
@@ -240,8 +239,7 @@ def talk(
         cut_transfers=policy,
         faults=struck,
     )
-    endpoint = network.Endpoint(devices, shared)
-    link = network.ServiceLink(antenna, endpoint)
+    link = network.ServiceLink(antenna, devices, shared)
 
     def actor() -> Generator[Any, Any, None]:
         if at_s:
@@ -258,7 +256,6 @@ def talk(
         yield clock.at(until_s)
         clock.stop()
 
-    antenna.expect()
     clock.start("actor", actor())
     if until_s < math.inf:
         clock.start("end", end())
@@ -268,4 +265,4 @@ def talk(
     tables = trace.tables()
     books = books_of(shared.books.booked())
     check_books(books, tables["transfers"])
-    return Talk(replies, tables, books, over_s, devices, endpoint)
+    return Talk(replies, tables, books, over_s, devices)

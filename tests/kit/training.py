@@ -15,9 +15,7 @@ __getattr__ = late(
         "learning.text.fused_adapters": "write_fused_adapter",
         "learning.models.interface": "Parameter expert_of is_gate names_of",
         "learning.text.mixtral": "MixtralMoE",
-        "learning.models.moe": (
-            "LoraLinear Residency forward_with_routing fresh_a gates_of with_factors"
-        ),
+        "learning.models.moe": ("Residency forward_with_routing fresh_a gates_of"),
         "learning.nmoe.models": "PersonalExpert Pretext answer losses make_extractor mixed",
         "learning.models.peft": "adapted factorise write_adapter",
         "learning.text.shared_prefix": "SharedPrefix grouped",
@@ -28,7 +26,6 @@ __getattr__ = late(
         "learning.training.evaluation": "evaluation=.",
         "learning.training.references": "references=.",
         "learning.training.local": "train_rounds training=.",
-        "learning.training.local_loss": "Term",
         "learning.nmoe.training.answers": "answers=.",
         "learning.nmoe.training.experts": "experts=.",
         "learning.nmoe.training.extractor": "extractor=. shared=estimated view",
@@ -37,7 +34,7 @@ __getattr__ = late(
         "learning.training.sgd": "rows_of_round sgd=.",
         "learning.training.start": ("build_task fit gate_loss loss_of_origin start_model"),
         "learning.training.sync": "sync=.",
-        "learning.training.state": "held_state=. Offer State flatten moved_in_state not_finite",
+        "learning.training.state": "held_state=. not_finite",
         "learning.training.task": "Task Traits embedding=. use_one_thread",
     },
 )

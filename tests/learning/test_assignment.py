@@ -1,84 +1,20 @@
-"""Which cluster trains which expert: relevance, Algorithm 1, classes of experts, the registry."""
+"""Which cluster trains which expert: Algorithm 1, classes of experts, the registry."""
 
 from itertools import product
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import chisquare
 
-from learning.models import Residency
 from tests.kit import learning as kit
-from tests.kit import training
 from tests.kit.learning import model_splitting as splitting
-from tests.kit.training import evaluation
 
-CONFIG = kit.LearningConfig(0, ("a", "b", "c"), (1, 1, 1), kit.ModelConfig(experts=4))
 RELEVANCES = st.tuples(st.integers(1, 7), st.integers(1, 12)).flatmap(
     lambda shape: arrays(np.float64, shape, elements=st.sampled_from([0, 0.05, 0.1, 0.3, 0.9, 1]))
 )
-
-
-def model(top_k=2):
-    config = kit.ModelConfig(experts=5, top_k=top_k, layers=3, hidden=12, expert_hidden=6)
-    spec = kit.InputSpec("vector", (4,), 3, None)
-    made = training.VectorMoE(config, spec, Residency(held=tuple(range(5))))
-    made.load_state_dict(training.initialise(made, 1, dict(made.named_parameters())))
-    return made
-
-
-def rows(*shape):
-    return torch.tensor(kit.stream(0, *shape).standard_normal((*shape, 4)), dtype=torch.float32)
-
-
-def counted(made, tokens):
-    """Count selections (tokens, layers) one token at a time, from the gates' own weights."""
-    counts = np.zeros(len(made.moe[0].gate.weight))
-    with torch.no_grad():
-        for token in tokens:
-            hidden = torch.nn.functional.gelu(made.embed(token))
-            for norm, layer in zip(made.norms, made.moe, strict=True):
-                scores = (layer.gate.weight @ norm(hidden)).numpy()
-                counts[np.argsort(-scores)[: layer.gate.k]] += 1
-                hidden = hidden + layer(norm(hidden)[None])[0]
-    return counts / (len(tokens) * len(made.moe))
-
-
-@pytest.mark.parametrize("top_k", [1, 2, 5])
-def test_relevance_is_the_share_of_token_layer_pairs_without_padding(top_k):
-    made = model(top_k)
-    x = rows(6, 7)
-    flat = x.reshape(-1, 4)
-    keep = torch.tensor(kit.stream(0, "keep").random((6, 7)) < 0.6)
-    whole = counted(made, flat)
-    assert whole.sum() == pytest.approx(top_k)
-    for batches in ([flat[:3], flat[3:]], iter([x])):
-        np.testing.assert_allclose(evaluation.expert_relevance(made, batches), whole, rtol=1e-12)
-    some = evaluation.expert_relevance(made, [(x, keep)])
-    np.testing.assert_allclose(some, counted(made, x[keep]), rtol=1e-12)
-    assert some.dtype == np.float64 and (top_k == 5 or not np.allclose(some, whole))
-
-
-def test_trial_relevance_has_one_row_a_cluster_in_canonical_order(task, server):
-    whole = task.model(server)
-    for row, cluster in zip(evaluation.trial_relevance(task, server), "abc", strict=True):
-        np.testing.assert_allclose(row, counted(whole, task.trial[cluster].x), rtol=1e-12)
-
-
-def test_nothing_to_count_and_other_masks_are_refused():
-    x = rows(2, 3)
-    ones = torch.ones(2, 3)
-    for batches, message in (
-        ([(x, ones.bool() & False)], "no tokens to count"),
-        ([(x, ones)], r"give bool of the tokens' shape \(2, 3\)"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            evaluation.expert_relevance(model(), batches)
-    with pytest.raises(ValueError, match="Linear has no MoE layer"):
-        evaluation.expert_relevance(torch.nn.Linear(4, 2), [x])
 
 
 def draws(relevance, count, threshold=0.1):
@@ -118,32 +54,20 @@ def test_an_expert_is_drawn_with_its_assignment_probability(relevance, expert, s
     assert chisquare(drawn[possible], expected).pvalue > 1e-4
 
 
-HALF = np.full((2, 3), 0.5)
-NO_OWNERS = [[0, 1], [0, 1, 2], [0, 1, -2], [0.5, 0, 1]]
-
-
 @pytest.mark.parametrize(
-    ("refused", "message"),
-    [
-        (lambda: splitting.assignment_probability([0.5, 0.5], 0.1), "shape"),
-        (lambda: splitting.assignment_probability([[0.5, np.nan]], 0.1), "holds nan"),
-        (lambda: splitting.assignment_probability([[0.5]], 1.5), "threshold is 1.5"),
-        *[(lambda o=o: splitting.own_mass(HALF, o), "owner is") for o in NO_OWNERS],
-    ],
+    ("relevance", "threshold", "message"),
+    [([0.5, 0.5], 0.1, "shape"), ([[0.5, np.nan]], 0.1, "holds nan"), ([[0.5]], 1.5, "is 1.5")],
 )
-def test_what_is_no_probability_owner_or_share_is_refused(refused, message):
+def test_what_is_no_relevance_or_threshold_is_refused(relevance, threshold, message):
     with pytest.raises(ValueError, match=message):
-        refused()
+        splitting.assignment_probability(relevance, threshold)
 
 
-def test_classes_and_own_mass_by_hand():
+def test_own_mass_by_hand():
     top_2 = [[1.0, 0.6, 0.4], [0.5, 0.5, 1.0]]
     assert splitting.own_mass(top_2, [0, 0, 1]) == pytest.approx((1.0 + 0.6 + 1.0) / 4)
     # nobody holds the last expert
     assert splitting.own_mass(np.eye(3), [0, 1, -1]) == pytest.approx(2 / 3)
-    relevance = np.tile([[0.5, 0.5]], (10, 1))  # relevant to nine and to eight of ten
-    relevance[0, 1] = relevance[1, 1] = relevance[0, 0] = 0.0
-    assert splitting.expert_classes(relevance, 0.1) == ["shared", "domain"]
 
 
 @settings(max_examples=100)  # cheap, and ties are rare

@@ -6,15 +6,13 @@ import pytest
 import torch
 
 from learning import Learner
-from tests.kit.devices import Devices
 from tests.kit.learning import (
     LearningConfig,
     Lora,
     ModelConfig,
     compute_device,
 )
-from tests.kit.rounds import downloaded, merged, trained
-from tests.kit.training import Traits, build_task, start_model
+from tests.kit.rounds import downloaded, merged, models_of, one_by_one, trained
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 MODEL = ModelConfig(experts=3, top_k=2, hidden=16, expert_hidden=12, layers=2)
@@ -28,15 +26,14 @@ CONFIG = LearningConfig(3, ("a", "b"), (4, 2), MODEL, precision="float64")
 @pytest.mark.parametrize("mask", ["-inf", None])
 def test_cuda_ends_where_the_cpu_does(rank, batched, mask):
     config = replace(CONFIG, model=replace(MODEL, lora=Lora(rank=rank)))
-    server = start_model(build_task(config))
     ends = []
-    for name in ("cpu", "cuda"):
-        devices = Devices(
-            replace(build_task(replace(config, device=name)), traits=Traits(batched=batched))
-        )
-        state = devices.receive({n: tensor.to(name) for n, tensor in server.items()})
+    for device in ("cpu", "cuda"):
+        learner = Learner(replace(config, device=device))
+        if not batched:
+            one_by_one(learner)
+        state = downloaded(learner, learner.start())
         how = {"experts": (0, 1), "gate": mask is None, "mask": mask}
-        ends.append(devices.train(state, (3, 1, 0, 2), **how))
+        ends.append(models_of(trained(state, (3, 1, 0, 2), **how)))
     for name, tensor in ends[0].items():
         torch.testing.assert_close(ends[1][name].cpu(), tensor, atol=1e-9, rtol=1e-9)
 

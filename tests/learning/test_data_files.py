@@ -5,6 +5,7 @@ import json
 import socket
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from learning.data import data_files, load_samples
+from learning.data import load_samples
 from tests.kit.learning import (
     Columns,
     Data,
@@ -72,6 +73,10 @@ def labels(samples, cluster):
     return {y for part in trained(samples, cluster) for y in part.y.tolist()}
 
 
+def domains(samples, cluster):
+    return {d for part in trained(samples, cluster) for d in part.domain.tolist()}
+
+
 def told(*parts):
     return [row.tobytes() for part in parts for row in part.x]
 
@@ -94,7 +99,7 @@ def test_columns_and_their_names_decide_the_layout(tmp_path):
         assert (table.form, table.content, table.labels) == (form, [content], [label])
 
 
-def test_every_row_is_used_once_by_the_split_or_a_share_and_limits_cut(tmp_path):
+def test_every_row_is_used_once_by_the_split_of_a_column(tmp_path):
     splits = ["train", "train", "train", "test", "validation", "dev"]
     rows = [row | {"split": splits[i % 6]} for i, row in enumerate(numbered(60))]
     samples = load("jsonl", path=write(tmp_path / "f", rows))
@@ -103,11 +108,6 @@ def test_every_row_is_used_once_by_the_split_or_a_share_and_limits_cut(tmp_path)
     assert samples.test["a"].x is samples.test["b"].x
     assert [set(samples.test[c].domain.tolist()) for c in "ab"] == [{0}, {1}]
     assert [len(part.y) for part in samples.shards["a"]] == [7, 6]
-    samples = load("jsonl", path=write(tmp_path / "f", numbered(50)), test_fraction=0.3)
-    assert len({*told(*trained(samples)), *told(samples.test["a"])}) == 50
-    assert sizes(samples) == [(18, 15), (17, 15)]
-    samples = load("jsonl", path=str(tmp_path / "f"), train_samples=5, test_samples=3)
-    assert (sizes(samples), samples.spec.classes) == ([(5, 3), (5, 3)], 2)
 
 
 def test_domains_of_a_column_go_to_clusters_in_groups_and_a_file_each_is_one(tmp_path):
@@ -115,13 +115,12 @@ def test_domains_of_a_column_go_to_clusters_in_groups_and_a_file_each_is_one(tmp
     file = write(tmp_path / "f", rows)
     samples = load("jsonl", path=file, columns={"domain": "field"}, test_fraction=0.25)
     assert sizes(samples) == [(45, 15), (30, 10)]  # a, b, c and d, e
-    assert {d for part in trained(samples, "b") for d in part.domain.tolist()} == {1}
+    assert domains(samples, "b") == {1}
     one = write(tmp_path / "1", [{"text": f"x{i}", "label": "pq"[i % 2]} for i in range(20)])
     two = write(tmp_path / "2", [{"text": f"y{i}", "label": "qr"[i % 2]} for i in range(30)])
     samples = load("jsonl", paths={"b": two, "a": one})
     assert (samples.spec.classes, labels(samples, "a"), labels(samples, "b")) == (3, {0, 1}, {1, 2})
     assert sizes(samples) == [(16, 4), (24, 6)]
-    assert data_files(Data(paths=FrozenDict(b=two, a=one))) == sorted([one, two])
 
 
 def test_choices_have_as_many_options_as_the_longest_question_of_all_files(tmp_path):
@@ -129,11 +128,7 @@ def test_choices_have_as_many_options_as_the_longest_question_of_all_files(tmp_p
         some = {"question": "q", "options": [*"uvwxy"[:n]]}
         write(tmp_path / str(n), [some | {"answer": i % n} for i in range(12)])
     samples = load("jsonl", paths={"a": str(tmp_path / "3"), "b": str(tmp_path / "5")})
-    assert (samples.spec.form, samples.spec.shape, samples.spec.classes) == (
-        "choices",
-        (5, 2, 24),
-        5,
-    )
+    assert (samples.spec.shape, samples.spec.classes) == ((5, 2, 24), 5)
     exists = samples.test["a"].x[:, :, 1].any(axis=2)
     assert exists.tolist() == [[True, True, True, False, False]] * len(exists)
     assert samples.trial["b"].x[:, :, 1].any(axis=2).all()
@@ -180,30 +175,18 @@ def test_images_are_channels_first_in_0_to_1_each_with_its_label(tmp_path):
 
 def test_without_test_arrays_a_share_is_held_out_of_arrays_too(tmp_path):
     vectors = RNG.normal(size=(60, 7)) * 100
-    for x, form, shape in ((IMAGES[..., 0], "image", (1, 4, 6)), (vectors, "vector", (7,))):
-        file = write(tmp_path / "f.npz", {"x": x, "y": LABELS})
-        samples = load("npz", path=file, test_fraction=0.1)
-        assert (samples.spec.form, samples.spec.shape) == (form, shape)
-        assert sizes(samples) == [(27, 6)] * 2
-        total = x.astype("f8").sum() / (255 if x.dtype == np.uint8 else 1)
-        found = sum(part.x.astype("f8").sum() for part in [samples.test["a"], *trained(samples)])
-        assert found == pytest.approx(total, rel=1e-5, abs=1e-2)
+    samples = load("npz", path=write(tmp_path / "f.npz", xy(vectors)), test_fraction=0.1)
+    assert (samples.spec.form, samples.spec.shape) == ("vector", (7,))
+    assert sizes(samples) == [(27, 6)] * 2
+    assert sorted(told(samples.test["a"], *trained(samples))) == sorted(
+        row.tobytes() for row in vectors.astype("f4")
+    )
 
 
-def test_domains_labels_and_files_of_arrays(tmp_path):
-    fields = np.array(["sea", "air"])[LABELS % 2]
-    by_field = load("npz", path=write(tmp_path / "1.npz", split(domain=fields)))
-    for cluster, odd in zip("ab", (1, 0), strict=True):
-        tested = set(by_field.test[cluster].y.tolist())
-        assert {y % 2 for y in labels(by_field, cluster) | tested} == {odd}
-    two = {"x": IMAGES[:50].astype("f4") / np.float32(255), "y": LABELS[:50]}
-    both = {"a": write(tmp_path / "0.npz", split()), "b": write(tmp_path / "2.npz", two)}
-    mixed = trained(load("npz", paths=both, own_domain_fraction=0.5), "a")
-    assert set(told(*mixed)) <= {features(image).tobytes() for image in IMAGES}
-    assert {d for part in mixed for d in part.domain.tolist()} == {0, 1}
-    other = write(tmp_path / "3.npz", {"x": IMAGES[:, :3], "y": LABELS})
-    message = r"3.npz: x: one sample has shape .3, 3, 6., but of"
-    refused(message, "npz", paths={**both, "b": other})
+def test_arrays_of_two_shapes_are_refused(tmp_path):
+    paths = {"a": write(tmp_path / "0.npz", split())}
+    paths["b"] = write(tmp_path / "3.npz", xy(IMAGES[:, :3]))
+    refused(r"3.npz: x: one sample has shape .3, 3, 6., but of", "npz", paths=paths)
 
 
 def packed(**members):
@@ -216,7 +199,7 @@ def packed(**members):
 
 ONE_NAN = np.where(np.arange(60) == 7, np.nan, 0.5)[:, None]
 OBJECTS = np.array([{"a": 1}] * 60, dtype=object)
-PICKLE, NUMPY = b"\x80\x04K\x01.", b"\x93NUMPY\x01\x00junk"
+PICKLE = b"\x80\x04K\x01."
 
 
 def xy(x=IMAGES, y=LABELS, **more):
@@ -224,28 +207,18 @@ def xy(x=IMAGES, y=LABELS, **more):
 
 
 ARRAYS = [
-    *[("cannot be read .no .npz file", data) for data in (b"", b"PK\x03\x04 broken", PICKLE)],
+    ("cannot be read .no .npz file", PICKLE),
     ("cannot be read", packed(x=IMAGES.tobytes(), y=b"")[:3000]),
-    *[(r"cannot be read \([xy]: ", packed(x=data, y=data)) for data in (NUMPY, PICKLE)],
+    (r"cannot be read \([xy]: ", packed(x=PICKLE, y=PICKLE)),
     ("x: Python objects or no array", xy(OBJECTS)),
     ("no array 'x_train' or 'x'", {"y": LABELS}),
-    ("no array 'y'; add it", {"x": IMAGES}),
     (r"y has shape \(9,\); it must be \(60,\)", xy(y=LABELS[:9])),
     (r"y has shape \(60, 1\); a label is a number: save y.reshape\(-1\)", xy(y=LABELS[:, None])),
     ("y is float64, which cross_entropy does not take; set learning.loss: mse", xy(y=LABELS * 1.0)),
     ("x is int32; save it as uint8", xy(IMAGES.astype("i4"))),
-    (
-        r"x\[7\] holds nan; it must be finite, .*: fill what is not finite, or",
-        xy(np.where(np.isnan(ONE_NAN)[..., None, None], ONE_NAN[..., None, None], IMAGES / 255)),
-    ),
     (r"x\[7\] holds nan; it must be finite, as float32 too: fill what is not", xy(ONE_NAN)),
-    (
-        r"x\[7\] holds inf; it must be finite, .*: fill what is not finite",
-        xy(np.where(np.isnan(ONE_NAN), np.inf, 0.5)),
-    ),
     (r"x\[7\] holds inf; it must be", xy(np.where(np.isnan(ONE_NAN), np.inf, 0.5).astype("f2"))),
     (r"x\[0\] holds 1e\+300; .* divide by the largest magnitude", xy(np.full((60, 2), 1e300))),
-    (r"x has shape \(60,\); it must be", xy(LABELS.astype("u1"))),
     (r"put channels last, .*: x = np.moveaxis\(x, 1, -1\)", xy(IMAGES.transpose(0, 3, 1, 2))),
     ("holds no samples", xy(IMAGES[:0], LABELS[:0])),
     ("one and the same label; a classifier needs two", xy(y=LABELS * 0)),
@@ -253,8 +226,8 @@ ARRAYS = [
 WRONG = [("jsonl", *row) for row in TEXTS] + [("npz", *row) for row in ARRAYS]
 
 
-@pytest.mark.parametrize("images", [IMAGES / 64 - 2, IMAGES.astype("f4"), -IMAGES * 3.1])
-def test_numbers_of_images_stay_as_they_are(images, tmp_path):
+def test_numbers_of_images_stay_as_they_are(tmp_path):
+    images = IMAGES / 64 - 2
     samples = load("npz", path=write(tmp_path / "data.npz", split(x=images)))
     np.testing.assert_array_equal(samples.test["a"].x, np.moveaxis(images, -1, 1)[40:].astype("f4"))
 
@@ -271,9 +244,8 @@ def test_images_with_bands_first_are_refused_and_what_is_advised_is_taken(shape)
     with pytest.raises(ValueError, match="put channels last") as refusal:
         channels_first("x", images)
     bands, rows, columns = shape
-    mended = [np.moveaxis(images, 1, -1)]
+    assert channels_first("x", np.moveaxis(images, 1, -1)).shape == (2, bands, rows, columns)
     assert ("np.swapaxes(x, 1, 2)" in str(refusal.value)) == (rows != columns)
-    assert channels_first("x", mended[0]).shape == (2, bands, rows, columns)
     if rows != columns:
         assert channels_first("x", np.swapaxes(images, 1, 2)).shape == (2, columns, rows, bands)
 
@@ -314,8 +286,6 @@ def test_saved_splits_are_kept_and_a_folder_of_files_is_as_jsonl_of_its_rows(dat
     datasets.DatasetDict(made).save_to_disk("all")
     samples = load("hf", path="all", columns=COLUMNS)
     assert (sizes(samples), samples.spec.classes) == ([(10, 7), (10, 7)], 2)
-    made["train"].save_to_disk("one")
-    assert sizes(load("hf", path="one", columns=COLUMNS, test_fraction=0.25)) == [(8, 5), (7, 5)]
     (tmp_path / "folder").mkdir()
     for name in ("train", "test"):
         write(tmp_path / "folder" / f"{name}.jsonl", SENTENCES)
@@ -324,17 +294,18 @@ def test_saved_splits_are_kept_and_a_folder_of_files_is_as_jsonl_of_its_rows(dat
     found = load("hf", path="folder", columns=COLUMNS)
     for some in (trained, lambda samples: samples.test.values()):
         assert told(*some(found)) == told(*some(expected))
+
+
+def test_data_sets_that_cannot_be_loaded_are_refused_and_nothing_is_downloaded(datasets, tmp_path):
     rows = [*SENTENCES[:3], {"sentence": " ", "label": 0}]
     datasets.DatasetDict({"train": datasets.Dataset.from_list(rows)}).save_to_disk("wrong")
     write(tmp_path / "mine.json", SENTENCES)
-    offline = datasets.config.HF_HUB_OFFLINE
     for message, path in (
         (r"cannot be loaded .* or hub:OWNER/NAME to download", "no-such-owner/none"),
         ("is no folder here; a data set's name is OWNER/NAME", "json"),
         (r"train\[3\]: sentence is blank", "wrong"),
     ):
         refused(message, "hf", path=path, columns=COLUMNS)
-    assert offline == datasets.config.HF_HUB_OFFLINE
 
 
 # Images in a folder for each class, as torchvision's ImageFolder has them.
@@ -373,24 +344,17 @@ def test_images_are_read_from_a_folder_for_each_class(tmp_path):
 
 
 @pytest.mark.parametrize("test", ["test", "val"])
-def test_folders_of_train_and_test_are_the_split(tmp_path, test):
-    album(tmp_path / "train")
-    held_out = album(tmp_path / test, count=3)
-    samples = load("images", path=str(tmp_path), size=8)
+def test_folders_of_train_and_test_are_the_split_in_any_order_of_a_file_system(tmp_path, test):
+    """Files that are made in another order come in another one from many file systems."""
+    made = album(tmp_path / "a" / "train")
+    held_out = album(tmp_path / "a" / test, count=3)
+    for path, pixels in sorted((made | held_out).items(), reverse=True):
+        photograph(tmp_path / "b" / path.relative_to(tmp_path / "a"), pixels)
+    samples, other = (load("images", path=str(tmp_path / name), size=8) for name in "ab")
     tested = {image.tobytes() for image in samples.test["b"].x}
     assert tested == {features(pixels).tobytes() for pixels in held_out.values()}
     assert sum(len(part.y) for part in trained(samples)) == 20
-
-
-def test_the_order_of_a_file_system_changes_nothing(tmp_path):
-    """Files that are made in another order come in another one from many file systems."""
-    made = album(tmp_path / "a")
-    for path, pixels in sorted(made.items(), reverse=True):
-        photograph(tmp_path / "b" / path.relative_to(tmp_path / "a"), pixels)
-    one, other = (load("images", path=str(tmp_path / name), size=8) for name in "ab")
-    for part, same in zip(trained(one), trained(other), strict=True):
-        np.testing.assert_array_equal(part.x, same.x)
-        np.testing.assert_array_equal(part.y, same.y)
+    assert told(*trained(samples)) == told(*trained(other))
 
 
 GREY = np.linspace(0, 255, 64).reshape(8, 8)
@@ -428,16 +392,10 @@ NO_ALBUM = [
     ("photos: holds no folders; put the images of each class", {"0.png": PNG}),
     ("photos/cat: holds no images; add some, or remove", {**CLASSES, "cat/.hidden.png": PNG}),
     ("photos/ant/b.txt: is no image .* .none of .*JPEG", {**CLASSES, "ant/b.txt": b"text"}),
-    ("photos/ant/b.png: is no image that can be read", {**CLASSES, "ant/b.png": 60}),
     ("photos/bee/b.tif: .*floating-point numbers: .* npz", {**CLASSES, "bee/b.tif": "TIFF"}),
-    ("holds 'train', 'test' and 'val'; keep 'train' and one of", {**SPLIT, "val/ant/0.png": PNG}),
     ("holds 'train', 'test' and 'ant'; keep", {**SPLIT, "ant/0.png": PNG}),
     ("'Test' and 'Train', which seem .* call", {"Train/ant/0.png": PNG, "Test/ant/0.png": PNG}),
-    ("'testing' and 'training', which", {"training/a/0.png": PNG, "testing/a/0.png": PNG}),
-    ("'test' and 'val', which seem to be", {"test/ant/0.png": PNG, "val/ant/0.png": PNG}),
     ("photos/test/cat/0.png: label 'cat' is in no train", {**SPLIT, "test/cat/0.png": PNG}),
-    ("photos/test: holds no folders; put the images", {"train/ant/0.png": PNG, "test/0.png": PNG}),
-    ("one and the same label; a classifier needs two", SPLIT | {"train/ant/1.png": PNG}),
 ]
 
 
@@ -449,25 +407,17 @@ def test_what_is_wrong_in_a_folder_of_images_is_said_in_one_line(message, files,
         photograph(path, pixels, format=what if what == "TIFF" else PNG)
         if isinstance(what, bytes):
             path.write_bytes(what)
-        elif isinstance(what, int):  # cut off
-            path.write_bytes(path.read_bytes()[:what])
     few = {"clusters": "a", "devices": 1, "trial_samples": 1}
     refused(message, "images", path=str(tmp_path / "photos"), **few)
 
 
-def test_a_folder_of_images_is_no_npz_and_has_no_columns_or_domains(tmp_path):
-    album(tmp_path / "photos")
-    folder = str(tmp_path / "photos")
+def test_a_folder_of_images_is_no_npz_and_one_for_each_cluster_is_a_domain(tmp_path):
+    folder, more = (str(tmp_path / name) for name in ("photos", "more"))
+    for place in (folder, more):
+        album(Path(place))
     refused("photos: is a folder; .* set learning.data.kind to images", "npz", path=folder)
-    file = write(tmp_path / "f.npz", split())
-    refused(
-        "f.npz: cannot be read .Not a directory.; .* has learning.data.kind: npz",
-        "images",
-        path=file,
-    )
-    domains = Split(kind="domains")
-    refused("has no domains; use another kind, or paths", "images", path=folder, split=domains)
-    album(tmp_path / "more")
-    both = {"a": folder, "b": str(tmp_path / "more")}
-    samples = load("images", paths=both, size=8)
-    assert {d for part in trained(samples, "b") for d in part.domain.tolist()} == {1}
+    said = "f.npz: cannot be read .Not a directory.; .* has learning.data.kind: npz"
+    refused(said, "images", path=write(tmp_path / "f.npz", split()))
+    said = "has no domains; use another kind, or paths"
+    refused(said, "images", path=folder, split=Split(kind="domains"))
+    assert domains(load("images", paths={"a": folder, "b": more}, size=8), "b") == {1}

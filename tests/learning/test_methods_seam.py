@@ -1,4 +1,4 @@
-"""The seam of methods: their register and options, and what each device is sent, owes and loses."""
+"""The seam of methods: their options, and what each device is sent, owes and loses."""
 
 import subprocess
 import sys
@@ -11,75 +11,60 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import learning
-from learning import find_method, method_names
+from learning import find_method
 from tests.kit import learning as kit
+from tests.kit import small
 from tests.kit.learning import GONE, read_options
+from tests.kit.small_nmoe import NMOE
 
 SHIPPED = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")
 
 
-class WithOptions(kit.EmsFl):
-    @dataclass(frozen=True)
-    class Options:
-        alpha: float = 0.5
-        name: str = "x"
-        often: bool = False
+@dataclass(frozen=True)
+class Options:
+    alpha: float = 0.5
+    often: bool = False
 
 
-def test_methods_are_found_by_name_and_options_filled_with_defaults():
-    assert set(SHIPPED) <= set(method_names())
-    assert all(issubclass(find_method(name), learning.Method) for name in SHIPPED)
-    for name, said in (
-        ("syncronous", "did you mean 'synchronous'"),
-        ("json:JSONDecoder", "'json:JSONDecoder' is no method; make it a subclass of"),
-        ("learning:GlobalModelMethod", "has no method cluster; write one"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            find_method(name)
-    assert read_options(WithOptions.Options, {"alpha": 1}) == WithOptions.Options(alpha=1)
+def test_options_are_filled_with_defaults():
+    assert read_options(Options, {"alpha": 1}) == Options(alpha=1)
     assert read_options(find_method("synchronous").Options, {}) == kit.NoOptions()
 
 
-WRONG = {
-    "emsfl": {"resplit_cycles": -1, "threshold": 1.5},
-    "fedprox": {"mu": -1.0},
-    "fedasync": {"alpha": 1.5, "staleness": "none"},
-    "fedbuff": {"buffer_size": -1, "server_step_size": np.nan},
-    "fedopt": {"beta1": 1.0, "kind": "lamb", "tau": 0.0},
-    "aligned": {
-        "policy": "gredy", "capacity": -1, "deficit_weight": -0.1, "exploration": 2,
-    },
-    "nmoe": {
-        "gate": "fedgat", "extractor": "fedxx", "inference_batch": 0, "gate_rounds": -1,
-        "gate_sync": "biases", "rounds": 3,
-    },
-}  # fmt: skip
+WRONG_OPTIONS = [
+    (Options, "beta", 1, "alpha, often"),
+    (Options, "alpha", True, "float"),
+    ("emsfl", "resplit_cycles", -1, ""),
+    ("emsfl", "threshold", 1.5, "1.5 should be less than or equal to 1"),
+    ("emsfl-enhanced", "mask", "0", "'0' should be '-inf' or 'zero'"),
+    ("fedasync", "alpha", 1.5, ""),
+    ("fedasync", "staleness", "none", "'constant', 'polynomial' or 'hinge'"),
+    ("fedbuff", "server_step_size", 0.0, "0.0 should be greater than 0"),
+    ("fedbuff", "server_step_size", np.nan, ""),
+    ("fedopt", "beta1", 1.0, ""),
+    ("aligned", "policy", "gredy", ""),
+    ("nmoe", "gate", "learning:Architecture", "should be 'fedgate', 'rollgate'"),
+    ("nmoe", "inference_batch", 0, ""),
+    *(("nmoe", gone, 1, "is gone; (leave it out|set)") for gone in GONE),
+]
 
 
-def test_wrong_options_are_refused_by_name():
-    for method, key, value, line in (
-        *((method, *one, "") for method, said in WRONG.items() for one in said.items()),
-        (WithOptions, "beta", 1, "alpha, name, often"),
-        (WithOptions, "alpha", True, "float"),
-        ("emsfl", "threshold", 1.5, "1.5 should be less than or equal to 1"),
-        ("emsfl-enhanced", "mask", "0", "'0' should be '-inf' or 'zero'"),
-        ("fedasync", "staleness", "none", "'constant', 'polynomial' or 'hinge'"),
-        ("fedbuff", "server_step_size", 0.0, "0.0 should be greater than 0"),
-        ("nmoe", "gate", "learning:Architecture", "should be 'fedgate', 'rollgate'"),
-        *(("nmoe", gone, 1, "is gone; (leave it out|set)") for gone in GONE),
-    ):
-        options = (find_method(method) if isinstance(method, str) else method).Options
-        with pytest.raises(ValueError, match=f"^{key}: .*{line}") as told:
-            read_options(options, {key: value})
-        assert "\n" not in str(told.value)
+@pytest.mark.parametrize(("method", "key", "value", "line"), WRONG_OPTIONS)
+def test_wrong_options_are_refused_by_name(method, key, value, line):
+    options = find_method(method).Options if isinstance(method, str) else method
+    with pytest.raises(ValueError, match=f"^{key}: .*{line}") as told:
+        read_options(options, {key: value})
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.process
-def test_public_names_methods_and_data_need_no_torch():
+def test_public_names_methods_data_and_runs_that_only_keep_time_need_no_torch():
     plain = set(learning.__all__) - {"expert_relevance", "Learner"}
-    code = f"""import sys, learning, learning.data
+    said = small.merged(NMOE, {"learning": {"train": False}})
+    code = f"""import sys, learning, learning.data, scenarios, sim
 for name in {plain}: assert getattr(learning, name)
 for name in {SHIPPED}: learning.find_method(name)
+sim.run(scenarios.from_dict({said!r}))
 sys.exit('torch' in sys.modules)"""
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert all(getattr(learning, name) for name in learning.__all__)
@@ -94,13 +79,13 @@ CONFIG = kit.LearningConfig(1, ("A",), (3,), MODEL, batch_size=4, pretraining=SH
 
 
 @cache
-def learner_of(train, download):
-    model = replace(MODEL, lora=replace(LORA, download=download))
+def learner_of(train, **lora):
+    model = replace(MODEL, lora=replace(LORA, **lora))
     return learning.Learner(replace(CONFIG, model=model), train=train)
 
 
-def some_side(train=False, download="full"):
-    learner = learner_of(train, download)
+def some_side(train=False, **lora):
+    learner = learner_of(train, **lora)
     side = kit.ClusterState(learner, kit.Cluster("A", 0, 3))
     side.load_initial(kit.ServerModel(learner.start(), 0, np.zeros(3, int)), EVERY)
     return side
@@ -207,27 +192,30 @@ def test_what_is_forgotten_is_never_offered_and_not_owed():
     assert 0 < moved < 0.9 * whole
 
 
-def test_the_gate_goes_on_from_an_upload_that_is_carried_over():
+@pytest.mark.parametrize("rank", [2, None])
+def test_an_upload_that_is_carried_over_and_what_is_trained_since_arrive_once(rank):
     """Trained, offered, trained on, downloaded, offered again: the server gets both changes."""
-    side = some_side(train=True)
+    side = some_side(train=True, rank=rank)
     start = side.learner.start()
-    gate = "gate.0.weight"
     ends = []
     for _ in range(2):
         side.train(work(3, 3, 3), EVERY, gate=True)
-        ends.append(weights(side, side.state.whole)[gate])
+        ends.append(weights(side, side.models))
         side.offer(EVERY, gate=True)  # the second one waits for the first
-    first = weights(side, merged(side, start, ALL))[gate]
+    first = weights(side, merged(side, start, ALL))
     asked(side, 1)
     side.receive(receipt(1, 1, 1))
     side.deliver(receipt(1, 1, 1))
     side.offer(EVERY, gate=True)
-    second = weights(side, merged(side, start, ALL))[gate]
-    begin = weights(side, start)[gate]
+    second = weights(side, merged(side, start, ALL))
+    begin = weights(side, start)
     shares = np.array(side.learner.samples()[0]) / sum(side.learner.samples()[0])
-    for found, change in ((first, ends[0] - begin), (second, ends[1] - ends[0])):
-        np.testing.assert_allclose(found - begin, np.tensordot(shares, change, 1), atol=1e-7)
-    assert np.abs(second - begin).max() > 1e-4
+    for name in ("gate.0.weight", "expert.0.0.up.weight"):
+        begun, trained, ended = (model[name] for model in (begin, *ends))
+        for found, change in ((first, trained - begun), (second, ended - trained)):
+            mean = np.tensordot(shares, change, 1)
+            np.testing.assert_allclose(found[name] - begun, mean, atol=1e-6)
+        assert np.abs(second[name] - begun).max() > 1e-4
 
 
 def test_a_gate_that_was_lost_is_in_no_later_offer():

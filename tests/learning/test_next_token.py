@@ -1,18 +1,18 @@
-"""Each next token as what is learnt, against Hugging Face and a plain loop."""
+"""Each next token as what is learnt, by merged Llamas of which the last block alone has experts.
+
+``tests/truth/test_merged_llama_loop.py`` compares whole runs with a plain loop.
+"""
 
 import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from torch.nn import functional
-from transformers import AutoModelForCausalLM
 
 from learning.data import load_samples
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import (
+    TASKS,
     Data,
     FrozenDict,
     InputSpec,
@@ -25,214 +25,88 @@ from tests.kit.rounds import cycle
 from tests.kit.training import MixtralMoE, embedding
 
 TOKENS = 9
-SPEC = InputSpec("next_token", (TOKENS,), 1, 61)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two Llamas, and texts of two to twelve words; the last ones are questions with options."""
+    """Two Llamas of four layers, and texts of two to twelve words of each cluster."""
     folder = tmp_path_factory.mktemp("continued")
-    tiny.llamas(folder, 2, initializer_range=0.1)
+    tiny.llamas(folder, 2, num_hidden_layers=4, initializer_range=0.1)
     rng = np.random.default_rng(3)
     words = [" ".join(f"w{word}" for word in rng.integers(40, size=n)) for n in range(2, 13)] * 8
-    for name, part in (("a", words[:44]), ("b", words[44:])):
-        rows = [{"text": text} for text in part]
-
-        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    write(folder, *[{"text": text} for text in words])
     return folder
 
 
-def config_of(folder, **keys):
-    data = Data(
-        "jsonl",
-        paths=FrozenDict({name: str(folder / f"{name}.jsonl") for name in "ab"}),
-        tokens=TOKENS,
-        trial_samples=4,
-        objective="next_token",
-    )
+def write(folder, *rows):
+    for name, part in zip("ab", np.array_split(rows, 2), strict=True):
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, part)))
+
+
+def config_of(folder, texts=None, moe_layers=1, **keys):
+    paths = FrozenDict({name: str((texts or folder) / f"{name}.jsonl") for name in "ab"})
+    data = Data("jsonl", paths=paths, tokens=TOKENS, trial_samples=4, objective="next_token")
     model = replace(tiny.merged_config(folder, 2), tokenizer="words", lora=Lora(rank=2))
     keys = {"step_size": 0.05, "steps_per_round": 2, "batch_size": 8} | keys
     return LearningConfig(
-        3,
-        clusters=("a", "b"),
-        devices=(1, 1),
-        model=keys.pop("model", model),
-        data=keys.pop("data", data),
-        pretraining=keys.pop("pretraining", Pretraining(gate_steps=0)),
-        **keys,
-    )
-
-
-def theirs(model, tokens):
-    """Mean surprise and rightness of each text (n, 2), by Hugging Face's model."""
-    logits = model(tokens.clamp_min(0), attention_mask=(tokens >= 0).long()).logits[:, :-1]
-    following = tokens[:, 1:]
-    found = []
-    for own, ids, before in zip(logits, following, tokens[:, :-1], strict=True):
-        kept = (ids >= 0) & (before >= 0)
-        lost = functional.cross_entropy(own[kept], ids[kept])
-        found.append([lost, (own[kept].argmax(-1) == ids[kept]).float().mean()])
-    return torch.tensor(found)
-
-
-@torch.no_grad()
-def test_surprise_and_rightness_are_hugging_faces(folder):
-    model = AutoModelForCausalLM.from_pretrained(folder / "0", local_files_only=True).eval()
-    torch.manual_seed(0)
-    tokens = torch.randint(0, 61, (6, TOKENS))
-    tokens[1, 4:] = tokens[2, 2:] = -1
-    gates = {f"model.layers.{layer}.mlp.gate.weight": torch.zeros(1, 32) for layer in range(2)}
-    one = tiny.loaded(tiny.merged_config(folder, 1), SPEC, **gates)
-    torch.testing.assert_close(one(tokens), theirs(model, tokens), rtol=0, atol=1e-5)
+        3, ("a", "b"), (1, 1), replace(model, moe_layers=moe_layers), data=data,
+        pretraining=Pretraining(gate_steps=0), **keys,
+    )  # fmt: skip
 
 
 def test_questions_are_learnt_with_their_right_option(tmp_path, folder):
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     asked = {"question": "w1 w2", "options": ["w3", "w4 w5"], "answer": 1}
-    plain = {"text": "w1 w2\nw4 w5"}
     arrays = []
-    for row in (asked, plain):
-        for name in "ab":
-            (tmp_path / f"{name}.jsonl").write_text("\n".join([json.dumps(row)] * 20))
-        arrays.append(load_samples(config_of(tmp_path)).test["a"].x)
+    for row in (asked, {"text": "w1 w2\nw4 w5"}):
+        write(tmp_path, *[row] * 40)
+        arrays.append(load_samples(config_of(folder, tmp_path)).test["a"].x)
     np.testing.assert_array_equal(*arrays)
     assert ((arrays[0] >= 0).sum(1) == 4).all()
 
 
-def test_training_lowers_the_loss_and_pieces_do_not_count(folder):
-    scores = {}
-    for pieces in ({}, {"micro_batch": 3}, {"micro_batch": 3, "checkpoint_activations": True}):
-        learner = Learner(config_of(folder, **pieces))
-        server, states = learner.start(), {}
-        before = np.mean([score["loss"] for score in learner.evaluate(server)])
-        for number in range(3):
-            server = cycle(learner, server, number, states, scale=0.5)
-        scores[tuple(pieces)] = [score["loss"] for score in learner.evaluate(server)]
-        assert np.mean(scores[tuple(pieces)]) < before - 0.05
-    first, *others = scores.values()
+def losses_of(config):
+    """What is lost after a cycle, and the shares of experts."""
+    learner = Learner(config)
+    server = cycle(learner, learner.start(), scale=0.5)
+    shares = np.ravel(learner.relevance(server))
+    return [*(score["loss"] for score in learner.evaluate(server)), *shares]
+
+
+def test_pieces_of_a_minibatch_do_not_count(folder):
+    """Texts of different lengths, of which each token counts alike."""
+    pieces = {"micro_batch": 3}
+    whole, *others = (
+        losses_of(config_of(folder, moe_layers=None, **more))
+        for more in ({}, pieces, pieces | {"checkpoint_activations": True})
+    )
     for other in others:
-        np.testing.assert_allclose(other, first, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(other, whole, rtol=0, atol=1e-5)
 
 
-@pytest.fixture(scope="module")
-def deep(tmp_path_factory, folder):
-    """Two Llamas of four layers, and the same texts."""
-    deep = tmp_path_factory.mktemp("deep")
-    shutil.copytree(folder, deep, dirs_exist_ok=True)
-    tiny.llamas(deep, 2, num_hidden_layers=4, initializer_range=0.1)
-    return deep
-
-
-def deep_config(folder, **keys):
-    base = config_of(folder)
-    return replace(base, model=replace(base.model, moe_layers=1), **keys)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("spec", [SPEC, tiny.CHOICES, tiny.TEXT], ids=lambda spec: spec.form)
-def test_blocks_without_experts_are_those_of_the_first_checkpoint(deep, spec):
-    """With one expert all is Hugging Face's, in one pass and in two."""
-    shape = replace(tiny.merged_config(deep, 1), moe_layers=1)
-    others = {"model.layers.3.mlp.gate.weight": torch.zeros(1, 32)}
-    torch.manual_seed(0)
-    if spec is tiny.TEXT:
-        others["score.weight"] = torch.randn(5, 32)
-    split = tiny.loaded(shape, spec, **others)
-    tokens = torch.randint(0, 61, (6, TOKENS))
-    tokens[1, 4:] = tokens[2, 2:] = tokens[3, :5] = -1  # behind a text, and before one
-    x = tokens
-    if spec is tiny.CHOICES:
-        marks = (torch.rand(6, 3, TOKENS) > 0.5).long()
-        x = torch.stack([tokens[:, None].expand(6, 3, TOKENS), marks], 2)
-    below = split.before_experts(x)
-    torch.testing.assert_close(split.after_embedding(*below), split(x), rtol=0, atol=1e-6)
-    if spec is SPEC:
-        model = AutoModelForCausalLM.from_pretrained(deep / "0", local_files_only=True).eval()
-        torch.testing.assert_close(split(x), theirs(model, tokens), rtol=0, atol=1e-5)
-
-
-def test_only_layers_with_experts_count_as_such(deep):
+def test_only_layers_with_experts_count_as_such(folder):
     """Of two experts and a gate in a block below one feed-forward network is left."""
-    part = Learner(deep_config(deep)).architecture
-    whole = Learner(replace(part.config, model=config_of(deep).model)).architecture
+    part, whole = (Learner(config_of(folder, moe_layers=n)).architecture for n in (1, None))
     assert whole.tuned_parameters == 4 * part.tuned_parameters
-    left_out = 3 * (part.expert_parameters + part.gate_parameters)
-    assert whole.parameters - part.parameters == left_out
-    model = tiny.skeleton(part.config.model, SPEC)
+    model = tiny.skeleton(part.config.model, InputSpec("next_token", (TOKENS,), 1, 61))
     assert sum(p.numel() for p in model.parameters()) == part.parameters
 
 
-def test_blocks_without_experts_run_once(deep, monkeypatch):
-    """What is computed from what is kept equals what is computed anew, and is not again."""
-    runs, counts, before = [], [], MixtralMoE.before_experts
-    monkeypatch.setattr(
-        MixtralMoE, "before_experts", lambda model, x: runs.append(len(x)) or before(model, x)
-    )
-    found = []
-    for largest in (embedding.LARGEST_OF_BLOCKS, 0):
-        monkeypatch.setattr(embedding, "LARGEST_OF_BLOCKS", largest)
-        learner = Learner(deep_config(deep))
-        learner.forget_tasks()
-        server, states = learner.start(), {}
-        for number in range(2):
-            server = cycle(learner, server, number, states, scale=0.5)
-        shares = learner.relevance(server)
-        found.append([*(score["loss"] for score in learner.evaluate(server)), *np.ravel(shares)])
-        counts.append(sum(runs))
-        runs.clear()
-    np.testing.assert_allclose(*found, rtol=0, atol=1e-6)
-    samples = load_samples(deep_config(deep))
-    shards = (shard for own in samples.shards.values() for shard in own)
-    held = [*samples.test.values(), *samples.trial.values(), *shards]
-    once = sum(len(part.y) for part in held)
-    assert counts == [once, once]  # too much to be kept is found once, too
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_what_blocks_without_experts_make_is_kept_up_to_so_many_bytes(deep, monkeypatch, precision):
-    config = replace(deep_config(deep), precision=precision)
-    samples = max(len(one.y) for one in load_samples(config).test.values())
-    number_bytes = {"float32": 4, "bfloat16": 2}[precision]
-    size_bytes = samples * TOKENS * (32 * number_bytes + 8)  # hidden states, and token ids
-    parts = []
-    for largest in (size_bytes, size_bytes - 1):
-        monkeypatch.setattr(embedding, "LARGEST_OF_BLOCKS", largest)
-        learner = Learner(config)
-        learner.forget_tasks()
-        learner.evaluate(learner.start())
-        parts.append(
-            {len(x): len(found) for found in learner.task.embedded.values() for x in found}
-        )
-    assert [found[samples] for found in parts] == [2, 1]
-
-
-@pytest.mark.parametrize(
-    ("keys", "said"),
-    [
-        ({"moe_layers": 5}, "learning.model.moe_layers: got 5; the model has 4 layers"),
-    ],
-)
-def test_refusals(deep, keys, said):
-    config = deep_config(deep)
-    with pytest.raises(ValueError, match=said):
-        Learner(replace(config, model=replace(config.model, **keys)))
-
-
-def test_runs_that_differ_in_their_rounds_alone_share_what_was_made_before(deep, monkeypatch):
-    """Step sizes of a sweep have samples, model and what lies below the experts in common."""
+def test_blocks_without_experts_run_once(folder, monkeypatch):
+    """What is too much to be kept is found once too; runs that differ in rounds alone share it."""
     runs, before = [], MixtralMoE.before_experts
     monkeypatch.setattr(
         MixtralMoE, "before_experts", lambda model, x: runs.append(len(x)) or before(model, x)
     )
-
-    def learnt(step_size):
-        learner = Learner(deep_config(deep, step_size=step_size, clip_norm=step_size))
-        return learner.force(cycle(learner, learner.start(), scale=0.5)), len(runs)
-
-    Learner(deep_config(deep)).forget_tasks()
-    alone, once = learnt(0.3)
-    other, still = learnt(0.1)
-    again, _ = learnt(0.3)
-    assert still == once > 0
-    assert all(torch.equal(again[name], tensor) for name, tensor in alone.items())
-    assert any(not torch.equal(other[name], tensor) for name, tensor in alone.items())
+    samples = load_samples(config_of(folder))
+    shards = (shard for own in samples.shards.values() for shard in own)
+    once = sum(len(p.y) for p in (*samples.test.values(), *samples.trial.values(), *shards))
+    found = {}
+    for largest in (embedding.LARGEST_OF_BLOCKS, 0):
+        monkeypatch.setattr(embedding, "LARGEST_OF_BLOCKS", largest)
+        TASKS.clear()
+        runs.clear()
+        sizes = (0.3, 0.1, 0.3)
+        found[largest] = [losses_of(config_of(folder, step_size=s, clip_norm=s)) for s in sizes]
+        assert sum(runs) == once
+        assert found[largest][0] == found[largest][2] != found[largest][1]
+    np.testing.assert_allclose(*found.values(), rtol=0, atol=1e-6)

@@ -15,11 +15,9 @@ RATE = 0.02
 DECAY = {"weight_decay": 0.1}
 TORCHS = torch.optim
 OPTIMIZERS = [
-    ("sgd", TORCHS.SGD, {"momentum": 0.8}),
     ("sgd", TORCHS.SGD, {"momentum": 0.8, **DECAY}),
     ("adam", TORCHS.Adam, {"betas": (0.7, 0.9), "eps": 1e-6, **DECAY}),
     ("adamw", TORCHS.AdamW, DECAY),
-    ("rmsprop", TORCHS.RMSprop, {}),
     ("rmsprop", TORCHS.RMSprop, {"momentum": 0.5, **DECAY}),
 ]
 """Kinds, and the arguments of torch: ours have the same names."""

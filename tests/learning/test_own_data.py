@@ -56,11 +56,9 @@ SEEDS = []
     ("x", "y"),
     [
         (torch.from_numpy, torch.from_numpy),
-        (lambda x: torch.nn.Parameter(torch.from_numpy(x)), lambda y: torch.from_numpy(y).int()),
         (lambda x: torch.from_numpy(x).to_sparse(), lambda y: torch.from_numpy(y).to_sparse()),
         (scipy.sparse.csr_matrix, lambda y: y.tolist()),
         (pd.DataFrame, pd.Series),
-        (lambda x: x.tolist(), lambda y: y.astype(np.uint8)),
         (lambda x: x.astype(">f4"), lambda y: y.astype(">i4")),
         (lambda x: np.flip(np.flip(x, 1).copy(), 1), lambda y: np.flip(np.flip(y).copy())),
     ],
@@ -71,37 +69,24 @@ def test_what_libraries_call_an_array_holds_the_same_samples(monkeypatch, x, y):
         assert np.array_equal(found.test[name].x, plain.test[name].x)
         assert np.array_equal(found.test[name].y, plain.test[name].y)
         assert found.test[name].y.dtype == np.int64
-    assert np.array_equal(
-        loaded(monkeypatch, x=lambda x: torch.from_numpy(x).bfloat16()).test["a"].x,
-        torch.from_numpy(plain.test["a"].x).bfloat16().float().numpy(),
-    )
 
 
 @pytest.mark.parametrize(
     ("given", "why"),
     [
         ({"x": lambda x: x.astype(object)}, "features of type object"),
-        ({"x": lambda x: x.astype(str)}, "features of type <U"),
-        ({"x": lambda x: x.astype(complex)}, "features of type complex"),
         ({"x": lambda x: x[1:]}, r"shape \(\d+, 6\) for \d+ samples; its spec says"),
-        ({"x": lambda x: x[:, 1:]}, r"its spec says \(\d+, 6\)"),
-        ({"x": lambda x: None}, "gives a NoneType"),
         ({"x": lambda x: (row for row in x)}, "gives a generator"),
-        ({"x": lambda x: np.ma.masked_array(x, x > 1)}, "gives a masked array"),
         ({"x": lambda x: x / [1, 2]}, r"features fails \(ValueError: operands"),
         ({"x": lambda x: [[1.0], [1.0, 2.0]]}, "gives no array"),
         ({"y": lambda y: y[:, None, None, None]}, r"int64 of shape \(80, 1, 1, 1\)"),
         ({"classes": None}, "whole numbers and a spec without classes; give floats, or the"),
         ({"y": lambda y: y.astype(str)}, "give whole numbers"),
-        ({"y": lambda y: y - 1}, "a label -1 for 'a'; with the 3 classes"),
         ({"classes": 2}, "a label 2 for 'a'; with the 2 classes of its spec, labels are 0 to 1"),
         ({"y": lambda y: y[1:]}, "of unequal length for 'a'"),
-        ({"device": np.zeros(3, int)}, "of unequal length for 'a'"),
         ({"device": np.full(80, 2)}, "a sample to device 2 of 'a', whose devices are 0 to 1"),
-        ({"device": np.full(80, -1)}, "a sample to device -1 of 'a'"),
         ({"made": lambda made: (made.train, made.test)}, "gives a tuple for 'a'; it must give a"),
         ({"shape": 6}, r"a spec of shape 6 and 3 classes; give a tuple of whole numbers"),
-        ({"classes": 3.0}, r"and 3.0 classes; give"),
         ({"y": lambda y: y.missing}, r"fails \(AttributeError: .*missing"),
         ({"domains": 1}, "gives 1 domains; it must give one for each cluster"),
     ],
@@ -132,14 +117,12 @@ class Finite(nn.Module):
     ("x", "model", "why"),
     [
         (lambda x: (10 * x).astype(int), "vector-mlp", r"features of type int64 .* give float32"),
-        (lambda x: x > 0, "vector-mlp", "features of type bool"),
         (lambda x: np.where(x > 2.0, np.nan, x), "vector-mlp", r"not finite .* in \d+ of \d+ samp"),
         (
             lambda x: 1e300 * x.astype(float),
             "vector-mlp",
             r"not finite in float32, in (\d+) of \1 ",
         ),
-        (lambda x: np.where(x > 2.5, np.inf, x), "linear", "not finite .* fill or scale them"),
         (lambda x: np.where(x > 2.0, np.nan, x), "filled_in", None),
         (lambda x: (10 * x).astype(int), "embedding", None),
     ],
@@ -163,10 +146,6 @@ def test_features_that_a_model_cannot_take_are_refused_before_the_run(monkeypatc
     with pytest.raises(ValueError, match=why) as error:
         build_task(config)
     assert "\n" not in str(error.value) and "learning.data.kind" in str(error.value)
-
-
-def linear(spec):
-    return nn.Linear(6, spec.classes)
 
 
 def embedding(spec):

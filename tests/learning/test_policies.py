@@ -69,16 +69,6 @@ def test_small_problems_against_all_assignments(clients, experts, seed):
         assert found == pytest.approx(best_by_trying(problem), abs=1e-9)
 
 
-def test_even_bounds_are_rounded_outwards():
-    for capacity, experts, expected in (
-        ([2, 2, 2, 1], 3, (2, 3)),
-        ([1] * 30, 7, (4, 5)),
-        ([9, 9, 0], 2, (2, 2)),  # two clients take part, with two experts each
-    ):
-        least, most = kit.even_bounds(np.array(capacity), experts)
-        assert (set(least.tolist()), set(most.tolist())) == ({expected[0]}, {expected[1]})
-
-
 @settings(max_examples=75)  # fifteen a policy
 @given(problems(), st.sampled_from(SHIPPED), st.integers(0, 999), st.sampled_from([0.0, 0.5, 1.0]))
 def test_every_policy_keeps_what_it_promises(problem, name, seed, exploring):
@@ -109,7 +99,7 @@ def test_every_policy_keeps_what_it_promises(problem, name, seed, exploring):
         assert problem.worth[assigned].sum() == pytest.approx(sum(row[:k].sum() for row, k in rows))
 
 
-def test_exploration_swaps_as_often_as_it_is_told_():
+def test_exploration_swaps_as_often_as_it_is_told():
     rng = np.random.default_rng(1)
     problem = Problem(rng.random((40, 8)), np.full(40, 2))
     first = solved("greedy", problem)
@@ -117,9 +107,6 @@ def test_exploration_swaps_as_often_as_it_is_told_():
         (alignment.explored(first, problem, 0.2, rng) != first).any(1).sum() for _ in range(50)
     ]
     assert 5 < np.mean(often) < 11  # 8 expected; nobody needs a partner without bounds
-    even = Problem(problem.score, np.full(40, 2), *kit.even_bounds(np.full(40, 2), 8))
-    first = solved("balanced-fitness", even)
-    assert (alignment.explored(first, even, 1.0, rng) != first).any(1).sum() > 30
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 999), st.sampled_from([0.0, 0.1, 0.5]))
@@ -128,13 +115,6 @@ def test_expert_driven_is_algorithm_1(clients, experts, seed, threshold):
     free = Problem(score, np.full(clients, experts), threshold=threshold)
     owner = model_splitting.assign_experts(score, threshold, np.random.default_rng(seed))
     assert solved("expert-driven", free, seed).argmax(axis=0).tolist() == owner.tolist()
-
-
-def test_nobody_gets_more_than_he_has_room_for():
-    score = np.tile([[0.9], [0.1], [0.5]], 4)
-    for seed in range(20):
-        assigned = solved("expert-driven", Problem(score, whole(1, 3, 0)), seed)
-        assert assigned.sum(axis=1).tolist() == [1, 3, 0]
 
 
 @pytest.mark.parametrize(
@@ -146,9 +126,6 @@ def test_nobody_gets_more_than_he_has_room_for():
         # The sums go together, but only the solver sees that no client takes an expert twice.
         ({"capacity": [3, 1], "least": [2, 2, 0]}, r"K=4 .*infeasible"),
         ({"score": [[0.1, np.nan, 0], [0, 0, 0]]}, "client 0 for expert 1 is nan; give finite"),
-        ({"capacity": [1]}, r"capacity has shape \(1,\); give \(2,\)"),
-        ({"deficit": [np.inf, 0, 0]}, "deficit is"),
-        ({"score": np.ones(3)}, r"score has shape \(3,\); give one row per client"),
     ],
 )
 def test_a_problem_without_a_solution_is_told_with_its_numbers(changes, message):
@@ -160,15 +137,10 @@ def test_a_problem_without_a_solution_is_told_with_its_numbers(changes, message)
         solved(policy, Problem(**arguments))
 
 
-def scribbling(problem, rng):
-    problem.score[:] = 0.0
-
-
 def test_a_policy_of_ones_own_that_fails_is_named():
     problem = Problem(np.full((2, 2), 0.5), whole(1, 1))
     for policy, message in (
-        (scribbling, r"failed \(ValueError: .*read-only\)"),
-        (lambda p, r: [[True], [True, False]], "failed .*inhomogeneous"),
+        (lambda p, r: p.score.fill(0.0), r"failed \(ValueError: .*read-only\)"),
         (lambda p, r: np.ones((2, 2), np.int64), "returned int64"),
         (lambda p, r: np.ones((2, 2), bool), "gave client 0 2 experts; it has room for 1"),
     ):

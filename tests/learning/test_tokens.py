@@ -165,23 +165,14 @@ SPECIAL, TEXT = ("SpecialToken", "x"), ("Sequence", "A")
 BYTES = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
 BPE = {"type": "BPE", "vocab": {"a": 0}, "merges": []}
 SWELL = {
-    "text": {"normalizer": replaced({"String": "o"}, "o" * 5000)},
     "expression": {"normalizer": replaced({"Regex": "(?=o)"}, "o" * 5000)},
-    "prefix": {"normalizer": {"type": "Prepend", "prepend": "o" * 5000}},
-    "untyped": {"normalizer": {"pattern": {"String": "o"}, "content": "o" * 5000}},
     "doubled": {"normalizer": chain("normalizers", *[DOUBLED] * 40)},
-    "nothing": {"normalizer": chain("normalizers", *[replaced({"String": ""}, "x")] * 40)},
     "map": {"normalizer": {"type": "Precompiled", "precompiled_charsmap": charsmap(b"o" * 5000)}},
     "bytes": {"pre_tokenizer": chain("pretokenizers", *[BYTES] * 40)},
-    "both": {"normalizer": replaced({"String": "o"}, "o" * 2000), "pre_tokenizer": BYTES},
     "ids": {"post_processor": template(SPECIAL, TEXT, ids=[1] * 5000)},
-    "pieces": {"post_processor": template(*[SPECIAL] * 300, TEXT, ids=[1] * 20)},
     "texts": {"post_processor": template(*[TEXT] * 5000)},
-    "templates": {"post_processor": chain("processors", *[template(*[TEXT] * 3)] * 10)},
     "decoder": {"decoder": chain("decoders", *[DOUBLED] * 40)},
-    "suffix": {"decoder": chain("decoders", *[{"type": "BPEDecoder", "suffix": ""}] * 40)},
     "token": {"model": BPE | {"vocab": {"a": 0, "x" * 20_000: 1}}},
-    "affix": {"model": BPE | {"continuing_subword_prefix": "x" * 20_000}},
     "empty": {"model": BPE | {"vocab": {}}, "added_tokens": []},
 }
 METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}

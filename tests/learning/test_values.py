@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from learning import Learner, LearningConfig
-from learning.data import DATASETS
-from learning.models import MODELS
 from tests.kit import learning as kit
 from tests.kit.learning import FolderStore, Values, environment
 from tests.kit.records import Cache, Namespace
+from tests.kit.training import Frozen, Guard
 
 
 @dataclass(frozen=True)
@@ -68,44 +67,17 @@ def test_nothing_is_computed_before_it_is_forced_and_then_once():
     assert not values.applied
     assert values.force(two)["x"].item() == values.force(two)["x"].item() == 2
     assert values.applied == {"one": 1, "add": 1}
-    for use in (bool, float):
-        with pytest.raises(TypeError, match="yield Measure"):
-            use(two)
-    values = Numbers(keep=False)  # timing only: keys, and no tensors or numbers
+    with pytest.raises(TypeError, match="yield Measure"):
+        float(two)
+
+
+def test_a_run_that_keeps_time_alone_has_keys_and_no_tensors_or_numbers():
+    values = Numbers(keep=False)
     two = values.make(ADD, values.make(ONE))
     assert two.parents == ()
     for ask in (lambda: values.force(two), lambda: values.number(TOTAL, two)):
         with pytest.raises(RuntimeError, match="timing-only"):
             ask()
-
-
-def test_a_training_for_which_there_is_no_time_is_left_and_what_was_trained_is_there():
-    values = Numbers()
-    one = values.make(ONE)
-    known, unknown = values.make(TRAIN, one), values.make(TRAIN, one, by=2)
-    values.force(known)
-    values.trains_until_s = 0.0
-    assert values.force(values.make(ADD, known, known))["x"].item() == 4.5
-    with pytest.raises(TimeoutError, match="no time is left for 'train'"):
-        values.force(unknown)
-    values.trains_until_s = math.inf
-    assert values.force(unknown)["x"].item() == 3.25
-
-
-def test_large_tensors_that_a_run_has_from_its_files_are_stored_by_name(tmp_path):
-    first = Numbers()
-    second = Numbers()
-    store = FolderStore(tmp_path / "values")
-    for values in (first, second):
-        values.known = lambda: FILES
-    files = first.make(FROM_FILES)
-    wanted = first.force(files)
-    store.save(files.key, first.kept(files))
-    assert store.load(files.key)["=weight=weight"].numel() == 0
-    second.store = store
-    found = second.force(second.make(FROM_FILES))
-    assert found.keys() == wanted.keys() and not second.applied
-    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
 
 
 def test_equal_content_is_the_same_value_and_other_content_another():
@@ -140,14 +112,14 @@ def test_long_chains_need_no_recursion_and_are_forgotten(tmp_path):
 def test_a_store_keeps_what_it_is_told_and_its_ancestors_are_never_needed(tmp_path):
     first = Numbers()
     second = Numbers()
-    store = kit.FolderStore(tmp_path)
+    store = FolderStore(tmp_path)
     one = first.make(ONE)
     total = first.make(ADD, one, one)
     first.force(total)
     for handle in (one, total):
         store.save(handle.key, handle.value)
     store.keep_only([total.key])
-    second.store = kit.FolderStore(tmp_path, store.checksums)
+    second.store = FolderStore(tmp_path, store.checksums)
     second.store.check()
     assert one.key not in second.store
     again = second.make(ADD, second.make(ONE), second.make(ONE))
@@ -200,30 +172,6 @@ def test_what_comes_of_somebody_elses_operation_is_not_shared(tmp_path):
         assert (values.reuse.foreign, values.reuse.spared) == ({"own.maths:train"}, set())
 
 
-TENSORS = {
-    "a*b": torch.arange(6.0).reshape(2, 3),
-    "rows": torch.randn(4, 3).expand(5, 4, 3),
-    "nothing": torch.zeros(0, 4),
-    "short": torch.randn(7).bfloat16(),
-    "ill": torch.tensor([float("nan"), float("inf"), -0.0]),
-    "turned": torch.randn(3, 4).t(),
-}
-
-
-def test_a_packed_value_comes_back_bit_by_bit_and_shared_rows_once():
-    for back in (kit.unpacked(kit.packed(TENSORS)), kit.unpacked(kit.as_file(TENSORS))):
-        assert set(back) == set(TENSORS)
-        for name, tensor in TENSORS.items():
-            assert (back[name].dtype, back[name].shape) == (tensor.dtype, tensor.shape)
-            flat = [t.contiguous().reshape(-1) for t in (back[name], tensor)]
-            assert torch.equal(*(t.view(torch.uint8) for t in flat)), name
-    apart = {name: tensor.contiguous().clone() for name, tensor in TENSORS.items()}
-    assert kit.as_file(TENSORS) == save(apart)
-    assert len(kit.packed({"w": torch.randn(100, 100).expand(50, 100, 100)})) < 2 * 100 * 100 * 4
-    with pytest.raises(ValueError, match="no value"):
-        kit.unpacked(b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}")
-
-
 DTYPES = [torch.bool, torch.uint8, torch.int16, torch.int32, torch.int64]
 DTYPES += [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 FORMS = {
@@ -253,10 +201,13 @@ def test_tensors_of_every_format_and_form_come_back_as_they_are(dtype, shape, fo
         assert back["t"].tolist() == tensor.tolist()
 
 
-def test_kinds_that_may_be_shared_are_known_without_importing_them():
-    assert all(kit.kinds.model_keys(kind, checkpoints=False) is not None for kind in MODELS.shipped)
-    assert all(kind in kit.kinds.DATA_KEYS for kind in DATASETS.shipped)
-    assert kit.kinds.model_keys("own:Model", checkpoints=False) is None
+def test_shared_rows_are_packed_once_and_files_are_those_of_safetensors():
+    rows = {"w": torch.randn(100, 100).expand(50, 100, 100)}
+    assert len(kit.packed(rows)) < 2 * 100 * 100 * 4
+    ill = {"a*b": torch.tensor([math.nan, math.inf, -0.0]), "nothing": torch.zeros(0, 4)}
+    assert kit.as_file(ill) == save(ill)
+    with pytest.raises(ValueError, match="no value"):
+        kit.unpacked(b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}")
 
 
 def test_a_file_that_changes_before_it_is_read_ends_the_run(tmp_path):
@@ -284,20 +235,41 @@ def test_folders_behind_links_count_once(tmp_path):
     assert kit.files.fingerprints_under([str(near)]) != before
 
 
-def test_results_hang_on_machine_program_and_the_instructions_that_are_allowed(monkeypatch):
+CHANGES = {
+    "processor": lambda patch, here: patch.setitem(here, "processor", lambda: ["another one"]),
+    "version": lambda patch, here: patch.setitem(here, "version", lambda name: "9.9"),
+    "library": lambda patch, here: patch.setattr(torch.backends.mkldnn, "enabled", False),
+    "instructions": lambda patch, here: patch.setenv("ATEN_CPU_CAPABILITY", "default"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_results_hang_on_machine_program_and_the_instructions_that_are_allowed(monkeypatch, what):
     plain = LearningConfig(1, ("A",), (1,))
-    here = environment.__globals__
     before = environment(plain)
-    for change in (
-        lambda patch: patch.setitem(here, "processor", lambda: ["another one"]),
-        lambda patch: patch.setitem(here, "version", lambda name: "9.9"),
-        lambda patch: patch.setattr(torch.backends.mkldnn, "enabled", False),
-        lambda patch: patch.setenv("ATEN_CPU_CAPABILITY", "default"),
-    ):
-        with monkeypatch.context() as patch:
-            change(patch)
-            assert environment(plain) != before
-        assert environment(plain) == before
+    CHANGES[what](monkeypatch, environment.__globals__)
+    assert environment(plain) != before
+
+
+def test_results_hang_on_the_source_and_not_on_how_many_threads_torch_was_given(monkeypatch):
+    """A run that is resumed with another version computes anew what the old one has saved.
+
+    Code of one's own may set threads at any time: what is computed next takes one.
+    """
+    made = []
+    for threads in (1, 3):
+        kit.TASKS.clear()
+        learner = Learner(LearningConfig(3, ("A", "B"), (2, 3)))
+        learner.build()
+        torch.set_num_threads(threads)
+        start = learner.start()
+        made.append((start.key, learner.force(start)))
+    (key, first), (same_key, same) = made
+    assert torch.get_num_threads() == 1 and key == same_key
+    assert first.keys() == same.keys()
+    assert all(torch.equal(same[name], tensor) for name, tensor in first.items())
+    monkeypatch.setattr(kit.learner, "source_digest", lambda: "another one")
+    assert Learner(learner.config).start().key != key
 
 
 def test_each_place_that_is_named_has_a_function():
@@ -307,14 +279,6 @@ def test_each_place_that_is_named_has_a_function():
     named = set(re.findall(r'"(learning\.(?:nmoe\.)?training\.[\w.]+:\w+)"', text))
     assert len(named) > 40 and named >= kit.TRAINS
     assert all(callable(kit.found_at(place)) for place in named)
-
-
-def test_another_source_of_leomix_names_other_values(monkeypatch):
-    """A run that is resumed with another version computes anew what the old one has saved."""
-    learners = [Learner(LearningConfig(1, ("A",), (1,))) for _ in range(3)]
-    first, again = (learner.start().key for learner in learners[:2])
-    monkeypatch.setattr(kit.learner, "source_digest", lambda: "another one")
-    assert first == again != learners[2].start().key
 
 
 def test_arguments_that_are_dataclasses_come_as_such_with_their_own_copies():
@@ -328,16 +292,32 @@ def test_arguments_that_are_dataclasses_come_as_such_with_their_own_copies():
     assert kit.arguments_in(made.arguments) == {"how": By([2])}
 
 
-@pytest.mark.parametrize("threads", [2, 3])
-def test_results_do_not_hang_on_how_many_threads_torch_was_given(threads):
-    """Code of one's own may set them at any time: what is computed next takes one."""
-    made = []
-    for number in (1, threads):
-        kit.TASKS.clear()
-        learner = Learner(LearningConfig(3, ("A", "B"), (2, 3)))
-        learner.build()
-        torch.set_num_threads(number)
-        made.append(learner.force(learner.start()))
-    assert torch.get_num_threads() == 1
-    assert made[0].keys() == made[1].keys()
-    assert all(torch.equal(made[1][name], tensor) for name, tensor in made[0].items())
+def tensors_of():
+    return {"a": torch.arange(6.0).reshape(2, 3), "b": torch.full((2,), torch.nan)}
+
+
+@pytest.mark.parametrize("how", ["other", "in place", "gone"])
+def test_an_operation_that_changes_what_it_must_not_is_refused(how):
+    tensors = tensors_of()
+    guard = Guard(tensors, [], lambda name: name == "b", "it")
+    guard.check({"a": tensors["a"], "b": torch.zeros(2)})
+    after = dict(tensors)
+    if how == "other":
+        after["a"] = tensors["a"] + 1.0
+    elif how == "in place":
+        tensors["a"][0, 0] += 1.0
+    else:
+        del after["a"]
+    with pytest.raises(kit.Violation, match="changed 'a'"):
+        guard.check(after)
+
+
+def test_what_is_frozen_is_looked_at_number_by_number():
+    tensors = tensors_of()
+    frozen = Frozen(tensors)
+    frozen.check({name: tensor.clone() for name, tensor in tensors.items()}, "it", thoroughly=True)
+    tensors["a"].data[1, 2] += 1e-3  # torch does not count this
+    with pytest.raises(kit.Violation, match="'a' of it is not what it was"):
+        frozen.check(tensors, "it", thoroughly=True)
+    with pytest.raises(kit.Violation, match="'b' of it has come or gone"):
+        frozen.check({"a": tensors["a"]}, "it")

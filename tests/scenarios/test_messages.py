@@ -117,11 +117,6 @@ FLEET = [
     ELEMENTS | {"OBJECT_NAME": name, "NORAD_CAT_ID": number, "RA_OF_ASC_NODE": 100 + 5 * number}
     for number, name in enumerate("AB", 1)
 ]
-OUTAGES = """\
-station,link_a,link_b,from_utc,to_utc,from_hours
-Kiruna,,,,,3
-Quito,,,,,1
-"""
 SIZED = {key: own for key, own in SLOTS.items() if key != "learning"}
 TEXTS = {
     "method": "fedavg", "model": {"kind": "text-mean", "hidden": 8, "vocabulary": 300},
@@ -138,7 +133,7 @@ FILES = {
     "sites.csv": "name,latitude_deg,longitude_deg\nA,48.1,11.6\n",
     "net.yaml": NETWORK, "v.yaml": "a: {seed: 3}\n",
     "scene.yaml": json.dumps(SIZED), "sized.yaml": json.dumps(SIZED | {"learning": {}}),
-    "cities.yaml": CITIES, "gateways.yaml": GATEWAYS, "outages.csv": OUTAGES,
+    "cities.yaml": CITIES, "gateways.yaml": GATEWAYS,
     "roof.txt": "0 5\n90\n",
     "texts.yaml": json.dumps(SIZED | {"learning": TEXTS}),
     "texts.jsonl": "\n".join(map(json.dumps, ROWS)) + "\n",
@@ -195,12 +190,6 @@ def test_a_wrong_command_is_told_with_what_to_do(said, approved, command, line):
     approved(said(command), line, APPROVED, f"{json.dumps(command, ensure_ascii=False)}, ")
 
 
-def test_a_value_that_a_key_no_longer_has_is_told_with_what_to_write_instead():
-    instead = r"link\.uplink\.sharing.*is gone; write fixed_subchannel or equal_share$"
-    with pytest.raises(ValueError, match=instead):
-        scenarios.load("quickstart", {"link.uplink.sharing": "rounds"})
-
-
 KEYS, BEFORE = (
     {line.partition(":")[0] for line in Path(ROOT, name).read_text().splitlines()}
     for name in ("docs/surfaces/scenario-keys.txt", "tests/scenarios/keys_before.txt")
@@ -219,18 +208,3 @@ def test_every_key_of_before_is_one_still_or_is_told(key):
         scenarios.load(name, {key.replace("[]", ".0"): 1})
     told = str(refusal.value).partition(" ")[2].partition(": ")[0]
     assert key.replace("[]", ".0").startswith(told) and "\n" not in str(refusal.value)
-
-
-@pytest.mark.parametrize(
-    ("data", "split"),
-    [
-        ({"partition": "even"}, "kind: iid"),
-        ({"partition": "classes"}, "kind: shards, classes: 2"),
-        ({"partition": "classes", "classes_per_device": 3}, "kind: shards, classes: 3"),
-        ({"dirichlet_alpha": 0.1}, "kind: dirichlet, alpha: 0.1"),
-    ],
-)
-def test_a_partition_is_told_as_the_split_that_does_the_same(data, split):
-    with pytest.raises(ValueError, match=rf"write split: \{{over: devices, {split}\}}") as refusal:
-        scenarios.load("quickstart", {f"learning.data.{key}": value for key, value in data.items()})
-    assert "\n" not in str(refusal.value)

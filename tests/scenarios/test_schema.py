@@ -14,7 +14,6 @@ SCHEMA = scenarios.schema()
 CHECK = jsonschema.Draft202012Validator(SCHEMA)
 SECTIONS = [SCHEMA, *SCHEMA["$defs"].values()]
 KEYS = [(s["title"], key, of) for s in SECTIONS for key, of in s.get("properties", {}).items()]
-ORBITS = [title for title in SCHEMA["$defs"] if title.endswith("Orbit")]
 PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
 
 
@@ -53,19 +52,7 @@ def test_every_key_is_described_once_with_its_default():
     assert referred == SCHEMA["$defs"].keys()
 
 
-def test_every_key_has_a_rank_and_few_are_common():
-    ranks = {("orbit" if of in ORBITS else of, key, value["rank"]) for of, key, value in KEYS}
-    assert {rank for *_, rank in ranks} == {"common", "advanced"}
-    common = {(section, key) for section, key, rank in ranks if rank == "common"}
-    assert {("orbit", "altitude_km"), ("Uplink", "tx_power_dbm")} < common
-    assert len(common) <= 110 and not {("orbit", "checksum"), ("Uplink", "rolloff")} & common
-
-
 # -- docs/scenarios.md
-
-
-def properties(*titles):
-    return {key for title in titles for key in SCHEMA["$defs"][title]["properties"]}
 
 
 @pytest.mark.parametrize("example", re.findall(r"^```yaml\n(.*?)^```", PAGE, re.M | re.S))

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import yaml
 
 import scenarios
 from tests.kit.every_source import ORBITS, SEEN, SERVED, SPOTS, read, refused
@@ -11,12 +12,6 @@ from tests.scenarios.test_messages import GOLDEN
 LIMITS = {name: text for text, names in GOLDEN["limits"].items() for name in names.split()}
 NUMBERS = [spot for spot, form in SPOTS.items() if form.get("type") in ("integer", "number")]
 CHOICES = [spot for spot, form in SPOTS.items() if "enum" in form]
-SHELL = {"altitude_km": 600, "inclination_deg": 60, "satellites": 4, "planes": 2}
-SHELLS = {f"orbit.{key}": None for key in SHELL}
-SHELLS["orbit.shells"] = [SHELL, SHELL | {"name": "b"}]
-PLACE = {"latitude_deg": 48.2, "longitude_deg": 11.5}
-FIXED = {"rate": "fixed", "fixed_rate_mbps": 1, "required_snr_db": 1}
-KINDS = [{"devices": 3, "tflops": 2.0}, {"devices": 2, "power_w": 5.0}]
 
 # -- every key, by the schema
 
@@ -95,36 +90,48 @@ def test_a_slip_in_a_key_and_a_key_of_another_source_is_told(source):
 
 # -- what goes together, for which sources; golden_messages.yaml has what does not
 
-TOGETHER = [
-    ("tle omm contacts slots", {"start": None}),
-    ("contacts", {"orbit.windows": "x", "orbit.path": None}),
-    # The lowest perigee: 6378.135 km (the Earth of SGP4) and 120 km.
-    ("keplerian", {"orbit.semi_major_axis_km": 12_996.27, "orbit.eccentricity": 0.5}),
-    ("keplerian", {"orbit.propagation": "secular_j2"}),
-    ("walker", {"orbit.phasing": 2}),
-    ("walker", {"orbit.use.planes": 3, "orbit.use.satellites_per_plane": 4}),
-    ("walker", SHELLS),
-    ("slots", {"orbit.slots.count": 1}),
-    ("tle omm contacts walker", {"orbit.serving": "single", "orbit.satellite": 41917}),
-    ("seen", {"orbit.serving": "any", "orbit.priority": "highest_elevation"}),
-    ("seen", {"orbit.serving": "any", "orbit.hand_over": "highest_elevation"}),
-    ("served", {"orbit.serving": "any", "orbit.hand_over": "longest_remaining"}),
-    ("served", {"orbit.serving": "any", "orbit.session": "joined"}),
-    *(("made", {"orbit.inclination_deg": at}) for at in (0, 180, "sun-synchronous")),
-    ("made", {"ground.clusters.0.kinds": KINDS, "ground.clusters.0.places": [PLACE] * 5}),
-    ("slots", {"learning.data.split": {"kind": "dirichlet", "alpha": 0.3}}),
-    ("slots", {"learning.data.split.over": "devices", "learning.data.own_domain_fraction": 0.5}),
-    ("seen", {"link.uplink.duty": 0.3, "link.downlink.duty": 0.7}),
-    ("seen", {"link.environment": "urban", "link.uplink": FIXED, "link.downlink": "neglected"}),
-    ("contacts slots", {"link.preset": "physical", "link.uplink.path_gain_db": -140,
-                        "link.downlink": "neglected"}),
-    ("all", {"ground.clusters.0.devices": 3, "link.relay": "store",
-             "link.sidelink": {"distance_km": 1}}),
-]  # fmt: skip
-GROUPS = {"all": [*ORBITS], "seen": SEEN, "served": SERVED, "made": ["circular", "walker"]}
+TOGETHER = """
+- [tle omm contacts slots, {start: null}]
+- [contacts, {orbit.windows: x, orbit.path: null}]
+# The lowest perigee: 6378.135 km (the Earth of SGP4) and 120 km.
+- [keplerian, {orbit.semi_major_axis_km: 12996.27, orbit.eccentricity: 0.5}]
+- [keplerian, {orbit.propagation: secular_j2}]
+- [walker, {orbit.phasing: 2}]
+- [walker, {orbit.use.planes: 3, orbit.use.satellites_per_plane: 4}]
+- - walker
+  - {orbit.altitude_km: null, orbit.inclination_deg: null, orbit.satellites: null,
+     orbit.planes: null, orbit.shells: [
+       {altitude_km: 600, inclination_deg: 60, satellites: 4, planes: 2},
+       {altitude_km: 600, inclination_deg: 60, satellites: 4, planes: 2, name: b}]}
+- [slots, {orbit.slots.count: 1}]
+- [tle omm contacts walker, {orbit.serving: single, orbit.satellite: 41917}]
+- [seen, {orbit.serving: any, orbit.priority: highest_elevation}]
+- [seen, {orbit.serving: any, orbit.hand_over: highest_elevation}]
+- [served, {orbit.serving: any, orbit.hand_over: longest_remaining}]
+- [served, {orbit.serving: any, orbit.session: joined}]
+- [circular walker, {orbit.inclination_deg: 0}]
+- [circular walker, {orbit.inclination_deg: 180}]
+- [circular walker, {orbit.inclination_deg: sun-synchronous}]
+- - circular walker
+  - ground.clusters.0.kinds: [{devices: 1, tflops: 2.0}, {devices: 1, power_w: 5.0}]
+    ground.clusters.0.places: [{latitude_deg: 48.2, longitude_deg: 11.5},
+                               {latitude_deg: 48.2, longitude_deg: 11.5}]
+- [slots, {learning.data.split: {kind: dirichlet, alpha: 0.3}}]
+- [slots, {learning.data.split.over: devices, learning.data.own_domain_fraction: 0.5}]
+- [seen, {link.uplink.duty: 0.3, link.downlink.duty: 0.7}]
+- - seen
+  - {link.environment: urban, link.downlink: neglected,
+     link.uplink: {rate: fixed, fixed_rate_mbps: 1, required_snr_db: 1}}
+- - contacts slots
+  - {link.preset: physical, link.uplink.path_gain_db: -140, link.downlink: neglected}
+- - all
+  - {ground.clusters.0.devices: 3, link.relay: store, link.sidelink: {distance_km: 1}}
+"""
+"""What may be said together, and of which sources."""
+GROUPS = {"all": [*ORBITS], "seen": SEEN, "served": SERVED}
 
 
-@pytest.mark.parametrize(("sources", "said"), TOGETHER)
+@pytest.mark.parametrize(("sources", "said"), yaml.safe_load(TOGETHER))
 def test_what_goes_together_is_taken_and_stored(sources, said):
     for source in [name for group in sources.split() for name in GROUPS.get(group, [group])]:
         scenario = read(source, said)
@@ -136,15 +143,15 @@ def test_what_is_no_mapping_is_no_scenario():
         scenarios.from_dict([])
 
 
-def test_values_that_are_nested_too_deeply_are_refused_by_their_key():
+def test_values_that_are_nested_too_deeply_or_no_number_are_refused_by_their_key():
     deep = 1
     for _ in range(5000):
         deep = [deep]
     mapping = read("circular", {}).model_dump(mode="json")
-    mapping["learning"]["options"] = {"x": deep}
-    for make in (scenarios.from_dict, lambda mapping: scenarios.from_stored(mapping, {})):
-        with pytest.raises(scenarios.ScenarioError, match=r"\Alearning.options.x: is nested too d"):
-            make(mapping)
-    mapping["learning"]["options"] = {"x": [{"y": math.nan}]}
-    with pytest.raises(scenarios.ScenarioError, match=r"\Alearning.options.x.0.y: got nan; must"):
-        scenarios.from_dict(mapping)
+    for value, said in (
+        (deep, ".x: is nested too d"),
+        ([{"y": math.nan}], ".x.0.y: got nan; must"),
+    ):
+        mapping["learning"]["options"] = {"x": value}
+        with pytest.raises(scenarios.ScenarioError, match=rf"\Alearning.options{said}"):
+            scenarios.from_dict(mapping)

@@ -13,17 +13,14 @@ import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from hypothesis import settings
 
 import scenarios
-from sim.sweep import sweep
 from tests.kit.learning import files
 from tests.soak import fuzz, fuzz_forms
 
@@ -169,15 +166,11 @@ def test_what_is_no_regular_file_is_never_opened(leomix, tmp_path, kind):
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that cannot be read")
-@pytest.mark.parametrize("kind", ["tle", "jsonl", "npz", "stations", "places", "windows"])
+@pytest.mark.parametrize("kind", ["elements", "jsonl", "npz", "places", "windows"])
 def test_a_file_that_fails_while_it_is_read_is_named(leomix, tmp_path, kind):
     path = "/proc/self/mem"
-    (tmp_path / "s.yaml").write_text(NAMED.get(kind, ELEMENTS).replace("PATH", path))
-    line = ["validate", tmp_path / "s.yaml"]
-    if kind == "stations":
-        keys = ("ground.stations=null", f"ground.stations_path={path}", "learning.train=false")
-        line = ["validate", "fedsat", *(part for key in keys for part in ("--set", key))]
-    refused(leomix(*line), path, "cannot be read")
+    (tmp_path / "s.yaml").write_text(NAMED[kind].replace("PATH", path))
+    refused(leomix("validate", tmp_path / "s.yaml"), path, "cannot be read")
 
 
 WINDOWS = ELEMENTS.replace("source: tle", "source: contacts") + "link: {preset: paper}\n"
@@ -217,18 +210,6 @@ def commands_that_read(run, place):
     yield ["export", run, "--to", "csv", "-o", place / "csv"]
 
 
-@pytest.mark.parametrize("name", ["transfers", "events", "contacts", "metrics", "assignments"])
-def test_a_pipe_in_place_of_a_table_is_refused_unopened(leomix, runs, tmp_path, name):
-    run = runs.copy("slots-timing", tmp_path)
-    table = run / f"{name}.parquet"
-    table.unlink()
-    os.mkfifo(table)
-    os.mkfifo(run / "report.html")
-    refused(leomix("report", runs["slots-timing"], "-o", run / "report.html"), "is a pipe")
-    for command in commands_that_read(run, tmp_path):
-        refused(leomix(*command), f"{table}: is a pipe or a device, where a file should be")
-
-
 @pytest.mark.wide
 def test_a_table_of_more_rows_than_a_run_writes_is_refused_unread(
     leomix, runs, tmp_path, monkeypatch
@@ -255,10 +236,13 @@ def test_a_table_of_more_rows_than_a_run_writes_is_refused_unread(
 IN_PLACE = [
     ("stopped: .*values/.*", "a pipe"),
     ("stopped: .*values/.*", "a link to a device"),
+    ("timing: run/metrics.parquet", "a pipe"),
+    ("run: run/export/csv", "a link to a folder outside"),
+    ("run: run/.report.html.part", "a link to a file outside"),
+    ("stopped: run/checkpoint/values", "a link to a folder outside"),
     ("stopped: run/run.log", "a link to itself"),
     ("stopped: run/model", "a link to itself"),
     ("sweep: run/claims/[^/]*", "a pipe"),
-    ("sweep: run/claims", "a link to a folder outside"),
     ("sweep: run/points/[^/]*", "a link to a folder outside"),
     ("sweep: run/workers.log", "a dangling link"),
     ("cache: cache/CACHEDIR.TAG", "a pipe"),
@@ -277,60 +261,6 @@ def test_whatever_is_in_the_place_of_a_file_no_command_hangs_or_leaves_its_folde
         given = fuzz_forms.Input(what, fuzz_forms.OBJECTS[what])
         found = fuzz.tried(kinds[name], read, given, tmp_path, fuzz.apart)
         assert found in ("accepted", "refused"), read
-
-
-@pytest.mark.wide
-@pytest.mark.parametrize("place", ["timing: run/events.parquet", "sweep: run/sweep.parquet"])
-def test_a_table_that_swells_in_memory_is_refused(place, kinds, tmp_path):
-    for given, read in fuzz_forms.bombs(kinds[place], 1, Random(7)):
-        found = fuzz.tried(kinds[place], read, given, tmp_path, fuzz.apart)
-        assert found in ("accepted", "refused"), given.said
-
-
-LINKS = ["export", "export/csv", ".report.html.part", "run.log", "model", "checkpoint"]
-
-
-@pytest.mark.parametrize("link", [*LINKS, "checkpoint/values", "checkpoint/replies"])
-@pytest.mark.quick(3)
-def test_nothing_is_written_out_of_a_run_folder_through_a_link(leomix, runs, tmp_path, link):
-    run = runs.copy("slots-timing", tmp_path)
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    mine = dict.fromkeys(("file", "precious.csv", "values", ".x.part"), "mine")
-    for name, text in mine.items():
-        (outside / name).write_text(text)
-    path = run / link
-    scenario = tmp_path / "s.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    path.symlink_to(outside / "file" if "." in link else outside)
-    scenario.write_text(yaml.safe_dump(json.loads((run / "manifest.json").read_text())["scenario"]))
-    ends = [leomix("export", run, "--to", "csv"), leomix("report", run)]
-    ends.append(leomix("run", scenario, "--resume", "-o", run, "--quiet"))
-    for found in (one for one in ends if one.status):
-        refused(found, str(path), "a link leads out of")
-    assert {one.name: one.read_text() for one in outside.iterdir()} == mine
-    assert any(one.status for one in ends)
-
-
-def swept(runs, place):
-    """A copy of a sweep of two points that train nothing."""
-    keys, timed = {"seed": "1,2"}, {"stop.cycles": 1, "learning.train": False}
-    runs.made("swept", lambda out: sweep("paper-slots", keys, out, overrides=timed, cache=False))
-    return runs.copy("swept", place)
-
-
-@pytest.mark.parametrize("command", ["report", "compare", "export"])
-@pytest.mark.parametrize("what", ["rows", "points"])
-def test_a_sweep_without_rows_is_refused(leomix, runs, tmp_path, command, what):
-    folder = swept(runs, tmp_path)
-    path = folder / ("sweep.parquet" if what == "rows" else "sweep.json")
-    if what == "rows":
-        pq.write_table(pq.read_table(path).slice(0, 0), path)
-    else:
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"points": []}))
-    more = ["--to", "csv"] if command == "export" else []
-    refused(leomix(command, folder, *more), f"{path}: has no {what}; ")
 
 
 @pytest.mark.parametrize("text", ["{}", "[" * 100_000 + "]" * 100_000], ids=len)
@@ -426,8 +356,7 @@ def test_tables_without_end_take_little_memory(table, kinds, tmp_path):
 
 
 @pytest.mark.wide
-def test_as_many_stations_as_a_list_may_have_are_taken_from_a_file(leomix, tmp_path, monkeypatch):
-    """More would be figured out for minutes; of many contacts the least upload is left out."""
+def test_as_many_stations_as_a_list_may_have_are_taken_from_a_file(leomix, tmp_path):
     places = [[number % 360 - 180, number % 140 - 70] for number in range(10_001)]
     features = [
         {
@@ -444,10 +373,6 @@ def test_as_many_stations_as_a_list_may_have_are_taken_from_a_file(leomix, tmp_p
     began = time.process_time()
     refused(leomix(*line), f"ground.stations_path: {path} has 10001 stations", "stations_used")
     assert time.process_time() - began < 5
-    monkeypatch.setattr("sim.cli.preview.MOST_CONTACTS", 500)
-    used = leomix(*line, "--set", "ground.stations_used=20")
-    assert used.status == 0
-    assert "least upload: not computed of more than 500 contacts" in used.out
 
 
 # -- names
@@ -508,7 +433,7 @@ def as_stranger():
         yield
 
 
-@pytest.mark.parametrize("name", ["contacts.parquet", "manifest.json", "s/sweep.parquet"])
+@pytest.mark.parametrize("name", ["manifest.json", "s/sweep.parquet"])
 def test_a_file_that_is_for_others_needs_a_permission(leomix, runs, request, tmp_path, name):
     """And no run that is done again."""
     place = Path(tempfile.mkdtemp())  # which strangers may enter
@@ -537,19 +462,10 @@ ODD_KEYS = {  # by its path: what stands there (...: the key is renamed), and wh
     "method": (..., "is missing"),
     "name": (LONG, "should be a text of at most 10000 letters, got 'XXX"),
     "energy.0.training_j": (..., "is missing"),
-    "energy.1.devices": (None, "should be a whole number, got nothing"),
     "energy.0": ([], "should be a mapping, got a list"),
-    "spent.transmit_j": (..., "is missing"),
-    "loads.0.memory_bytes": (..., "is missing"),
     "said.0": (SAID | {"code": "X" * 4000, "text": "so"}, "is no warning or note of leomix"),
     "said.1": (SAID, "is no warning or note of leomix"),
-    "said.2": (SAID | {"text": "so", "severity": "x"}, "is no warning or note of leomix"),
-    "said.3": ("so", "is no warning or note of leomix"),
-    "said.4": (SAID | {"text": ""}, "is no warning or note of leomix"),
-    "said.5": (SAID | {"text": LONG}, "is no warning or note of leomix"),
-    "warnings.0": (LONG, "should be a text of at most 10000 letters, got 'XXX"),
     "scenario.learning.batch_size": (..., "is missing"),
-    "versions": ("0.2.0", "should be a mapping, got '0.2.0'"),
     "checks": ([{"code": "x", "key": None}], "checks.0.sentence: is missing"),
 }
 
@@ -559,7 +475,7 @@ def test_an_odd_manifest_is_refused_by_its_file_and_key(leomix, runs, tmp_path, 
     file = runs.copy("slots-timing", tmp_path) / "manifest.json"
     manifest = json.loads(file.read_text())
     sound = {"text": "so", **SAID}
-    manifest |= {"said": [sound for _ in range(6)], "warnings": ["so"]}
+    manifest["said"] = [sound, sound]
     file.write_text(json.dumps(manifest))
     assert leomix("show", file.parent).status == 0
     value, said = ODD_KEYS[path]
@@ -578,14 +494,3 @@ def test_an_odd_manifest_is_refused_by_its_file_and_key(leomix, runs, tmp_path, 
         found = leomix(command, file.parent, *more)
         refused(found, "; the run has to be done again")
         assert found.err.startswith(line) and len(found.err) < len(line) + 150
-
-
-@pytest.mark.parametrize("line", ["export {} --to profile", "export {} --to czml"])
-def test_an_odd_scenario_in_a_manifest_is_refused_by_its_folder(leomix, runs, tmp_path, line):
-    file = runs.copy("orbit-timing", tmp_path) / "manifest.json"
-    manifest = json.loads(file.read_text())
-    manifest["scenario"]["orbit"]["min_contact_s"] = LONG
-    file.write_text(json.dumps(manifest))
-    found = leomix(*line.format(file.parent).split())
-    refused(found, f"leomix: {file.parent}: the scenario", "min_contact_s", "run the scenario anew")
-    assert len(found.err) < 500

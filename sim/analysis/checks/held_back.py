@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 from sim.analysis.checks import check as keys
 from sim.analysis.checks.check import Check, Key, checks_in
 from sim.analysis.checks.run import moved_in
-from sim.analysis.critical_path import Part, Run
+from sim.analysis.critical_path import Part
 from sim.analysis.methods import known_method
+from sim.analysis.run import Run
 from sim.analysis.spans import names_of_clients
 from sim.formatting import data_size, percent
 
@@ -87,7 +88,7 @@ def passes_a_day(run: Run) -> float:
 def _shortens(part: Part, manifest: Mapping[str, Any]) -> Key:
     """Return what shortens a part of the critical path that is not a matter of bytes."""
     scenario = manifest["scenario"]
-    if scenario["orbit"]["source"] == "slots":  # in which a round lasts a slot
+    if "slots" in scenario["orbit"]:  # in which a round lasts a slot
         return Key()
     if part is Part.TRAINING and _fills_gaps(manifest):
         part = Part.PASS_AWAITED

@@ -214,13 +214,13 @@ def _still_learning(run: EndedRun) -> str:
 def too_few_passes(run: EndedRun) -> Found:
     """The run was still learning at its end, and mostly waited for passes."""
     text = _still_learning(run)
-    if not text or run.scenario["orbit"].get("source") == "slots":
+    if not text or "slots" in run.scenario["orbit"]:
         return None
     waiting = waiting_for_passes(critical_shares(run))
     if waiting < HALF:
         return None
     passes = (
-        f"{passes_a_day(run):.1f} passes a day for each client, {percent(waiting, 0)} of the time"
+        f"{passes_a_day(run):.1f} passes a day for each client, {percent(waiting, 1)} of the time"
     )
     return f"{text}; {passes} went by until the next one", keys.more_passes(run.scenario)
 

@@ -15,11 +15,8 @@ import pyarrow.compute as pc
 from learning.methods.base import MethodType
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis.checks.check import value_in
-from sim.analysis.critical_path import CriticalPath, critical_path
-from sim.analysis.learnt import Learnt
-from sim.analysis.round_paths import round_paths
+from sim.analysis.run import Run
 from sim.analysis.summary import staleness
-from sim.analysis.targets import evaluations
 from sim.facts.status import COMPLETE
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
@@ -116,11 +113,9 @@ def moved_in(tables: Mapping[str, pa.Table]) -> Moved:
 
 
 @dataclass(frozen=True)
-class EndedRun:
+class EndedRun(Run):
     """A run that has ended; what several checks need is read once."""
 
-    tables: Mapping[str, pa.Table]
-    manifest: Mapping[str, Any]
     method: MethodType
 
     @property
@@ -155,19 +150,10 @@ class EndedRun:
         """Local rounds that devices completed."""
         return sum(row["device_rounds"] for row in self.manifest.get("energy") or ())
 
-    @cached_property
-    def _pooled(self) -> pa.Table:
-        return pooled_metrics(self.tables)
-
     @property
     def cycles(self) -> int:
         """Complete cycles."""
-        return pc.max(self._pooled["cycle"]).as_py() or 0
-
-    @cached_property
-    def learnt(self) -> Learnt:
-        """What its evaluations say."""
-        return Learnt.of(evaluations(self._pooled, self.manifest), self.manifest)
+        return pc.max(pooled_metrics(self.tables)["cycle"]).as_py() or 0
 
     @property
     def unserved(self) -> int:
@@ -233,13 +219,3 @@ class EndedRun:
     def staleness(self) -> dict[int, int]:
         """How many updates of each staleness the server used."""
         return staleness(self.tables)
-
-    @cached_property
-    def round_paths(self) -> CriticalPath | None:
-        """Where its time went, by round."""
-        return round_paths(self.tables, self.manifest)
-
-    @cached_property
-    def critical_path(self) -> CriticalPath:
-        """Where its time went, by cycle."""
-        return critical_path(self.tables, self.manifest)

@@ -24,10 +24,9 @@ from learning.own.replies import Replies, key_of
 from learning.own.unrepeatable import parsed, unrepeatable
 from sim.errors import custom_line
 from sim.fly import trees
-from sim.fly.call_options import CallOptions
 from sim.fly.flower.library import RUN_ID, prepare
 from sim.fly.project import check_project
-from sim.fly.user_code import MOST_EXAMPLES, TooLong, packages, seeded, within
+from sim.fly.user_code import MOST_EXAMPLES, CallOptions, TooLong, packages, seeded, within
 from statements import Code, Statement
 
 prepare()

@@ -13,9 +13,8 @@ from flwr.proto.message_pb2 import Message as ProtoMessage
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
-from sim.fly.baton import runner_here
+from sim.fly.baton import EPOCH_S, runner_here
 from sim.fly.flower.library import RUN_ID, Stage, TooFewNodes
-from sim.fly.simulated_time import EPOCH_S
 
 MOST_POLLS = 100
 """Times that an app may look for nodes, or replies, without doing anything else."""

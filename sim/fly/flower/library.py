@@ -32,8 +32,7 @@ from flwr.serverapp.strategy import Strategy
 from flwr.supercore.task_identity import TaskIdentity
 
 from learning.own.raised import ANYTHING
-from sim.fly.baton import Baton, Pool, runner_here, wait_for
-from sim.fly.simulated_time import EPOCH_S, replace_time
+from sim.fly.baton import EPOCH_S, Baton, Pool, replace_time, runner_here, wait_for
 from sim.fly.trees import is_of_numbers
 
 RUN_ID = 1

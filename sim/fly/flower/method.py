@@ -35,7 +35,6 @@ from learning.requests.peers import Compute, Node, Start, Wait
 from learning.requests.reasons import Reason
 from sim.errors import custom_line
 from sim.fly.baton import Runner, Stuck
-from sim.fly.call_options import CallOptions
 from sim.fly.flower.app import (
     Answer,
     FlowerApp,
@@ -48,7 +47,7 @@ from sim.fly.flower.figures import Figures
 from sim.fly.flower.grid import SimulatedGrid, as_received
 from sim.fly.flower.library import Stage, TooFewNodes, dated_by
 from sim.fly.trees import safetensors
-from sim.fly.user_code import seeded
+from sim.fly.user_code import CallOptions, seeded
 from sim.formatting import duration
 from sim.process.garbage import Traffic
 from statements import Code, Other, Set, Statement

@@ -1,13 +1,11 @@
 """Scenarios that can never be served: each refusal says so by its code, and sweeps go on."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
 import scenarios
 import sim
-from tests.kit import sweeps
 from tests.kit.network import make_plan
 
 START = "2026-08-22T12:00:00Z"
@@ -30,50 +28,10 @@ def over_ring(**more):
     return said | more
 
 
-def on_ground(**more):
-    orbit = {"source": "circular", "altitude_km": 600, "inclination_deg": 30}
-    ground = {"clusters": [PLACE]}
-    said = {"description": "on the ground", "start": START, "stop": {"days": 1}, "orbit": orbit}
-    said |= {"ground": ground, "compute": {"seconds_per_round": 60}, "learning": LEARNING}
-    return said | more
-
-
 FAR = {"ground": {"stations": [PLACE | {"latitude_deg": 85}]}}
-TWO = {"clusters": [PLACE, PLACE | {"name": "Y", "latitude_deg": 6}]}
-GEO = {"source": "keplerian", "semi_major_axis_km": 42164, "inclination_deg": 0}
-GEO |= {"mean_anomaly_deg": 150.0}
-ALONE = {"isl": {"rate_mbps": 10}}
-OUT = {"outages": {"per_day": 24, "mean_hours": 100}}
 CASES = {
-    "no satellite over a cluster": (
-        on_ground(ground={"clusters": [PLACE | {"latitude_deg": 85}]}),
-        "never_seen",
-    ),
-    "passes too short": (
-        on_ground(
-            orbit={
-                "source": "circular",
-                "altitude_km": 600,
-                "inclination_deg": 30,
-                "min_contact_s": 5000,
-            }
-        ),
-        "never_served",
-    ),
-    "out in all of its windows": (on_ground(faults=OUT), "never_served"),
     "no satellite over a station": (over_ring(**FAR, link={}), "never_seen"),
     "no pass of a mesh": (over_ring(**FAR), "never_reached"),
-    "a mesh of devices": (
-        over_ring(
-            roles={"server": "stations", "clients": "devices"},
-            ground={
-                "stations": [PLACE | {"latitude_deg": 85}],
-                "clusters": [PLACE | {"name": "C"}],
-            },
-            link={"isl": ROUTE, "feeder": {"rate_mbps": 10}},
-        ),
-        "never_reached",
-    ),
     "a server out of range": (
         over_ring(
             roles=SERVED_BY_HIGH,
@@ -123,66 +81,34 @@ CROWD = over_ring(
 
 
 def test_a_fleet_that_outgrows_its_dish_is_warned_of_and_runs(leomix, tmp_path):
+    (tmp_path / "fleet.yaml").write_text(json.dumps(CROWD))
     plan = make_plan(scenarios.from_dict(CROWD))
-    seen, served = set(), set()
-    for contact in plan.contacts:
-        seen.add(contact.cluster.name)
-        served |= {contact.cluster.name} if contact.served else set()
-    unserved = sorted(seen - served)
-    assert len(seen) == 12 and 1 <= len(unserved) < 11
+    served = {contact.cluster.name for contact in plan.contacts if contact.served}
+    unserved = sorted({contact.cluster.name for contact in plan.contacts} - served)
     [said] = [doubt for doubt in plan.doubts if doubt.code == "never_served"]
-    assert said.values["unserved"] == len(unserved) and said.values["clients"] == 12
+    assert said.values["unserved"] == len(unserved) > 0 and said.values["clients"] == 12
     assert all(name in str(said) for name in unserved)
-    times = sum(contact.cluster.name in unserved for contact in plan.contacts)
-    assert f"seen ({times} times), but never served" in str(said)
     assert said.remedies[0].key == "ground.antennas"
     enough = CROWD | {"ground": CROWD["ground"] | {"antennas": 12}}
     assert not make_plan(scenarios.from_dict(enough)).doubts
-
-    (tmp_path / "fleet.yaml").write_text(json.dumps(CROWD))
     for command in (("validate",), ("export", "--to", "ion")):
         done = leomix(command[0], tmp_path / "fleet.yaml", *command[1:])
         assert done.status == 0 and "never served" in done.err
     found = leomix("capacity", tmp_path / "fleet.yaml", "--json")
-    rows = {row["name"]: row for row in json.loads(found.out)["rows"]}
-    assert [name for name in sorted(seen) if not rows[name]["served_a_day"]] == unserved
+    rows = json.loads(found.out)["rows"]
+    assert sorted(row["name"] for row in rows if not row["served_a_day"]) == unserved
 
 
 @pytest.mark.parametrize("method", ["fedavg", "fedavg-sat", "fedbuff", "synchronous"])
 def test_a_round_that_waits_for_who_is_never_served_says_so_at_the_end(method):
     """Methods without such rounds go on with the updates that arrive."""
     result = sim.run(scenarios.from_dict(CROWD | {"learning": LEARNING | {"method": method}}))
-    codes = [said.code for said in result.warnings]
-    assert codes.count("never_served") == 1
+    assert [said.code for said in result.warnings].count("never_served") == 1
     unused = [check for check in result.checks if check.code == "no-update"]
     assert bool(unused) == method.startswith("fedavg")
     for check in unused:
         assert check.sentence.endswith("of 12 clients never served")
         assert (check.key, check.value) == ("ground.antennas", 2)
-    served = result.tables["contacts"].to_pandas().groupby("cluster").served.sum()
-    assert len(served) == 12 and served.min() == 0
-
-
-@pytest.mark.parametrize("method", ["emsfl", "fedbuff", "aligned"])
-def test_clusters_that_are_more_than_the_beams_run_too(method):
-    learning = {"train": False, "method": method, "model": {"kind": "vector-moe", "experts": 2}}
-    crowd = on_ground(orbit=GEO, ground=TWO, learning=learning, stop={"days": 0.2})
-    result = sim.run(scenarios.from_dict(crowd))
-    [said] = [one for one in result.warnings if one.code == "never_served"]
-    assert "1 of 2 clients is seen (1 time), but never served (Z): 'Y' keeps its beam" in str(said)
-    assert "no-update" not in [check.code for check in result.checks]
-
-
-def test_where_no_satellite_passes_a_station_links_are_not_advised():
-    with pytest.raises(sim.InputError, match="have stations that satellites pass") as refused:
-        sim.run(scenarios.from_dict(over_ring(**FAR)))
-    assert "have more links" not in str(refused.value)
-
-
-def test_other_refusals_have_no_such_code():
-    with pytest.raises(sim.InputError) as refused:
-        sim.run(scenarios.from_dict(on_ground(learning=LEARNING | {"options": {"trains": "x"}})))
-    assert refused.value.code == "other"
 
 
 def test_a_sweep_goes_on_past_a_station_that_a_mesh_never_reaches(leomix, tmp_path):
@@ -194,38 +120,8 @@ def test_a_sweep_goes_on_past_a_station_that_a_mesh_never_reaches(leomix, tmp_pa
     assert [row["status"] for row in rows] == ["refused", "complete", "complete"]
     assert [row["code"] for row in rows] == ["never_reached", "", ""]
     said = rows[0]["said"]
-    assert (said["code"], said["severity"], said["text"]) == (
-        "never_reached", "refusal", rows[0]["error"]
-    )  # fmt: skip
+    assert (said["code"], said["severity"]) == ("never_reached", "refusal")
     assert said["keys"] == ["link.isl.route"] and [row["said"] for row in rows[1:]] == [None, None]
     assert done.status == 3
     planned = leomix("sweep", tmp_path / "mesh.yaml", *latitudes, "-o", place, "--dry-run").out
-    assert "no contact  point 0: " in planned and "link.isl.route: 'P01-S01' never" in planned
-
-
-def test_what_a_row_lacks_is_told_by_its_code_alone():
-    row = {"status": "refused", "error": "no satellite rises", "accuracy_final": None}
-    codes = {
-        "never_reached": "no contact",
-        "never_linked": "refused",
-    }
-    for code, told in (codes | {"other": "refused"}).items():
-        assert sweeps.missing_status(row | {"code": code}) == told
-    assert sweeps.missing_status(row | {"status": "crashed"}) == "failed"
-
-
-def test_that_a_disk_is_full_is_told_by_a_code_and_not_by_the_words_of_a_system():
-    said = sweeps.Outcome("a", "failed", "rows.parquet: pas de place", code="no_room")
-    point = sweeps.Point(0, "a", "circular", {}, {}, 0, 1)
-    assert sweeps.no_room(sweeps.rows_table([point], {"a": said}))
-    assert not sweeps.no_room(sweeps.rows_table([point], {"a": replace(said, code="other")}))
-
-
-def test_nobody_is_told_to_lower_a_mask_that_hides_nothing():
-    keys = {"orbit.inclination_deg": 30, "ground.clusters.0.latitude_deg": 85.0}
-    with pytest.raises(sim.InputError, match=r"seen up to [\d.]+ deg .*; raise the inc") as caught:
-        make_plan(scenarios.load("circular", keys))
-    assert "min_elevation_deg" not in str(caught.value)
-    near = {"orbit.inclination_deg": 30, "ground.clusters.0.latitude_deg": 45.0}
-    with pytest.raises(sim.InputError, match=r"lower orbit.min_elevation_deg"):
-        make_plan(scenarios.load("circular", near | {"orbit.min_elevation_deg": 40}))
+    assert "no contact  point 0: " in planned

@@ -1,4 +1,4 @@
-"""Curves over time and over cycles: steps between evaluations, and their mean over seeds."""
+"""Curves of steps between evaluations: their mean over seeds, over time, and thinned out."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tests.kit.results import Steps, clusters_measured, curve_of, curve_over_seeds
+from tests.kit.results import Evaluation, Steps, curve_over_seeds, time_averaged
 
 
 @st.composite
@@ -27,14 +27,7 @@ def test_the_mean_and_its_band_are_those_of_the_last_values_of_each_seed(curves)
     band = curve_over_seeds(curves, "accuracy")
     assert band.x.tolist() == sorted({x for curve in curves for x in curve.x})
     assert band.end == max(curve.end for curve in curves)
-    for (
-        x,
-        mean,
-        low,
-        high,
-        seeds,
-        ended,
-    ) in zip(*band[:-1], strict=True):
+    for x, mean, low, high, seeds, ended in zip(*band[:-1], strict=True):
         begun = [curve for curve in curves if curve.x[0] <= x]
         held = [curve.values[curve.x <= x][-1] for curve in begun]
         assert (seeds, ended) == (len(held), sum(curve.end < x for curve in begun))
@@ -67,34 +60,23 @@ def test_thinned_curves_hold_the_same_values_at_the_edges_of_a_screens_columns(c
                 assert kept[few.x <= edge][-1] == values[curve.x[curve.x <= edge][-1]]
 
 
-def test_curves_of_a_run_are_those_of_its_tables_and_its_summary(runs):
-    run = runs.result("slots")
-    rows = run.metrics
-    simulated_s = run.manifest["simulated_s"]
-    for cluster in (None, "A", "B"):
-        own = rows[rows.scope == "global"] if cluster is None else rows[rows.cluster == cluster]
-        for what in ("accuracy", "loss"):
-            curve = curve_of(run.tables, simulated_s, what, "time", cluster)
-            last = own.groupby("time_s")[what].last()
-            np.testing.assert_array_equal(curve.x, last.index)
-            np.testing.assert_array_equal(curve.values, last)
-            first = own.groupby("cycle")[what].first()
-            curve = curve_of(run.tables, simulated_s, what, "cycle", cluster)
-            np.testing.assert_array_equal(curve.x, first.index)
-            np.testing.assert_array_equal(curve.values, first)
-    assert clusters_measured(run.tables) == ["A", "B"]
-    summary = run.summary
-    moved = sum(summary[f"{way}_bytes"] for way in ("uplink", "downlink", "sidelink", "isl"))
-    ends = {
-        "cycles": summary["cycles"],
-        "sent_bytes": moved,
-        "staleness": summary["staleness_mean"],
-    }
-    for what, wanted in ends.items():
-        assert curve_of(run.tables, simulated_s, what).values[-1] == pytest.approx(wanted)
-    curve = curve_of(run.tables, simulated_s)
-    pooled = rows[rows.scope == "global"]
-    for target in pooled.accuracy:
-        reached = pooled[pooled.accuracy >= target].time_s.iloc[0]
-        assert curve.first_at(target) == reached
-    assert curve.first_at(2.0) is None
+ACCURACY = st.sampled_from([0.0, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0])
+WAITS = st.lists(st.tuples(st.floats(0.0, 30.0), ACCURACY), max_size=12)
+
+
+def evaluations(hours, accuracies):
+    return [
+        Evaluation(float(a), None, n, float(h), 5 * n, None, None)
+        for n, (h, a) in enumerate(zip(hours, accuracies, strict=True))
+    ]
+
+
+@given(ACCURACY, WAITS, st.floats(0.1, 60.0))
+def test_the_average_accuracy_is_the_area_under_the_steps_by_the_time(start, steps, until):
+    hours = np.cumsum([0.0, *(wait for wait, _ in steps)])
+    accuracies = np.array([start, *(accuracy for _, accuracy in steps)])
+    found = time_averaged(evaluations(hours, accuracies), until)
+    # The area by numpy: the accuracy is constant between the edges, so its value in the middle.
+    edges = np.unique([*hours[hours < until], until])
+    held = accuracies[np.searchsorted(hours, (edges[1:] + edges[:-1]) / 2, "right") - 1]
+    assert found == pytest.approx(np.sum(held * np.diff(edges)) / until)

@@ -7,7 +7,7 @@ import pytest
 import scenarios
 import sim
 from tests.kit.records import tables_of
-from tests.kit.results import Part, RoundLink, round_paths
+from tests.kit.results import Part, RoundLink
 
 MESH = """
 start: 2024-04-14T16:00:00Z
@@ -30,9 +30,11 @@ CLUSTERS = [
     {"name": "Alert", "latitude_deg": 82.5, "longitude_deg": -62.3, "devices": 2},
     {"name": "Vardo", "latitude_deg": 70.4, "longitude_deg": 31.1},
 ]
-DEVICES = {"roles.clients": "devices"}
-GATEWAYS = DEVICES | {"ground.clusters": CLUSTERS, "link.feeder": {"rate_mbps": 100}}
-TO_A_SATELLITE = {"roles.server": "satellite:P03-S01"}
+GATEWAYS = {
+    "roles.clients": "devices",
+    "ground.clusters": CLUSTERS,
+    "link.feeder": {"rate_mbps": 100},
+}
 WITHOUT_PASSES = """
 start: 2024-04-14T16:00:00Z
 stop: {days: 0.25}
@@ -91,175 +93,91 @@ def by_hand():
     }
 
 
-MANIFEST = {"scenario": {"roles": {"clients": "satellites"}}}
+def paths_of(rows, clients="satellites"):
+    manifest = {"method": "fedavg", "scenario": {"roles": {"clients": clients}}}
+    return sim.Result(tables_of(**rows), manifest).round_paths
 
 
-def test_a_round_by_hand():
-    down, up = RoundLink("pass", "Kiruna", "A"), RoundLink("pass", "A", "Kiruna")
-    wait = RoundLink("isl", "B", "C")
-    (path,) = round_paths(tables_of(**by_hand()), MANIFEST).paths
+def table(text):
+    """The rows of a table: a part, from when to when in seconds, and the link, if any."""
+    return [line.split() for line in text.splitlines() if line.strip()]
+
+
+def in_rows(path):
+    return [
+        [s.part.name, f"{s.begin_s:g}", f"{s.end_s:g}", *map(str, s.link or ())]
+        for s in path.stretches
+    ]
+
+
+def test_a_round_by_hand_and_what_limits_it():
+    paths = paths_of(by_hand())
+    (path,) = paths.paths
     assert (path.number, path.client, path.begin_s, path.end_s) == (1, "C", 0, 90)
-    assert path.stretches == [
-        (Part.PASS_AWAITED, 0, 10, down),
-        (Part.TO_CLIENT, 10, 14, down),
-        (Part.LINK, 14, 16, RoundLink("isl", "A", "B")),
-        (Part.LINK_AWAITED, 16, 50, wait),
-        (Part.LINK_TAKEN, 50, 53, wait),
-        (Part.LINK, 53, 55, wait),
-        (Part.TRAINING, 55, 65, None),
-        (Part.LINK, 65, 67, RoundLink("isl", "C", "B")),
-        (Part.LINK, 67, 69, RoundLink("isl", "B", "A")),
-        (Part.PASS_AWAITED, 69, 80, up),
-        (Part.PASS_TAKEN, 80, 82, up),
-        (Part.TO_SERVER, 82, 86, up),
-        (Part.OTHER, 86, 90, None),
-    ]
-
-
-def test_what_limits_by_hand():
-    paths = round_paths(tables_of(**by_hand()), MANIFEST)
-    waits = RoundLink("isl", "B", "C")
+    assert in_rows(path) == table("""
+        PASS_AWAITED  0 10  pass Kiruna A
+        TO_CLIENT    10 14  pass Kiruna A
+        LINK         14 16  isl A B
+        LINK_AWAITED 16 50  isl B C
+        LINK_TAKEN   50 53  isl B C
+        LINK         53 55  isl B C
+        TRAINING     55 65
+        LINK         65 67  isl C B
+        LINK         67 69  isl B A
+        PASS_AWAITED 69 80  pass A Kiruna
+        PASS_TAKEN   80 82  pass A Kiruna
+        TO_SERVER    82 86  pass A Kiruna
+        OTHER        86 90
+    """)
     assert next(iter(paths.shares.items())) == (Part.LINK_AWAITED, 34 / 90)
-    assert next(iter(paths.links_s.items())) == (waits, 39)
-    assert sum(paths.shares.values()) == pytest.approx(1.0)
+    assert next(iter(paths.links_s.items())) == (RoundLink("isl", "B", "C"), 39)
 
 
-def test_all_passes_that_links_lead_to_may_be_taken():
-    """A waits for its own pass while that of B, beside it, carries a message of others.
+AWAITED, TAKEN = Part.PASS_AWAITED, Part.PASS_TAKEN
+OF_OTHERS = [hop(5, "A", 5, 10, (0, "client")), hop(6, "B", 2, 3, (2, "client"))]
+OF_OTHERS += [hop(7, "B", 6, 9, (2, "client"))]
+WAITS = {
+    # Passes, messages of others over them, and for what was waited from when to when.
+    "A waits for its own pass while that of B, beside it, carries a message of others; "
+    "behind 75 it would be too short for the four seconds even if it were free": (
+        [contact(2, "B", 70, 79)],
+        [hop(5, "B", 72, 78, (2, "server"))],
+        [(AWAITED, 69, 70), (TAKEN, 70, 75), (AWAITED, 75, 80)],
+    ),
+    "the pass was free for twice as long as the model took: it was not what was waited for": (
+        [contact(0, "A", 2, 40)], [], [(AWAITED, 0, 2), (Part.CONTACT_AWAITED, 2, 10)],
+    ),
+    "somebody always leaves one of two passes free, and none of them for long enough": (
+        [contact(0, "A", 2, 40), contact(2, "B", 2, 9)], OF_OTHERS,
+        [(AWAITED, 0, 2), (TAKEN, 2, 10)],
+    ),
+    "nor for as long as another model took: what a pass carries as it rises is not known": (
+        [contact(0, "A", 0.5, 40), contact(2, "B", 2, 9)], OF_OTHERS,
+        [(AWAITED, 0, 0.5), (TAKEN, 0.5, 10)],
+    ),
+}  # fmt: skip
 
-    Behind 75 it would be too short for the four seconds even if it were free.
-    """
+
+@pytest.mark.parametrize("case", WAITS)
+def test_what_was_waited_for_is_told_by_all_passes_and_what_they_carried(case):
+    passes, others, waits = WAITS[case]
     rows = by_hand()
-    rows["contacts"].append(contact(2, "B", 70, 79))
-    rows["transfers"].append(hop(5, "B", 72, 78, (2, "server")))
-    found = round_paths(tables_of(**rows), MANIFEST).paths[0].stretches
-    waits = [stretch[:3] for stretch in found if stretch.begin_s >= 69 and stretch.end_s <= 80]
-    awaited, taken = Part.PASS_AWAITED, Part.PASS_TAKEN
-    assert waits == [(awaited, 69, 70), (taken, 70, 75), (awaited, 75, 80)]
-
-
-def test_a_contact_that_is_used_waits_for_the_next_one():
-    """The pass was free for twice as long as the model took, so it was not what was waited for."""
-    rows = by_hand()
-    rows["contacts"][0] = contact(0, "A", 2, 40)
-    found = round_paths(tables_of(**rows), MANIFEST).paths[0].stretches[:3]
-    waited = [Part.PASS_AWAITED, Part.CONTACT_AWAITED, Part.TO_CLIENT]
-    assert [(stretch.part, stretch.end_s) for stretch in found] == list(
-        zip(waited, [2, 10, 14], strict=True)
-    )
-
-
-@pytest.mark.parametrize("rise_s", [2, 0.5])
-def test_gaps_that_are_too_short_are_no_contact_that_was_missed(rise_s):
-    """Somebody always leaves one of two passes free, and none of them for long enough.
-
-    Nor for as long as another model took: what the pass carries as it rises is not known.
-    """
-    rows = by_hand()
-    rows["contacts"][0] = contact(0, "A", rise_s, 40)
-    rows["contacts"].append(contact(2, "B", 2, 9))
-    rows["transfers"] += [
-        hop(5, "A", 5, 10, (0, "client")),
-        hop(6, "B", 2, 3, (2, "client")),
-        hop(7, "B", 6, 9, (2, "client")),
-    ]
-    found = round_paths(tables_of(**rows), MANIFEST).paths[0].stretches[:3]
-    waited = [Part.PASS_AWAITED, Part.PASS_TAKEN, Part.TO_CLIENT]
-    assert [(stretch.part, stretch.end_s) for stretch in found] == list(
-        zip(waited, [rise_s, 10, 14], strict=True)
-    )
+    given = {row["contact_id"]: row for row in (*rows["contacts"], *passes)}
+    rows["contacts"] = [*given.values()]
+    rows["transfers"] += others
+    (path,) = paths_of(rows).paths
+    begin_s, end_s = waits[0][1], waits[-1][2]
+    found = [stretch[:3] for stretch in path.stretches]
+    assert [one for one in found if begin_s <= one[1] and one[2] <= end_s] == waits
 
 
 def test_messages_between_clients_that_are_no_mesh_have_no_path():
-    rows = by_hand()
-    rows["transfers"] = [hop(None, "A", 14, 16, "B")]
-    assert round_paths(tables_of(**rows), MANIFEST) is None
+    assert paths_of(by_hand() | {"transfers": [hop(None, "A", 14, 16, "B")]}) is None
 
 
 def of_mesh(tmp_path, keys, text=MESH):
     (tmp_path / "mesh.yaml").write_text(text)
     return scenarios.load(tmp_path / "mesh.yaml", keys)
-
-
-def by_gateways():
-    """Two devices below A, B over a gateway: the second's update waits for the feeder link."""
-    up = {"cluster": "Oslo", "payload": "model", "version": 0, "outcome": "delivered"}
-    access = [
-        up | {"message": number, "device": device, "start_s": 30, "end_s": 32}
-        | {"contact_id": 1, "toward": "server"}
-        for number, device in ((2, 0), (3, 1))
-    ]  # fmt: skip
-    down = [
-        row | {"message": 1, "start_s": 12, "end_s": 15, "contact_id": 0, "toward": "client"}
-        for row in access
-    ]
-    transfers = [
-        hop(1, "Troll", 5, 8, "B"),
-        hop(1, "B", 8, 10, "A"),
-        *down,
-        *access,
-        hop(2, "A", 32, 34, "B"),
-        hop(3, "A", 34, 36, "B"),
-        hop(2, "B", 40, 44, "Troll"),
-        hop(3, "B", 44, 48, "Troll"),
-    ]
-    passes = [contact(0, "A", 12, 20), contact(1, "A", 30, 39)]
-    train = {"cluster": "Oslo", "rounds": 1}
-    trained = [(15.0, "train_start"), (25.0, "train_end")]
-    return {
-        "contacts": [one | {"cluster": "Oslo", "station": None} for one in passes],
-        "isl_windows": [{"a": "A", "b": "B", "start_s": 0.0, "end_s": 100.0}],
-        "feeder_windows": [
-            {"satellite": "B", "station": "Troll", "start_s": begin, "end_s": begin + 10.0}
-            for begin in (5.0, 40.0)
-        ],
-        "transfers": transfers,
-        "events": [
-            *(
-                train | {"device": device, "time_s": time_s, "kind": kind}
-                for device in (0, 1)
-                for time_s, kind in trained
-            ),
-            {"time_s": 50.0, "kind": "aggregate", "cluster": "Oslo", "clusters": 1},
-        ],
-        "updates": [
-            {"time_s": 50.0, "cluster": "Oslo", "device": device, "round": 1} for device in (0, 1)
-        ],
-    }
-
-
-def test_a_round_of_devices_over_a_gateway_by_hand():
-    roles = {"server": "stations", "clients": "devices"}
-    found = round_paths(tables_of(**by_gateways()), {"scenario": {"roles": roles}})
-    over_gateway, over_oslo = RoundLink("pass", "Troll", "B"), RoundLink("pass", "A", "Oslo")
-    down, up = RoundLink("pass", "B", "Troll"), RoundLink("pass", "Oslo", "A")
-    (path,) = found.paths
-    assert (path.client, path.end_s) == ("Oslo", 50)
-    assert path.stretches == [
-        (Part.PASS_AWAITED, 0, 5, over_gateway),
-        (Part.TO_CLIENT, 5, 8, over_gateway),
-        (Part.LINK, 8, 10, RoundLink("isl", "B", "A")),
-        (Part.PASS_AWAITED, 10, 12, over_oslo),
-        (Part.TO_CLIENT, 12, 15, over_oslo),
-        (Part.TRAINING, 15, 25, None),
-        (Part.PASS_AWAITED, 25, 30, up),
-        (Part.TO_SERVER, 30, 32, up),
-        (Part.LINK_TAKEN, 32, 34, RoundLink("isl", "A", "B")),
-        (Part.LINK, 34, 36, RoundLink("isl", "A", "B")),
-        (Part.PASS_AWAITED, 36, 40, down),
-        (Part.PASS_TAKEN, 40, 44, down),
-        (Part.TO_SERVER, 44, 48, down),
-        (Part.OTHER, 48, 50, None),
-    ]
-
-
-def test_an_update_that_waits_on_a_satellite_has_not_arrived():
-    rows = by_gateways()
-    del rows["transfers"][-1]
-    roles = {"server": "stations", "clients": "devices"}
-    (path,) = round_paths(tables_of(**rows), {"scenario": {"roles": roles}}).paths
-    assert (Part.TO_SERVER, 40, 44, RoundLink("pass", "B", "Troll")) in path.stretches
-    assert path.stretches[-1] == (Part.OTHER, 44, 50, None)
 
 
 FLIGHT_S = 0.01
@@ -269,13 +187,7 @@ RUNS = {
     "mesh": lambda folder: of_mesh(folder, {}),
     "gateways": lambda folder: of_mesh(folder, GATEWAYS),
     "to a satellite": lambda folder: of_mesh(folder, {"stop.days": 0.05}, WITHOUT_PASSES),
-    "devices to a satellite": lambda folder: of_mesh(
-        folder, DEVICES | TO_A_SATELLITE | {"ground": {"clusters": CLUSTERS}}
-    ),
     "passes": lambda folder: of_mesh(folder, {"link.isl": None, "stop.days": 1}),
-    "buffer": lambda folder: of_mesh(
-        folder, {"learning.method": "fedbuff", "link.isl": None, "stop.days": 1}
-    ),
     "antennas": lambda _: scenarios.load("flystack", {"stop.days": 1, "ground.antennas": 1}),
     "devices": lambda _: scenarios.load(
         "quickstart",
@@ -290,9 +202,8 @@ def test_the_parts_of_a_round_sum_up_to_it(name, tmp_path):
     run = sim.run(RUNS[name](tmp_path))
     paths = run.round_paths
     assert len(paths.paths) == run.summary["rounds"]["count"] > 1
-    edges_s = [edge_s for path in paths.paths for edge_s in (path.begin_s, path.end_s)]
-    assert edges_s[0] == 0.0
-    assert edges_s[1:-1:2] == edges_s[2::2]
+    edges_s = [0.0, *(path.end_s for path in paths.paths)]
+    assert edges_s[:-1] == [path.begin_s for path in paths.paths]
     sent = run.transfers[["start_s", "end_s"]].to_numpy()
     for path in paths.paths:
         stretches = path.stretches
@@ -306,13 +217,9 @@ def test_the_parts_of_a_round_sum_up_to_it(name, tmp_path):
                 assert lasts.any()
     total_s = sum(paths.parts_s.values())
     assert total_s == pytest.approx(paths.paths[-1].end_s)
-
-
-def test_rounds_over_a_mesh_are_in_the_summary(tmp_path):
-    run = sim.run(of_mesh(tmp_path, {}))
-    assert run.summary["round_shares"] == run.round_paths.shares
-    link = run.summary["limiting_link"]
-    [(busiest, lasted_s), *_] = run.round_paths.links_s.items()
-    share = lasted_s / sum(run.round_paths.parts_s.values())
-    assert tuple(link.values()) == (*busiest, share)
-    assert sim.run(of_mesh(tmp_path, {"link.isl": None})).summary["round_shares"] is None
+    if (run.manifest["scenario"]["link"]["isl"] or {}).get("route") != "earliest":
+        assert run.summary["round_shares"] is None
+        return
+    assert run.summary["round_shares"] == paths.shares
+    [(busiest, lasted_s), *_] = paths.links_s.items()
+    assert tuple(run.summary["limiting_link"].values()) == (*busiest, lasted_s / total_s)

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -14,11 +13,7 @@ from scipy import stats
 
 import sim
 from tests.kit import results, small
-from tests.kit.records import COLUMNS, Result
-
-
-def table(name, rows):
-    return pa.Table.from_pylist(rows, schema=pa.schema(list(COLUMNS[name].items())))
+from tests.kit.records import tables_of
 
 
 def assignments(*rounds):
@@ -28,7 +23,7 @@ def assignments(*rounds):
         for time_s, columns in rounds
         for client, expert in np.ndindex(columns["relevance"].shape)
     ]
-    return table("assignments", rows)
+    return tables_of(assignments=rows)["assignments"]
 
 
 @given(
@@ -36,26 +31,11 @@ def assignments(*rounds):
     st.integers(0, 5),
 )
 def test_latency_counts_every_answered_sample_once(groups, failed):
-    rows = [
-        {
-            "samples": count,
-            "latency_s": latency_s,
-            "sent_bytes": 10.0,
-            "outcome": "local",
-            "correct": count // 2,
-        }
-        for count, latency_s in groups
-    ]
-    never = {
-        "samples": failed,
-        "latency_s": float("nan"),
-        "sent_bytes": 7.0,
-        "outcome": "failed",
-        "correct": 0,
-    }
-    if failed:
-        rows.append(never)
-    found = results.inference_figures(table("inferences", rows))
+    keys = ("samples", "latency_s", "sent_bytes", "outcome", "correct")
+    each = [(count, latency_s, 10.0, "local", count // 2) for count, latency_s in groups]
+    each += [(failed, float("nan"), 7.0, "failed", 0)] if failed else []
+    rows = [dict(zip(keys, row, strict=True)) for row in each]
+    found = results.inference_figures(tables_of(inferences=rows)["inferences"])
     each = np.repeat([latency for _, latency in groups], [count for count, _ in groups])
     assert found == {
         "samples": len(each) + failed,
@@ -68,20 +48,15 @@ def test_latency_counts_every_answered_sample_once(groups, failed):
     }
 
 
-def test_the_gating_pattern_that_is_told_and_drawn_is_the_last_one_measured():
+def test_the_gating_pattern_is_the_last_one_measured():
     early = np.eye(3)
     late = np.array([[0.5, 0.5, 0.0], [0.2, 0.8, 0.0], [0.0, 1.0, 0.0]])
     both = ((1.0, early), (2.0, late))
     rounds = assignments(*((at_s, {"relevance": p, "probability": p}) for at_s, p in both))
     names, pattern = results.gating_pattern(rounds)
     np.testing.assert_array_equal(pattern, late)
-    lines = results.pattern_text(names, pattern).splitlines()
-    assert lines[1].split() == ["0", "osaka/0", "50", "%", "50", "%"]
-    assert lines[3].split() == ["2", "osaka/2", "100", "%"]
-    axes = Result({"assignments": rounds}, {"method": "nmoe"}).plot.gating()
-    assert axes.get_title() == "local processing ratio 43.3 %"
-    shown = {text.get_text() for text in axes.texts}
-    assert shown >= {"50 %", "20 %", "80 %", "100 %"}
+    row = results.pattern_text(names, pattern).splitlines()[1]
+    assert row.split() == ["0", "osaka/0", "50", "%", "50", "%"]
     # Use of experts is that of all clients together.
     found = results.utilisation(rounds)
     share = late.mean(axis=0)
@@ -152,20 +127,17 @@ def test_targets_are_levels_that_the_runs_reach():
 @pytest.mark.wide
 def test_targets_that_a_scenario_names_are_those_of_runs_comparisons_and_sweeps(runs, tmp_path):
     asked = [0.05, 0.125, 0.99]
-    run = sim.run(small.slots(learning={"targets": asked}), tmp_path / "run")
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(small.SLOTS))
+    sets = {"learning.targets": str(asked)}
+    swept = sim.sweep.sweep(tmp_path / "s.yaml", {"seed": [3]}, tmp_path / "sweep", overrides=sets)
+    run = sim.load(swept.folders[0])
     rows = run.metrics[run.metrics.scope == "global"]
     first = {t: rows[rows.accuracy >= t].cycle.min() for t in asked}
     own = {name: found and found["cycles"] for name, found in run.summary["targets"].items()}
     assert own == {"0.05": first[0.05], "0.125": first[0.125], "0.99": None}
-    compared = results.compare([tmp_path / "run", runs["slots"]])  # of which one names them
-    [_] = compared["groups"]  # they are the same run
+    [row] = swept.rows.to_pylist()
+    assert {n: row[f"cycles_to_{n}"] for n in own} == own and "cycles_to_0.75" not in row
+    compared = results.compare([run.folder, runs["slots"]])  # of which one names them
     columns = [row["figure"] for row in compared["rows"] if row["figure"].startswith("hours_to")]
     assert columns == ["hours_to_0.125", "hours_to_0.05"] and compared["shared_target"] == "0.125"
     assert run.manifest["trace_sha256"] == runs.result("slots").manifest["trace_sha256"]
-    untrained = sim.run(small.slots(learning={"targets": asked, "train": False}))
-    assert [check.code for check in untrained.checks] == ["not-trained"]
-    (tmp_path / "s.yaml").write_text(yaml.safe_dump(small.SLOTS))
-    sets = {"learning.targets": str(asked)}
-    swept = sim.sweep.sweep(tmp_path / "s.yaml", {"seed": [3]}, tmp_path / "sweep", overrides=sets)
-    found = swept.rows.to_pylist()[0]
-    assert {n: found[f"cycles_to_{n}"] for n in own} == own and "cycles_to_0.75" not in found

@@ -1,11 +1,9 @@
 """What a network carries in a day: compared with runs in which somebody always sends, and sums."""
 
-import html
 import json
 from datetime import timedelta
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import leomix as face
@@ -66,8 +64,7 @@ def test_gb_a_day_are_those_of_a_run_in_which_everybody_always_sends():
     sent = down.merge(run.contacts[["contact_id", "satellite", "station"]], on="contact_id")
     for kind in ("station", "satellite"):
         gb = sent.groupby(kind).on_air_bytes.sum() / 1e9
-        whole = rows[kind].down_gb_a_day[gb.index]
-        assert (gb <= whole * (1 + 1e-9)).all()
+        assert (gb <= rows[kind].down_gb_a_day[gb.index] * (1 + 1e-9)).all()
         assert len(gb) == len(rows[kind])
     first_s = 0.3  # up to the satellite, and the round
     lost_gb = len(rows["satellite"]) * first_s * 0.1e6 / 8e9
@@ -75,29 +72,64 @@ def test_gb_a_day_are_those_of_a_run_in_which_everybody_always_sends():
     assert total - lost_gb < sent.on_air_bytes.sum() / 1e9 <= total * (1 + 1e-9)
 
 
-def test_gb_are_the_integral_of_the_rate_over_the_time_that_is_served():
-    """Shannon's rate of the range in the middle of each second, without the program's budget."""
-    noise = {"rate": "shannon", "scintillation_loss_db": 0}
-    budget = {"shadowing_margin_db": 0, "zenith_attenuation_db": 0, "delivery": "unicast"}
-    link = {"downlink": noise | budget | {"eirp_dbw": 10, "g_over_t_db_k": 20}}
-    scenario = changed(STATIONS, {"link": link, "stop": {"days": 0.2}})
-    schedule = face.plan(scenario)
+BUDGET = {
+    "uplink": {"rate": "fixed", "fixed_rate_mbps": 50},
+    "downlink": {
+        **{"rate": "shannon", "scintillation_loss_db": 0, "shadowing_margin_db": 0},
+        **{"zenith_attenuation_db": 0, "delivery": "unicast"},
+        **{"eirp_dbw": 10, "g_over_t_db_k": 20},
+    },
+}
+
+
+def by_seconds_mb(schedule, row):
+    """What a service has carried down at the end of each second, without the program's budget.
+
+    Shannon's rate of the range in the middle of the second.
+    """
+    edges_s = np.append(np.arange(row.service_start_s, row.service_end_s), row.service_end_s)
+    satellites = {satellite.name: satellite for satellite in satellites_of(schedule.scenario)}
+    sites = {one["name"]: orbit.Site(**one) for one in STATIONS["ground"]["stations"]}
+    ends = satellites[row.satellite], sites[row.station]
+    seen = orbit.look_angles(*ends, schedule.start, (edges_s[1:] + edges_s[:-1]) / 2)
+    loss_db = 20 * np.log10(4 * np.pi * seen.slant_range_km[:, 0] * 1e3 * 2e9 / 299_792_458.0)
+    snr = 10 ** ((10 + 20 - loss_db + 228.5991672 - 10 * np.log10(30e6)) / 10)
+    return np.cumsum(30e6 * np.log2(1 + snr) / 8e6 * np.diff(edges_s))
+
+
+def test_a_payload_takes_the_seconds_that_a_sum_over_them_says(leomix, tmp_path):
+    """Of 2 GB, where passes that are cut are out."""
+    path = tmp_path / "network.json"
+    path.write_text(json.dumps(STATIONS | {"link": BUDGET}))
+    schedule = face.plan(path)
     contacts = schedule.contacts
-    satellites = {satellite.name: satellite for satellite in satellites_of(scenario)}
-    sites = {s["name"]: orbit.Site(**s) for s in STATIONS["ground"]["stations"]}
-    bits = 0.0
-    for row in contacts[contacts.served].itertuples():
-        edges_s = np.linspace(row.service_start_s, row.service_end_s, 1000)
-        middle_s = (edges_s[1:] + edges_s[:-1]) / 2
-        seen = orbit.look_angles(
-            satellites[row.satellite], sites[row.station], schedule.start, middle_s
-        )
-        range_m = seen.slant_range_km[:, 0] * 1e3
-        loss_db = 20 * np.log10(4 * np.pi * range_m * 2e9 / 299_792_458.0)
-        snr = 10 ** ((10 + 20 - loss_db + 228.5991672 - 10 * np.log10(30e6)) / 10)
-        bits += (30e6 * np.log2(1 + snr)).sum() * (edges_s[1] - edges_s[0])
+    whole = (contacts.service_start_s > 0.0) & (contacts.service_end_s < schedule.stop_s)
+    rows = contacts[contacts.served & whole].itertuples()
+    carried = [by_seconds_mb(schedule, row) for row in rows]
+    took_s = [np.searchsorted(mb, 2000) + 1 for mb in carried if mb[-1] >= 2000]
+    worst_mb = min(mb[-1] for mb in carried)
+    up, down = json.loads(leomix("link", path, "--send", "2000MB", "--json").out)
+    assert 0 < down["whole"] == len(took_s) < down["services"] == len(carried)
+    assert min(took_s) - 1 <= down["best_s"] <= min(took_s)
+    assert abs(down["median_s"] - np.median(took_s)) <= 1
+    assert down["worst_mb"] == pytest.approx(worst_mb, rel=1e-3)
+    assert (up["best_s"], up["median_s"]) == pytest.approx((320.0, 320.0))
+    assert "goes with --send" in leomix("link", path, "--json").err
+    said = leomix("link", path, "--send", "2GB").out
+    assert said.startswith(f"2 GB: 320 s up, {down['median_s']:.0f} s down; ")
+    nothing, everything = (
+        leomix("link", path, "--send", size).out for size in ("900GB", "0.001kB")
+    )
+    assert nothing.startswith("900 GB: no pass carries it in one\n")
+    assert "; all passes carry it up in one, all down\n" in everything
+
+
+def test_gb_are_the_integral_of_the_rate_over_the_time_that_is_served():
+    schedule = face.plan(changed(STATIONS, {"link": BUDGET, "stop": {"days": 0.2}}))
+    rows = schedule.contacts[schedule.contacts.served].itertuples()
+    carried_gb = sum(by_seconds_mb(schedule, row)[-1] for row in rows) / 1e3
     total = shape(schedule.operations)["total"]
-    assert total.down_gb_a_day.sum() == pytest.approx(bits / 8e9 * 5, rel=1e-4)
+    assert total.down_gb_a_day.sum() == pytest.approx(carried_gb * 5, rel=1e-4)
 
 
 RELAY = {
@@ -129,8 +161,6 @@ def test_ends_add_up_to_their_total_and_both_sides_to_the_same(which):
     assert (table.any_in_view_hours_a_day <= 24 * (1 + 1e-9)).all()
     in_a_day = table.largest_up_gb_in_a_day
     assert (in_a_day.isna() | (in_a_day >= table.largest_up_gb_per_pass * (1 - 1e-9))).all()
-    if which == "slots":
-        assert table.down_gb_a_day.isna().all()  # neglected
 
 
 def test_a_dish_more_is_less_than_any_number_and_any_number_serves_all_the_time_in_view():
@@ -167,23 +197,17 @@ def test_hours_of_turning_are_those_that_each_service_begins_with():
 
 def test_devices_of_a_cluster_add_up_and_a_broadcast_to_them_counts_once():
     """In one place: each has a sub-channel of its own up, and all hear one transmission down."""
-    clusters = [
-        {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "devices": devices}
-        for devices in (1, 4)
-    ]
-    one, four = (
-        shape(operations(changed(GROUND, {"ground": {"clusters": [cluster]}})))["cluster"].iloc[0]
-        for cluster in clusters
-    )
+
+    def cluster(devices, **link):
+        place = {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "devices": devices}
+        keys = {"ground": {"clusters": [place]}, "link": {**GROUND["link"], **link}}
+        return shape(operations(changed(GROUND, keys)))["cluster"].iloc[0]
+
+    one, four = cluster(1), cluster(4)
     assert four.up_gb_a_day == pytest.approx(4 * one.up_gb_a_day, rel=1e-9)
     assert four.down_gb_a_day == pytest.approx(one.down_gb_a_day, rel=1e-9)
     # Of eight in two sub-channels, two send at a time.
-    up = {"total_bandwidth_mhz": 0.72}
-    crowded = changed(GROUND, {"ground": {"clusters": [clusters[1] | {"devices": 8}]}})
-    crowded = scenarios.from_dict(
-        crowded.model_dump(mode="json", exclude_unset=True) | {"link": {"uplink": up}}
-    )
-    eight = shape(operations(crowded))["cluster"].iloc[0]
+    eight = cluster(8, uplink={"total_bandwidth_mhz": 0.72})
     assert eight.up_gb_a_day == pytest.approx(2 * one.up_gb_a_day, rel=1e-9)
 
 
@@ -192,40 +216,25 @@ def test_over_links_nobody_waits_longer_and_gaps_are_those_of_sessions():
     schedule = face.plan(scenarios.load("iridium-isl", keys))
     rows = shape(schedule.operations)["satellite"]
     assert (rows.longest_gap_over_links_hours <= rows.longest_gap_hours + 1e-9).all()
-    assert rows.longest_gap_over_links_hours.max() < 0.2 < 1.0 < rows.longest_gap_hours.max()
     own = schedule.sessions[schedule.sessions.client == "IRIDIUM 100"]
     gb = own.to_server_bits.sum() / 8e9 * 10
     assert rows.over_links_gb_a_day["IRIDIUM 100"] == pytest.approx(gb, rel=1e-9)
     ends_s = np.append(0.0, own.end_s.cummax())
-    gaps_s = np.append(own.start_s, schedule.stop_s) - ends_s
-    assert rows.longest_gap_over_links_hours["IRIDIUM 100"] * 3600 == pytest.approx(
-        max(gaps_s.max(), 0.0), abs=1e-6
-    )
+    gap_s = (np.append(own.start_s, schedule.stop_s) - ends_s).max()
+    assert rows.longest_gap_over_links_hours["IRIDIUM 100"] * 3600 == pytest.approx(max(gap_s, 0.0))
 
 
-def test_gateways_carry_what_their_dishes_are_served(tmp_path):
-    path = tmp_path / "gateways.json"
-    path.write_text(
-        json.dumps(
-            STATIONS
-            | {
-                "stop": {"days": 0.1},
-                "roles": {"server": "stations", "clients": "devices"},
-                "orbit": STATIONS["orbit"] | {"satellites": 66, "planes": 6, "altitude_km": 780},
-                "ground": STATIONS["ground"]
-                | {"clusters": [{"name": "Quito", "latitude_deg": 0, "longitude_deg": -78}]},
-                "link": {
-                    "isl": {
-                        **{"within_plane": "ring", "between_planes": "grid"},
-                        **{"rate_mbps": 100, "route": "earliest"},
-                    },
-                    "feeder": {"rate_mbps": 500},
-                },
-                "learning": {"method": "fedavg", "train": False, "model": {"kind": "vector-mlp"}},
-            }
-        )
-    )
-    schedule = face.plan(path)
+def test_gateways_carry_what_their_dishes_are_served():
+    isl = {"within_plane": "ring", "between_planes": "grid", "rate_mbps": 100, "route": "earliest"}
+    quito = {"name": "Quito", "latitude_deg": 0, "longitude_deg": -78}
+    changes = {
+        "stop": {"days": 0.1},
+        "roles": {"server": "stations", "clients": "devices"},
+        "orbit": {"satellites": 66, "planes": 6, "altitude_km": 780},
+        "ground": {"clusters": [quito]},
+    }
+    given = small.merged(STATIONS, changes) | {"link": {"isl": isl, "feeder": {"rate_mbps": 500}}}
+    schedule = face.plan(given)
     gateways = shape(schedule.operations)["gateway"]
     lasted_s = schedule.feeder_windows.eval("end_s - start_s")
     by_station = lasted_s.groupby(schedule.feeder_windows.station).sum()
@@ -246,54 +255,38 @@ def path(tmp_path):
     return path
 
 
-def test_dishes_are_the_limit_where_one_more_carries_more(leomix, path, tmp_path):
+def test_dishes_are_the_limit_where_one_more_carries_more(leomix, path):
     """What is carried with one more at each station alone is what a plan with it carries."""
-    shown = leomix("capacity", path)
-    assert (shown.status, shown.err) == (0, "")
-    finding, advice, *tables = shown.out.partition("\n\n  leomix")[0].splitlines()
-    assert len(finding) <= 90 and max(map(len, (advice, *tables))) <= 79
     told = json.loads(leomix("capacity", path, "--json").out)
-    assert (told["finding"], told["advice"][0]) == (finding, advice)
-    assert finding.endswith("; Svalbard's one dish is the limit")
+    assert told["finding"].endswith("; Svalbard's one dish is the limit")
     assert told["limit"] == "dishes" and told["without"] is None
+    now = told["rows"][2]["down_gb_a_day"]
     for number, more in enumerate(told["one_more"]):
         key = f"ground.stations.{number}.antennas=2"
         again = json.loads(leomix("capacity", path, "--json", "--set", key).out)["rows"]
         assert more["station"] == again[number]["name"] and again[number]["at_a_time"] == 2
         assert more["gb_down_per_day"] == pytest.approx(again[2]["down_gb_a_day"], rel=1e-9)
         assert more["gb_up_per_day"] == pytest.approx(again[2]["up_gb_a_day"], rel=1e-9)
-        now = told["rows"][2]["down_gb_a_day"]
         assert more["gain"] == pytest.approx(again[2]["down_gb_a_day"] / now - 1)
-    study = sim.run(scenarios.load(path), tmp_path / "study")
-    rows, table = study.capacity, pd.DataFrame(told["rows"])
-    pd.testing.assert_frame_equal(rows, table.astype(rows.dtypes))
-    text = html.unescape(face.report([study.folder]).read_text())
-    assert f"<title>{finding}</title>" in text
-    assert all(name in text for name in ("Svalbard", "Troll", "in view"))
 
 
+@pytest.mark.parametrize(("dishes", "limiting"), [(1, "Svalbard"), (2, None), (8, None)])
 def test_one_station_is_the_limit_where_one_more_brings_twice_what_it_brings_elsewhere(
-    leomix, path
+    leomix, path, dishes, limiting
 ):
     """A second dish at Svalbard does that; a third one does not, and a ninth brings nothing."""
-    for dishes, limiting, said in (
-        (1, "Svalbard", "Svalbard's one dish is the limit\nA second dish there carries "),
-        (2, None, "the dishes of Svalbard and Troll are the limits\nOne more dish at Svalbard "),
-        (8, None, "the time in view is the limit\n100 % of the hours in view are served.\n"),
-    ):
-        key = f"ground.stations.0.antennas={dishes}"
-        keys = ("--set", key, *(("--set", "ground.antennas=8") if dishes == 8 else ()))
-        told = json.loads(leomix("capacity", path, *keys, "--json").out)
-        gains = sorted(one["gain"] for one in told["one_more"])
-        assert (gains[1] >= 2 * max(gains[0], 0.05)) == (limiting is not None)
-        assert told["limiting_station"] == limiting
-        assert f"; {said}" in leomix("capacity", path, *keys).out
+    keys = [("--set", f"ground.stations.0.antennas={dishes}"), ("--set", "ground.antennas=8")]
+    words = sum(keys[: 1 + (dishes == 8)], ())
+    told = json.loads(leomix("capacity", path, *words, "--json").out)
+    gains = sorted(one["gain"] for one in told["one_more"])
+    assert (gains[1] >= 2 * max(gains[0], 0.05)) == (limiting is not None)
+    assert told["limiting_station"] == limiting
+    assert told["limit"] == ("time in view" if dishes == 8 else "dishes")
 
 
 def test_a_station_that_is_left_out_carries_nothing_and_what_is_lost_is_said(leomix, path):
     whole = json.loads(leomix("capacity", path, "--json").out)["rows"][2]
-    done = leomix("capacity", path, "--without", "Troll", "--json")
-    told = json.loads(done.out)
+    told = json.loads(leomix("capacity", path, "--without", "Troll", "--json").out)
     out = "faults.planned=[{station: Troll, from_hours: 0}]"
     again = json.loads(leomix("capacity", path, "--json", "--set", out).out)
     left = again["rows"][2]["down_gb_a_day"]
@@ -304,25 +297,6 @@ def test_a_station_that_is_left_out_carries_nothing_and_what_is_lost_is_said(leo
         "change": pytest.approx(left / whole["down_gb_a_day"] - 1),
     }
     assert told["rows"] == again["rows"] and told["limiting_station"] == "Svalbard"
-    lines = leomix("capacity", path, "--without", "Troll").out.splitlines()
-    percent = f"{100 * (1 - left / whole['down_gb_a_day']):.0f} % less down"
-    assert f" up without Troll: {percent}, " in lines[0]
-    table = [line.split() for line in lines if line.startswith(("  ", "with"))]
-    assert [words[0] for words in table[:3]] == ["GB", "with", "without"]
-
-
-def test_passes_too_low_for_the_link_are_counted(leomix, path):
-    """Down the receiver locks high above the horizon alone; many passes stay below."""
-    keys = {"link.downlink.required_snr_db": 9}
-    schedule = face.plan(path, keys)
-    own = schedule.capacities[schedule.capacities.link == "contact"]
-    silent = own.groupby("direction").capacity_bits.agg(lambda bits: int((bits == 0).sum()))
-    options = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
-    told = json.loads(leomix("capacity", path, *options, "--json").out)
-    assert told["carry_nothing"] == {"down": silent.downlink, "up": 0}
-    assert 0 < silent.downlink < len(own) // 2  # both directions
-    said = f"{silent.downlink} of the passes that are served carry nothing down"
-    assert any(line.startswith(said) for line in told["advice"])
 
 
 def test_beams_are_the_limit_where_clusters_share_one(leomix, tmp_path):
@@ -356,18 +330,14 @@ def test_a_plan_takes_overrides_as_load_does(path):
     loaded = face.load(str(path), keys)
     volumes = face.plan(loaded).sessions
     for given in (str(path), path, json.loads(path.read_text())):
-        schedule = face.plan(given, keys)
-        assert schedule.stop_s == 0.375 * 86_400.0
-        assert schedule.sessions.equals(volumes)
+        assert face.plan(given, keys).sessions.equals(volumes)
     assert face.plan("paper-slots", overrides={"seed": 5}).scenario.seed == 5
     for given, wrong, said in (
         (loaded, keys, "give them to leomix.load"),
         (path, {"orbit.altitude": 700}, "orbit.altitude: is not a known key"),
-        (json.loads(path.read_text()), {"": 1}, "--set '': is not a key"),
     ):
-        with pytest.raises(ValueError, match=said) as refused:
+        with pytest.raises(ValueError, match=said):
             face.plan(given, wrong)
-        assert "\n" not in str(refused.value)
 
 
 def test_the_largest_file_of_a_day_is_that_of_a_whole_day():

@@ -109,9 +109,9 @@ def test_ranges_by_elevation_are_those_of_passes_over_the_place(name):
 
 def test_a_pass_has_the_terms_of_the_table_and_the_mode_that_is_used(leomix, tmp_path):
     rate = ("--set", "link.uplink.rate=modcod", "--set", "link.uplink.tx_power_dbm=33")
-    shown = leomix("link", "plain-fedavg", *rate, "--contact", 3, "-o", tmp_path / "pass.csv").out
+    leomix("link", "plain-fedavg", *rate, "--contact", 3, "-o", tmp_path / "pass.csv")
     table = pandas.read_csv(tmp_path / "pass.csv")
-    assert table.modcod.nunique() > 3 and all(mode in shown for mode in table.modcod)
+    assert table.modcod.nunique() > 3
     terms = ("free_space_path_loss", "atmospheric_loss", "scintillation_loss")
     names = [f"{term}_db" for term in (*terms, "shadowing_margin", "other_losses")]
     assert table[names].sum(axis=1).to_numpy() == pytest.approx(table.path_loss_db, abs=1e-9)
@@ -120,16 +120,8 @@ def test_a_pass_has_the_terms_of_the_table_and_the_mode_that_is_used(leomix, tmp
     assert table.c_over_n0_dbhz.to_numpy() == pytest.approx(sum_db, abs=1e-9)
     # The margin is to the lowest mode; to that of a better one it is less.
     lowest = table.modcod.isin(["none", "QPSK 1/4"])
-    assert (table.modcod_margin_db == table.margin_db)[lowest].all()
-    assert (table.modcod_margin_db < table.margin_db)[~lowest].all()
+    assert ((table.modcod_margin_db < table.margin_db) == ~lowest).all()
     assert (table.groupby("modcod").rate_mbps.nunique() == 1).all()
-
-
-def test_a_pass_names_its_satellite_and_place(leomix):
-    shown = leomix("link", "plain-fedavg", "--contact", 3).out.splitlines()[1]
-    listed = leomix("contacts", "plain-fedavg").out
-    assert shown.startswith("contact 3: IRIDIUM 106, over ")
-    assert shown.split("over ")[1].split(",")[0] in listed
 
 
 def test_the_air_is_named_where_each_place_has_its_own(leomix):

@@ -129,12 +129,7 @@ def test_a_study_has_the_rows_of_capacity_its_figures_and_no_word_of_learning(tm
     assert [word for word in LEARNT if word in told] == []
     run = face.load(out)
     shown = json.loads(leomix("show", out, "--json").out)
-    assert (shown["limit"], shown["limiting_station"]) == ("time in view", None)
-    manifest = run.manifest
-    assert manifest["method"] is None
-    assert sorted(p.name for p in out.glob("*.parquet")) == [
-        *("capacity.parquet", "contacts.parquet", "payloads.parquet"),
-    ]
+    assert (shown["limit"], run.manifest["method"]) == ("time in view", None)
     rows = json.loads(leomix("capacity", file, "--json").out)["rows"]
     assert run.tables["capacity"].to_pylist() == rows
     [total] = [row for row in rows if row["kind"] == "total"]
@@ -142,27 +137,11 @@ def test_a_study_has_the_rows_of_capacity_its_figures_and_no_word_of_learning(tm
     assert {name: run.summary[name] for name in names} == {name: total[name] for name in names}
     gaps = [row["longest_gap_hours"] for row in rows if row["kind"] == "satellite"]
     assert run.summary["longest_gap_hours"] == max(gaps)
-    [perth] = [row for row in rows if row["name"] == "Perth"]
-    assert run.summary["busy_hours_a_day:Perth"] == perth["busy_hours_a_day"]
     hours = (run.payloads["through_s"] - run.payloads["ready_s"]) / 3600
     assert run.summary["image.hours_worst"] == hours.max()
     assert run.summary["image.hours_median"] == hours.median()
     assert run.summary["image.undelivered"] == hours.isna().sum()
     assert run.summary["image.one_service_share"] == (run.payloads["services"] == 1).mean()
-
-
-def test_payloads_that_ask_for_more_than_is_carried_are_said_by_run_show_and_page(tmp_path, leomix):
-    file, out = tmp_path / "net.yaml", tmp_path / "run"
-    carried = face.run(scenarios.from_dict(STATIONS)).summary["down_gb_a_day"]
-    for share in (0.9, 1.1):  # eight satellites, half a day
-        image = {**IMAGE, "payload_mb": 1000 * share * carried / 16}
-        file.write_text(yaml.safe_dump({**STATIONS, "traffic": [image]}))
-        run = leomix("run", file, "-o", out / str(share)).out
-        assert leomix("report", out / str(share)).status == 0
-        page = (out / str(share) / "report.html").read_text()
-        told = [run, leomix("show", out / str(share)).out, page]
-        said = re.compile(r"Payloads ask for [\d.]+ [TG]B a day down, more than the links carry\.")
-        assert [bool(said.search(text)) for text in told] == [share > 1] * 3
 
 
 def test_digests_cover_what_is_carried_and_when_payloads_are_through():
@@ -185,8 +164,6 @@ def test_studies_beside_each_other_have_a_page_and_none_with_runs_that_learn(
     assert "min_elevation_deg=40" in page.read_text()
     said, *_ = leomix("compare", *places).out.splitlines()
     assert re.fullmatch(r"Data down: [\d.]+ TB a day with min_elevation_deg=10, .* with 40", said)
-    alone = leomix("compare", places[0]).out
-    assert re.search("^one +[0-9]", alone, re.MULTILINE) and "description" not in alone
     mixed = leomix("compare", places[0], runs["slots-timing"])
     assert (mixed.status, "compare those of one kind" in mixed.err) == (2, True)
 
@@ -197,21 +174,17 @@ def test_studies_of_names_have_a_picture_of_what_is_compared_on_the_page_and_as_
     """A row a study, the best first and bold; of a sweep, and of studies beside each other."""
     file = tmp_path / "net.yaml"
     file.write_text(yaml.safe_dump(STATIONS))
-    swept = sweep(file, {"link.station.band": ["S", "X"]}, tmp_path / "out")
-    carried = [row["down_gb_a_day"] for row in swept.rows.to_pylist()]
-    assert carried[0] < carried[1]
-    points = [tmp_path / "out" / row["folder"] for row in swept.rows.to_pylist()]
+    swept = sweep(file, {"link.station.band": ["S", "X"]}, tmp_path / "out").rows.to_pylist()
+    carried = [row["down_gb_a_day"] for row in swept]
+    points = [tmp_path / "out" / row["folder"] for row in swept]
     for name, places in {"sweep": [tmp_path / "out"], "studies": points}.items():
         page, into = tmp_path / f"{name}.html", tmp_path / name
         assert leomix("report", *places, "-o", page, "--figures", into).status == 0
-        [main, *_] = re.findall("<main>.*?<svg.*?</svg>", page.read_text(), re.DOTALL)
-        assert "<table" not in main
-        bold = re.findall('<text[^>]*font-weight="700"[^>]*>([^<]*)<', main)
-        assert bold == [f"{carried[1]:,.0f}", "Data down (GB a day)"]
+        bold = re.findall('<text[^>]*font-weight="700"[^>]*>([^<]*)<', page.read_text())
+        assert f"{carried[1]:,.0f}" in bold
         drawn = pd.read_csv(into / "down-gb-a-day-by-group.csv")
         assert [label[-1] for label in drawn["group"]] == ["X", "S"]
         np.testing.assert_allclose(drawn["value"], carried[::-1])
-        assert (into / "down-gb-a-day-by-group.pdf").stat().st_size > 0
 
 
 def test_a_study_is_kept_and_made_anew_with_another_stop(tmp_path):
@@ -258,16 +231,12 @@ def test_studies_are_swept_and_compared(tmp_path, leomix):
     figures = alone.manifest["network"]
     assert {name: rows[1][name] for name in figures} == figures
     said = leomix("compare", tmp_path / "out").out
-    assert f"leomix show {swept.finished[0]}" in said  # where its checks are
     assert leomix("report", tmp_path / "out").status == 0
     said += (tmp_path / "out" / "report.html").read_text()
-    assert "GB" in said
     assert [word for word in ("accuracy", "emsfl", "digits") if word in said] == []
-    refused = leomix("compare", tmp_path / "out", "--best-by", "validation")
-    assert refused.status == 2 and "these are network studies; name a column" in refused.err
-    refused = leomix("compare", tmp_path / "out", "--best-by", "down_gb")
-    assert refused.status == 2 and "one of down_gb_a_day, " in refused.err
-    assert refused.err.count(", ") < 7 and "others in sweep.parquet" in refused.err
+    for column, told in (("validation", "name a column"), ("down_gb", "one of down_gb_a_day, ")):
+        refused = leomix("compare", tmp_path / "out", "--best-by", column)
+        assert refused.status == 2 and told in refused.err
     choice = face.compare([tmp_path / "out"], best_by="down_gb_a_day")
     assert next(iter(choice.chosen.values()))["ground.antennas"] in (1, 2)
 

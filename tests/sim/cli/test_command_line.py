@@ -12,8 +12,6 @@ from safetensors.torch import load_file
 
 import scenarios
 from learning import Learner, LearningConfig
-from tests.kit.network import World, learner_of
-from tests.kit.results import missing_data
 from tests.kit.sweeps import REMOVED
 from tests.kit.training import evaluation
 
@@ -30,21 +28,17 @@ def test_a_run_leaves_its_folder_and_the_model_of_its_last_evaluation(leomix, tm
     assert (done.status, "accuracy" in done.out) == (0, True)
     files = {str(path.relative_to(run)) for path in run.rglob("*.*")}
     names = ("contacts", "transfers", "events", "metrics", "assignments", "updates", "clients")
-    tables = {f"{name}.parquet" for name in names}
     model = {f"model/{n}" for n in ("model.safetensors", "model.json", "payloads.json")}
     kept = {name for name in files if name.startswith("extension/")}
+    tables = {f"{name}.parquet" for name in names}
     assert files - kept == {*tables, *model, "manifest.json", "run.log"}
     manifest = json.loads((run / "manifest.json").read_text())
-    assert manifest["status"] == "complete"
     assert manifest["kept_bytes"] == sum((run / name).stat().st_size for name in kept) > 0
-    assert "in extension/, for --resume with a later stop" in leomix("show", run, "--all").out
-    assert len(manifest["trace_sha256"]) == len(manifest["timing_sha256"]) == 64
     config = LearningConfig(5, tuple("ABCD"), (5, 5, 5, 5), batch_size=4)
     rows = pq.read_table(run / "metrics.parquet").to_pylist()
     last = {r["cluster"]: r["accuracy"] for r in rows if r["cycle"] == 3}
-    for row in evaluation.evaluate(
-        Learner(config).task, load_file(run / "model" / "model.safetensors")
-    ):
+    weights = load_file(run / "model" / "model.safetensors")
+    for row in evaluation.evaluate(Learner(config).task, weights):
         assert row["accuracy"] == pytest.approx(last[row["cluster"]], abs=1e-12)
 
 
@@ -57,9 +51,7 @@ def test_json_is_all_that_is_on_stdout_and_folders_are_numbered(leomix, tmp_path
     assert again["trace_sha256"] == first["trace_sha256"]
 
 
-def test_link_shows_the_budget_and_one_pass(leomix, tmp_path):
-    budget = leomix("link", "quickstart", "--set", "link.uplink.tx_power_dbm=23")
-    assert "overridden: link.uplink.tx_power_dbm" in budget.out
+def test_link_writes_one_pass_to_a_file(leomix, tmp_path):
     out = tmp_path / "pass.parquet"
     assert leomix("link", "quickstart", "--contact", 3, "-o", out).status == 0
     table = pq.read_table(out).to_pandas()
@@ -67,7 +59,6 @@ def test_link_shows_the_budget_and_one_pass(leomix, tmp_path):
     assert (table.downlink_snr_db > table.snr_db).all()
     assert table.elevation_deg.iloc[[0, -1]].to_numpy() == pytest.approx([10, 10], abs=1e-3)
     assert table.doppler_khz.iloc[0] > 0 > table.doppler_khz.iloc[-1]
-    assert leomix("link", "quickstart", "--contact", 9999).status == 2
 
 
 # -- what is said before a run
@@ -81,16 +72,6 @@ def test_a_command_or_option_that_is_gone_is_told_with_what_to_do_now(leomix, na
     )  # fmt: skip
 
 
-def test_small_scenarios_that_are_shipped_lack_no_data():
-    for name in scenarios.shipped():
-        if not any(word in name for word in ("gpu", "cifar", "doves", "real")):
-            scenario = scenarios.load(name)
-            if scenario.learning is None:
-                continue
-            lacking = missing_data(World(scenario), learner_of(scenario))
-            assert bool(lacking) == (name in ("paper-exp1", "paper-exp2", "plain-text")), name
-
-
 def test_a_shipped_scenario_takes_the_users_element_file_from_the_current_folder(
     leomix, tmp_path, monkeypatch
 ):
@@ -99,14 +80,9 @@ def test_a_shipped_scenario_takes_the_users_element_file_from_the_current_folder
     assert (lacking.status, lacking.err.count("\n")) == (2, 1)
     assert "no file planet.json; put yours into the current folder" in lacking.err
     # A shipped file is called by its name: nobody puts data into the installation.
-    installed = str(scenarios.shipped_path("doves").parent)
-    for command, name in (("validate", "plain-text"), ("run", "plain-text"), ("run", "doves")):
-        lacking = leomix(command, name)
-        assert lacking.err.count("\n") == 1
-        ways = ("yours into the current folder, ", "name it by --set")
-        assert all(way in lacking.err for way in ways), lacking.err
-        assert installed not in lacking.err
-        assert name == "doves" or "your-own.md" in lacking.err
+    lacking = leomix("run", "plain-text")
+    assert lacking.err.count("\n") == 1 and "yours into the current folder, " in lacking.err
+    assert str(scenarios.shipped_path("doves").parent) not in lacking.err
     shipped = scenarios.orbit_file(scenarios.load("quickstart"))
     (tmp_path / "mine.tle").write_text(shipped.read_text())
     found = leomix("validate", "doves", "--set", "orbit.path=mine.tle")
@@ -155,6 +131,20 @@ BUDGETS = {
 }
 
 
+def imported_by(line, folder, paths=()):
+    """The modules that a command imports in a process of its own; it must end well."""
+    code = (
+        f"import sys; from sim.cli.app import status; code = status({line!r}); "
+        "print(code, *sys.modules, file=sys.stderr)"
+    )
+    paths = os.pathsep.join([*map(str, paths), *filter(None, [os.environ.get("PYTHONPATH")])])
+    how = {"cwd": folder, "env": {**os.environ, "PYTHONPATH": paths}, "check": True}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, **how)
+    status, *imported = done.stderr.splitlines()[-1].split()
+    assert status == "0", done.stderr
+    return set(imported)
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("what", BUDGETS)
 def test_a_command_imports_nothing_heavy(what, tmp_path):
@@ -163,34 +153,15 @@ def test_a_command_imports_nothing_heavy(what, tmp_path):
     (tmp_path / "x.tle").write_text(elements.read_text())
     if "torch" in forbidden:  # it breaks in workers, too
         (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
-    code = (
-        f"import sys; from sim.cli.app import status; code = status({line!r}); "
-        "print(code, *sys.modules, file=sys.stderr)"
-    )
-    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    how = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": paths}, "check": True}
-    line = [sys.executable, "-c", code]
-    done = subprocess.run(line, capture_output=True, text=True, **how)
-    status, *imported = done.stderr.splitlines()[-1].split()
-    assert (status, set(imported) & set(forbidden)) == ("0", set()), done.stderr
+    assert imported_by(line, tmp_path, [tmp_path]) & set(forbidden) == set()
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("drawn", [["pandas"], ["matplotlib", "pandas"]], ids=["compare", "report"])
-def test_runs_are_compared_without_what_trained_them(drawn, runs, tmp_path):
+@pytest.mark.parametrize("command", ["compare", "report"])
+def test_runs_are_compared_without_what_trained_them(command, runs, tmp_path):
     folders = [str(runs[name]) for name in ("slots", "slots-synchronous")]
-    line = (
-        ["report", *folders, "-o", str(tmp_path / "page.html")]
-        if "matplotlib" in drawn
-        else ["compare", *folders]
-    )
-    code = (
-        f"import sys; from sim.cli.app import status; code = status({line!r}); "
-        "print(code, *sys.modules, file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    status, *imported = done.stderr.splitlines()[-1].split()
-    assert (status, set(imported) & set(HEAVY)) == ("0", set(drawn)), done.stderr
+    drawn = {"matplotlib"} if command == "report" else set()
+    assert imported_by([command, *folders], tmp_path) & set(HEAVY) == {"pandas"} | drawn
 
 
 @pytest.mark.process

@@ -87,39 +87,6 @@ def test_an_end_of_the_process_is_an_error_as_any_other(
         assert (tmp_path / "out").exists() == (told.status == 1)
 
 
-METHODS = """
-import learning
-
-class NoSuper(learning.FedAvg):
-    def __init__(self, world, options=None):
-        pass
-"""
-
-
-@pytest.fixture
-def failing(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "methods_failing.py").write_text(METHODS)
-    yield
-    sys.modules.pop("methods_failing", None)
-
-
-def test_so_is_one_that_a_file_names_and_json_has_key_and_place(
-    leomix, failing, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
-    leomix("new", "own")
-    own = tmp_path / "own.yaml"
-    text = own.read_text().replace("method: fedavg ", "method: methods_failing:NoSuper ")
-    own.write_text(text)
-    line = text[: text.index("methods_failing")].count("\n") + 1
-    told = leomix("validate", "own.yaml", "--json")
-    refused = json.loads(told.out)["refused"]
-    assert refused["keys"] == ["learning.method"]
-    assert (refused["place"]["file"], refused["place"]["line"]) == ("own.yaml", line)
-    assert told.err == f"leomix: {refused['text']}\n" and told.status == 2
-
-
 PRINTS = """
 import os
 import sys

@@ -4,8 +4,6 @@ import re
 import sys
 import time
 
-import pytest
-
 import scenarios
 import sim
 from tests.kit import small
@@ -13,11 +11,6 @@ from tests.kit.results import Progress
 from tests.kit.sweeps import Outcome, Point, SweepProgress
 
 RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=40", "--no-cache"]
-
-
-def evaluated(time_s, cycle, accuracy):
-    """Rows of an evaluation, of which a bar shows the pooled one."""
-    return [{"time_s": time_s, "cycle": cycle, "accuracy": accuracy, "loss": 3.25}]
 
 
 def on_a_terminal(monkeypatch):
@@ -48,57 +41,6 @@ def so_far(time_s, cycle=0, rounds=0, **most):
     most = {"span_s": 6 * 3600.0, "cycles": None, "most_rounds": None} | most
     next_s = 3600.0 * (time_s // 3600.0 + 1.0)
     return {"time_s": time_s, "cycle": cycle, "rounds": rounds, "next_test_s": next_s, **most}
-
-
-@pytest.mark.parametrize(
-    ("beat", "took_s", "said"),
-    [
-        (
-            so_far(1296.0, rounds=20),
-            12.0,
-            "0.36 of 6 h, 20 rounds, about 3 min left at 0.6 s a round; first test at 1.00 h",
-        ),
-        (so_far(1296.0), 12.0, "0.36 of 6 h, about 3 min left; first test at 1.00 h"),
-        (
-            so_far(7200.0, 2, 5, most_rounds=10),
-            600.0,
-            "2.00 of 6 h, cycle 2, 5 rounds, about 10 min left at 2 min a round; first test at "
-            "3.00 h",
-        ),
-        (
-            so_far(7200.0, 1, 5, cycles=4, span_s=None),
-            1e-3,
-            "0.08 days, cycle 1 of 4, 5 rounds, about 0.0 s left at 200 us a round; first test at "
-            "3.00 h",
-        ),
-        (
-            so_far(864e2, span_s=864e3),
-            3600.0,
-            "1.00 of 10 days, about 9.0 h left; first test at 25.00 h",
-        ),
-        (so_far(0.0, span_s=None), 5.0, "0.00 days; first test at 1.00 h"),
-    ],
-)
-def test_a_run_says_how_far_it_is_what_is_left_and_when_it_is_tested(beat, took_s, said):
-    with Progress(small.slots(stop={"cycles": 4}), quiet=True) as bar:
-        assert bar._text(beat, took_s, 0.0) == said
-        bar.measured(evaluated(0.0, 0, 0.25))
-        assert bar._text(beat, took_s, 0.0) == said  # of a model that has learnt nothing yet
-        bar.measured(evaluated(900.0, 1, 0.5))
-        assert bar._text(beat, took_s, 0.0) == f"{said.partition(';')[0]}; accuracy 0.500"
-        assert ", no event for 7 min; " in bar._text(beat, took_s, 400.0)
-
-
-def test_the_sooner_of_days_cycles_and_rounds_counts(monkeypatch, capsys):
-    on_a_terminal(monkeypatch)
-    shares = {}
-    for most in ({"cycles": 4}, {"span_s": 7200.0}, {"most_rounds": 9}):
-        with Progress(small.slots(stop={"cycles": 4}), quiet=False) as bar:
-            bar.follows(lambda most=most: so_far(1080.0, 1, 3, **most))
-            bar.event(1, 1080.0)
-            shares |= dict.fromkeys(most, bar._bar.tasks[0].completed)
-    assert shares == pytest.approx({"cycles": 0.25, "span_s": 0.15, "most_rounds": 1 / 3})
-    capsys.readouterr()
 
 
 def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, capsys):
@@ -143,21 +85,6 @@ def test_what_a_run_says_of_itself_is_when_it_is_tested_and_how_many_rounds_it_h
         assert (ends_s < beat["time_s"]).sum() <= beat["rounds"] <= (ends_s <= beat["time_s"]).sum()
         later_s = tested_s[tested_s >= beat["time_s"]]
         assert beat["next_test_s"] in later_s[:2]
-
-
-def test_the_time_left_of_a_sweep_says_what_is_not_known():
-    """Six points of 20 s each, of two methods: what one method took says little of the other."""
-    methods = ["fedavg", "fedavg", "fedbuff", "fedbuff", "fedavg", "fedavg"]
-    points = [
-        Point(number, f"d{number}", "s", {}, {"learning.method": method}, 0, 1)
-        for number, method in enumerate(methods)
-    ]
-    with SweepProgress(points, quiet=True) as shown:
-        shown._began -= 20.0
-        shown(Outcome("d0", "complete"))
-        assert shown._text(1 / 6) == "1 of 6 points done, 5 left, at least 100 s"
-        shown(Outcome("d2", "complete"))
-        assert shown._text(2 / 6) == "2 of 6 points done, 4 left, about 40 s"
 
 
 def test_the_time_left_counts_what_running_points_have_done(capsys):

@@ -1,24 +1,20 @@
 """What devices compute, who is left out for want of memory, and what energy it all takes."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import learning
+import scenarios
 import sim
 from tests.kit import learning as ask
-from tests.kit import network
 from tests.kit import small as scenario
 from tests.kit.learning import Cluster, Cost, Train
 from tests.kit.network import Devices, compute_of
-from tests.kit.records import Journal, Trace
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
-from tests.kit.talk import COST, columns_of, compute, contact, talk, upload
+from tests.kit.talk import COST, compute, contact, talk, upload
 
 SECONDS = st.floats(0.01, 1e4)
 QUIET = {"train": False}
@@ -139,11 +135,6 @@ def test_who_trains_no_round_has_not_computed():
     told = talk([contact(0, 0, 50, [8.0])], [[Train(COST, rounds=0)]])
     assert told.replies[0][0].rounds.tolist() == [0]
     assert told.devices.computed_s.tolist() == [0.0]
-    who = np.array([True, False, True])
-    begin_s = np.full(3, 5.0)
-    nobody = np.zeros(3, bool)
-    leg = network.Training(who, COST, np.array([3, 3, 0]), begin_s, begin_s + 30.0, nobody)
-    assert leg.use(15.0).computed_s.tolist() == [10.0, 0.0, 0.0]
 
 
 LITTLE = {"memory_gib": 1e-9}
@@ -153,22 +144,14 @@ KINDS = [
 ]
 
 
-def test_kinds_become_numbers_of_each_device(tmp_path):
+def test_kinds_become_numbers_of_each_device():
     other = {"name": "B", "kinds": [{"devices": 2, "power_w": 7}]}
     ground = {"clusters": [{"name": "A", "kinds": KINDS}, other]}
-    whole = {"power_w": 5}
-    both = compute_of(scenario.slots(ground=ground, compute={"memory_gib": 2} | whole))
+    both = compute_of(scenario.slots(ground=ground, compute={"memory_gib": 2, "power_w": 5}))
     rounds_s = [each.round_s(Cost(flops=3e6)).tolist() for each in both]
     assert rounds_s == [[50.0, 3.0, 3.0], [200.0, 200.0]]
     assert np.asarray(both[0].memory_bytes).tolist() == [2**30 * 1e-9, 2.0**31, 2.0**31]
     assert [np.asarray(each.power_w).tolist() for each in both] == [[5.0] * 3, [7.0] * 2]
-    places = tmp_path / "places.csv"
-    places.write_text("latitude_deg,longitude_deg\n60,20\n60.1,20\n60,20.1")
-    north = {"name": "N", "latitude_deg": 60, "longitude_deg": 20, "places_path": str(places)}
-    whole = scenario.orbit(ground={"clusters": [{**north, "kinds": KINDS}]})
-    assert compute_of(whole)[0].round_s(COST).shape == (3,)
-    with pytest.raises(sim.InputError, match="kinds of 'N' are 1 devices, but places_path holds 3"):
-        compute_of(scenario.orbit(ground={"clusters": [{**north, "kinds": KINDS[:1]}]}))
 
 
 def test_a_processor_gives_the_figures_that_are_not_given():
@@ -181,8 +164,6 @@ def test_a_processor_gives_the_figures_that_are_not_given():
     assert [rounds_s[0][0], rounds_s[1][2]] == pytest.approx([1 / 4.77, 1 / 21.015])
     assert np.asarray(found.power_w).tolist() == [10, 7.2, 14.78]
     assert (np.asarray(found.memory_bytes) / 2**30).tolist() == [4, 2, 2]
-    own = scenario.slots(ground=ground, compute={"seconds_per_round": 9, "memory_gib": 2})
-    assert compute_of(own)[0].round_s(Cost(flops=11.889e9)).tolist()[1:] == [1.0, 9.0]
 
 
 @pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff"])
@@ -192,8 +173,7 @@ def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method):
     how = {"method": method, "options": {"buffer_size": 1} if method == "fedbuff" else {}} | QUIET
     result = sim.run(scenario.slots(stop={"cycles": 5}, ground=ground, learning=how))
     assert result.summary["excluded_devices"] == {"B": 1, "C": 2}
-    [check] = [check for check in result.checks if check.code == "memory"]
-    assert check.sentence.startswith("3 of 7 devices do not train: a round takes ")
+    assert "memory" in [check.code for check in result.checks]
     assert (result.events.kind == "aggregate").sum() >= 3
     trained = result.events[result.events.kind == "train_end"]
     able = {("A", 0), ("A", 1), ("B", 1), ("B", 2)}
@@ -204,54 +184,43 @@ def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method):
         assert times.get((*who, "downlink"), 0) <= 1
         assert (*who, "uplink") not in times
     assert times["B", 1, "downlink"] >= 4 and times["B", 1, "uplink"] >= 3
-    gates = result.transfers[result.transfers.payload == "gate"]
-    assert gates[(gates.cluster == "B") & (gates.device == 0)].empty
 
 
-class TrainAndSend(learning.Method):
-    """Trains two rounds in a contact and uploads 20 bytes, then trains on."""
+@pytest.mark.parametrize(
+    ("stop_s", "computed_s", "air_s", "rounds"),
+    [
+        (4, (4, 4), 0, 0),  # in the first round of both
+        (25, (20, 25), 0, 2),  # the fast one waits, the slow one goes on
+        (50, (20, 40), 20, 4),  # half of the upload, which begins at 40 s
+        (100, (20, 40), 40, 4),  # all is through at 60 s
+        (125, (45, 65), 40, 7),  # disconnected: the third and fourth are open
+    ],
+)
+def test_energy_is_power_times_time_up_to_any_end(stop_s, computed_s, air_s, rounds):
+    """Two devices with rounds of 10 and 20 s and 8 bit/s, in a session of 100 s after a second.
 
-    def cluster(self, me):
+    They train two rounds in it and upload 20 bytes, then train on.
+    """
+
+    def script(me):
         yield ask.NextContact()
         yield Train(COST, rounds=2)
         yield upload(20.0)[0]
         yield ask.TrainUntilContact(COST)
 
-    def model(self):
-        return self.learner.start()
-
-
-@pytest.mark.parametrize(
-    ("times_s", "stop_s", "computed_s", "air_s", "rounds"),
-    [
-        ([(0, 100)], 4.0, (4.0, 4.0), 0.0, 0),  # in the first round of both
-        ([(0, 100)], 25.0, (20.0, 25.0), 0.0, 2),  # the fast one waits, the slow one goes on
-        ([(0, 100)], 50.0, (20.0, 40.0), 20.0, 4),  # half of the upload, which begins at 40 s
-        ([(0, 100)], 100.0, (20.0, 40.0), 40.0, 4),  # all is through at 60 s
-        ([(0, 100)], 125.0, (45.0, 65.0), 40.0, 7),  # disconnected: the third and fourth are open
-        # 10 s of the upload are left in the first contact, 10 s fall into the second.
-        ([(0, 50), (200, 300)], 300.0, (20.0, 40.0), 40.0, 4),
-    ],
-)
-def test_energy_is_power_times_time_up_to_any_end(times_s, stop_s, computed_s, air_s, rounds):
-    """Two devices with rounds of 10 and 20 s and 8 bit/s, in one session that begins after 1 s.
-
-    One that lasts all of the run would be had again.
-    """
-    later = [(begin_s + 1.0, end_s + 1.0) for begin_s, end_s in times_s]
-    passes = [contact(n, *span_s, [8.0, 8.0], session=0) for n, span_s in enumerate(later)]
-    plan = network.Plan(columns_of(passes, stop_s + 1.0))
-    own = compute(seconds_per_round=np.array([10.0, 20.0]), power_w=np.array([3.0, 5.0]))
-    build = network.build(scenario.slots(learning=QUIET))
-    sender = network.Transmitter(0.5, duty=0.8)
-    changes = {"plan": plan, "compute": (own,), "transmitter": sender, "method": TrainAndSend}
-    run = network.Simulation(replace(build, **changes), Journal(), Trace())
-    run.run()
-    [row] = run.energy()
-    assert row["computed_s"] == pytest.approx(sum(computed_s), rel=1e-12)
-    assert row["training_j"] == pytest.approx(3 * computed_s[0] + 5 * computed_s[1], rel=1e-12)
-    assert row["air_s"] == pytest.approx(0.8 * air_s, rel=1e-12)
-    assert row["transmit_j"] == pytest.approx(0.5 * 0.8 * air_s, rel=1e-12)
+    windows = "satellite,site,rise_utc,set_utc\nS,A,2026-08-22T00:00:01Z,2026-08-22T00:01:41Z\n"
+    said = {
+        "orbit": {"source": "contacts", "windows": windows},
+        "stop": {"days": (stop_s + 1) / 86400},
+    }
+    [row] = play(scenarios.from_dict(ENERGY | said), script).manifest["energy"]
+    wanted = {
+        "computed_s": sum(computed_s),
+        "training_j": 3 * computed_s[0] + 5 * computed_s[1],
+        "air_s": air_s,
+        "transmit_j": air_s,
+    }
+    assert {key: row[key] for key in wanted} == pytest.approx(wanted, rel=1e-5, abs=1e-9)
     assert (row["devices"], row["device_rounds"]) == (2, rounds)
 
 
@@ -271,17 +240,10 @@ def test_a_target_costs_what_a_run_that_stops_there_costs(tmp_path):
 
 def test_an_evaluation_amid_a_chain_counts_what_was_computed_by_then():
     """Energy counts to the second, rounds when a device has trained all that were asked of it."""
-    run = sim.run(
-        scenario.slots(
-            compute={"power_w": 20.0},
-            link=scenario.fixed(uplink=1e-4),  # an upload takes minutes: the chain goes on
-            learning={
-                "method": "synchronous",
-                "rounds": {"per_contact": 2},
-                "evaluate_every_hours": 0.04,
-            },
-        )
-    )
+    learning = {"method": "synchronous", "rounds": {"per_contact": 2}, "evaluate_every_hours": 0.04}
+    # An upload takes minutes: the chain goes on.
+    link = scenario.fixed(uplink=1e-4)
+    run = sim.run(scenario.slots(compute={"power_w": 20.0}, link=link, learning=learning))
     spent = run.manifest["spent"]
     at_s = np.array(spent["time_s"])[:, None]
     begun_s, ended_s = (
@@ -289,16 +251,19 @@ def test_an_evaluation_amid_a_chain_counts_what_was_computed_by_then():
         for kind in ("train_start", "train_end")
     )
     computed_s = np.clip(at_s - begun_s.to_numpy(), 0.0, (ended_s - begun_s.to_numpy()).to_numpy())
-    sent_s = run.transfers[run.transfers.direction == "uplink"]
-    amid = (at_s > sent_s.start_s.to_numpy()) & (at_s < sent_s.end_s.to_numpy())
-    assert amid.any()
     assert spent["device_rounds"] == (2 * (at_s >= ended_s.to_numpy()).sum(axis=1)).tolist()
     assert spent["training_j"] == pytest.approx(20.0 * computed_s.sum(axis=1))
 
 
-def test_a_round_takes_its_flops_over_the_rate_where_no_time_is_given():
-    slow = np.array([1e9, 4e9])
-    by_rate = network.Compute(None, slow, None, None, None)
-    assert by_rate.round_s(Cost(flops=2e9)).tolist() == [2.0, 0.5]
-    mixed = network.Compute(np.array([np.nan, 7.0]), slow, None, None, None)
-    assert mixed.round_s(Cost(flops=2e9)).tolist() == [2.0, 7.0]
+ENERGY = {
+    "start": "2026-08-22T00:00:00Z",
+    "ground": {"clusters": [{"name": "A", "kinds": [
+        {"devices": 1, "seconds_per_round": 10, "power_w": 3},
+        {"devices": 1, "seconds_per_round": 20, "power_w": 5},
+    ]}]},
+    "link": {
+        "preset": "paper",
+        "uplink": {"rate": "fixed", "fixed_rate_mbps": 8e-6, "tx_power_dbm": 30, "tx_gain_dbi": 0},
+    },
+    "learning": SCRIPTED,
+}  # fmt: skip

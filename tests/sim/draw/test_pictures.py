@@ -30,7 +30,6 @@ from tests.kit.results import (
     TARGETS,
     comparison,
     looks_of,
-    name,
 )
 
 EMPTY = {name: pa.schema(list(columns.items())).empty_table() for name, columns in COLUMNS.items()}
@@ -135,9 +134,6 @@ def test_accuracy_over_what_was_spent_is_that_of_the_tables(runs):
     assert scale in (1e3, 1e6, 1e9)
     np.testing.assert_allclose(line.get_xdata() * scale, last.index)
     np.testing.assert_array_equal(line.get_ydata(), last)
-    silent = Result({**run.tables, "transfers": EMPTY["transfers"]}, run.manifest)
-    [line, *_] = silent.plot.accuracy(over="bytes").lines
-    assert (list(line.get_xdata()), list(line.get_ydata())) == ([0.0], [rows.accuracy.iloc[-1]])
     with pytest.raises(InputError, match="over energy: that is not modelled"):
         run.plot.accuracy(over="energy")
     spent = run.manifest["spent"]
@@ -162,21 +158,6 @@ def test_a_contact_is_as_high_as_the_satellite_stands(passes):
     assert max(axes.figure.axes[-1].lines[0].get_ydata()) > 0
 
 
-def test_of_a_named_contact_what_is_not_served_is_shaded():
-    """Places see every pass together, with one beam for all; the run ends early."""
-    changes = {"ground": {"clusters": small.NEAR}, "stop": {"cycles": 4}}
-    crowded = sim.run(small.orbit(**changes, learning={"train": False}))
-    contacts = crowded.contacts
-    served_s = (contacts.service_end_s - contacts.service_start_s).fillna(0.0)
-    shares = served_s / contacts.duration_s
-    for row in (contacts[shares == 0].iloc[0], contacts[(shares > 0) & (shares < 1)].iloc[0]):
-        axes = crowded.plot.contact(int(row.contact_id))
-        shaded_s = sum(patch.get_width() for patch in axes.patches) * 60
-        assert shaded_s == pytest.approx(row.duration_s - served_s[row.contact_id])
-    with pytest.raises(InputError, match="no contact 999; it has 0 to"):
-        crowded.plot.contact(999)
-
-
 def fields_of(axes):
     """The colours of fields by row and column."""
     return {
@@ -199,14 +180,11 @@ def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs, trained):
         opacity[float(row.relevance)] = float(field[3])
     ordered = [opacity[relevance] for relevance in sorted(opacity)]
     assert ordered == sorted(ordered)
-    # Of devices, those that train an expert are counted.
-    written = texts_of(runs.result("nmoe").plot.assignment().texts)
-    assigned = runs.result("nmoe").assignments.assigned
-    assert sum(map(int, written)) == assigned.astype(bool).sum()
 
 
-@pytest.mark.parametrize(("cities", "devices", "labels"), [(4, 12, 3), (7, 7, 30), (50, 1, 16)])
+@pytest.mark.parametrize(("cities", "devices", "labels"), [(7, 7, 30), (50, 1, 16)])
 def test_samples_of_clients_are_drawn_by_class(cities, devices, labels):
+    """Of more than 48 devices the clusters, of more clusters the first 48, and 15 classes."""
     drawn = np.random.default_rng(labels).integers(0, 5, (cities, devices, labels))
     rows = [(f"c{c:02}", d, label, n) for (c, d, label), n in np.ndenumerate(drawn) if n]
     columns = dict(zip(COLUMNS["clients"], zip(*rows, strict=True), strict=True))
@@ -215,18 +193,12 @@ def test_samples_of_clients_are_drawn_by_class(cities, devices, labels):
     shown = data_behind(axes).to_pandas()
     samples = shown.pivot(index="client", columns="class", values="samples")
     samples = samples.reindex(shown["client"].unique(), columns=shown["class"].unique())
-    by_city = cities * devices > 48
-    expected = drawn.sum(1) if by_city else drawn.reshape(-1, labels)
-    first = ", the first 48 of 50" if cities == 50 else ""
-    assert axes.get_ylabel() == ("cluster" if by_city else "client") + first
-    np.testing.assert_array_equal(samples.sum(axis=1), expected[:48].sum(1))
-    roles = {"method": "fedavg", "scenario": {"roles": {"clients": "satellites"}}}
-    flying = Result({**EMPTY, "clients": table}, roles).plot.clients().get_ylabel()
-    assert flying == "satellite" + first
+    expected = drawn.sum(1)[:48]
+    assert axes.get_ylabel() == "cluster" + (", the first 48 of 50" if cities == 50 else "")
+    np.testing.assert_array_equal(samples.sum(axis=1), expected.sum(1))
     names = [*samples.columns]
-    if labels > 16:
-        assert names.pop() == "15 others" and len(names) == 15
-    np.testing.assert_array_equal(samples[names], expected[:48, list(map(int, names))])
+    assert labels == 16 or (names.pop(), len(names)) == ("15 others", 15)
+    np.testing.assert_array_equal(samples[names], expected[:, list(map(int, names))])
     row, column = np.unravel_index(samples.to_numpy().argmax(), samples.shape)
     assert to_hex(fields_of(axes)[row, column]) == HEAT[-1]
 
@@ -247,29 +219,26 @@ def test_what_does_not_suit_a_run_is_refused_in_a_line(runs):
 
 def test_odd_names_are_written_as_they_are(trained):
     """Into SVG with text: no formula, no markup, nothing hidden, no warning."""
-    for names in (("$a$ and $b$", "_hidden <b>&"), ("=cmd|' /C'!A0", r"\alpha $x_1")):
-        tables = dict(trained.tables)
-        called = dict(zip("AB", names, strict=True))
-        for key, table in tables.items():
-            texts = [called.get(text, text) for text in table["cluster"].to_pylist()]
-            place = table.column_names.index("cluster")
-            tables[key] = table.set_column(place, "cluster", pa.array(texts, pa.string()))
-        plot = Result(tables, trained.manifest).plot
-        out = io.BytesIO()
-        with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none"}):
-            warnings.simplefilter("error")
-            figure = Figure(figsize=(9, 7), layout="constrained")
-            axes = figure.subplots(2, 2)
-            plot.accuracy(axes[0, 0], clusters=True)
-            plot.timeline(axes[0, 1])
-            plot.assignment(axes[1, 0])
-            plot.where_time_went(axes[1, 1])
-            figure.savefig(out, format="svg")
-        nodes = ElementTree.fromstring(out.getvalue()).iter()
-        written = ["".join(node.itertext()) for node in nodes]
-        assert min(written.count(name) for name in names) >= 4
-    assert name("a\n b\t") == "a b"
-    assert name("a name that is too long 17") == "a name th… long 17"
+    names = ("$a$ and $b$", "_hidden <b>&")
+    tables = dict(trained.tables)
+    for key, table in tables.items():
+        called = {None: None, **dict(zip("AB", names, strict=True))}
+        texts = [called.get(text, text) for text in table["cluster"].to_pylist()]
+        place = table.column_names.index("cluster")
+        tables[key] = table.set_column(place, "cluster", pa.array(texts, pa.string()))
+    plot = Result(tables, trained.manifest).plot
+    out = io.BytesIO()
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none"}):
+        warnings.simplefilter("error")
+        figure = Figure(figsize=(9, 7), layout="constrained")
+        axes = figure.subplots(2, 2)
+        plot.accuracy(axes[0, 0], clusters=True)
+        plot.timeline(axes[0, 1])
+        plot.assignment(axes[1, 0])
+        plot.where_time_went(axes[1, 1])
+        figure.savefig(out, format="svg")
+    written = ["".join(node.itertext()) for node in ElementTree.fromstring(out.getvalue()).iter()]
+    assert min(written.count(name) for name in names) >= 4
 
 
 # -- results in notebooks and in the terminal
@@ -283,10 +252,7 @@ def test_a_result_is_a_line_and_in_notebooks_an_escaped_table_with_a_picture(run
     page = ElementTree.fromstring(trained._repr_html_())  # nothing of a name is markup
     cells = {row[0].text: row[1].text for row in page.iter("tr")}
     assert cells["folder"] == str(trained.folder)
-    assert cells["accuracy"].endswith(f", {accuracy:.3f} after 80 min")
-    assert cells["trained"].startswith("3 cycles, ")
-    image = page.find("img")
-    kind, picture = image.attrib["src"].split(";base64,")
+    kind, picture = page.find("img").attrib["src"].split(";base64,")
     assert kind == "data:image/svg+xml"
     assert ElementTree.fromstring(base64.b64decode(picture)).tag.endswith("svg")
     timing = runs.result("slots-timing")
@@ -303,12 +269,8 @@ def test_a_network_study_is_a_line_and_in_notebooks_a_table(tmp_path):
     page = ElementTree.fromstring(study._repr_html_())
     cells = {row[0].text: row[1].text for row in page.iter("tr")}
     assert cells["folder"] == str(study.folder) and page.find("img") is None
-    assert float(cells["data down (GB a day)"].replace(",", "")) == pytest.approx(
-        study.summary["down_gb_a_day"], rel=1e-2
-    )
     assert (study.held_back, study.round_paths, study.gating_pattern) == (None, None, None)
     with pytest.raises(InputError, match="a network study has no rounds"):
         _ = study.critical_path
     with pytest.raises(InputError, match=r"has no picture of this kind \(accuracy\): nobody"):
         study.plot.accuracy()
-    assert data_behind(study.plot.map(minute=30)).num_rows > 0

@@ -9,7 +9,6 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm
 import scenarios
 import sim
 from learning.policies import InfeasibleAssignment
-from tests.kit import results
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
 from tests.kit.small import SLOTS, fixed, merged, slots
@@ -133,14 +132,8 @@ def test_what_is_assigned_is_what_goes_down_and_up(policy):
                 wanted[*client, "uplink"] = [sizes.upload_bytes(part, gate=True)]
                 wanted[*client, "downlink"] = [sizes.download_bytes(part, gate=True)]
         assert {key: own.payload_bytes.tolist() for key, own in moved} == wanted
-    loads = [row["assigned"].sum(axis=0) for row in rounds if row["assigned"].any()]
-    served = [r["samples"].sum(axis=0) for r in rounds[1:]]
-    figures = result.summary["alignment"]
-    assert figures["assignment_variation"] == pytest.approx(
-        np.mean([results.variation(x) for x in loads])
-    )
-    assert figures["jain_index"] == pytest.approx(np.mean([results.jain_index(x) for x in served]))
     if "balanced" in policy:
+        loads = [row["assigned"].sum(axis=0) for row in rounds if row["assigned"].any()]
         assert all(load.max() - load.min() <= 1 for load in loads)
 
 
@@ -173,11 +166,6 @@ def test_memory_and_speed_decide_too():
     trained = events(result, "train_end")
     assert set(zip(trained.cluster, trained.device, strict=True)) == {("A", 1), ("A", 2), ("B", 0)}
     assert result.summary["excluded_devices"] == {"A": 1}
-    done = events(result, "aggregate").detail
-    assert done.str.contains("devices:3/5 clusters:2/2").tolist() == [True] * 3
-    small = {"devices": 3, "kinds": [{"devices": 3, "memory_gib": 1e-9}]}
-    nobody = timing(small, small)
-    assert len(nobody.transfers) == len(nobody.assignments) == 0
 
 
 def test_who_has_no_contact_any_more_sits_out_and_the_others_go_on():
@@ -188,12 +176,12 @@ def test_who_has_no_contact_any_more_sits_out_and_the_others_go_on():
             spans = (f"2026-08-22T{hour:02}:{minute:02}:00Z" for minute in (at, at + 10))
             rows.append(",".join(["S", cluster, *spans]))
     said = {
-        **merged(SLOTS, {"learning": aligned({"train": False}), "stop": {"days": 0.5}}),
+        **merged(SLOTS, {"learning": aligned({"train": False})}),
         "start": "2026-08-22T00:00:00Z",
+        "stop": {"days": 0.5},
         "ground": {"clusters": [{"name": name, "devices": 2} for name in "ABC"]},
         "orbit": {"source": "contacts", "windows": "\n".join(rows)},
     }
-    del said["stop"]["cycles"]
     result = sim.run(scenarios.from_dict(said))
     given = [row["assigned"].sum(axis=1).tolist() for row in rounds_of(result)]
     assert given[:-1] == [[2] * 6] * 2 + [[2, 2, 2, 2, 0, 0]] * 7

@@ -55,31 +55,20 @@ def test_the_gate_is_tuned_in_the_last_cycles_alone_when_days_end_a_run(days, tu
     how = learned(gate_tuning_cycles=tuning)
     result = sim.run(orbit(stop={"days": days}, link=fixed(), learning=how))
     ends = result.metrics[result.metrics.scope == "global"].groupby("cycle").time_s.min()
-    connected = events(result, "connect").time_s
-    assert (connected > ends.max()).any(), "no contact behind the last complete cycle"
+    assert (events(result, "connect").time_s > ends.max()).any()
     rows = result.transfers
     whole = rows[(rows.payload == "model") & (rows.direction == "downlink")]
     assert whole.empty == (tuning == 0)
     assert (whole.start_s >= ends.iloc[max(len(ends) - 1 - tuning, 0)]).all()
-    summary = result.summary
-    if tuning == 0:
-        assert summary["expert_memory_bytes"] == summary["least_expert_memory_bytes"]
-        assert events(result, "fault").empty and aggregates(result, "gate").empty
+    assert aggregates(result, "gate").empty == (tuning == 0)
 
 
 def test_a_backbone_is_trained_by_the_connected_cluster_under_the_mask_too():
     """Under the mask only own experts and what is shared come down."""
-    plain, scenario = (
-        slots(stop={"cycles": 4}, learning=learned(trains_backbone=backbone))
-        for backbone in (False, True)
-    )
-    plain = sim.run(plain)
+    scenario = slots(stop={"cycles": 4}, learning=learned(trains_backbone=True))
     whole = sim.run(scenario)
-    # The last cycle of four tunes the gate; here two clusters are connected in each.
-    assert (len(aggregates(plain, "gate")), len(aggregates(whole, "gate"))) == (2, 8)
-    assert len(aggregates(plain, "experts")) == len(aggregates(whole, "experts"))
-    own = {name for name in names(plain, "uplink") if name.startswith("experts")}
-    assert names(plain, "downlink") == {*own, "model", "gate"}
+    assert len(aggregates(whole, "gate")) == 8
+    own = {name for name in names(whole, "uplink") if name.startswith("experts")}
     assert names(whole, "downlink") == {*(f"{name} gate" for name in own), "model", "gate"}
     assert names(whole, "uplink") == {*own, "gate"}
     sizes = build(scenario).learner.architecture
@@ -103,17 +92,11 @@ def test_a_lost_gate_says_what_it_was_lost_to(uplink, downlink, why):
     """The experts of the first upload are carried over and arrive, a gate is given up."""
     link = fixed(uplink=uplink, downlink=downlink)
     result = sim.run(orbit(stop={"days": 3}, link=link, learning=learned("emsfl")))
-    lost = events(result, "fault")
-    rows = result.transfers
-    mine = lost[lost.detail == f"gate lost: {why}"]
-    assert len(mine) > 5
-    codes = {check.code: check.sentence for check in result.checks}
-    assert f"gate lost: {why}" in codes.get("faults", "") or "large-payload" in codes
+    assert (events(result, "fault").detail == f"gate lost: {why}").sum() > 5
     assert len(aggregates(result, "experts")) > 2
+    rows = result.transfers
     gates = rows[(rows.payload == "gate") & (rows.direction == "uplink")]
     assert not (gates.outcome == "carried").any()
-    if "whole contact" in why:
-        assert not mine.contact_id.isin(rows[rows.payload == "model"].contact_id).any()
 
 
 def test_ages_count_versions_and_rounds_since_the_download():
@@ -175,11 +158,11 @@ PREFERRED = 0.1 + 0.6 * np.eye(4)
 """Four clusters, each of which uses one expert at 0.7 and each other one at 0.1."""
 
 
-def with_preference(seed, out=None, **options):
+def with_preference(seed, **options):
     said = {"model": {"experts": 4, "top_k": 1}, "train": True, "options": options}
     Measured.relevance = PREFERRED
     made = slots(seed=seed, ground=FOUR, stop={"cycles": 1}, learning=learned("measured", **said))
-    return sim.run(made, out=out)
+    return sim.run(made)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -194,31 +177,15 @@ def test_figures_and_a_check_name_the_draw_where_experts_are_not_at_home(seed):
     assert summary["home_mass"] == pytest.approx({"start": 0.7, "end": 0.7})
     assert summary["experts_home"] == {"start": at_home, "end": at_home, "of": 4}
     assert (at_home == 4) == (seed == 0)
-    if at_home == 4:
-        assert away(result) == []
-        return
-    [check] = away(result)
-    assert check.sentence.startswith(f"{4 - at_home} of 4 experts are with clusters")
-    assert check.key == "learning.options.threshold"
-    cured = with_preference(seed, threshold=check.value)
-    assert cured.summary["experts_home"]["start"] == 4 and away(cured) == []
+    found = away(result)
+    assert len(found) == (at_home < 4)
+    for check in found:
+        assert check.key == "learning.options.threshold"
+        cured = with_preference(seed, threshold=check.value)
+        assert cured.summary["experts_home"]["start"] == 4 and away(cured) == []
 
 
-EVEN = [[0.25] * 4] * 2
 CLASSES = [[0.6, 0.3, 0.1, 0.0], [0.5, 0.05, 0.4, 0.05]]
-HOME = [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
-THIN = [[0.35, 0.35, 0.15, 0.15]]
-
-
-@pytest.mark.parametrize("relevance", [HOME, [*THIN, THIN[0][::-1]], EVEN])
-def test_the_density_ratio_is_that_of_the_first_assignment(relevance):
-    result = measured(relevance, options={"threshold": 0.1}, train=True)
-    rows = result.assignments[(result.assignments.time_s == 0) & result.assignments.assigned]
-    owner = rows.sort_values("expert").cluster.map({"A": 0, "B": 1}).tolist()
-    ratio = dict(
-        zip("AB", seam.model_splitting.density_ratio(np.array(relevance), owner), strict=True)
-    )
-    assert result.summary["density_ratio"] == pytest.approx(ratio)
 
 
 SHARED_30 = {
@@ -249,24 +216,6 @@ def test_with_30_percent_shared_every_expert_is_at_home(seed):
     assert probability.tolist() == np.eye(4).tolist()
 
 
-@pytest.mark.parametrize(("top_k", "experts"), [(1, 3), (2, 4), (3, 7)])
-def test_without_a_threshold_the_even_share_of_the_gate_is_what_counts(top_k, experts):
-    """A gate without preference lets all clusters train all experts; as (33) by hand."""
-    even = np.full((2, experts), top_k / experts)
-    even[0] -= 1e-16
-    learnt = {"model": {"experts": experts, "top_k": top_k}}
-    _, probability, _ = drawn(measured(even, **learnt))
-    assert probability == pytest.approx(np.full((2, experts), 0.5))
-    preferred = even.copy()
-    preferred[:, 0] += [0.01, -0.01]
-    preferred[:, 1] += [-0.01, 0.01]
-    for options in ({}, {"threshold": None}):
-        _, probability, _ = drawn(measured(preferred, options=options, **learnt))
-        assert probability[:, :2].tolist() == [[1.0, 0.0], [0.0, 1.0]]
-    _, probability, _ = drawn(measured(preferred, options={"threshold": 0.1}, **learnt))
-    assert probability == pytest.approx(preferred / preferred.sum(axis=0))
-
-
 def test_splitting_anew_costs_nothing_where_no_expert_changes_hands():
     """Nothing moves and nothing waits: only the relevance is measured again, and written down."""
     runs = [
@@ -286,9 +235,6 @@ SORTED = {"pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 
 
 def test_experts_have_classes_and_a_cluster_without_any_has_no_ratio():
     result = measured(CLASSES, train=True, options={"threshold": 0.1})
-    for _, rows in result.assignments.groupby(["time_s", "cluster"]):
-        classes = rows.sort_values("expert").expert_class.tolist()
-        assert classes == ["shared", "domain", "shared", "seldom"]
     assert result.summary["expert_classes"] == {"shared": [0, 2], "domain": [1], "seldom": [3]}
     clusters = [{"name": name, "devices": 1} for name in "ABC"]
     data = {"own_domain_fraction": 0.34}

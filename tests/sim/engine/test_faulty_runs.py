@@ -8,7 +8,7 @@ import scenarios
 import sim
 from tests.kit.learning import INJECTED, Compute, Reach
 from tests.kit.network import make_plan
-from tests.kit.results import critical_path, fault_counts, summarise, summary_text
+from tests.kit.results import critical_path, fault_counts, summarise
 from tests.kit.scripted import B0, B1, B2, at, ground, replies, sent
 from tests.kit.small import slots
 
@@ -54,7 +54,6 @@ def test_every_method_goes_on_through_all_faults_at_once(method, closing):
 
 def test_the_summary_counts_faults_by_kind_and_does_not_warn_of_them(runs):
     result = runs.result("faults")
-    plain = runs.result("slots-timing")
     counts = result.summary["faults"]
     for kind, rows in (
         ("satellite outages", texts(result, "fault", "injected: satellite")),
@@ -62,9 +61,8 @@ def test_the_summary_counts_faults_by_kind_and_does_not_warn_of_them(runs):
         ("corrupted uploads", texts(result, "drop", "refused: corrupted in transit")),
     ):
         assert counts[kind] == len(rows) > 0
-    assert f"{counts['corrupted uploads']} corrupted uploads" in summary_text(result.summary)
     assert not [text for text in result.summary["warnings"] if "injected" in text]
-    assert plain.summary["faults"] == {} == fault_counts(plain.tables["events"])
+    assert runs.result("slots-timing").summary["faults"] == {}
 
 
 def test_stragglers_take_so_many_times_as_long_and_nothing_else_does():
@@ -72,15 +70,14 @@ def test_stragglers_take_so_many_times_as_long_and_nothing_else_does():
     slow = sim.run(slots(**how, faults={"stragglers": {"share": 0.5, "slowdown": 3}}))
     rows = slow.events[slow.events.detail == "injected: 3 times as slow"]
     slower = set(zip(rows.cluster, rows.device, strict=True))
-    assert 0 < len(slower) < 5
-    assert (rows.time_s == 0.0).all()
-    ends, begins = (
-        slow.events[slow.events.kind == kind].sort_values(["cluster", "device", "time_s"])
-        for kind in ("train_end", "train_start")
+    assert 0 < len(slower) < 5 and (rows.time_s == 0.0).all()
+    starts, ends = (
+        slow.events[slow.events.kind == kind].groupby(["cluster", "device"]).time_s.apply(np.sort)
+        for kind in ("train_start", "train_end")
     )
-    for end, begin in zip(ends.itertuples(), begins.itertuples(), strict=True):
-        takes_s = 150.0 if (end.cluster, end.device) in slower else 50.0
-        assert end.time_s - begin.time_s == pytest.approx(takes_s, rel=1e-9)
+    for who in ends.index:
+        takes_s = 150.0 if who in slower else 50.0
+        assert ends[who] - starts[who] == pytest.approx(takes_s, rel=1e-9)
 
 
 def test_a_round_ends_with_a_quorum_or_at_the_first_contact_behind_its_deadline():
@@ -112,20 +109,12 @@ def test_messages_from_and_to_who_is_away_are_lost_and_computing_waits():
     messages = (sent(B0, B1, 100.0), sent(B1, B2, 100.0), sent(B0, B2, 100.0))
     asked = [at(when_s, request) for request in (*messages, Reach(), Compute(B1, 1e9, 1e10))]
     (*arrivals, reach, computed_s), result = replies(scenario, *asked)
-    assert [arrival.delivered for arrival in arrivals] == [False, False, True]
-    assert arrivals[0].reason == "away"
-    assert texts(result, "drop") == ["feature to B/1: away", "feature to B/2: away"]
+    assert [arrival.reason for arrival in arrivals] == ["away", "away", ""]
+    assert len(texts(result, "drop", ": away")) == 2
     assert np.array_equal(reach[:, 2:], np.outer(there, there) | np.eye(3, dtype=bool))
     lasts_s = float(presence.after_s(*np.full((2, 3), [[when_s], [20.0]]))[1])
     assert computed_s == lasts_s >= when_s + 20.0
     assert result.manifest["computed_device_s"] == pytest.approx(20.0, rel=1e-9)
-
-
-def without_details(tables):
-    events = tables["events"]
-    nothing = pa.array([""] * len(events))
-    place = events.column_names.index("detail")
-    return {**tables, "events": events.set_column(place, "detail", nothing)}
 
 
 def test_nobody_but_people_reads_the_column_detail(runs):
@@ -135,10 +124,13 @@ def test_nobody_but_people_reads_the_column_detail(runs):
     serving = sim.run(scenarios.load("walker", late))
     causes = set()
     for result in (runs.result("faults"), runs.result("fedavg"), serving):
-        silent = without_details(result.tables)
+        events = result.tables["events"]
+        place = events.column_names.index("detail")
+        nothing = events.set_column(place, "detail", pa.array([""] * len(events)))
         manifest = result.manifest
-        assert summarise(silent, manifest) == summarise(result.tables, manifest)
-        assert critical_path(silent, manifest) == critical_path(result.tables, manifest)
+        for figures in (summarise, critical_path):
+            silent = figures({**result.tables, "events": nothing}, manifest)
+            assert silent == figures(result.tables, manifest)
         causes |= set(result.events.cause.dropna())
     assert {"beam", "satellite outage", "corrupted upload"} <= causes
 

@@ -6,7 +6,7 @@ import pytest
 import sim
 from tests.kit.learning import HEADER_BYTES
 from tests.kit.network import build
-from tests.kit.small_nmoe import events, nmoe, options
+from tests.kit.small_nmoe import nmoe, options
 
 FEATURE = 8 * 4
 OUTPUT = 10 * 4
@@ -42,18 +42,10 @@ def scenario(ground=None, link=(), round_s=0.01, cycles=12, k=1, **said):
 
 
 def asked(*arguments, **said):
-    """A run and its queries; what a cluster tells in the end is what its queries' rows say."""
+    """A run and its queries."""
     result = sim.run(scenario(*arguments, **said))
     rows = result.inferences
-    failed = rows.outcome == "failed"
-    assert (rows.latency_s.isna() == failed).all()
-    for event in events(result, "infer").itertuples():
-        if event.detail.startswith("served "):
-            here = rows.cluster == event.cluster
-            counts = rows[here].samples.sum(), rows[here & ~failed].samples.sum()
-            start, right = event.detail.split(" correct:")
-            assert start == "served samples:{} answered:{}".format(*counts)
-            assert int(right) <= counts[1]
+    assert (rows.latency_s.isna() == (rows.outcome == "failed")).all()
     return result, rows
 
 
@@ -110,20 +102,11 @@ def test_how_queries_end(ground, link, said, outcomes, span_s):
     remote = rows[rows.outcome != "local"]
     assert set(remote.outcome) == outcomes
     assert remote[remote.outcome != "failed"].latency_s.between(*span_s).all()
-    names = {str(client) for client in rows.cluster + "/" + rows.device.astype(int).astype(str)}
     if ground in (lacking(2), lacking(3)):
         assert not rows.experts.str.contains("A/0").any()
         assert set(rows[rows.device == 0].outcome) == outcomes - {"fallback"}
-    elif said.get("k", 1) > 1:
-        assert set(rows.experts) <= {"A/0,A/1", "B/0,B/1"}
-        assert (rows.experts.str[0] == rows.cluster).all()
     elif not outcomes:
-        assert set(rows.experts) == names
-        last = result.metrics.iloc[-1]
-        assert last.local_reach_ratio == 1.0
-        assert len(names) == 1 or last.local_ratio < 0.6
-        told = events(result, "fault").detail.str.count("reach nobody else's expert")
-        assert told.sum() == (0 if len(names) == 1 else len(ground["clusters"]))
+        assert result.metrics.iloc[-1].local_reach_ratio == 1.0
 
 
 # -- latencies: queries of four samples, of which extraction and experts take seconds

@@ -1,10 +1,7 @@
 """Models that are a size alone: runs of timing of so many MB, without weights, data or network."""
 
-import numpy as np
 import pytest
-import yaml
 
-import leomix
 import scenarios
 import sim
 from tests.kit.network import build
@@ -67,24 +64,3 @@ def test_a_round_takes_its_work_over_the_rate_or_the_seconds_that_are_given():
     untold = build(sized({**SIZE, **samples})).learner.architecture
     cost = untold.round_cost((), (), gate=True, samples=160)
     assert cost.flops == pytest.approx(6 * 50e6 / 4 * 160)
-
-
-def test_a_small_network_that_is_trained_may_count_as_so_many_megabytes():
-    learning = {
-        "method": "fedavg", "steps_per_round": 1, "batch_size": 4,
-        "model": {"kind": "vector-mlp"}, "sized_as": {"size_mb": 50},
-    }  # fmt: skip
-    run = sim.run(sized(learning, stop={"days": 0.5}))
-    assert set(run.transfers.payload_bytes) == {50e6}
-    assert np.isfinite(run.metrics.accuracy).any()
-
-
-def test_sizes_in_a_sweep_are_points_of_their_own(tmp_path):
-    """From a file that says nothing of training, and from what a run has stored of it."""
-    path = tmp_path / "sized.yaml"
-    keys = sized().model_dump(mode="json", exclude_defaults=True)
-    path.write_text(yaml.safe_dump(keys | {"learning": SIZE}))
-    swept = leomix.sweep(path, {"learning.model.size_mb": [10, 50]}, tmp_path / "swept")
-    up = swept.rows["uplink_bytes"].to_pylist()
-    assert up[0] < up[1]
-    assert scenarios.from_dict(sized().model_dump(mode="json")) == sized() == scenarios.load(path)

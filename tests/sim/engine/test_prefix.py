@@ -100,19 +100,6 @@ def test_a_run_begins_as_one_with_a_later_stop(name, days, changes):
     same("events", *(with_a_contact_to_come(events, shorter.contacts) for events in each))
 
 
-ISLS = [("flystack-isl", 0.2), ("iridium-isl", 0.05), ("nmoe-orbit", 0.05)]
-
-
-@pytest.mark.wide
-@pytest.mark.parametrize(("name", "days"), ISLS)
-def test_a_plan_begins_as_one_with_a_later_stop(name, days):
-    each = [leomix.plan(leomix.load(name, {"stop.days": d})) for d in (days, LONGER * days)]
-    for table in ("contacts", "isl_windows"):
-        shorter, longer = (prefix(getattr(one, table), days * 86_400.0) for one in each)
-        same(table, shorter, longer)
-    assert len(each[1].isl_windows)
-
-
 @pytest.mark.parametrize("name", ["walker", "plain-fedavg"])
 def test_a_contact_that_the_stop_cuts_is_served_as_in_a_longer_plan(name):
     whole = leomix.plan(leomix.load(name, {"stop.days": 0.7})).contacts

@@ -10,12 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-import scenarios
-import sim
 from tests.kit import learning as seam
 from tests.kit.drawn import METHODS, campaign
 from tests.kit.scripted import RESTLESS
-from tests.kit.small import ORBIT, merged
 
 MANY = settings().max_examples // 15
 """1, or 33 with ``--deep``."""
@@ -52,24 +49,3 @@ def test_runs_keep_what_they_promise_and_repeat(case):
         assert seen["with transfers"] == 0
     elif how == "calm":
         assert seen["with transfers"] > 0
-
-
-def test_places_of_a_file_in_any_order_and_a_run_of_its_own_manifest_are_the_same(tmp_path):
-    rows = {"a": ("59.9,20.2,40", 100), "b": ("60.1,20.3,", 300), "c": ("60.2,20.1,", 200)}
-
-    def run(order):
-        file = tmp_path / "places.csv"
-        whole = merged(ORBIT, {"learning": {"train": False}})
-        north = whole["ground"]["clusters"][0] | {"places_path": str(file)}
-        del north["devices"], north["radius_km"]
-        north["kinds"] = [{"devices": 1, "seconds_per_round": rows[name][1]} for name in order]
-        whole["ground"]["clusters"][0] = north
-        table = [f"{name},{rows[name][0]}" for name in order]
-        file.write_text("\n".join(["name,latitude_deg,longitude_deg,altitude_m", *table]))
-        return sim.run(scenarios.from_dict(whole)).manifest
-
-    first = run("abc")
-    other = run("cab")
-    again = sim.run(scenarios.from_dict(other["scenario"])).manifest
-    assert first["trace_sha256"] == other["trace_sha256"] == again["trace_sha256"]
-    assert again["identity"] == other["identity"]

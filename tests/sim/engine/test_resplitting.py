@@ -42,17 +42,13 @@ def test_experts_do_change_hands(method):
     """In slots every cluster meets the server once a cycle: a hand-over takes two of them."""
     _, result, changes = watched(slots(stop={"cycles": 12}, learning=learned(method)))
     assert changes > 5
-    table = result.assignments
-    times = result.assignments.time_s.unique()
     # At the start, at the first contact after each complete cycle, and at the end.
+    times = result.assignments.time_s.unique()
     assert times == pytest.approx([1800.0 * n for n in range(12)] + [12 * 1800.0 - 600])
     # Whom experts were drawn for in the last cycle holds them one or two contacts later.
-    held, drawn = (
-        {row.expert: row.cluster for row in table[table.time_s == t].itertuples() if row.assigned}
-        for t in times[:-3:-1]
-    )
+    last = result.assignments[result.assignments.time_s == times[-1]]
+    held = last[last.assigned].set_index("expert").cluster.to_dict()
     assert held == {expert: name for expert, name in owners(result).items() if name is not None}
-    assert len(drawn) == 5
 
 
 def test_a_device_that_never_answers_does_not_hold_a_hand_over_up():
@@ -64,9 +60,8 @@ def test_a_device_that_never_answers_does_not_hold_a_hand_over_up():
     said = learned("restless", experts=3)
     spy, result, changes = watched(orbit(stop={"days": 6}, ground=ground, learning=said))
     assert changes > 5
-    lost = result.events[result.events.detail.fillna("").str.startswith("hand-over without")]
+    lost = result.events[result.events.detail.str.startswith("hand-over without", na=False)]
     assert set(lost.cluster) == {"North"}
-    assert lost.detail.str.contains("devices:1/2").all()
     first, other = spy.counts["North"]["lost"]
     assert first.sum() == 0 < other.sum() == spy.lost()
 

@@ -11,9 +11,9 @@ import yaml
 import orbit
 import scenarios
 import sim
+from leomix import plan as leomix_plan
 from tests.kit.learning import METHODS
-from tests.kit.network import InputError, make_plan, one_pass, satellites_of, server_of
-from tests.kit.results import summary_text
+from tests.kit.network import InputError, one_pass, satellites_of, server_of
 
 WINDOWS = """\
 satellite,site,rise_utc,set_utc
@@ -63,15 +63,12 @@ def test_clients_in_orbit_take_as_long_as_clients_on_the_ground(both):
     assert mine[same].equals(other[same]) and len(mine) > 6
     events = ["time_s", "kind", "cluster", "contact_id", "detail"]
     assert both[0].events[events].equals(both[1].events[events])
-
-
-def test_directions_are_those_of_geometry_and_contacts_name_both_ends(both):
-    up = both[0].transfers.direction == "uplink"
-    assert (both[0].transfers.toward == np.where(up, "client", "server")).all()
-    assert up.equals(both[1].transfers.direction == "downlink")
+    # Directions are those of geometry, and contacts name both ends.
+    up = mine.direction == "uplink"
+    assert (mine.toward == np.where(up, "client", "server")).all()
+    assert up.equals(other.direction == "downlink")
     assert (both[0].contacts.station == both[1].contacts.satellite).all()
     assert (both[0].contacts.satellite == both[1].contacts.cluster).all()
-    assert both[1].contacts.station.isna().all()
 
 
 WALKER = {
@@ -89,21 +86,19 @@ WALKER = {
 
 
 def test_what_a_pass_carries_down_does_not_depend_on_who_is_the_client():
-    scenario = scenarios.from_dict(WALKER)
     over = {
         "roles": {},
         "orbit": WALKER["orbit"] | {"serving": "any"},
         "ground": {"clusters": WALKER["ground"]["stations"]},
         "link": {"preset": "physical", "downlink": {"delivery": "unicast"}},
     }
-    passes = [one_pass(one, 1).tables for one in (scenario, scenarios.from_dict(WALKER | over))]
+    passes = [one_pass(scenarios.from_dict(one), 1).tables for one in (WALKER, WALKER | over)]
     for side in ("uplink", "downlink"):
         for name, column in passes[0][side].items():
             assert np.array_equal(column, passes[1][side][name]), name
-    contact = sim.run(scenario).contacts.iloc[1]
+    contact = sim.run(scenarios.from_dict(WALKER)).contacts.iloc[1]
     carried_mbit = contact.downlink_capacity_bytes_per_device * 8 / 1e6
     assert carried_mbit == pytest.approx(passes[0]["downlink"]["delivered_mbit"][-1], rel=1e-9)
-    assert contact.station == "Kiruna" and contact.max_doppler_hz > 0
 
 
 LASER = {"rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 500, "tx_power_dbm": 40}
@@ -134,29 +129,23 @@ def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget):
     start = scenario.start
     seen = orbit.find_isls(flying, start, start + timedelta(days=0.5), [(n, 8) for n in range(8)])
     names = [flying[n].name for n in seen.a]
-    mine = [*zip(run.contacts.cluster, run.contacts.rise_s, run.contacts.set_s, strict=True)]
-    assert mine == [m for m in zip(names, seen.start_s, seen.end_s, strict=True) if m in mine]
-    assert len(mine) > 15 and {*run.contacts.station} == {"M-P01-S01"}
+    mine = {*zip(run.contacts.cluster, run.contacts.rise_s, run.contacts.set_s, strict=True)}
+    assert mine <= {*zip(names, seen.start_s, seen.end_s, strict=True)} and len(mine) > 15
     assert {*run.transfers.direction} == {"isl"} and {*run.transfers.toward} == {"server", "client"}
-    shown = {
-        line.split()[0]: line.split(maxsplit=1)[1]
-        for line in summary_text(run.summary).splitlines()
-    }
-    assert not {"uplink", "downlink"} & set(shown)
-    assert shown["ISL"].endswith("B") and shown["payloads"].startswith("model ")
     for row in run.transfers.itertuples():
         client = next(one for one in flying if one.name == row.cluster)
-        whole_s = row.end_s - row.start_s
         end_s = row.end_s
         for _ in range(2):  # when the last bit left
-            last_m = 1e3 * orbit.pair_range_km(client, flying[-1], start, end_s)
+            last_m = 1e3 * orbit.RangesBetween([client, flying[-1]], start).km(0, 1, end_s)
             end_s = row.end_s - last_m / 299792458.0
-        mean_m = 1e3 * orbit.pair_range_km(client, flying[-1], start, (row.start_s + end_s) / 2)
+        mean_m = 1e3 * orbit.RangesBetween([client, flying[-1]], start).km(
+            0, 1, (row.start_s + end_s) / 2
+        )
         loss = (4 * np.pi * mean_m / (299792458.0 / 20e9)) ** 2
         snr = 10 * 10**6.426 / loss / (1.380649e-23 * 354 * 500e6)
         rate_bps = 500e6 * np.log2(1 + snr) if budget else 1.5e6
         lasts_s = row.delivered_bytes * 8 / rate_bps + last_m / 299792458.0
-        assert whole_s == pytest.approx(lasts_s, rel=1e-7)
+        assert row.end_s - row.start_s == pytest.approx(lasts_s, rel=1e-7)
 
 
 def test_windows_of_a_file_are_those_with_the_server_and_between_its_clients(tmp_path, leomix):
@@ -166,48 +155,29 @@ def test_windows_of_a_file_are_those_with_the_server_and_between_its_clients(tmp
     mine.write_text(yaml.safe_dump(RELAYED | {"link": {"isl": links}}))
     assert leomix("contacts", "--isl", mine, "-o", file).status == 0
     found, read = (
-        sim.run(scenarios.load(mine, {"link.isl.windows": windows}))
+        leomix_plan(scenarios.load(mine, {"link.isl.windows": windows}))
         for windows in (None, str(file))
     )
     for table in ("contacts", "isl_windows"):
-        both = [run.tables[table].to_pandas().select_dtypes("number") for run in (found, read)]
+        both = [getattr(plan, table).select_dtypes("number") for plan in (found, read)]
         pd.testing.assert_frame_equal(*both, atol=2e-6, rtol=1e-6)
     rows = file.read_text().splitlines(keepends=True)
-    pair = ("L-P01-S02", "M-P01-S01")
-    file.write_text("".join(row for row in rows if not all(one in row for one in pair)))
-    refused = leomix("validate", mine, "--set", f"link.isl.windows={file}")
-    assert "no window of link.isl.windows has it with the server in " in refused.err
-    assert "give some of 'L-P01-S02' and 'M-P01-S01'" in refused.err
     file.write_text("".join(row for row in rows if "M-P01-S01" not in row))
     refused = leomix("validate", mine, "--set", f"link.isl.windows={file}")
     assert refused.status == 2 and "to be linked, like 'L-P01-S01' and 'M-P01-S01'" in refused.err
 
 
-def test_a_client_that_never_meets_a_station_is_named():
-    windows = WINDOWS + "C1,Bern,2026-08-22T00:00:00Z,2026-08-22T00:08:00Z\n"
-    scenario = scenarios.from_dict(IN_ORBIT | {"orbit": {"source": "contacts", "windows": windows}})
-    with pytest.raises(InputError, match=r"roles.clients: 'C1': no window has it with a station"):
-        sim.run(scenario)
-
-
 def test_stations_of_a_file_are_those_that_are_listed(tmp_path):
-    (tmp_path / "s.csv").write_text("name,latitude_deg,longitude_deg\nKiruna,67.9,21.1\nB,1,2\n")
+    """The first of them; and a run has them in its folder."""
+    (tmp_path / "s.csv").write_text("Name,country,lat,lon\nKiruna,SE,67.9,21.1\nB,GH,1,2\n")
     path = tmp_path / "mine.yaml"
     used = {"stations_path": "s.csv", "stations_used": 1}
     path.write_text(yaml.safe_dump(WALKER | {"ground": used}))
-    listed = sim.run(scenarios.from_dict(WALKER))
     read = sim.run(scenarios.load(path))
-    assert listed.manifest["trace_sha256"] == read.manifest["trace_sha256"]
     stored = scenarios.from_dict(read.manifest["scenario"])
-    assert sim.run(stored).manifest["trace_sha256"] == read.manifest["trace_sha256"]
-    (tmp_path / "s.csv").write_text("Name,country,lat,lon\nKiruna,SE,67.9,21.1\nB,GH,1,2\n")
-    plan = make_plan(scenarios.load(path))
-    said = [str(doubt) for doubt in plan.doubts if "s.csv:1: " in str(doubt)]
-    assert len(said) == 1 and "are left out: 'country'" in said[0]
-    used["stations_used"] = 3
-    path.write_text(yaml.safe_dump(WALKER | {"ground": used}))
-    with pytest.raises(InputError, match=r"ground.stations_used: got 3; there are 2 stations"):
-        sim.run(scenarios.load(path))
+    runs = (sim.run(scenario).manifest for scenario in (scenarios.from_dict(WALKER), stored))
+    assert {run["trace_sha256"] for run in runs} == {read.manifest["trace_sha256"]}
+    assert any("are left out: 'country'" in said for said in read.manifest["warnings"])
 
 
 @pytest.mark.parametrize("who", ["satellites", "planes"])

@@ -107,17 +107,35 @@ def started(case, stations, days, changes):
     return scenarios.load("flystack", said | changes)
 
 
-@pytest.mark.parametrize(("stations", "days"), [(1, 4), (3, 2), (10, 0.4)])
-@pytest.mark.parametrize("case", [case for case in CASES if "fedprox-sat " not in case])
-@pytest.mark.quick(2)
-def test_rounds_end_with_the_passes_that_the_rules_name(case, stations, days):
-    """Of 10 stations two are over some of the satellites at the start, and both passes count."""
-    run = sim.run(started(case, stations, days, {}))
-    said = reference(run, 10, CASES[case][1], case == "fedprox-sat")
+OF_PLANES = [
+    (case, 3, 3, {"planes": 10 if each == 2 else 5, "satellites_per_plane": each})
+    for case in ("intra-plane", "fedprox-sat intra-plane") for each in (2, 5, 10)
+]  # fmt: skip
+
+
+ENDS = [
+    (case, stations, days, None)
+    for case in CASES if "fedprox-sat " not in case
+    for stations, days in ((1, 4), (3, 2), (10, 0.4))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "stations", "days", "use"), ENDS + OF_PLANES)
+@pytest.mark.quick(4)
+def test_rounds_end_with_the_passes_that_the_rules_name(case, stations, days, use):
+    """Of 10 stations two are over some of the satellites at the start, and both passes count.
+
+    A satellite whose update is in counts no more: few of a plane are left that do.
+    """
+    run = sim.run(started(case, stations, days, {"orbit.use": use} if use else {}))
+    said = reference(run, 10, CASES[case][1], case.startswith("fedprox"))
     ends_s = run.events[run.events.kind == "aggregate"].time_s.tolist()
     assert len(said) == len(ends_s) > 3
     # A model is on its way for a millisecond.
     assert ends_s == pytest.approx([one.end_s for one in said], abs=0.01)
+    if use:
+        took_part = [set(updates.cluster) for _, updates in run.updates.groupby("round")]
+        assert took_part == [set(one.done_s) for one in said]
     # The loops count a round from the first of its rows to the next one behind it.
     rows = run.contacts[run.contacts.served]
     to = "set" if case == "first" else "rise"
@@ -131,21 +149,6 @@ def test_rounds_end_with_the_passes_that_the_rules_name(case, stations, days):
     assert found["passes_mean_s"] == pytest.approx(np.mean(lasted_s))
     assert found["passes_median_s"] == pytest.approx(np.median(lasted_s))
     assert found["passes_p95_s"] == pytest.approx(np.quantile(lasted_s, 0.95))
-
-
-@pytest.mark.parametrize("case", ["intra-plane", "fedprox-sat intra-plane"])
-@pytest.mark.parametrize("each", [2, 5, 10])
-@pytest.mark.quick(2)
-def test_rounds_of_planes_of_any_size_are_those_that_the_rules_name(each, case):
-    """A satellite whose update is in counts no more: few of a plane are left that do."""
-    few = {"orbit.use": {"planes": 10 if each == 2 else 5, "satellites_per_plane": each}}
-    run = sim.run(started(case, 3, 3, few))
-    said = reference(run, 10, CASES[case][1], case.startswith("fedprox"))
-    ends_s = run.events[run.events.kind == "aggregate"].time_s.tolist()
-    assert len(said) == len(ends_s) > 10
-    assert ends_s == pytest.approx([one.end_s for one in said], abs=0.01)
-    took_part = [set(updates.cluster) for _, updates in run.updates.groupby("round")]
-    assert took_part == [set(one.done_s) for one in said]
 
 
 @pytest.mark.wide
@@ -180,18 +183,19 @@ def test_the_model_is_that_of_a_plain_loop_over_the_passes(case, rings, tmp_path
 def test_a_plane_that_is_one_client_has_the_passes_and_the_samples_of_its_satellites():
     few = {"orbit.use.satellites_per_plane": 5, "learning.options.clients": 4}
     few["learning.data.split"] = {"kind": "dirichlet", "alpha": 0.5}
-    roles = [{"roles.clients": who} for who in ("satellites", "planes")]
-    each, planes = (sim.run(started("scheduled", 3, 0.5, few | who)) for who in roles)
+    both = [few | {"roles.clients": who} for who in ("satellites", "planes")]
+    each, planes = (sim.run(started("scheduled", 3, 0.5, keys)) for keys in both)
     ends = ["satellite", "station", "rise_s", "set_s", "max_elevation_deg"]
-    both = [run.contacts[ends].sort_values(ends, ignore_index=True) for run in (each, planes)]
-    assert both[0].equals(both[1])
+    passes = [run.contacts[ends].sort_values(ends, ignore_index=True) for run in (each, planes)]
+    assert passes[0].equals(passes[1])
     assert (planes.contacts.cluster == planes.contacts.satellite.str[:3]).all()
     rounds = reference(planes, 4, {"selection": "scheduled"}, False)
     ends_s = planes.events[planes.events.kind == "aggregate"].time_s.tolist()
     assert ends_s == pytest.approx([one.end_s for one in rounds], abs=0.01) and len(rounds) > 3
-    few["learning.train"] = True
-    trained = (build(started("scheduled", 3, 0.5, few | who)).learner for who in roles)
-    apart, joined = (learner.task.shards for learner in trained)
+    trained = {"learning.train": True}
+    apart, joined = (
+        build(started("scheduled", 3, 0.5, keys | trained)).learner.task.shards for keys in both
+    )
     for plane, held in joined.items():
         mine = [apart[name].samples.x for name in sorted(apart) if name.startswith(plane)]
         assert torch.equal(held.samples.x, torch.cat(mine)) and len(mine) == 5

@@ -4,8 +4,7 @@ import pytest
 
 import scenarios
 import sim
-from statements import Set
-from tests.kit.network import build, doubts_of
+from tests.kit.network import build
 from tests.kit.records import limits
 from tests.kit.small import fixed, merged, orbit, slots
 from tests.kit.small_nmoe import nmoe
@@ -78,11 +77,9 @@ def test_bytes_and_times_are_those_of_the_named_architecture(scenario):
     of the large architecture itself.
     """
     trained = sim.run(scenario)
-    assert trained.summary["accuracy_final"] is not None
     assert (trained.transfers.outcome == "delivered").any()
     for timed in (sim.run(named(scenario)), sim.run(timed_as_it_is(scenario))):
         assert timed.summary["accuracy_final"] is None
-        assert trained.transfers.equals(timed.transfers)
         for key in ("timing_sha256", "loads", "energy", "books", "model_expert_bytes"):
             assert trained.manifest[key] == timed.manifest[key], key
         assert trained.manifest["trace_sha256"] != timed.manifest["trace_sha256"]
@@ -110,18 +107,13 @@ def test_accuracy_is_that_of_the_small_model_where_no_link_decides(
     plain, sized = (sim.run(one, cache=True) for one in (scenario, scenarios.from_dict(said)))
     columns = ["scope", "cycle", "accuracy", "loss", "samples"]
     assert sized.metrics[columns].equals(plain.metrics[columns])
-    assert len(plain.metrics) > 8
-    assert (plain.summary["trainings_reused"], sized.summary["trainings"]) == (0, 0)
-    assert sized.summary["trainings_reused"] == plain.summary["trainings"] > 0
-    assert sized.manifest["identity"] != plain.manifest["identity"]
+    assert sized.summary["trainings"] == 0 < sized.summary["trainings_reused"]
     assert sized.summary["uplink_bytes"] > 50 * plain.summary["uplink_bytes"]
 
 
 def test_devices_need_the_memory_of_the_large_model_and_this_machine_does_not():
     plain, sized = (build(slots(learning={"sized_as": large})) for large in (None, MIXTRAL))
-    needed, known = (limits.needs_of(one) for one in (plain, sized))
-    assert known == needed
-    assert sized.learner.architecture.expert_bytes > 500 * plain.learner.architecture.expert_bytes
+    assert limits.needs_of(plain) == limits.needs_of(sized)
     everything = sized.learner.round_cost(range(2), range(2), gate=True).memory_bytes / 2**30
     for memory_gib, excluded in ((0.99 * everything, {"A": 2, "B": 3}), (everything, {})):
         compute = {"memory_gib": memory_gib}
@@ -139,7 +131,6 @@ def test_a_device_may_compute_the_large_model_in_smaller_pieces_than_the_small_o
 
     whole, one, both = map(sim.run, (of({}), of({"micro_batch": 1}), of({}, micro_batch=1)))
     assert one.manifest["trace_sha256"] == whole.manifest["trace_sha256"]
-    assert one.manifest["identity"] != whole.manifest["identity"]
     found = [run.summary["device_memory_bytes"] for run in (whole, one, both)]
     sizes = build(of({})).learner.architecture
     sample_bytes = 4 * 128 * sizes.activations(1) * sizes.native_bytes
@@ -152,57 +143,21 @@ EXPERT, FACTORS, GATE_ROW = 32 * 3 * 4096 * 14_336, 32 * 3 * 4 * (4096 + 14_336)
 MAPS = 3 * (4096 + 14_336) + 2 * (4096 + 4096) + 2 * (4096 + 1024) + 4096
 
 
-def test_one_model_per_city_with_its_own_expert_alone_is_counted_as_one_expert():
+@pytest.mark.parametrize(("experts", "memory_gb"), [(1, 19.0), (3, 41.6)])
+def test_one_model_per_city_with_its_own_expert_alone_is_counted_as_one_expert(experts, memory_gb):
     """Of an 8B model with rank 4, in bfloat16, that computes four options of 128 tokens at a time:
     what is loaded, factors and gate once more as their gradients, and activations."""
     keys = {"learning.train": False, "learning.method": "fedavg-per-cluster", "stop.cycles": 2}
-
-    def of(experts):
-        summary = sim.run(
-            scenarios.load("quickstart-8b", {**keys, "learning.model.experts": experts})
-        ).summary
-        moving = experts * (FACTORS + GATE_ROW)
-        numbers = experts * EXPERT + BACKBONE + 2 * moving
-        maps = 32 * (MAPS + experts) + 4096 + 128_256
-        assert summary["device_memory_bytes"] == 2 * (numbers + 4 * 128 * maps)
-        assert (
-            summary["expert_memory_bytes"] == summary["model_expert_bytes"] == experts * 2 * EXPERT
-        )
-        assert {row["bytes"] for row in summary["payloads"] if row["direction"] == "uplink"} == {
-            2 * moving
-        }
-        each = EXPERT + FACTORS + experts * GATE_ROW + BACKBONE - 128_256 * 4096
-        trained = FACTORS + experts * GATE_ROW
-        tokens = 32 * 4 * 128 * scenarios.load("quickstart-8b").learning.steps_per_round
-        assert summary["round_flops"] == tokens * (4 * each + 2 * trained)
-        return summary
-
-    one, three = of(1), of(3)
-    assert [round(run["device_memory_bytes"] / 1e9, 1) for run in (one, three)] == [19.0, 41.6]
-    assert one["stand_in"]["parameters"] == 8_030_261_248 + GATE_ROW  # Llama 3 8B, and its gate
-
-
-@pytest.mark.parametrize(
-    ("kind", "model", "tokens_to"),
-    [("llama-3-8b-x3", {"experts": 2}, 1), ("mixtral-8x7b", {"experts": 1}, 1)]
-    + [("mixtral-8x7b", {"experts": n, "top_k": 2}, 2) for n in (2, 5, 8)],
-)
-def test_an_architecture_counts_as_many_experts_as_the_model_has(kind, model, tokens_to):
-    built = build(slots(learning={"model": model, "sized_as": {"kind": kind}, "train": False}))
-    sizes, stand_in = built.learner.architecture, built.learner.stand_in
-    assert (sizes.experts, sizes.config.model.top_k) == (model["experts"], tokens_to)
-    assert sizes.gate_parameters == 32 * 4096 * model["experts"]
-    assert sizes.expert_parameters == EXPERT
-    assert stand_in["experts"] == model["experts"]
-    assert stand_in["named_experts"] == (3 if kind == "llama-3-8b-x3" else 8)
-
-
-@pytest.mark.parametrize("name", ["quickstart-8b", "paper-exp1"])
-@pytest.mark.parametrize("method", ["emsfl-enhanced", "synchronous"])
-def test_shipped_devices_of_80_gb_hold_a_round(name, method):
-    keys = {"learning.train": False, "learning.method": method}
-    assert doubts_of(build(scenarios.load(name, keys))) == ()
-    key = "learning.micro_batch" if name == "paper-exp1" else "learning.sized_as.micro_batch"
-    [doubt] = doubts_of(build(scenarios.load(name, {**keys, key: None})))
-    assert str(doubt).startswith("compute.memory_gib: no device can train")
-    assert Set(key, 1) in doubt.remedies
+    scenario = scenarios.load("quickstart-8b", {**keys, "learning.model.experts": experts})
+    summary = sim.run(scenario).summary
+    moving = experts * (FACTORS + GATE_ROW)
+    numbers = experts * EXPERT + BACKBONE + 2 * moving
+    maps = 32 * (MAPS + experts) + 4096 + 128_256
+    assert summary["device_memory_bytes"] == 2 * (numbers + 4 * 128 * maps)
+    assert summary["device_memory_bytes"] / 1e9 == pytest.approx(memory_gb, abs=0.05)
+    assert summary["expert_memory_bytes"] == summary["model_expert_bytes"] == experts * 2 * EXPERT
+    up = {row["bytes"] for row in summary["payloads"] if row["direction"] == "uplink"}
+    assert up == {2 * moving}
+    each = EXPERT + FACTORS + experts * GATE_ROW + BACKBONE - 128_256 * 4096
+    tokens = 32 * 4 * 128 * scenario.learning.steps_per_round
+    assert summary["round_flops"] == tokens * (4 * each + 2 * (FACTORS + experts * GATE_ROW))

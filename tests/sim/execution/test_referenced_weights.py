@@ -1,7 +1,6 @@
 """Weights of checkpoints that nothing trained are in no run folder, checkpoint or cache."""
 
 import json
-import os
 import shutil
 from contextlib import contextmanager
 
@@ -10,11 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 import sim
-import sim.export
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.folders import Each, cut, files_hashed, held
-from tests.kit.learning import Data, Learner, LearningConfig
-from tests.kit.network import build
+from tests.kit.folders import cut, held
 from tests.kit.small import slots
 from tests.kit.training import references
 
@@ -111,7 +107,6 @@ def test_a_folder_holds_what_was_trained_and_gives_the_whole_model(both):
 @pytest.mark.parametrize(
     "keys",
     [
-        {"precision": "float32"},
         {"precision": "float32", "kind": "mixtral", "folders": ["mixtral"]},
         {"kind": "mixtral", "folders": ["fused"]},
     ],
@@ -132,12 +127,6 @@ def test_the_whole_model_is_that_of_other_formats_and_layouts(place, tmp_path, k
     parts = [one["part"] for one in named.values() if "part" in one]
     assert bool(parts) is (keys.get("folders") == ["fused"])
     assert same(run.model(), wanted)
-
-
-def test_small_models_are_written_as_they_always_were(place, tmp_path):
-    keys = {"kind": "mixtral", "folders": ["mixtral"]}
-    run = sim.run(scenario(place, **keys), tmp_path / "run")
-    assert held(run.folder) == held(whole(place, tmp_path / "whole", **keys).folder)
 
 
 def beside(run, place):
@@ -199,15 +188,10 @@ def at(kind, key, value):
     ("change", "says"),
     [
         (changed(format="leomix.references/9"), "its format is 'leomix.references/9'"),
-        (changed(number_format="int8"), "is broken"),
-        (changed(scale="x"), "is broken"),
-        (changed(folders=[]), "a file of no checkpoint"),
         (changed(folders=[{"path": "a\0b"}]), "no folders of checkpoints"),
         (changed(tensors=[]), "is broken"),
         (at("files", "name", "../0/model.safetensors"), "no file of a checkpoint"),
-        (at("files", "checkpoint", 7), "a file of no checkpoint"),
         (at("tensors", "file", 7), "a tensor of no file"),
-        (at("tensors", "part", [[0, "x"]]), "is broken"),
         (at("tensors", "tensor", "none"), "gives no none"),
         (at("tensors", "part", [[0, 1]]), "has the shape"),
     ],
@@ -223,25 +207,6 @@ def test_references_that_say_nothing_sound_are_refused_in_a_line(both, tmp_path,
     file.write_text("[" * 100_000)
     with pytest.raises(sim.InputError, match=r"references\.json"):
         sim.load(folder).model()
-
-
-@pytest.fixture(scope="module")
-def adapters(both, place):
-    """Files of the export of the run that has all in its folder."""
-    return exported(both[1].folder, place / "adapters")
-
-
-def exported(folder, place):
-    sim.export.export(folder, "peft", place)
-    return files(place)
-
-
-def files(place):
-    return {
-        str(path.relative_to(place)): path.read_bytes()
-        for path in place.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_a_cut_run_stores_no_frozen_weights_and_ends_as_if_never_cut(both, place, tmp_path):
@@ -290,69 +255,3 @@ def copied(place, there):
         shutil.copytree(place / name, there / name)
     shutil.copy(place / "ask.jsonl", there)
     return scenario(there)
-
-
-def test_a_file_is_read_once_for_its_hash(place, tmp_path):
-    said = copied(place, tmp_path)
-    before = files_hashed()
-    for name in ("a", "b"):
-        sim.run(said, tmp_path / name).model()
-    assert files_hashed() == before + 2
-
-
-def test_a_checkpoint_that_changes_while_the_run_goes_on_is_not_referred_to(both, place, tmp_path):
-    """What was read of it is written."""
-
-    def touch(event):
-        os.utime(tmp_path / "1" / FILE, ns=(1, 1))
-
-    run = sim.run(copied(place, tmp_path), tmp_path / "run", observers=[Each(touch)])
-    named = json.loads((run.folder / REFERENCES).read_text())
-    assert [file["checkpoint"] for file in named["files"]] == [0]
-    assert same(run.model(), both[0].model())
-
-
-def test_what_was_changed_in_place_or_in_a_sign_is_no_weight_of_a_checkpoint(place):
-    data = Data("jsonl", str(place / "ask.jsonl"), tokens=12, trial_samples=4)
-    model = tiny.mixtral_config(place / "mixtral", experts=2)
-    learner = Learner(LearningConfig(0, ("A", "B"), (1, 1), model, data=data, precision="float32"))
-    with worth_a_reference(1):
-        found = learner.references(learner.start())
-        gates = {"gate.0.weight", "gate.1.weight"}  # which are trained before the start
-        assert found["tensors"].keys() == learner.task.initial.keys() - gates
-        learner.task.initial["model.norm.weight"].mul_(1.0)
-        assert learner.references(learner.start()) == {}
-    assert not references._same_bits(torch.zeros(2), -torch.zeros(2))
-
-
-@pytest.mark.wide
-def test_experts_of_one_checkpoint_are_equal_read_once_and_kept_once(place, tmp_path):
-    """Three experts of each of two folders, by turns; the folder refers to what all have been."""
-    keys = {"experts_per_checkpoint": 3, "top_k": 2}
-    said = scenario(place, **keys)
-    learner = build(said).learner
-    start = learner.task.initial
-    for expert in range(6):
-        name = f"expert.{expert}.0.up.weight"
-        assert start[name] is start[f"expert.{expert % 2}.0.up.weight"]
-    assert not torch.equal(start["expert.0.0.up.weight"], start["expert.1.0.up.weight"])
-    run = sim.run(said, tmp_path / "run")
-    assert same(run.model(), load_file(whole(place, tmp_path / "whole", **keys).folder / WEIGHTS))
-    named = json.loads((run.folder / REFERENCES).read_text())["tensors"]
-    of_first = [named[f"expert.{expert}.0.up.weight"] for expert in (0, 2, 4)]
-    assert of_first[0] == of_first[1] == of_first[2]
-    one = sim.run(scenario(place), tmp_path / "one").folder / WEIGHTS
-    assert (run.folder / WEIGHTS).stat().st_size < 4 * one.stat().st_size
-
-
-def test_one_dense_checkpoint_is_one_expert_or_as_many_as_asked_for(place, leomix):
-    for keys, experts in (({}, 1), ({"experts_per_checkpoint": 8}, 8)):
-        said = scenario(place, folders=["0"], **keys)
-        assert build(said).learner.architecture.experts == experts
-    line = ["validate", "paper-exp1-real", "--set", f"learning.model.checkpoints=[{place / '0'}]"]
-    line += ["--set", "learning.train=false", "--set", "learning.model.moe_layers=1"]
-    several = ("--set", "learning.model.experts_per_checkpoint=8")
-    refused = leomix(*line, *several, "--set", "learning.model.top_k=9")
-    assert refused.status == 2 and "learning.model.top_k: got 9; 1 x 8 experts" in refused.err
-    refused = leomix(*line, "--set", "learning.model.experts=8")
-    assert refused.status == 2 and "checkpoints x learning.model.experts_per_ch" in refused.err

@@ -18,15 +18,11 @@ from learning import register
 from tests.kit.folders import Each, cut, held
 from tests.kit.learning import NextContact, Synchronous
 from tests.kit.records import (
-    ABOUT,
     CHECKPOINT,
     JOURNAL,
     RUN_LOG,
     checksum,
-    fingerprint,
-    json_digest,
     read_manifest,
-    replay_differs,
 )
 from tests.kit.small import SLOTS, merged, slots
 from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
@@ -41,35 +37,6 @@ CLIPPED = options(extractor_rounds=5, gate="local", expert_rounds=1)
 CLIPPED |= {"steps_per_round": 5, "batch_size": 16, "step_size": 2.0}
 LARGE = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
 ALONE = {"clusters": [{"name": "A", "devices": 5}]}
-CUT = {name: SCENARIOS[name] for name in ("slots-enhanced", "aligned", "nmoe")}
-CUT["clipped"] = lambda: nmoe(ground=ALONE, learning=CLIPPED)
-CUT["satellites"] = lambda: scenarios.from_dict(SATELLITES)
-CUT["experts in orbit"] = lambda: scenarios.from_dict(IN_ORBIT)
-CUT["validated"] = lambda: slots(learning={"data": {"validation": 0.2}})
-CUT["stand-in"] = lambda: slots(learning={"method": "aligned", "sized_as": LARGE})
-
-
-@pytest.mark.wide
-@pytest.mark.parametrize("name", CUT)
-def test_what_is_cut_twice_and_resumed_is_the_same_run(name, runs, tmp_path):
-    """Its tables and weights, byte by byte; and nothing is trained twice."""
-    scenario = CUT[name]()
-    whole = runs.made(name, lambda folder: sim.run(scenario, folder))
-    said = read_manifest(whole)
-    trained = []
-    for share in (1 / 12, 1 / 4):
-        cut(scenario, tmp_path, int(share * said["events"]), resume=True)
-        before = read_manifest(tmp_path)
-        assert before["status"] == "interrupted"
-        assert (tmp_path / "events.parquet").exists()
-        trained.append(before["trainings"])
-    after = sim.run(scenario, tmp_path, resume=True).manifest
-    assert after["trace_sha256"] == said["trace_sha256"]
-    assert sum(trained) > 0 and trained[0] < said["trainings"]
-    assert sum(trained) + after["trainings"] == said["trainings"]
-    assert held(tmp_path) == held(whole)
-
-
 OVERLAPPING = {
     "orbit.use.planes": 2,
     "orbit.use.satellites_per_plane": 6,
@@ -78,17 +45,34 @@ OVERLAPPING = {
     "learning.train": True,
     "learning.options.clients": 4,
 }
+CUT = {name: SCENARIOS[name] for name in ("slots-enhanced", "aligned", "nmoe")}
+CUT["clipped"] = lambda: nmoe(ground=ALONE, learning=CLIPPED)
+CUT["satellites"] = lambda: scenarios.from_dict(SATELLITES)
+CUT["experts in orbit"] = lambda: scenarios.from_dict(IN_ORBIT)
+CUT["validated"] = lambda: slots(learning={"data": {"validation": 0.2}})
+CUT["stand-in"] = lambda: slots(learning={"method": "aligned", "sized_as": LARGE})
+# Contacts that open before others and close behind them.
+CUT["overlapping"] = lambda: scenarios.load("flystack", OVERLAPPING)
 
 
-def test_what_is_saved_often_where_contacts_overlap_is_resumed(runs, tmp_path):
-    """Contacts that open before others and close behind them, and a save behind every event."""
-    scenario = scenarios.load("flystack", OVERLAPPING)
-    whole = runs.made("overlapping", lambda folder: sim.run(scenario, folder))
+@pytest.mark.wide
+@pytest.mark.parametrize("name", CUT)
+def test_what_is_cut_twice_and_resumed_is_the_same_run(name, runs, tmp_path):
+    """Its tables and weights, byte by byte; and nothing is trained twice, if all is saved."""
+    scenario = CUT[name]()
+    whole = runs.made(name, lambda folder: sim.run(scenario, folder))
     said = read_manifest(whole)
-    for twelfth in (2, 5, 9):
-        event = twelfth * said["events"] // 12
+    trained = []
+    for share in (1 / 12, 1 / 4):
+        event = int(share * said["events"])
         cut(scenario, tmp_path, event, resume=True, checkpoint_every_s=0.0)
-    assert sim.run(scenario, tmp_path, resume=True).manifest["trace_sha256"] == said["trace_sha256"]
+        before = read_manifest(tmp_path)
+        assert before["status"] == "interrupted" and (tmp_path / "events.parquet").exists()
+        trained.append(before["trainings"])
+    after = sim.run(scenario, tmp_path, resume=True).manifest
+    assert after["trace_sha256"] == said["trace_sha256"]
+    assert sum(trained) > 0 and trained[0] < said["trainings"]
+    assert sum(trained) + after["trainings"] == said["trainings"]
     assert held(tmp_path) == held(whole)
 
 
@@ -98,13 +82,10 @@ def test_a_replay_that_differs_names_what_else_does(tmp_path):
     file = place / CHECKPOINT / JOURNAL
     state = json.loads(file.read_text())
     known = state["saved_with"]
-    assert {"leomix", "numpy", "processor"} <= known.keys()
     others = {**known, "numpy": "1.0", "PAST": "1"}
-    del others["scipy"]
-    numpy, scipy = (f"{known[name]}" for name in ("numpy", "scipy"))
     for before, why in (
-        (known, f"so this is a defect of leomix; nothing that was saved is lost: keep {place}"),
-        (others, f"12: numpy 1.0 -> {numpy}, PAST 1 -> none, scipy none -> {scipy} since"),
+        (known, "so this is a defect of leomix; nothing that was saved is lost: keep"),
+        (others, f"12: numpy 1.0 -> {known['numpy']}, PAST 1 -> none since"),
         ({}, "12: it was saved by another version of leomix; run it anew in another folder"),
     ):
         saved = {**state, "digest": "0" * 32, "saved_with": before}
@@ -114,29 +95,6 @@ def test_a_replay_that_differs_names_what_else_does(tmp_path):
             sim.run(slots(), place, resume=True)
         assert ("defect" in str(failed.value)) is (before is known)
         assert file.read_bytes() == written
-    mine = replay_differs(12, known, known, place, ["mine:Method"])
-    assert "code of your own (mine:Method) does not do the same each time" in mine
-
-
-@pytest.mark.parametrize("has_manifest", [True, False])
-def test_contacts_that_other_versions_find_are_no_other_scenario(has_manifest, tmp_path):
-    place = cut(slots(), tmp_path / "run", 12)
-    said = read_manifest(place)
-    file = place / CHECKPOINT / JOURNAL
-    state = json.loads(file.read_text())
-    state["saved_with"]["numpy"] = "1.0"
-    about = {key: state[key] for key in ABOUT} | {"identity": "of other contacts"}
-    state |= about | {"checksum_of_these": json_digest(about), "checksum": checksum(state)}
-    file.write_text(json.dumps(state))
-    said |= {"identity": "of other contacts", "versions": {**said["versions"], "numpy": "1.0"}}
-    (place / "manifest.json").write_text(json.dumps(said))
-    if not has_manifest:
-        (place / "manifest.json").unlink()
-    with pytest.raises(
-        sim.InputError, match=r"\(numpy 1\.0 -> [\d.]+\); name another folder"
-    ) as no:
-        sim.run(slots(), place, resume=True)
-    assert ("another scenario" in str(no.value)) is not has_manifest
 
 
 class Snapshots:
@@ -262,8 +220,7 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(resume, tmp_path):
 
 
 @pytest.mark.process
-def test_no_other_process_runs_in_the_folder_which_a_file_is_locked_for(tmp_path):
-    """A file, which is locked on all machines of a network file system."""
+def test_no_other_process_runs_in_the_folder_meanwhile(tmp_path):
     place = tmp_path / "run"
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(merged(SLOTS, {"learning": TIMING})))
     line = [sys.executable, "-m", "leomix", "run", "s.yaml", "-o", place, "--quiet"]
@@ -271,29 +228,19 @@ def test_no_other_process_runs_in_the_folder_which_a_file_is_locked_for(tmp_path
 
     def meanwhile(number):
         if number == 5:
+            # A file is locked, as on all machines of a network file system, and no folder.
             folder = os.open(place, os.O_RDONLY)
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.close(folder)
+            how = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
             for more in ([], ["--resume"]):
-                env = {**os.environ, "PYTHONPATH": str(ROOT)}
-                pipes = {"capture_output": True, "text": True, "check": False}
-                ended.append(subprocess.run([*line, *more], cwd=tmp_path, env=env, **pipes))
+                done = subprocess.run([*line, *more], capture_output=True, text=True, **how)
+                ended.append((done.returncode, done.stderr))
 
     result = sim.run(tmp_path / "s.yaml", place, observers=[Each(meanwhile)])
-    assert result.manifest["status"] == "complete"
-    for done, said in zip(ended, ("is not empty", "another process is running"), strict=True):
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-        assert said in done.stderr
-    assert not list(place.glob(".*"))
-    stranger = place / ".run.lock"
-    stranger.symlink_to(tmp_path / "mine")
-    with pytest.raises(sim.InputError, match="a link leads out of"):
-        sim.run(tmp_path / "s.yaml", place, resume=True)
-    assert not (tmp_path / "mine").exists()
-    stranger.unlink()
-    os.mkfifo(stranger)
-    with pytest.raises(sim.InputError, match="is a pipe"):
-        sim.run(tmp_path / "s.yaml", place, resume=True)
+    assert result.manifest["status"] == "complete" and not list(place.glob(".*"))
+    for (status, said), words in zip(ended, ("is not empty", "another process is"), strict=True):
+        assert (status, said.count("\n"), words in said) == (2, 1, True), said
 
 
 class Failing(Synchronous):
@@ -332,28 +279,19 @@ def test_a_failed_run_fails_again_and_says_so(leomix, tmp_path, monkeypatch):
 
 
 def test_a_run_is_known_by_what_its_files_hold_and_not_by_where_they_are(tmp_path):
-    file = tmp_path / "data.jsonl"
-    run = tmp_path / "run"
+    file, run = tmp_path / "data.jsonl", tmp_path / "run"
     model = {"kind": "mixtral", "experts": 4, "hidden": 16, "expert_hidden": 8, "vocabulary": 300}
     lines = [json.dumps({"text": f"word{n % 7} word{n % 3}", "label": n % 2}) for n in range(240)]
 
-    def scenario(path):
+    def run_of(path, **how):
         data = {"kind": "jsonl", "path": str(path), "tokens": 8}
-        return slots(learning={**TIMING, "lora": {}, "model": model, "data": data})
+        learning = {**TIMING, "lora": {}, "model": model, "data": data}
+        return sim.run(slots(learning=learning), run, **how).manifest
 
     file.write_text("\n".join(lines))
-    first = sim.run(scenario(file), run).manifest
+    first = run_of(file)
     moved = file.rename(tmp_path / "elsewhere.jsonl")
-    assert sim.run(scenario(moved), run, resume=True).manifest == first
+    assert run_of(moved, resume=True) == first
     moved.write_text("\n".join(lines[::-1]))
     with pytest.raises(sim.InputError, match="another scenario"):
-        sim.run(scenario(moved), run, resume=True)
-    # A fingerprint is of everything in a folder.
-    found = []
-    for name, text in (("data", "same"), ("data", "same"), ("data", "else"), ("other", "same")):
-        folder = tmp_path / str(len(found)) / "train"
-        folder.mkdir(parents=True)
-        (folder / name).write_text(text)
-        found.append(fingerprint(str(folder.parent)))
-    assert found[0] == found[1] and len(set(found)) == 3
-    assert fingerprint("owner/name") == "owner/name"
+        run_of(moved, resume=True)

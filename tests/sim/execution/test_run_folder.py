@@ -1,11 +1,11 @@
 """Run folders: damaged, in trouble with the disk, too large for memory, and the log in them."""
 
 import errno
+import gc
 import json
 import logging
 import os
 import re
-import resource
 import shutil
 import time
 from pathlib import Path
@@ -36,7 +36,7 @@ from tests.kit.records import (
     json_digest,
     limits,
 )
-from tests.kit.small import slots
+from tests.kit.small import SLOTS, slots
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
@@ -144,17 +144,6 @@ def test_a_checkpoint_with_a_damaged_file_is_refused_by_its_name_or_goes_on_as_i
         shutil.rmtree(place)
 
 
-@pytest.mark.parametrize("size", [0, 200, None])
-def test_a_table_that_is_torn_or_missing_is_named_once(leomix, runs, tmp_path, size):
-    path = runs.copy("slots-timing", tmp_path) / "transfers.parquet"
-    data = path.read_bytes()
-    path.unlink() if size is None else path.write_bytes(data[:size])
-    status, out, err = leomix("show", path.parent)
-    assert (status, out, err.count("transfers.parquet"), err.count("\n")) == (2, "", 1, 1)
-    said = "is missing" if size is None else "cannot be read ("
-    assert err.startswith(f"leomix: {path}: {said}")
-
-
 def test_a_table_that_is_not_the_one_that_a_complete_run_wrote_is_refused(leomix, runs, tmp_path):
     """By whatever reads tables: one bit of a figure would change it in silence."""
     run = Path(shutil.copytree(runs["slots-timing"], tmp_path / "run"))
@@ -179,11 +168,10 @@ def test_a_table_that_is_not_the_one_that_a_complete_run_wrote_is_refused(leomix
     path.write_bytes(whole)
     for line in lines:
         assert leomix(*line).status == 0
-    (run / "metrics.parquet").write_bytes(whole)
-    assert "metrics.parquet: is not" in leomix("show", run).err
-    (run / "updates.parquet").unlink()  # one that runs of before do not have
-    shutil.copy(runs["slots-timing"] / "metrics.parquet", run)
-    assert "updates.parquet: is missing" in leomix("show", run).err
+    path.write_bytes(whole[:200])
+    assert f"{path}: cannot be read (" in leomix("show", run).err
+    path.unlink()
+    assert f"{path}: is missing" in leomix("show", run).err
 
 
 # -- trouble with the disk
@@ -204,7 +192,7 @@ def test_a_full_disk_is_named_and_leaves_the_file_that_was_there(leomix, tmp_pat
 # -- who holds what
 
 
-def test_the_table_of_clients_says_what_each_device_holds_of_each_class(leomix, runs, tmp_path):
+def test_the_table_of_clients_says_what_each_device_holds_of_each_class(runs, tmp_path):
     data = {"kind": "digits", "split": {"kind": "dirichlet", "alpha": 0.2}, "trial_samples": 40}
     result = sim.run(slots(learning={"data": data, "method": "fedavg"}), tmp_path / "run")
     table = pd.read_parquet(tmp_path / "run" / "clients.parquet")
@@ -222,10 +210,6 @@ def test_the_table_of_clients_says_what_each_device_holds_of_each_class(leomix, 
     assert table.samples.sum() == 1400 - 2 * 40
     weighed = result.updates.groupby(["cluster", "device"]).samples.first()
     assert weighed.equals(table.groupby(["cluster", "device"]).samples.sum())
-    assert leomix("report", tmp_path / "run", "-o", tmp_path / "r.html").status == 0
-    assert "split over clients: dirichlet, alpha 0.2" in (tmp_path / "r.html").read_text()
-    assert leomix("export", tmp_path / "run", "--to", "csv", "-o", tmp_path / "csv").status == 0
-    assert len((tmp_path / "csv" / "clients.csv").read_text().splitlines()) == 1 + len(table)
     assert not (runs["slots-timing"] / "clients.parquet").exists()
     assert runs.result("slots-timing").clients.empty
 
@@ -279,19 +263,13 @@ def test_a_log_that_cannot_be_written_is_none_and_all_is_heard(
     def full(self):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    log = tmp_path / "run.log"
-    times = []
-    numbers = []
+    log, numbers = tmp_path / "run.log", []
     log.mkdir() if what == "a folder" else monkeypatch.setattr(logging.FileHandler, "flush", full)
-    both = Each(times.append, of_time=True), Each(numbers.append)
     caplog.set_level(logging.NOTSET, "leomix.run")  # an environment that nobody closed has another
-    run = sim.run(slots(), tmp_path, observers=both)
+    run = sim.run(slots(), tmp_path, observers=[Each(numbers.append)])
     assert numbers == [*range(1, run.manifest["events"] + 1)]
-    assert times == sorted(times) and len(times) == len(numbers)
-    assert times[-1] == run.manifest["simulated_s"]
     assert capsys.readouterr().err == ""
     assert any("evaluated" in message for message in caplog.messages)
-    assert logging.getLogger("leomix.run").level == logging.NOTSET
 
 
 # -- memory, before a run
@@ -310,15 +288,13 @@ def test_what_cannot_fit_is_refused_with_the_figures(leomix, tmp_path):
     assert "contacts" in checked.out
     assert leomix("validate", "paper-slots", *sets, "--set", "learning.train=false").status == 0
     # A plan of too many contacts is refused at once.
-    many = ("stop.days=36525", "--set", "orbit.satellites=20000", "--set", "orbit.planes=100")
-    for line in (("paper-slots", "--set", "stop.cycles=1000000000"), ("walker", "--set", *many)):
-        began = time.process_time()
-        found = leomix("validate", *line)
-        assert (found.status, "of memory and" in found.err) == (2, True)
-        assert time.process_time() - began < 1
+    began = time.process_time()
+    found = leomix("validate", "paper-slots", "--set", "stop.cycles=1000000000")
+    assert (found.status, "of memory and" in found.err) == (2, True)
+    assert time.process_time() - began < 1
 
 
-def test_the_least_of_all_limits_counts_and_is_read_in_no_time(tmp_path):
+def test_the_least_of_all_limits_counts(tmp_path):
     job = "fs/memory/job/memory"
     files = {
         "meminfo": "MemTotal: 9 kB\nMemAvailable: 4000 kB\n",
@@ -337,10 +313,6 @@ def test_the_least_of_all_limits_counts_and_is_read_in_no_time(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     few = build(slots(learning={"train": False}))
-    built = build(scenarios.load("walker", {"learning.train": False}))
-    began = time.process_time()
-    assert limits.doubts(built) == []
-    assert time.process_time() - began < 0.05
     places = {"meminfo": "meminfo", "cgroup": "cgroup", "cgroups": "fs"}
     with limited(**{name: tmp_path / path for name, path in places.items()}):
         assert memory.free_bytes("cpu") == 2_500_000
@@ -389,17 +361,6 @@ def test_weights_of_checkpoints_take_no_room_on_the_disk():
     assert 0 < read < 4e9  # factors of the server and of devices, and gates
 
 
-def test_a_limit_of_the_process_counts():
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), before[1]))
-    try:
-        free = memory.free_bytes("cpu")
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-    assert free is not None and (1 << 29) < free <= 1 << 30
-
-
 @pytest.mark.parametrize("ask", [lambda: torch.empty(1 << 55), lambda: bytearray(1 << 60)])
 def test_what_a_failed_allocation_leaves_can_be_resumed(tmp_path, ask):
     with pytest.raises(sim.SimulationError, match=r"^there is not enough memory at .*--resume"):
@@ -408,3 +369,22 @@ def test_what_a_failed_allocation_leaves_can_be_resumed(tmp_path, ask):
     assert manifest["status"] == "failed" and manifest["error"].startswith("there is not enough")
     again = sim.run(slots(), tmp_path / "run", resume=True)
     assert again.manifest["trace_sha256"] == sim.run(slots()).manifest["trace_sha256"]
+
+
+@pytest.fixture(params=[700, 0, 500_000])
+def threshold(request):
+    before = gc.get_threshold()
+    gc.set_threshold(request.param, 11, 12)
+    yield request.param
+    gc.set_threshold(*before)
+
+
+def test_a_run_looks_for_garbage_seldom_and_then_as_before(threshold):
+    class Watch(sim.Observer):
+        def event(self, number, time_s):
+            seen.add(gc.get_threshold())
+
+    seen = set()
+    sim.run(scenarios.from_dict(SLOTS), observers=[Watch()])
+    assert seen == {(max(threshold, 100_000) if threshold else 0, 11, 12)}
+    assert gc.get_threshold() == (threshold, 11, 12)

@@ -125,16 +125,12 @@ def test_experts_and_adapters_of_a_run_answer(leomix, example, tmp_path):
     line = ("w3 w4 w5", *folders, "--tokens", 5, "--tokenizer", "0")
     rows = [row.split() for row in example("answer", *line).splitlines()]
     assert [row[0] for row in rows] == ["question", *folders]
-    # What becomes of words differs between versions of tokenizers: this is about the models.
     tokenizer = AutoTokenizer.from_pretrained("0")
     ids = tokenizer("w3 w4 w5\n", return_tensors="pt").input_ids
-    for folder, words in ((row[0], row[1:]) for row in rows[1:3]):
+    for folder, *words in rows[1:3]:
         model = AutoModelForCausalLM.from_pretrained(folder).eval()
-        found = ids
-        for _ in range(5):
-            found = torch.cat([found, model(found).logits[:, -1:].argmax(-1)], 1)
-        text = tokenizer.decode(found[0, ids.shape[1] :], skip_special_tokens=True)
-        assert words == text.split()
+        made = model.generate(ids, max_new_tokens=5, do_sample=False)[0, ids.shape[1] :]
+        assert words == tokenizer.decode(made, skip_special_tokens=True).split()
 
 
 # -- export --to dense
@@ -205,15 +201,6 @@ def test_a_backbone_that_was_trained_is_in_each_and_no_head_of_classes(leomix, s
         assert_is_ours(place)
 
 
-def test_what_is_not_merged_is_no_dense_model(leomix, runs, tmp_path):
-    done = leomix("export", runs["slots"], "--to", "dense", "-o", tmp_path / "d")
-    assert (done.status, done.err.count("\n")) == (2, 1)
-    assert "--to dense: a run of kind vector-moe is not made of dense checkpoints" in done.err
-    assert not (tmp_path / "d").exists()
-    assert "or use --to peft" in done.err
-    assert leomix("export", runs["slots"], "--to", "peft", "-o", tmp_path / "p").status == 0
-
-
 @pytest.mark.parametrize("to", ["dense", "peft"])
 def test_of_a_model_without_experts_the_weights_are_named(leomix, tmp_path, to):
     run = tmp_path / "run"
@@ -227,24 +214,6 @@ def test_of_a_model_without_experts_the_weights_are_named(leomix, tmp_path, to):
         f"leomix: --to {to}: a run of kind vector-mlp has no experts; take all of its weights from "
         f"{weights}\n"
     )
-
-
-def test_weights_that_are_not_those_of_the_run_are_refused(leomix, source, tmp_path):
-    run = run_of(tmp_path, "r", source)
-    path = run / "model" / "model.safetensors"
-    tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}  # not the file
-    for name, words in (
-        ("expert.1.3.up.weight", "no expert 1 with up in layer 3 is there"),
-        ("model.norm.weight", "model.norm.weight has the shape"),
-    ):
-        odd = {n: t for n, t in tensors.items() if n != name or not n.startswith("expert")}
-        if name in odd:
-            odd[name] = torch.ones(3)
-        save_file(odd, path)
-        done = leomix("export", run, "--to", "dense", "-o", tmp_path / "d")
-        assert (done.status, done.err.count("\n")) == (2, 1), done
-        assert words in done.err
-        assert not (tmp_path / "d").exists()
 
 
 def test_tensors_that_are_not_what_config_says_are_refused_before_a_run(leomix, here):
@@ -263,7 +232,6 @@ def test_tensors_that_are_not_what_config_says_are_refused_before_a_run(leomix, 
         (kept[matrix].to(torch.int8), "is kept as I8, quantised"),
     ):
         save_file({**kept, matrix: tensor.contiguous()}, file)
-        for command in (("validate", "paper-exp1-real"), ("run", "paper-exp1-real", "-o", "run")):
-            done = leomix(*command)
-            assert done.status == 2 and done.err.count("\n") == 1, done
-            assert f"cmexam: {matrix} {words}" in done.err
+        done = leomix("validate", "paper-exp1-real")
+        assert done.status == 2 and done.err.count("\n") == 1, done
+        assert f"cmexam: {matrix} {words}" in done.err

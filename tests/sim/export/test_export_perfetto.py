@@ -102,15 +102,14 @@ def test_spans_and_marks_are_those_of_the_tables(result, trace):
             assert [at[1] for at in shown.place] == rows.cluster.tolist()
         if name == "payload":
             assert [at[2] for at in shown.place] == [f"device {number}" for number in rows.device]
-    assert (
-        trace.rows("satellites", "circular").thread.nunique() == 2
-    )  # it sees two clusters at once
+    # It sees two clusters at once.
+    assert trace.rows("satellites", "circular").thread.nunique() == 2
     marks = trace.rows("clusters", "events")
     events = events[events.kind.isin(MARKS)]
     said = sorted(zip(events.kind, events.detail, strict=True))
     assert sorted(zip(marks.name, marks.detail, strict=True)) == said
     others = {kind for kind in KINDS if not kind.endswith(("_start", "_end"))} - {*MARKS}
-    told = "neither a span nor a mark: add it to MARKS of sim/export/lanes.py, or here"
+    told = "neither a span nor a mark: add it to MARKS of sim/export/perfetto.py, or here"
     assert others == {"connect", "disconnect", "evaluate"}, told
 
 
@@ -147,20 +146,13 @@ def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(drawn):
 
 
 def test_a_halted_run_ends_its_spans_and_an_answer_that_never_came_is_a_mark():
-    events = [
-        {"time_s": time_s, "kind": kind, "rounds": rounds, "cluster": "A", "device": 0}
-        for time_s, kind, rounds in ((0.0, "train_start", 9), (5.0, "train_end", 2))
-    ]
+    about = {"cluster": "A", "device": 0}
+    trained = [(0.0, "train_start", 9), (5.0, "train_end", 2), (5.0, "train_start", 7)]
+    events = [about | {"time_s": t, "kind": kind, "rounds": n} for t, kind, n in trained]
     asked = {"cluster": "A", "device": 3, "time_s": 2.0}
     inferences = [{**asked, "latency_s": 0.5, "outcome": "local"}, {**asked, "outcome": "failed"}]
-    again = {**events[0], "time_s": 5.0, "rounds": 7}
-    lanes = lanes_of(
-        tables_of(events=[*events, again], inferences=inferences), {"simulated_s": 8.0}
-    )
-    shown = [
-        (s.name, s.begin_ns / 1e9, s.end_ns / 1e9, s.facts.get("rounds"))
-        for _, lane in lanes
-        for s in lane
-    ]
+    lanes = lanes_of(tables_of(events=events, inferences=inferences), {"simulated_s": 8.0})
+    spans = [span for _, lane in lanes for span in lane]
+    shown = [(s.name, s.begin_ns / 1e9, s.end_ns / 1e9, s.facts.get("rounds")) for s in spans]
     assert shown[:2] == [("training", 0.0, 5.0, 2), ("training", 5.0, 8.0, 7)]
     assert sorted(shown[2:]) == [("failed", 2.0, 2.0, None), ("local", 2.0, 2.5, None)]

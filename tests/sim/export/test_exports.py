@@ -29,7 +29,6 @@ from tests.kit.folders import cut
 from tests.kit.learning import InputSpec
 from tests.kit.records import COLUMNS, OPTIONAL
 from tests.kit.small import slots
-from tests.kit.sweeps import folder_at_once
 from tests.kit.tiny_checkpoints import mixtral
 from tests.kit.training import MixtralMoE, Residency, names_of
 
@@ -101,16 +100,12 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
     timing = runs["slots-timing"]
     place = tmp_path / "p"
     for run, to, out, words in (
-        (slots_, "onnx", place, "--to onnx: no export format 'onnx'; known are csv, "),
-        (tmp_path, "csv", place, "no run folder"),
         (tmp_path / "r", "csv", place, "has not ended"),
         (slots_, "csv", tmp_path / "full", "is not an empty folder"),
-        (slots_, "csv", tmp_path / "full" / "notes.txt" / "x", "Not a directory"),
         (timing, "peft", place, "has no weights"),
         (bare, "peft", place, "model/model.safetensors: is missing; to export the weights, run it"),
         (halted, "peft", place, "the run is interrupted; finish it first"),
         (slots_, "czml", place, "has no satellites to draw"),
-        (slots_, "mlflow", place, "--to mlflow: is gone; examples/mlflow_log"),
         (slots_, "tensorboard", place, '[tensorboard]"'),
     ):
         outcome = leomix("export", run, "--to", to, "-o", out)
@@ -208,13 +203,7 @@ def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path):
         ["c", "", "'-p: wrong", "failed"],
     ]
     assert cells(tmp_path / "e" / "sweep.csv") == [[*columns], *rows]
-    refused = leomix("export", tmp_path, "--to", "tensorboard")
-    assert refused.status == 2
-    assert "is a sweep" in refused.err
-    pq.write_table(pa.table({"status": ["complete"] * 4}), tmp_path / "sweep.parquet")
-    refused = leomix("report", tmp_path)
-    said = "sweep.parquet: has more rows than points; go on with it by leomix sweep --resume"
-    assert said in refused.err
+    assert "is a sweep" in leomix("export", tmp_path, "--to", "tensorboard").err
 
 
 # -- TensorBoard: curves, read back by its own reader
@@ -228,32 +217,25 @@ def test_curves_are_those_of_the_metrics_and_the_summary_is_shown(leomix, runs, 
     result = runs.result("slots")
     assert exported(leomix, runs["slots"], "tensorboard", tmp_path / "t") == ""
     events = read(tmp_path / "t")
-    whole = result.metrics.cluster.isna()
     start = result.contacts.rise_utc[0].timestamp() - result.contacts.rise_s[0]
-    curves = {"global": result.metrics[whole]}
-    for name, rows in result.metrics[~whole].groupby("cluster"):
-        curves[f"cluster {name}"] = rows
-    for whose, rows in curves.items():
-        for figure in ("accuracy", "loss"):
-            by_cycle = events.Scalars(f"{figure}/{whose}")
-            by_second = events.Scalars(f"{figure}_by_second/{whose}")
-            expected = rows[figure].to_numpy(np.float32).tolist()
-            assert [p.value for p in by_cycle] == [p.value for p in by_second] == expected
-            assert [point.step for point in by_cycle] == rows.cycle.tolist()
-            assert [point.step for point in by_second] == rows.time_s.astype(int).tolist()
-            wall = [point.wall_time for point in by_cycle]
-            np.testing.assert_allclose(wall, start + rows.time_s, rtol=0, atol=1e-5)
-    assert len(events.Tags()["scalars"]) == 3 * 2 * 2
+    pooled = result.metrics.cluster.isna()
+    curves = {"global": result.metrics[pooled]}
+    curves |= {f"cluster {name}": r for name, r in result.metrics[~pooled].groupby("cluster")}
+    for figure in ("accuracy", "loss"):
+        for whose, rows in curves.items():
+            for tag, steps in ((figure, rows.cycle), (f"{figure}_by_second", rows.time_s)):
+                points = events.Scalars(f"{tag}/{whose}")
+                assert [p.value for p in points] == rows[figure].to_numpy(np.float32).tolist()
+                assert [p.step for p in points] == steps.astype(int).tolist()
+                wall = [point.wall_time for point in points]
+                np.testing.assert_allclose(wall, start + rows.time_s, rtol=0, atol=1e-5)
     [summary] = events.Tensors("summary")
     lines = summary.tensor_proto.string_val[0].decode().splitlines()
     # Indented lines are a block of code in Markdown: nothing in them is markup.
-    *shown, cited = leomix("show", runs["slots"], "--all").out.splitlines()
-    assert cited.startswith("cite ")
+    *shown, _ = leomix("show", runs["slots"], "--all").out.splitlines()
     assert lines[1:] == [f"    {line}" for line in shown]
     untrained = exported(leomix, runs["slots-timing"], "tensorboard", tmp_path / "u")
     assert untrained.endswith("has no accuracy (learning.train was false)\n")
-    tags = read(tmp_path / "u").Tags()
-    assert (tags["scalars"], tags["tensors"]) == ([], ["summary"])
 
 
 def test_curves_of_a_run_that_goes_on_are_those_of_its_export(leomix, runs, tmp_path):
@@ -274,8 +256,7 @@ def test_curves_of_a_run_that_goes_on_are_those_of_its_export(leomix, runs, tmp_
     assert files["cut"].read_bytes() == whole and whole.startswith(before)
     assert 100 < len(before) < len(whole)
     exported(leomix, runs["slots"], "tensorboard", tmp_path / "t")
-    live = read(tmp_path / "boards" / "whole")
-    after = read(tmp_path / "t")
+    live, after = read(tmp_path / "boards" / "whole"), read(tmp_path / "t")
     for tag in after.Tags()["scalars"]:
         assert live.Scalars(tag) == after.Scalars(tag)
 
@@ -313,11 +294,10 @@ def test_an_example_logs_the_metrics_of_a_run_to_mlflow(runs, monkeypatch):
 def test_a_text_run_becomes_an_adapter_of_hugging_faces_own_model(leomix, tmp_path):
     """Multiple choice on a Mixtral checkpoint, through a whole run."""
     mixtral(tmp_path / "mixtral", num_local_experts=3, vocab_size=300)
-    subjects = [("sun", "A"), ("sky", "A"), ("air", "A"), ("sea", "B"), ("ice", "B"), ("mud", "B")]
     asked = [
-        {"question": f"what about {what}?", "options": ["yes", "no", f"maybe {what}"]}
-        | {"answer": n % 3, "domain": domain, "split": "train" if n < 36 else "test"}
-        for n, (what, domain) in enumerate(8 * subjects)
+        {"question": f"what about {n % 6}?", "options": ["yes", "no", f"maybe {n % 6}"]}
+        | {"answer": n % 3, "domain": "AB"[n % 2], "split": "train" if n < 36 else "test"}
+        for n in range(48)
     ]
     path = tmp_path / "ask.jsonl"
     text_run = tmp_path / "r"
@@ -363,27 +343,3 @@ def test_profiles_obey_the_budget(leomix, runs, tmp_path):
         # EIRP and G/T are the same along a pass.
         level_db = (seen.c_over_n0_dbhz + seen.path_loss_db).to_numpy()
         assert level_db == pytest.approx(level_db[0], abs=1e-9)
-
-
-# -- a folder appears at the end, or not at all
-
-
-def test_a_folder_appears_at_the_end_or_not_at_all(tmp_path):
-    place = tmp_path / "new" / "one"
-
-    def interrupted():
-        with folder_at_once(place) as part:
-            (part / "half").touch()
-            assert not place.exists()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert list(tmp_path.iterdir()) == []
-    with folder_at_once(place) as part:
-        (part / "whole").touch()
-        with pytest.raises(ValueError, match="one: another process is writing to it; wait for it"):
-            folder_at_once(place).__enter__()
-    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
-        "new", "new/one", "new/one/whole"
-    ]  # fmt: skip

@@ -3,11 +3,10 @@
 import threading
 import time
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.fly import Baton, Pool, Stuck, replace_time, runner_here, wait_for
+from tests.kit.fly import Baton, Pool, replace_time, runner_here, wait_for
 
 
 def drive(baton, until_s=1e6):
@@ -77,19 +76,3 @@ def test_a_pool_returns_futures_in_the_order_of_their_submission_and_their_error
     assert [type(error) for error in errors] == [type(None), type(None), KeyError, type(None)]
     assert left == set()
     assert baton.now_s == 10.0
-
-
-def test_who_keeps_the_baton_is_stuck_and_who_waits_is_ended():
-    replace_time()
-    baton = Baton(limit_s=0.05)
-    held = threading.Event()
-    baton.begin(held.wait)
-    with pytest.raises(Stuck, match=r"within 0\.05 s"):
-        baton.run(0.0)
-    held.set()
-    other = Baton(limit_s=1.0)
-    waiting = other.begin(lambda: other.wait(lambda: False))
-    other.run(0.0)
-    other.close()
-    waiting.join(1.0)
-    assert waiting.ended and waiting.error is None

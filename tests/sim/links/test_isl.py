@@ -1,12 +1,9 @@
 """Links between satellites: which there are, with rate, delay and terminals; what they carry."""
 
-import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.integrate import quad
 from sgp4.api import jday
@@ -15,11 +12,10 @@ import orbit
 import scenarios
 import sim
 from channel import SPEED_OF_LIGHT_M_S
-from learning import FedAvg, Needs
-from learning.requests import Arrival
 from sim import InputError
 from tests.kit.learning import Node, Reach
-from tests.kit.network import build, doubts_of, make_plan, ring_planes, satellites_of
+from tests.kit.mesh import ranges_m
+from tests.kit.network import make_plan, ring_planes, satellites_of
 from tests.kit.scripted import at, replies, sent
 
 SCENARIO = """
@@ -50,7 +46,6 @@ def links(tmp_path, keys=None, **isl):
 
 def test_rings_hold_all_the_time_and_planes_meet(tmp_path):
     plan = links(tmp_path)
-    assert plan.names[9:11] == ("P01-S10", "P02-S01")
     ring = np.flatnonzero(plan.within)
     pairs = sorted(zip(plan.a[ring].tolist(), plan.b[ring].tolist(), strict=True))
     assert pairs[:10] == [(0, 1), (0, 9), *((k, k + 1) for k in range(1, 9))]
@@ -103,35 +98,6 @@ def test_a_grid_links_satellites_that_stay_closest_to_each_other(
     assert plan.parts().tolist() == [40]
 
 
-def test_planes_and_rings_are_in_order_where_nodes_scatter_around_0_or_the_equator():
-    """Nodes of one plane are next to each other on both sides of 0, or anywhere at the equator."""
-    start = datetime(2024, 4, 14, 16, tzinfo=UTC)
-
-    def plane(name, inclination_deg, nodes_deg):
-        longitudes_deg = 360 / len(nodes_deg) * np.arange(len(nodes_deg))
-        return [
-            replace(
-                orbit.circular_satellite(
-                    f"{name}-{place}", 1200, inclination_deg, node, longitude - node, start
-                ),
-                plane=name,
-            )
-            for place, (node, longitude) in enumerate(zip(nodes_deg, longitudes_deg, strict=True))
-        ]  # fmt: skip
-
-    straddling = plane("A", 86, [0.1, 359.9, 0.2, 359.8])
-    others = plane("B", 86, [60.0] * 4) + plane("C", 86, [120.0] * 4) + plane("D", 86, [300.0] * 4)
-    for satellites in (straddling + others, others + straddling):
-        found = ring_planes(satellites, start)
-        names = [{satellites[member].plane for member in members} for members in found]
-        first = names.index({"A"})
-        assert [*names[first:], *names[:first]] == [{"A"}, {"B"}, {"C"}, {"D"}]
-    equatorial = plane("E", 0.02, [17.0, 301.0, 88.0, 190.0, 254.0, 3.0])
-    [ring] = ring_planes(equatorial, start)
-    begin = ring.index(0)
-    assert [*ring[begin:], *ring[:begin]] == [0, 1, 2, 3, 4, 5]
-
-
 def test_a_grid_links_planes_of_one_shell(tmp_path):
     low = {
         "name": "low", "satellites": 40, "planes": 5, "phasing": 1, "pattern": "delta",
@@ -142,10 +108,11 @@ def test_a_grid_links_planes_of_one_shell(tmp_path):
         "orbit": {"source": "walker", "min_elevation_deg": 0, "shells": shells}, "stop.days": 0.5,
         "ground.stations": [{"name": "Turin", "latitude_deg": 45, "longitude_deg": 7.7}],
     }  # fmt: skip
-    plan = make_plan(star(tmp_path, keys, between_planes="grid")).isls
-    one, other = (np.array(plan.names)[end[~plan.within]] for end in (plan.a, plan.b))
-    assert {name[:3] for name in one} == {"low", "hig"}
-    assert all(a.split("-")[0] == b.split("-")[0] for a, b in zip(one, other, strict=True))
+    plan = links(tmp_path, keys, between_planes="grid")
+    one, other = (
+        [plan.names[k].split("-")[0] for k in end[~plan.within]] for end in (plan.a, plan.b)
+    )
+    assert one == other and {*one} == {"low", "high"}
     alone = [shell | {"planes": 1, "satellites": 8, "phasing": 0} for shell in shells]
     with pytest.raises(InputError, match="each of the 2 planes is in a shell of its own"):
         links(tmp_path, keys | {"orbit.shells": alone}, between_planes="grid")
@@ -156,36 +123,29 @@ def test_no_satellite_has_more_links_than_terminals_and_none_idles(tmp_path, ter
     free = links(tmp_path, within_plane=ring)
     plan = links(tmp_path, within_plane=ring, terminals=terminals)
     for time_s in np.linspace(60.0, 17_000.0, 60):
-        now, seen = (p.where((p.start_s <= time_s) & (time_s < p.end_s)) for p in (plan, free))
-        used = np.bincount(np.append(now.a, now.b), minlength=40)
+        now, seen = (open_pairs(p, time_s) for p in (plan, free))
+        used = np.bincount(np.array([*now]).ravel(), minlength=40)
         assert used.max() <= terminals
-        linked = set(zip(now.a.tolist(), now.b.tolist(), strict=True))
-        for a, b in zip(seen.a.tolist(), seen.b.tolist(), strict=True):
-            assert (a, b) in linked or terminals in (used[a], used[b])
+        assert all(pair in now or terminals in used[[*pair]] for pair in seen)
         for a in (0, 17):
-            reached = now.b[now.a == a].tolist() + now.a[now.b == a].tolist()
-            assert np.flatnonzero(plan.reach(plan.names[a], time_s)).tolist() == sorted(
-                {a, *reached}
-            )
+            reached = {a, *(k for pair in now if a in pair for k in pair)}
+            assert {*np.flatnonzero(plan.reach(plan.names[a], time_s)).tolist()} == reached
 
 
 def test_links_are_acquired_before_they_carry(tmp_path):
+    """Those that close before are counted."""
     plan = links(tmp_path)
-    slow = links(tmp_path, acquisition_s=45.0)
-    at_first = slow.start_s == 0.0
-    assert at_first.sum() == (plan.start_s == 0.0).sum()  # those were there before
-    longer = plan.where((plan.start_s > 0.0) & (plan.end_s - plan.start_s > 45.0))
-    np.testing.assert_allclose(slow.start_s[~at_first], longer.start_s + 45.0)
-
-
-def test_links_that_close_before_they_are_acquired_are_counted(tmp_path):
-    plan = make_plan(star(tmp_path)).isls
-    lasts_s = (plan.end_s - plan.start_s)[plan.start_s > 0.0]
+    at_first = plan.start_s == 0.0  # those were there before
+    lasts_s = (plan.end_s - plan.start_s)[~at_first]
     long_s = float(np.quantile(lasts_s, 0.7).round() + 0.5)  # many last equally long
-    lost = f"{np.count_nonzero(lasts_s <= long_s):,} of {len(lasts_s):,} links .* open in the run"
-    [doubt] = make_plan(star(tmp_path, acquisition_s=long_s)).isls.doubts
-    assert re.match(rf"link.isl.acquisition_s: {lost}", str(doubt))
-    assert not make_plan(star(tmp_path, acquisition_s=float(np.quantile(lasts_s, 0.3)))).doubts
+    slow = links(tmp_path, acquisition_s=long_s)
+    assert (slow.start_s == 0.0).sum() == at_first.sum()
+    longer = plan.start_s[~at_first][lasts_s > long_s]
+    np.testing.assert_allclose(slow.start_s[slow.start_s > 0.0], longer + long_s)
+    [doubt] = slow.doubts
+    lost = np.count_nonzero(lasts_s <= long_s)
+    assert str(doubt).startswith(f"link.isl.acquisition_s: {lost:,} of {len(lasts_s):,} links ")
+    assert not links(tmp_path, acquisition_s=45.0).doubts
 
 
 @pytest.mark.parametrize("propagation", ["sgp4", "secular_j2"])
@@ -198,66 +158,26 @@ def test_a_transfer_under_a_budget_takes_the_rates_of_the_ranges_then(tmp_path, 
         noise_temperature_k=354,
     )  # fmt: skip
     plan = make_plan(scenario).isls
-    flying = satellites_of(scenario)
-    day, fraction = jday(2024, 4, 14, 16, 0, 0)
+    range_m = ranges_m(satellites_of(scenario))
 
-    def range_m(window, time_s):
-        when = np.array([day]), np.array([fraction + time_s / 86_400])
-        ends = (flying[k[window]].model.sgp4_array(*when)[1] for k in (plan.a, plan.b))
-        return 1e3 * np.linalg.norm(np.subtract(*ends))
-
-    def rate_bps(time_s, window):
-        loss = (4 * np.pi * range_m(window, time_s) / (SPEED_OF_LIGHT_M_S / 20e9)) ** 2
+    def rate_bps(time_s, *ends):
+        loss = (4 * np.pi * range_m(time_s, *ends) / (SPEED_OF_LIGHT_M_S / 20e9)) ** 2
         return 500e6 * np.log2(1 + 10 * 10**6.426 / loss / (1.380649e-23 * 354 * 500e6))
 
     lasts_s = plan.end_s - plan.start_s
     for w in np.flatnonzero((lasts_s > 400) & ~plan.within)[:4].tolist():
+        ends = plan.names[plan.a[w]], plan.names[plan.b[w]]
         for share, from_s in ((1e-6, 0.0), (0.3, 0.0), (0.2, 100.0)):
             begin_s = plan.start_s[w] + from_s
-            bits = share * lasts_s[w] * rate_bps(begin_s, w)
+            bits = share * lasts_s[w] * rate_bps(begin_s, *ends)
             sent_s, left = plan.sent(w, begin_s, bits)
-            there, _ = quad(rate_bps, begin_s, sent_s, (w,), epsabs=1, limit=200)
-            assert (there - bits) / rate_bps(sent_s, w) == pytest.approx(0.0, abs=1e-6)
+            there, _ = quad(rate_bps, begin_s, sent_s, ends, epsabs=1, limit=200)
+            assert (there - bits) / rate_bps(sent_s, *ends) == pytest.approx(0.0, abs=1e-6)
             assert left >= bits
-            delay_s = range_m(w, sent_s) / SPEED_OF_LIGHT_M_S
+            delay_s = range_m(sent_s, *ends) / SPEED_OF_LIGHT_M_S
             assert plan.delay_s(w, sent_s) == pytest.approx(delay_s, abs=1e-9)
-        whole, _ = quad(rate_bps, plan.start_s[w], plan.end_s[w], (w,))
+        whole, _ = quad(rate_bps, plan.start_s[w], plan.end_s[w], ends)
         assert plan.sent(w, plan.start_s[w], 1.01 * whole) == (np.inf, pytest.approx(whole))
-
-
-def test_windows_of_a_file_are_those_of_the_search(tmp_path):
-    """Without their ranges too; who is none of the satellites, or of their links, is named."""
-    near = {"within_plane": "none", "between_planes": "neighbours"}
-    plan = links(tmp_path, **near)
-    found = tmp_path / "found.csv"
-    start = np.datetime64("2024-04-14T16:00:00", "us")
-    rows = pd.DataFrame({end: np.array(plan.names)[getattr(plan, end)] for end in "ab"})
-    for edge, times_s in (("start", plan.start_s), ("end", plan.end_s)):
-        rows[f"{edge}_utc"] = start + np.rint(times_s * 1e6).astype("timedelta64[us]")
-        rows[f"{edge}_utc"] = rows[f"{edge}_utc"].dt.tz_localize("UTC").map(pd.Timestamp.isoformat)
-    rows.to_csv(found, index=False)
-    again = links(tmp_path, **near, windows="found.csv", grazing_km=80)
-    one, other = (p.where(np.lexsort((p.start_s, p.b, p.a))) for p in (plan, again))
-    for name, near_by in (
-        ("a", 0),
-        ("b", 0),
-        ("start_s", 1e-6),
-        ("end_s", 1e-6),
-        ("max_range_km", 2),
-    ):
-        np.testing.assert_allclose(getattr(other, name), getattr(one, name), atol=near_by, rtol=0)
-    one_pair = rows[(rows.a == rows.a[0]) & (rows.b == rows.b[0])]
-    one_pair.to_csv(found, index=False)
-    ring = "none of the run is between .* neighbours in a ring; give windows of each such pair, or"
-    with pytest.raises(InputError, match=f"^link.isl.windows: {ring}"):
-        links(tmp_path, **near | {"within_plane": "ring"}, windows="found.csv", grazing_km=80)
-    for wrong, said in (
-        ("P09-S01", "'P09-S01' is none of the 40 satellites"),
-        ("P01-S05", "none is between"),
-    ):
-        rows[:1].assign(a="P01-S02", b=wrong).to_csv(found, index=False)
-        with pytest.raises(InputError, match=f"link.isl.windows: {said}"):
-            links(tmp_path, **near, windows="found.csv", grazing_km=80)
 
 
 HERE = Node("P01-S01", 0)
@@ -299,44 +219,27 @@ def test_what_a_window_cuts_off_goes_on_begins_again_or_is_lost(tmp_path, policy
     assert rows.delivered_bytes.tolist() == pytest.approx([first, *rest])
     assert rows.outcome[0] == ("carried" if policy == "resume" else "dropped")
     assert rows.end_s[0] == mine.end_s[0]
-    assert {*rows.direction} == {"isl"}
-    assert {*rows.toward} == {"peer"}
     for bytes_ in rest:
         sent_s = mine.start_s[1] + bytes_ * 8e-6
-        end_s = sent_s + mine.delay_s(1, sent_s)
-        assert arrival.time_s == pytest.approx(end_s)
+        assert arrival.time_s == pytest.approx(sent_s + mine.delay_s(1, sent_s))
     books = run.manifest["books"]["isl"]
     assert (books["offered_bytes"], books["sent_bytes"]) == pytest.approx((size, first + sum(rest)))
     assert books["vain_bytes"] == pytest.approx(0.0 if policy == "resume" else first)
-    assert run.summary["isl_bytes"] == pytest.approx(rows.delivered_bytes.sum())
-    windows = run.tables["isl_windows"].to_pandas()
-    seen = (windows.a == "P01-S01") & (windows.b == "P02-S01")
-    np.testing.assert_array_equal(windows[seen].start_s, mine.start_s)
 
 
 def test_messages_wait_for_each_other_and_for_windows_only_if_they_are_to(tmp_path):
     mine, fits = pair(tmp_path)
     between_s = (mine.end_s[0] + mine.start_s[1]) / 2
     size = 0.4 * fits[1]
-    neighbour = Node("P01-S02", 0)
-    found, run, plan, _ = talk(
+    found, _, plan, _ = talk(
         tmp_path, ask(between_s, size), ask(between_s, size), ask(between_s, 8.0, wait=False),
-        ask(between_s, size, wait=False, target=neighbour), ask(between_s, 1e12),
-        at(between_s, Reach()),
+        ask(between_s, 1e12), at(between_s, Reach()),
     )  # fmt: skip
-    one_s = size * 8e-6
     for number in (0, 1):
-        sent_s = mine.start_s[1] + (number + 1) * one_s
+        sent_s = mine.start_s[1] + (number + 1) * size * 8e-6
         assert found[number].time_s == pytest.approx(sent_s + mine.delay_s(1, sent_s), rel=1e-12)
-    assert found[2:5:2] == [
-        Arrival(False, between_s, "out of sight"),
-        Arrival(False, between_s, "no window left"),
-    ]
-    ring = plan.windows("P01-S01", "P01-S02")[0]
-    sent_s = between_s + one_s
-    assert found[3].time_s == pytest.approx(sent_s + plan.delay_s(ring, sent_s), rel=1e-12)
-    assert np.array_equal(found[5][0], plan.reach("P01-S01", between_s))
-    assert (run.events.kind == "drop").sum() == 2
+    assert [one.reason for one in found[2:4]] == ["out of sight", "no window left"]
+    assert np.array_equal(found[4][0], plan.reach("P01-S01", between_s))
 
 
 SCHEDULED = {"learning.options.selection": "scheduled"}
@@ -354,34 +257,14 @@ INTRA_PLANE = SCHEDULED | {"learning.options.intra_plane": True}
 )
 @pytest.mark.quick(2)
 def test_links_of_a_kind_that_a_method_sends_nothing_over_are_a_doubt(tmp_path, keys, idle):
-    """By validate and in the manifest of a run."""
-    scenario = star(tmp_path, keys | {"stop.days": 0.2})
-    run = sim.run(scenario)
+    """In the manifest of a run."""
+    run = sim.run(star(tmp_path, keys | {"stop.days": 0.2}))
     said = [line for line in run.manifest["warnings"] if line.startswith("link.isl")]
-    foreseen = [str(doubt) for doubt in doubts_of(build(scenario))]
-    assert said == [line for line in foreseen if line.startswith("link.isl")]
     name = keys.get("learning.method", "fedavg-sat")
-    text = f"link.isl.{idle}: method {name!r} sends nothing over these links, which change nothing "
-    assert said == (
-        []
-        if idle is None
-        else [text + "here; methods that use them are autoflsat, nmoe: set it to none"]
+    wanted = (
+        f"link.isl.{idle}: method {name!r} sends nothing over these links, which change nothing"
     )
-
-
-class OnTheGround(FedAvg):
-    """A method of one's own that says nothing of links between satellites."""
-
-
-class FromDeviceToDevice(OnTheGround):
-    """One that says that its devices send to each other."""
-
-    needs: ClassVar[Needs] = replace(OnTheGround.needs, sidelinks=True)
-
-
-def test_links_of_a_method_that_sends_from_device_to_device_are_used(tmp_path):
-    scenario = star(tmp_path, {"learning.method": f"{__name__}:FromDeviceToDevice"})
-    assert not [doubt for doubt in doubts_of(build(scenario)) if doubt.path[:2] == ("link", "isl")]
+    assert [line.startswith(wanted) for line in said] == [True] * (idle is not None)
 
 
 def test_no_link_to_a_satellite_that_is_out(tmp_path):
@@ -390,41 +273,12 @@ def test_no_link_to_a_satellite_that_is_out(tmp_path):
     whole = links(tmp_path)
     for time_s in np.linspace(60.0, 17_000.0, 60):
         out = {
-            name
+            whole.names.index(name)
             for name, spells in plan.faults.outages.drawn.items()
             if ((spells.begin_s <= time_s) & (time_s < spells.end_s)).any()
         }
-        now, all_ = (
-            p.where((p.start_s <= time_s) & (time_s < p.end_s)) for p in (plan.isls, whole)
-        )
-        left = [pair for pair in zip(all_.a, all_.b, strict=True)
-                if out.isdisjoint(whole.names[k] for k in pair)]  # fmt: skip
-        assert sorted(zip(now.a, now.b, strict=True)) == sorted(left)
-
-
-def test_sending_drains_batteries_and_packets_are_sent_again(tmp_path):
-    """10 W for as long as it takes, of 20 Wh; 1,000 packets, and as many again as said."""
-    budget = {
-        "rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 0.01, "tx_power_dbm": 40,
-        "gain_dbi": 20, "noise_temperature_k": 354,
-    }  # fmt: skip
-    battery = {"capacity_wh": 20, "charge_w": 4, "idle_w": 1, "initial": 0.5}
-    keys = {"learning.method": "scripted", "compute.battery": battery, "compute.power_w": 5}
-    charges = []
-    lasts_s = []
-    for size, faults in ((0.0, {}), (1.5e6, {}), (1.5e6, {"faults.packets": {"loss": 0.2}})):
-        scenario = star(tmp_path, keys | faults, **budget)
-        message = replace(sent(HERE, Node("P01-S02", 0), size), wait=True)
-        _, run = replies(scenario, at(10.0, message), by="P01-S01")
-        charges.append(run.manifest["charges"][0]["last"])
-        lasts_s += [row.end_s - row.start_s for row in run.transfers.itertuples()]
-    assert charges[0] - charges[1] == pytest.approx(10 * lasts_s[0] / 72_000, rel=1e-4)
-    [again] = run.events[run.events.kind == "fault"].detail
-    packets = int(again.split()[1])
-    assert "of 1000 packets" in again and 150 < packets < 350
-    assert lasts_s[1] / lasts_s[0] == pytest.approx(1 + packets / 1000, rel=1e-3)
-    [spent] = [row for row in run.manifest["energy"] if row["cluster"] == "P01-S01"]
-    assert spent["air_s"] == pytest.approx(lasts_s[1], abs=0.02)
+        left = {pair for pair in open_pairs(whole, time_s) if out.isdisjoint(pair)}
+        assert open_pairs(plan.isls, time_s) == left
 
 
 def test_links_that_nobody_waits_for_cost_no_event():
@@ -437,3 +291,61 @@ def test_links_that_nobody_waits_for_cost_no_event():
     assert meshed.manifest["events"] == rings.manifest["events"] > 500
     for name in ("transfers", "events"):
         assert meshed.tables[name].equals(rings.tables[name])
+
+
+def open_pairs(plan, time_s):
+    """Pairs of satellites that are linked at a time."""
+    now = plan.where((plan.start_s <= time_s) & (time_s < plan.end_s))
+    return {*zip(now.a.tolist(), now.b.tolist(), strict=True)}
+
+
+def test_planes_and_rings_are_in_order_where_nodes_scatter_around_0_or_the_equator():
+    """Nodes of one plane are next to each other on both sides of 0, or anywhere at the equator."""
+    start = datetime(2024, 4, 14, 16, tzinfo=UTC)
+
+    def plane(name, inclination_deg, nodes_deg):
+        places = zip(np.arange(len(nodes_deg)) * 360 / len(nodes_deg), nodes_deg, strict=True)
+        made = (
+            orbit.circular_satellite(name, 1200, inclination_deg, node, east - node, start)
+            for east, node in places
+        )
+        return [replace(satellite, plane=name) for satellite in made]
+
+    straddling = plane("A", 86, [0.1, 359.9, 0.2, 359.8])
+    others = plane("B", 86, [60.0] * 4) + plane("C", 86, [120.0] * 4) + plane("D", 86, [300.0] * 4)
+    for satellites in (straddling + others, others + straddling):
+        names = [{satellites[k].plane for k in ring} for ring in ring_planes(satellites, start)]
+        first = names.index({"A"})
+        assert [*names[first:], *names[:first]] == [{"A"}, {"B"}, {"C"}, {"D"}]
+    [ring] = ring_planes(plane("E", 0.02, [17.0, 301.0, 88.0, 190.0, 254.0, 3.0]), start)
+    begin = ring.index(0)
+    assert [*ring[begin:], *ring[:begin]] == [0, 1, 2, 3, 4, 5]
+
+
+def test_packets_of_a_link_are_sent_again(tmp_path):
+    """1,000 packets, and as many again as said."""
+    keys = {"learning.method": "scripted", "link.isl.rate_mbps": 0.1}
+    message = replace(sent(HERE, Node("P01-S02", 0), 1.5e6), wait=True)
+    lasts_s = []
+    for faults in ({}, {"faults.packets": {"loss": 0.2}}):
+        _, run = replies(star(tmp_path, keys | faults), at(10.0, message), by="P01-S01")
+        lasts_s.append((run.transfers.end_s - run.transfers.start_s).item())
+    packets = int(run.events[run.events.kind == "fault"].detail.item().split()[1])
+    assert 150 < packets < 350
+    assert lasts_s[1] / lasts_s[0] == pytest.approx(1 + packets / 1000, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("pair", "within_plane", "said"),
+    [
+        ("P01-S01,P02-S01", "ring", "none of the run is between .* neighbours in a ring"),
+        ("P01-S02,P09-S01", "none", "'P09-S01' is none of the 40 satellites"),
+        ("P01-S02,P01-S05", "none", "none is between"),
+    ],
+)
+def test_windows_of_a_file_are_of_satellites_that_are_linked(tmp_path, pair, within_plane, said):
+    row = f"{pair},2024-04-14T17:00:00Z,2024-04-14T18:00:00Z"
+    (tmp_path / "found.csv").write_text(f"a,b,start_utc,end_utc\n{row}\n")
+    keys = {"within_plane": within_plane, "between_planes": "neighbours", "grazing_km": 80}
+    with pytest.raises(InputError, match=f"^link.isl.windows: {said}"):
+        links(tmp_path, **keys, windows="found.csv")

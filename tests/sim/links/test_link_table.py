@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import scenarios
-import sim
 from tests.kit.network import make_plan, plan_links
 from tests.kit.small import merged
 
@@ -100,17 +99,3 @@ def test_one_direction_is_not_given_the_losses_of_the_other():
             assert np.array_equal(down_bps, changed.to_client.curve.rate_bps)
             up_bits = links.to_server.curve.capacity_bits
             assert (up_bits != changed.to_server.curve.capacity_bits).all()
-
-
-def test_links_of_a_constellation_are_made_once(monkeypatch, caplog):
-    """Satellites rise in another order than that in which they begin to serve."""
-    caplog.set_level("INFO", "leomix.run")
-    orbit = {"source": "walker", "satellites": 48, "planes": 3, "phasing": 1, "altitude_km": 600}
-    orbit |= {"inclination_deg": 60, "serving": "any", "session": "contact"}
-    places = [PLACES[0] | {"name": f"c{n}", "longitude_deg": 30 * n - 180} for n in range(12)]
-    about = {"stop": {"days": 0.1}, "orbit": orbit, "ground": {"clusters": places}}
-    scenario = scenarios.load("circular", merged(about, {"learning": {"train": False}}))
-    monkeypatch.setattr(plan_links, "POINTS_AT_ONCE", 2_000)
-    run = sim.run(scenario, None)
-    assert len(run.contacts) > 300
-    assert not [message for message in caplog.messages if "made again" in message]

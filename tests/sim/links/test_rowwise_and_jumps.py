@@ -79,15 +79,6 @@ def test_every_change_is_bracketed_and_nothing_else(drawn):
         assert (behind - before <= close_s).all()
 
 
-def test_a_device_that_is_never_seen_has_no_jump():
-    """Its times are all one: a change of state between them has no place."""
-    row, time_s = flat([np.array([3.0, 3.0, 3.0]), np.array([0.0, 1.0, 2.0])])
-    state = np.array([0, 1, 0, 0, 0, 1])
-    found = find_jumps(row, time_s, state, lambda row, when_s: np.where(when_s > 1.25, 1, 0))
-    assert found[0].tolist() == [1]
-    assert found[1] == pytest.approx([1.25], abs=1e-7)
-
-
 @given(st.integers(0, 10**6), st.integers(1, 5))
 def test_turns_are_the_tops_and_bottoms(seed, devices):
     """Of parabolas, which have one; and a straight line has none."""

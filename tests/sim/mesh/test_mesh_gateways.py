@@ -1,30 +1,22 @@
 """Devices on the ground over a mesh to gateways: any pass of any satellite over any station."""
 
-import re
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 
 import leomix
 import orbit
 import sim
-from sim import InputError
-from sim.page import report
-from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.folders import cut, held
 from tests.kit.mesh import (
     GATEWAYS,
     WINDOWS,
-    Asking,
     ask,
     windows_text,
-    written,
 )
-from tests.kit.network import build, flying_of, make_plan
-from tests.kit.replay import numbers, scene, share_sky
-from tests.kit.scripted import nothing
+from tests.kit.network import flying_of, make_plan
+from tests.kit.replay import numbers, scene
 
 START = datetime(2024, 4, 14, 16, tzinfo=UTC)
 LIGHT_KM_S = 299_792.458
@@ -34,39 +26,7 @@ GRID = {"orbit.satellites": 66, "link.isl.within_plane": "ring", "orbit.altitude
         "ground.antennas": 2, "link.feeder.rate_mbps": 5}  # fmt: skip
 
 
-@pytest.fixture
-def scenario(tmp_path):
-    def load(keys=None, text=GATEWAYS):
-        return written(tmp_path, text, keys)
-
-    return load
-
-
-def test_a_feeder_link_opens_when_its_antenna_has_acquired_the_satellite(scenario):
-    """One antenna for each satellite; what is open at the start has been acquired."""
-    opens_s = []
-    for keys in ({}, {"ground.acquisition_s": 60.0}):
-        feeder = make_plan(scenario({"ground.antennas": 6, **keys})).feeder
-        ends = zip(feeder.satellite, feeder.station, feeder.end_s, strict=True)
-        opens_s.append(dict(zip(ends, feeder.start_s.tolist(), strict=True)))
-    at_once, later = opens_s
-    assert later.keys() <= at_once.keys() and len(later) > 10
-    waits_s = {key: later[key] - at_once[key] for key in later}
-    assert all(
-        wait_s == pytest.approx(60.0 if at_once[key] > 0.0 else 0.0)
-        for key, wait_s in waits_s.items()
-    )
-
-
-def range_km(loaded, satellite, name, time_s):
-    """Slant range of a satellite from a place of the scenario, apart from the plan."""
-    plan = make_plan(loaded)
-    nodes = (*loaded.ground.clusters, *loaded.ground.stations)
-    node = next(node for node in nodes if node.name == name)
-    place = orbit.Site(name, node.latitude_deg, node.longitude_deg)
-    flying = flying_of(plan)[satellite]
-    angles = orbit.look_angles(flying, place, START, np.array([time_s]))
-    return float(angles.slant_range_km.ravel()[0])
+SCENARIO = GATEWAYS
 
 
 def test_a_satellite_over_both_forwards_at_once(scenario):
@@ -77,13 +37,18 @@ def test_a_satellite_over_both_forwards_at_once(scenario):
             "link.uplink.fixed_rate_mbps": 8e-6, "link.downlink.fixed_rate_mbps": 16e-6,
             "link.feeder.rate_mbps": 1e-6}  # fmt: skip
     loaded = scenario(near)
-    contact = make_plan(loaded).sessions(make_plan(loaded).clusters[0])[0].contacts[0]
+    plan = make_plan(loaded)
+    contact = plan.sessions(plan.clusters[0])[0].contacts[0]
     up_s, down_s = contact.start_s + 100.0, contact.start_s + 300.0
     asked = [("Tromso", up_s, True), ("Tromso", down_s, False)]
     replies, run = ask(loaded, asked)
+    places = {node.name: node for node in (*loaded.ground.clusters, *loaded.ground.stations)}
 
     def light_s(name, time_s):
-        return range_km(loaded, contact.satellite, name, time_s) / LIGHT_KM_S
+        """Apart from the plan."""
+        site = orbit.Site(name, places[name].latitude_deg, places[name].longitude_deg)
+        angles = orbit.look_angles(flying_of(plan)[contact.satellite], site, START, [time_s])
+        return float(angles.slant_range_km.ravel()[0]) / LIGHT_KM_S
 
     there_s = up_s + 1.0 + light_s("Tromso", up_s + 1.0)  # a byte at 8 bit/s
     sent_s = there_s + 8.0  # and at 1 bit/s
@@ -99,12 +64,13 @@ def test_a_satellite_over_both_forwards_at_once(scenario):
 
 
 def test_feeder_links_are_the_passes_that_stations_have_with_satellites_as_clients(scenario):
-    """Windows are the contacts of the other role, with as many antennas."""
-    run = sim.run(scenario(GRID))
+    """Windows are the contacts of the other role, with as many antennas that take as long."""
+    keys = GRID | {"ground.acquisition_s": 60.0}
+    run = sim.run(scenario(keys))
     records.check(run.tables)
     windows = run.tables["feeder_windows"].to_pandas()
     turned = {"roles.clients": "satellites", "link.feeder": None, "ground.clusters": []}
-    contacts = leomix.plan(scenario({**GRID, **turned})).contacts
+    contacts = leomix.plan(scenario({**keys, **turned})).contacts
     served = contacts[contacts.served].sort_values(["service_start_s", "satellite"])
     assert windows.satellite.tolist() == served.satellite.tolist()
     assert windows.station.tolist() == served.station.tolist()
@@ -138,9 +104,7 @@ def test_a_run_that_is_killed_and_resumed_is_the_same(scenario, tmp_path):
 
 
 def test_a_schedule_and_its_graph_have_the_feeder_links(scenario):
-    loaded = scenario(GRID)
-    schedule = leomix.plan(loaded)
-    assert schedule.nodes[-4:] == ("Alert", "Tromso", "Punta Arenas", "Troll")
+    schedule = leomix.plan(scenario(GRID))
     rows = schedule.capacities
     feeder = rows[rows.link == "feeder"]
     windows = schedule.feeder_windows.loc[feeder.number]
@@ -148,31 +112,12 @@ def test_a_schedule_and_its_graph_have_the_feeder_links(scenario):
     assert feeder.capacity_bits.to_numpy() == pytest.approx(
         5e6 * (windows.end_s - windows.start_s).to_numpy()
     )
-    down = (feeder.direction == "downlink").to_numpy()
-    assert (feeder.target.to_numpy()[down] == windows.station.to_numpy()[down]).all()
-    assert (feeder.source.to_numpy()[~down] == windows.station.to_numpy()[~down]).all()
+    down = feeder.direction == "downlink"
+    ground = feeder.target.where(down, feeder.source)
+    assert (ground.to_numpy() == windows.station.to_numpy()).all()
     ends = [schedule.nodes.index(name) for name in ("Tromso", "Troll", "Punta Arenas")]
     arrivals = schedule.graph().arrivals(ends[0], 8e3, 0.0)
     assert arrivals[ends[1:]].min() < schedule.stop_s
-    assert " a contact " in f" {schedule.text('ion')} ".replace("\n", " ")
-
-
-def test_a_forecast_is_bounded_by_the_feeder_link(scenario):
-    outlooks = {}
-
-    def look(me):
-        outlooks[me.name] = yield seam.Forecast(me.name, sessions=3)
-
-    loaded = scenario(GRID | {"link.isl.rate_mbps": 50, "learning.method": "asking"})
-    Asking.script = staticmethod(look)
-    try:
-        sim.run(loaded)
-    finally:
-        Asking.script = staticmethod(nothing)
-    for cluster in make_plan(loaded).clusters:
-        for outlook in outlooks[cluster.name]:
-            lasts_s = outlook.end_s - outlook.start_s
-            assert outlook.uplink_bytes[0] == pytest.approx(5e6 * lasts_s / 8)
 
 
 def test_a_replay_draws_gateways_and_what_goes_over_their_links(scenario):
@@ -188,39 +133,6 @@ def test_a_replay_draws_gateways_and_what_goes_over_their_links(scenario):
         if other > 1
     )
     assert drawn == sorted(zip(windows.satellite, windows.station, strict=True))
-    [own] = data["runs"]
-    contact, toward = (numbers(own["spans"][key]) for key in ("contact", "toward"))
-    shown = {(data["satellites"][satellite[c]], names[place[c]], bool(up))
-             for c, up in zip(contact, toward, strict=True) if place[c] > 1}  # fmt: skip
-    rows = run.transfers[run.transfers.peer.notna() & (run.transfers.direction != "isl")]
-    up = rows.direction == "uplink"
-    peer = rows.peer.str.split("/").str[0]
-    ends = zip(peer.where(up, rows.cluster), rows.cluster.where(up, peer), up, strict=True)
-    assert shown == set(ends)
-    other = sim.run(scenario(GRID | {"ground.antennas": 1}))
-    assert share_sky([run, run]) and not share_sky([run, other])
-
-
-def test_a_city_that_no_station_hears_in_time_is_named(scenario):
-    """Its satellites never come over a station afterwards, and are linked to nobody."""
-    far = {"ground.clusters": [{"name": "Alert", "latitude_deg": 82.5, "longitude_deg": -62.3}],
-           "ground.stations": [{"name": "Quito", "latitude_deg": -0.2, "longitude_deg": -78.5,
-                                "min_elevation_deg": 80}],
-           WINDOWS: windows_text([(0, 1, 359, 360)])}  # fmt: skip
-    cures = (
-        "give windows of more pairs of satellites, raise stop.days (0.25), lower the masks of "
-        "stations, or raise ground.antennas"
-    )
-    said = rf"'Alert' sends never reaches a station, .*; {re.escape(cures)}$"
-    with pytest.raises(InputError, match=said):
-        build(scenario(far))
-
-
-def test_the_report_lists_clusters_without_gateways(tmp_path):
-    scenario = written(tmp_path, GATEWAYS, GRID | {"stop.days": 0.03})
-    run = sim.run(scenario, tmp_path / "run")
-    page = report([run.folder], tmp_path / "page.html").read_text()
-    body = re.sub(r"<(style|script|pre|svg).*?</\1>|<[^>]*>", "", page, flags=re.DOTALL)
-    body = re.sub(r"\s+", " ", body)
-    assert "Where the time went 2 clusters" in body
-    assert [*run.critical_path.clusters] == ["Alert", "Tromso"]
+    contact = numbers(data["runs"][0]["spans"]["contact"])
+    shown = {names[place[c]] for c in contact if place[c] > 1}
+    assert shown == {"Punta Arenas", "Troll"}

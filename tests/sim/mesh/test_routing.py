@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from tests.kit.network import ContactGraph, ContactPlan, Hop
+from tests.kit.mesh import hops_of
+from tests.kit.network import Book, ContactGraph, ContactPlan, Contacts, Hop
 
 TUTORIAL = """1 2 0 60, 2 3 0 60, 1 3 0 60, 3 4 0 30, 1 5 10 20, 4 5 0 10, 4 5 30 40, 4 5 50 60"""
 """The plan of nasa/HDTN's cgrTutorial.json: both ways, a light time of 1 s, 1 Mbit/s."""
@@ -38,50 +39,30 @@ def test_message_that_no_route_carries():
     """One that is longer than a contact, that comes too late, or whose target nobody meets."""
     graph = ContactGraph(ContactPlan(4, [0, 2], [1, 3], 0.0, 10.0, 8.0, directed=True))
     assert graph.route(0, 1, 80.0, 0.0) == [Hop(0, 0, 1, 0.0, 10.0, 10.0)]
-    for source, target, bits, ready_s in (
-        (0, 1, 80.1, 0),
-        (0, 1, 8, 9.1),
-        (0, 3, 0, 0),
-        (1, 0, 0, 0),
-    ):
-        assert graph.route(source, target, bits, ready_s) is None
+    for asked in ((0, 1, 80.1, 0), (0, 1, 8, 9.1), (0, 3, 0, 0), (1, 0, 0, 0)):
+        assert graph.route(*asked) is None
     assert graph.route(1, 1, 1e9, 99.0) == []
     assert_array_equal(graph.arrivals(0, 8.0, 2.0), [2.0, 3.0, np.inf, np.inf])
     for wrong, what in (
-        ((3.0, 2.0, 1.0, 0.0), "contact 0 ends before"),
-        ((0.0, 1.0, [1.0, 0.0], 0.0), "contact 1 has a rate_bps"),
-        ((0.0, 1.0, 1.0, -1.0), "contact 0 has a delay_s"),
+        ((0, 4, 8.0, 0.0), "node 4 is not there; nodes are 0 to 3"),
+        (("Munich", 1, 8.0, 0.0), "node 'Munich' is not there"),
+        ((0, 1, -1.0, 0.0), "bits are -1"),
+        ((0, 1, 8.0, np.nan), "ready_s is nan"),
     ):
         with pytest.raises(ValueError, match=what):
-            ContactGraph(ContactPlan(2, [0, 1], [1, 0], *wrong))
-    with pytest.raises(ValueError, match="contact 1 is between nodes that are not 0 to 1"):
-        ContactGraph(ContactPlan(2, [0, 1], [1, 2], 0.0, 1.0, 1.0))
-    with pytest.raises(ValueError, match="node 4 is not there; nodes are 0 to 3"):
-        graph.route(0, 4, 8.0, 0.0)
-    with pytest.raises(ValueError, match="bits are -1"):
-        graph.arrivals(0, -1.0, 0.0)
-    with pytest.raises(ValueError, match="ready_s is nan"):
-        graph.route(0, 1, 8.0, np.nan)
-    with pytest.raises(ValueError, match="node 'Munich' is not there"):
-        graph.route("Munich", 1, 8.0, 0.0)
-    for a, b, start_s, what in (
-        ([0, 0], [1], 0.0, "b has the shape"),
-        ([0, 0], [1, 1], [0.0], "start_s has the shape"),
-        ([0.5], [1], 0.0, "a has other nodes than whole numbers"),
-        (0, 1, 0.0, "a is no row"),
-    ):
-        with pytest.raises(ValueError, match=what):
-            ContactGraph(ContactPlan(2, a, b, start_s, 1.0, 1.0))
+            graph.route(*wrong)
 
 
 SLOW = pytest.mark.slow(reason="1,000 plans, each with a graph of its own")
 
 
 @pytest.mark.parametrize("plans", [50, pytest.param(1000, marks=SLOW)])
-def test_random_plans_against_time_expanded_graph(plans):
-    """Plans of whole seconds, three messages each: arrival, hops, and what is booked.
+@pytest.mark.parametrize("kind", ["graph", "plain", "compiled"])
+def test_random_plans_against_time_expanded_graph(kind, plans):
+    """Plans of whole seconds, some messages each: arrival, hops, and what is booked.
 
-    Of some contacts the rate is another one each second, like that of a pass.
+    Of some contacts the rate is another one each second, like that of a pass; what is compiled has
+    constant ones. Some messages set off with the one before, and some avoid a node.
     """
     rng = np.random.default_rng(22)
     found = 0
@@ -94,7 +75,7 @@ def test_random_plans_against_time_expanded_graph(plans):
         end = start + rng.integers(1, 9, contacts)
         rate = rng.integers(1, 3, contacts)
         delay = rng.integers(3, size=contacts)
-        steady = rng.random(contacts) < 0.6
+        steady = (rng.random(contacts) < 0.6) | (kind == "compiled")
         rates = np.where(steady, rate, rng.integers(3, size=(HORIZON_S + 8, contacts))).T
 
         def sent(contact, source, begin_s, bits, rates=rates, delay=delay):
@@ -103,24 +84,38 @@ def test_random_plans_against_time_expanded_graph(plans):
             return sent_s, sent_s + delay[contact]
 
         seen = np.where(steady, rate, np.nan)
-        plan = ContactPlan(nodes, a, b, start, end, seen, delay, directed=True, sent=sent)
-        graph = ContactGraph(plan)
         free = np.zeros((contacts, HORIZON_S + 2), bool)
         for row, span in zip(free, zip(start, end, strict=True), strict=True):
             row[slice(*span)] = True
-        for _ in range(3):
-            source, target = (int(node) for node in rng.permutation(nodes)[:2])
-            bits = 2 * int(rng.integers(1, 4))
-            ready = int(rng.integers(20))
-            hops = graph.route(source, target, bits, ready)
-            truth = _earliest((a, b, delay, rates, free), source, target, ready, bits)
-            assert truth == (None if hops is None else (hops[-1].arrival_s, len(hops)))
-            for hop in hops or []:
-                assert free[hop.contact, int(hop.begin_s) : int(hop.sent_s)].all()
-                free[hop.contact, int(hop.begin_s) : int(hop.sent_s)] = False
-            graph.book(hops or [])
-            found += hops is not None
-    assert 0.7 * plans < found < 2.3 * plans  # both happen often
+        avoid = int(rng.integers(nodes)) if kind != "graph" and rng.random() < 0.3 else None
+        plan = ContactPlan(nodes, a, b, start, end, seen, delay, directed=True, sent=sent)
+        if kind == "graph":
+            book = ContactGraph(plan)
+        else:
+            rows = Contacts(np.arange(contacts), a, b, start * 1.0, end * 1.0, seen, delay * 1.0)
+            book = Book(nodes, rows, sent, compiled=kind == "compiled")
+        for number in range(4):
+            if number == 0 or rng.random() < 0.5:
+                source = int(rng.choice([node for node in range(nodes) if node != avoid]))
+                bits, ready = 2 * int(rng.integers(1, 4)), int(rng.integers(20))
+            target = int(rng.choice([n for n in range(nodes) if n not in (avoid, source)]))
+            if kind == "graph":
+                route = book.route(source, target, bits, ready)
+                hops = [hop[:1] + hop[3:] for hop in route or []]
+            else:
+                route = book.route(source, target, float(bits), float(ready), avoid)
+                hops = hops_of(route) or []
+            usable = free & ((a != avoid) & (b != avoid))[:, None]
+            truth = _earliest((a, b, delay, rates, usable), source, target, ready, bits)
+            assert truth == (None if route is None else (hops[-1][3], len(hops)))
+            for contact, begin_s, sent_s, _ in hops:
+                span = int(contact), slice(int(begin_s), int(sent_s))
+                assert free[span].all()
+                free[span] = False
+            if route is not None:
+                (book.book if kind == "graph" else book.take)(route)
+            found += route is not None
+    assert 0.7 * plans < found < 3.3 * plans  # both happen often
 
 
 def _earliest(plan, source, target, ready, bits):
@@ -143,31 +138,16 @@ def _earliest(plan, source, target, ready, bits):
     return (min(arrivals), reached[target, min(arrivals)]) if arrivals else None
 
 
-def test_search_among_all_links_of_forty_satellites_asks_few_of_them():
-    """Four rings of ten and windows between all planes, 36,000 of them in two days."""
-    rng = np.random.default_rng(7)
-    two_days_s = 172_800.0
-    period_s = 2842.454
-    ring = [(k, k - k % 10 + (k + 1) % 10, 0.0, two_days_s) for k in range(40)]
-    across = [
-        (i, j, first + number * period_s, first + number * period_s + lasts)
-        for i in range(40)
-        for j in range(i - i % 10)
-        for first, lasts in [(rng.uniform(0, period_s), rng.uniform(200, 900))]
-        for number in range(60)
-    ]
-    a, b, start_s, end_s = np.array(ring + across).T
-    asked = []
-
-    def sent(contact, source, begin_s, bits):
-        asked.append(contact)
-        return begin_s + bits / 1e8, begin_s + bits / 1e8 + 0.01
-
-    graph = ContactGraph(ContactPlan(40, a, b, start_s, end_s, np.nan, sent=sent))
-    each = []
-    for _ in range(40):
-        source, target = (int(node) for node in rng.permutation(40)[:2])
-        asked.clear()
-        assert graph.route(source, target, 8e9, rng.uniform(0.0, 0.9 * two_days_s))
-        each.append(len(asked))
-    assert max(each) < 400 < len(a) / 90
+@pytest.mark.parametrize(("plan", "what"), [
+    (([0, 1], [1, 0], 3.0, 2.0, 1.0, 0.0), "contact 0 ends before"),
+    (([0, 1], [1, 0], 0.0, 1.0, [1.0, 0.0], 0.0), "contact 1 has a rate_bps"),
+    (([0, 1], [1, 0], 0.0, 1.0, 1.0, -1.0), "contact 0 has a delay_s"),
+    (([0, 1], [1, 2], 0.0, 1.0, 1.0), "contact 1 is between nodes that are not 0 to 1"),
+    (([0, 0], [1], 0.0, 1.0, 1.0), "b has the shape"),
+    (([0, 0], [1, 1], [0.0], 1.0, 1.0), "start_s has the shape"),
+    (([0.5], [1], 0.0, 1.0, 1.0), "a has other nodes than whole numbers"),
+    ((0, 1, 0.0, 1.0, 1.0), "a is no row"),
+])  # fmt: skip
+def test_a_plan_that_contradicts_itself_is_refused(plan, what):
+    with pytest.raises(ValueError, match=what):
+        ContactGraph(ContactPlan(2, *plan))

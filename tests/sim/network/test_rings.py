@@ -83,14 +83,6 @@ def test_whoever_gathers_has_something_to_add_though_nobody_reaches_it(protocol)
     assert 0 in places
 
 
-def test_reduce_of_some_comes_from_no_farther():
-    """Of eight, places 3 and 7 have something for place 1: two links each way."""
-    among = {"among": [3, 7]}
-    places, moved = around(8, lambda nodes: ring.reduce(nodes, 1, MEGABYTE, at_once, **among))
-    assert places == {0, 1, 2, 3, 7} and len(moved) == 4
-    assert around(4, lambda nodes: ring.reduce(nodes, 1, MEGABYTE, among=[]))[0] == {1}
-
-
 @pytest.mark.parametrize("size", [2, 3, 8, 9])
 def test_allreduce_takes_half_the_ring(size):
     has, moved = around(size, lambda nodes: ring.allreduce(nodes, MEGABYTE, at_once))
@@ -99,29 +91,6 @@ def test_allreduce_takes_half_the_ring(size):
     links = Counter(zip(moved.device, moved.peer, strict=True))
     assert max(links.values()) <= -(-size // 2)
     assert sum(links.values()) == size * (size - 1)
-
-
-def test_gate_lets_go_whoever_waits_and_whoever_comes_later():
-    """Two wait; a third comes when it is open."""
-
-    def protocol(nodes):
-        gate = ring.Gate("one")
-        times = []
-
-        def waits(from_s):
-            yield Wait(from_s)
-            yield from gate.wait()
-            times.append(from_s)
-
-        def opens():
-            yield Wait(5.0)
-            times.append("open")
-            yield from gate.open()
-
-        yield All((waits(1.0), waits(2.0), opens(), waits(7.0)))
-        return times
-
-    assert around(2, protocol)[0] == ["open", 1.0, 2.0, 7.0]
 
 
 def test_tasks_of_other_clusters():

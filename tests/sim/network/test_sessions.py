@@ -1,14 +1,12 @@
 """Sessions: what links carry from when to when, hand-overs, what satellites know, forecasts."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channel import LinkCurve
 from tests.kit import learning as ask
 from tests.kit import network
 from tests.kit.learning import Train
@@ -20,7 +18,6 @@ from tests.kit.talk import (
     columns_of,
     compute,
     contact,
-    cut,
     download,
     talk,
     upload,
@@ -30,9 +27,6 @@ from tests.kit.talk import (
 def test_the_delay_is_that_of_the_contact_in_use():
     far = contact(0, 0.0, 10.0, [8.0] * 2, 0, delays_s=[0.010, 0.020])
     near = contact(1, 15.0, 30.0, [8.0] * 2, 0, delays_s=[0.003, 0.004])
-    session = network.PlannedSession(0, (far, near))
-    delays_s = session.delay_s(np.array([14.9, 15.0]))  # in the gap the last one is in use
-    assert delays_s == pytest.approx([0.010, 0.004], rel=1e-12)
     told = talk([far, near], [[*upload(np.array([12.0, 6.0])), *download(1.0)]])
     assert told.ends() == pytest.approx([17.003, 6.020], abs=1e-12)
     # Who is ready when a contact ends is ready then: a neglected downlink takes no time.
@@ -61,65 +55,35 @@ def test_rounds_leave_time_for_an_upload_in_a_crowd(sharing, devices):
     assert (up.end_s <= 100.0).all()
 
 
-# 10 + 2 t and 20 - t bit/s from 0 to 10 s.
-RAMP = network.DeviceLinks(
-    network.Beam(LinkCurve(np.tile([0.0, 10.0], (2, 1)), np.array([[10.0, 30.0], [20.0, 10.0]])))
-)
+UNICAST = {"rate": "fixed", "fixed_rate_mbps": 2, "path_gain_db": -150, "delivery": "unicast"}
+UNICAST |= {"bandwidth_mhz": 1, "total_bandwidth_mhz": 10}
 
 
-def test_a_contact_carries_what_falls_into_its_service():
-    whole = replace(contact(0, 0.0, 10.0, [8.0, 8.0], session=0), make=lambda: RAMP)
-    for (start_s, end_s), bits in (((2.0, 7.0), 77.5), ((math.nan, math.nan), 0.0)):
-        served = network.PlannedSession(0, (cut(whole, start_s, end_s),))
-        assert served.capacity_bytes * 8 == pytest.approx(bits, rel=1e-12)
-    session = network.PlannedSession(0, (cut(whole, 0.0, 5.0), cut(whole, 5.0, 8.0)))
-    # 75 + 69 bits and 87.5 + 40.5 bits: a session has the sum of its poorest device.
-    assert session.capacity_bytes * 8 == pytest.approx(128.0, rel=1e-12)
-
-
-def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next():
+@pytest.mark.parametrize(("downlink", "down_mbps"), [(UNICAST, 2), ("neglected", math.inf)])
+def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next(downlink, down_mbps):
     """B is served from 600 to 1200 s and from 2400 s on; 5 Mbit/s up and 2 Mbit/s down."""
-    down = {"rate": "fixed", "fixed_rate_mbps": 2, "path_gain_db": -150, "delivery": "unicast"}
-    down |= {"bandwidth_mhz": 1, "total_bandwidth_mhz": 10}
     asked = (0.0, False), (750.0, False), (750.0, True), (1200.0, False), (4700.0, True)
-    spans_s = (600.0, 1200.0), (750.0, 1200.0), (2400.0, 3000.0), (2400.0, 3000.0)
     found = []
-    several = []
 
     def script(me):
         for time_s, fresh in asked:
             yield ask.Wait(time_s)
-            found.append((yield ask.Forecast("B", fresh)))
-            several.append((yield ask.Forecast("B", fresh, sessions=2)))
+            one = yield ask.Forecast("B", fresh)
+            found.append((one, (yield ask.Forecast("B", fresh, sessions=2))))
 
-    play(slots(learning=SCRIPTED, link={"downlink": down}), only("B", script))
+    learning = SCRIPTED | {"rounds": {"per_contact": 7}}
+    play(slots(learning=learning, link={"downlink": downlink}), only("B", script))
     both_s = [(600.0, 2400.0), (750.0, 2400.0), (2400.0, 4200.0), (2400.0, 4200.0), ()]
-    assert [tuple(one.start_s for one in ones) for ones in several] == both_s
-    assert [one.sessions for one in several[0]] == [3, 2]
-    assert found.pop() is None
-    for told, (start_s, end_s) in zip(found, spans_s, strict=True):
-        assert (told.start_s, told.end_s, told.rounds) == (start_s, end_s, 1)
-        lasts_s = end_s - start_s
-        assert told.uplink_bytes == pytest.approx(np.full(3, 5e6 / 8 * lasts_s), rel=1e-9)
-        assert told.downlink_bytes == pytest.approx(np.full(3, 2e6 / 8 * lasts_s), rel=1e-9)
+    assert [tuple(one.start_s for one in several) for _, several in found] == both_s
+    assert [one.sessions for one in found[0][1]] == [3, 2]
+    assert found.pop()[0] is None
+    for told, _ in found:
+        assert (told.end_s, told.rounds) == (1200.0 if told.start_s < 1200.0 else 3000.0, 7)
+        for bytes_, mbps in ((told.uplink_bytes, 5), (told.downlink_bytes, down_mbps)):
+            carried = mbps * 1e6 / 8 * (told.end_s - told.start_s)
+            assert bytes_ == pytest.approx(np.full(3, carried), rel=1e-9)
         assert told.round_s(ask.Cost(1e9)).tolist() == [200.0] * 3
         assert np.isinf(told.memory_bytes).all()
-    found.clear()
-    play(slots(learning=SCRIPTED | {"rounds": {"per_contact": 7}}), only("B", script))
-    assert found[0].rounds == 7
-    assert np.isinf(found[0].downlink_bytes).all()  # a neglected downlink carries anything
-
-
-@pytest.mark.parametrize(("begins_s", "ends_s"), [(0.0, 5.0), (4.0, 10.0), (4.0, 6.0)])
-def test_a_lone_contact_carries_only_while_it_is_served(begins_s, ends_s):
-    """The beam is at another cluster before or after; alone the 9 bytes would take 9 s of 10."""
-    for radio in (None, band(4), band(4, "rounds"), band(4, "broadcast")):
-        lone = cut(contact(0, 0.0, 10.0, [8.0, 8.0], None, radio), begins_s, ends_s)
-        told = talk([lone], [upload(9.0)])
-        row = begins_s, ends_s, ends_s - begins_s
-        assert told.rows("start_s", "end_s", "delivered_bytes") == [row] * 2
-        capacity_bits = network.PlannedSession(0, (lone,)).to_server.curve.capacity_bits
-        assert capacity_bits.tolist() == [8.0 * (ends_s - begins_s)] * 2
 
 
 @st.composite
@@ -170,7 +134,6 @@ def watched(contacts, times_s, wants, signal=None):
         ):
             got[name].append((found.session, found.contact_id, clock.now))
 
-    sessions.expect()
     for name in wants:
         clock.start(name, take(name))
     clock.start("look", look())

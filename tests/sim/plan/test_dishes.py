@@ -12,12 +12,10 @@ import pytest
 import yaml
 
 import scenarios
-import sim
 from statements import Code
 from tests.kit.network import (
     InputError,
     ground_radios,
-    lower_mask,
     make_plan,
 )
 from tests.kit.small import merged
@@ -135,10 +133,9 @@ def test_rain_warms_a_receiver_below_it_and_none_above_it(
     }
     mine = of(link=link, ground={"stations": [SINGAPORE]}, orbit={"min_elevation_deg": 10})
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine.model_dump(mode="json")))
-    leomix("link", tmp_path / "mine.yaml", "-o", tmp_path / "budget.csv")
-    leomix("link", tmp_path / "mine.yaml", "--contact", 0, "-o", tmp_path / "pass.csv")
-    for file in ("budget.csv", "pass.csv"):
-        table = pandas.read_csv(tmp_path / file)
+    for name, asked in (("budget.csv", ()), ("pass.csv", ("--contact", 0))):
+        leomix("link", tmp_path / "mine.yaml", *asked, "-o", tmp_path / name)
+        table = pandas.read_csv(tmp_path / name)
         assert table.g_over_t_db_k.nunique() == 1 and table.downlink_rain_loss_db.min() > 1
         gas = 10 ** (-table.downlink_atmospheric_loss_db / 10)
         wet = 10 ** (-(table.downlink_atmospheric_loss_db + table.downlink_rain_loss_db) / 10)
@@ -160,8 +157,7 @@ def test_rain_that_lets_nothing_through_is_named_and_a_lower_mask_is_not(leomix,
     flown = {"inclination_deg": 53, "min_elevation_deg": 10}
     ground = {"stations": [SINGAPORE]}
     keys = {"link": link, "ground": ground, "orbit": flown, "stop": {"days": 0.5}}
-    mine = merged(TWO_POLAR, keys)
-    (tmp_path / "mine.yaml").write_text(json.dumps(mine))
+    (tmp_path / "mine.yaml").write_text(json.dumps(merged(TWO_POLAR, keys)))
     done = leomix("validate", tmp_path / "mine.yaml")
     assert "never fits" in done.out and "lower orbit.min_elevation_deg" not in done.out
     [said] = re.findall(r"link.downlink: nothing gets through.*", done.err)
@@ -169,16 +165,10 @@ def test_rain_that_lets_nothing_through_is_named_and_a_lower_mask_is_not(leomix,
     assert said.endswith("raise link.downlink.exceedance_pct (0.1)")
     clear_mbps = float(re.search(r"a clear sky carries ([\d.]+) Mbit/s", said)[1])
     # In a sky without rain it carries that where a satellite stands highest, or a better mode.
-    dry = merged(mine, {"link": {"downlink": {"atmosphere": "cosecant", "exceedance_pct": None}}})
-    (tmp_path / "dry.yaml").write_text(json.dumps(dry))
-    leomix("link", tmp_path / "dry.yaml", "-o", tmp_path / "dry.csv")
+    dry = ("--set", "link.downlink={atmosphere: cosecant}")
+    leomix("link", tmp_path / "mine.yaml", *dry, "-o", tmp_path / "dry.csv")
     rates_mbps = pandas.read_csv(tmp_path / "dry.csv").downlink_rate_mbps
     assert rates_mbps.min() <= clear_mbps <= rates_mbps.max() + 1.0
-    # A little rain, in which the link carries something at the mask: lower ones carry more.
-    little = ("--set", "link.downlink.exceedance_pct=5", "--set", "link.station.band=X")
-    large = ("--set", "learning.model={kind: payload, size_mb: 100000}")
-    shown = leomix("validate", tmp_path / "mine.yaml", *little, *large)
-    assert "lower orbit.min_elevation_deg" in shown.out, shown
 
 
 @pytest.mark.parametrize(("general_deg", "told"), [(40, True), (3, True), (10, False)])
@@ -187,57 +177,27 @@ def test_a_mask_that_no_station_has_is_told(general_deg, told, in_file, tmp_path
     stations = [one | {"min_elevation_deg": 5 + 5 * n} for n, one in enumerate(STATIONS)]
     ground = {"stations": stations}
     if in_file:
-        frame = pandas.DataFrame(stations)
-        frame.to_csv(tmp_path / "stations.csv", index=False)
+        pandas.DataFrame(stations).to_csv(tmp_path / "stations.csv", index=False)
         ground = {"stations": None, "stations_path": str(tmp_path / "stations.csv")}
-
-    def unused(**ground):
-        plan = make_plan(of(ground=ground, orbit={"min_elevation_deg": general_deg}))
-        return [str(doubt) for doubt in plan.doubts if doubt.code is Code.UNUSED]
-
-    said = unused(**ground)
-    assert len(said) == told
-    assert all("orbit.min_elevation_deg" in line and "Svalbard" in line for line in said)
-    assert not unused(stations=[STATIONS[0], stations[1]])
-
-
-def test_a_mask_is_advised_where_it_is_the_one_that_holds():
-    def advised(*masks_deg):
-        pairs = zip(STATIONS, masks_deg, strict=True)
-        stations = [one | {"min_elevation_deg": deg} for one, deg in pairs]
-        said = lower_mask(of(ground={"stations": stations}))
-        return [remedy.words("") for remedy in said]
-
-    assert advised(None, 20) == ["lower orbit.min_elevation_deg (5)"]
-    assert advised(10, 20) == ["lower min_elevation_deg of Inuvik, Svalbard"]
-    assert advised(0, 0) == []
+    plan = make_plan(of(ground=ground, orbit={"min_elevation_deg": general_deg}))
+    said = [str(doubt) for doubt in plan.doubts if doubt.code is Code.UNUSED]
+    assert ["orbit.min_elevation_deg" in line for line in said] == [True] * told
 
 
 def test_a_station_may_have_a_dish_of_its_own(leomix, tmp_path):
     """Half of the diameter is a quarter of the power, and six decibels less."""
-    first, other = TWO_POLAR["ground"]["stations"]
-    plain = of()
+    first, other = STATIONS
     own = of(ground={"stations": [first, other | {"dish_m": 6.5}]})
-    lost_db = 20 * log10(2)
-    for before, after in zip(ground_radios(plain), ground_radios(own), strict=True):
-        lost = [
-            (one.link.eirp_dbw + one.link.g_over_t_db_k)
-            - (two.link.eirp_dbw + two.link.g_over_t_db_k)
-            for one, two in zip(before, after, strict=True)
+    for radios in (ground_radios(of()), ground_radios(own)):
+        budgets_db = [
+            [one.link.eirp_dbw + one.link.g_over_t_db_k for one in station] for station in radios
         ]
-        assert lost == pytest.approx([0.0, 0.0]) or lost == pytest.approx([lost_db, lost_db])
-    assert ground_radios(own)[0] == ground_radios(plain)[0] != ground_radios(own)[1]
+        lost_db = 20 * log10(2) if radios[0] != radios[1] else 0.0
+        assert np.subtract(*budgets_db) == pytest.approx([lost_db] * 2)
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own.model_dump(mode="json")))
     [number, *_] = [c.contact_id for c in make_plan(own).contacts if c.satellite == "Svalbard"]
     shown = leomix("link", tmp_path / "mine.yaml", "--contact", number).out
     assert "dish of 6.5 m, 60 % of its aperture; uplink 40.76 dBi" in shown
-    with pytest.raises(
-        scenarios.ScenarioError, match=r"stations\.1\.dish_m: is not used with link"
-    ):
-        of(
-            ground={"stations": [first, other | {"dish_m": 6.5}]},
-            link={"preset": "physical", "station": None},
-        )
 
 
 def test_carriers_radios_and_bands_of_a_dish_can_be_ones_own():
@@ -247,14 +207,12 @@ def test_carriers_radios_and_bands_of_a_dish_can_be_ones_own():
 
     plain = link()
     assert {plain[side]["frequency_ghz"] for side in BY_HAND} == {7.22, 8.2125}
-    assert plain["downlink"]["antenna_temperature_k"] == 150
     mixed = link({"uplink_band": "S", "system_temperature_k": 95}, downlink={"bandwidth_mhz": 300})
     assert (mixed["uplink"]["frequency_ghz"], mixed["uplink"]["g_over_t_db_k"]) == (2.0675, -27)
     down = mixed["downlink"]
     assert (down["antenna_temperature_k"], down["total_bandwidth_mhz"]) == (95, 300)
     for side in BY_HAND:
-        faded = {"fading", "shadowing_margin_db", "rician_k_db"}
-        assert not faded & plain[side].keys() - {"shadowing_margin_db"}
+        assert not {"fading", "rician_k_db"} & plain[side].keys()
         assert plain[side]["shadowing_margin_db"] == plain[side]["scintillation_loss_db"] == 0
         assert (plain[side]["rate"], plain[side]["modcods"]) == ("modcod", "dvb-s2x")
     # A figure of one's own takes the place of the dish's.
@@ -279,15 +237,11 @@ def services(plan):
 
 
 def test_a_dish_serves_passes_to_their_end_and_for_a_minute_at_least():
-    scenario = of()
-    assert (scenario.orbit.priority, scenario.orbit.min_contact_s) == ("longest_waiting", 60.0)
+    """What is given counts, and other presets serve as they did."""
     for contact in (c for own in services(plan_of()).values() for c in own):
         assert contact.end_s == contact.set_s and contact.end_s - contact.start_s >= 60.0
-    # What is given counts, and other presets serve as they did.
     given = of(orbit={"priority": "highest_elevation", "min_contact_s": 5.0}).orbit
     assert (given.priority, given.min_contact_s) == ("highest_elevation", 5.0)
-    plain = of(link={"preset": "physical", "station": None}).orbit
-    assert (plain.priority, plain.min_contact_s) == ("least_recently_served", 0.0)
     before = [c for own in services(plan_of(preset="physical")).values() for c in own]
     assert sum(c.end_s < c.set_s for c in before) > 10
     assert min(c.end_s - c.start_s for c in before) < 10.0
@@ -299,9 +253,6 @@ def test_a_dish_that_changes_the_satellite_loses_the_time_that_it_takes_to_acqui
             assert after.start_s >= max(before.end_s, after.rise_s) + 30.0 - 1e-6
         late = [c.start_s - c.rise_s for c in own if c.rise_s > 0.0]
         assert min(late) >= 30.0 - 1e-6 and len(own) > 20
-    at_once, later = (plan_of(), plan_of(acquisition_s=30.0))
-    served_s = [sum(c.end_s - c.start_s for c in p.contacts if c.served) for p in (at_once, later)]
-    assert served_s[1] < served_s[0] - 30.0 * sum(c.served for c in later.contacts) / 2
 
 
 def test_who_is_never_acquired_is_told_so():
@@ -314,15 +265,6 @@ def test_who_is_never_acquired_is_told_so():
         str(refused.value),
     ), str(refused.value)
     assert "antennas" not in str(refused.value)
-
-
-def test_nothing_moves_before_the_first_bit():
-    result = sim.run(of(ground={"acquisition_s": 45.0}))
-    service = result.contacts[["contact_id", "service_start_s", "service_end_s"]]
-    moved = result.transfers.merge(service, on="contact_id")
-    assert len(moved) > 50
-    assert (moved.start_s >= moved.service_start_s - 1e-9).all()
-    assert (moved.end_s <= moved.service_end_s + 0.01).all()  # and the light that is on its way
 
 
 def test_each_station_may_have_dishes_of_its_own():
@@ -338,8 +280,7 @@ def test_each_station_may_have_dishes_of_its_own():
 
 def test_a_rate_beyond_all_modems_is_doubted_once_a_direction_and_capped():
     """By the sum above: log2(1 + SNR) at the highest culmination that is served."""
-    shannon = {"downlink": {"rate": "shannon"}, "uplink": {"rate": "shannon"}}
-    plan = make_plan(of(link=shannon))
+    plan = make_plan(of(link={key: {"rate": "shannon"} for key in BY_HAND}))
     said = [doubt for doubt in plan.doubts if doubt.code is Code.HIGH_EFFICIENCY]
     assert [doubt.keys for doubt in said] == [(("link", "downlink"),), (("link", "uplink"),)]
     contacts, windows = plan.contacts, plan.contacts.windows
@@ -350,6 +291,5 @@ def test_a_rate_beyond_all_modems_is_doubted_once_a_direction_and_capped():
     path_db = 20 * log10(4 * pi * best_km * 1e3 * hertz / 299_792_458)
     snr_db = eirp_dbw + g_over_t_db_k - path_db - 2.035 + 228.599 - 10 * log10(width_hz)
     assert said[0].values["efficiency_bps_hz"] == pytest.approx(snr_db / 10 / log10(2), abs=0.01)
-    assert "11.2 bit/s/Hz" in str(said[0]) and "(over Inuvik, Svalbard)" in str(said[0])
-    left = make_plan(of(link={key: {"rate": "modcod"} for key in shannon})).doubts
+    left = make_plan(of(link={key: {"rate": "modcod"} for key in BY_HAND})).doubts
     assert not [doubt for doubt in left if doubt.code is Code.HIGH_EFFICIENCY]

@@ -3,7 +3,6 @@
 from itertools import product
 
 import numpy as np
-import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,9 +11,9 @@ import scenarios
 import sim
 from scenarios import ScenarioError
 from sim import InputError
-from tests.kit.network import Intervals, build, doubts_of, make_plan, portable, union
+from tests.kit.network import Intervals, build, doubts_of, make_plan, union
 from tests.kit.results import fault_counts
-from tests.kit.small import orbit, slots
+from tests.kit.small import slots
 
 START = "2026-08-22T00:00:00Z"
 HOURS = 8
@@ -201,11 +200,9 @@ def test_nothing_is_sent_while_a_station_is_out_and_the_run_tells_of_it():
         {"link": ["P01-S01", "Inuvik"], "from_hours": 0},
     ]  # fmt: skip
     run = sim.run(walker("to stations", planned))
-    contacts = run.contacts.set_index("contact_id")
-    sent = run.transfers[run.transfers.contact_id.isin(contacts.index)]
-    over = contacts.loc[sent.contact_id]
-    at_svalbard = (over.station == "Svalbard").to_numpy()
-    within = ((sent.start_s < 5 * 3600) & (sent.end_s > 2 * 3600)).to_numpy()
+    over = run.transfers.merge(run.contacts, on="contact_id")
+    within = (over.start_s < 5 * 3600) & (over.end_s > 2 * 3600)
+    at_svalbard = over.station == "Svalbard"
     assert at_svalbard.any() and within.any() and not (at_svalbard & within).any()
     assert not ((over.station == "Inuvik") & (over.satellite == "P01-S01")).any()
     told = run.events[run.events.cause == "planned outage"]
@@ -232,6 +229,19 @@ def test_messages_of_a_mesh_go_round_a_dead_link():
     assert len(around.tables["updates"]) > len(run.tables["updates"]) / 2 > 0
 
 
+def test_a_date_needs_a_start_and_what_is_beyond_the_end_is_doubted():
+    dated = {"planned": [{"cluster": "A", "from_utc": START}]}
+    with pytest.raises(ScenarioError, match="from_utc: needs a start with source 'slots'"):
+        slots(faults=dated)
+    planned = [
+        {"station": "Inuvik", "from_hours": 100},
+        {"link": ["P01-S01", "P01-S04"], "from_hours": 1},  # not beside each other in the ring
+    ]
+    doubts = doubts_of(build(walker("to stations", planned)))
+    said = [str(one) for one in doubts if one.path[:2] == ("faults", "planned")]
+    assert ["begins after the run" in said[0], "changes nothing" in said[1]] == [True] * len(said)
+
+
 def test_a_timetable_of_slots_has_outages_by_name():
     """Of the second of three slots of 600 s half is left, a session as before."""
     planned = [{"cluster": "B", "from_hours": 0.25, "to_hours": 0.5}]
@@ -239,51 +249,3 @@ def test_a_timetable_of_slots_has_outages_by_name():
     [first, *_] = [k for k in range(len(plan.contacts)) if plan.contacts.client[k] == 1]
     assert (plan.contacts.rise_s[first], plan.contacts.set_s[first]) == (600.0, 900.0)
     assert plan.cycles == 3
-
-
-def test_until_a_dated_outage_begins_a_run_is_the_one_without_it():
-    timing = {"learning": {"train": False, "method": "synchronous"}}
-    planned = [{"cluster": "North", "from_hours": 20, "to_hours": 30}]
-    whole, late = (sim.run(orbit(**timing, faults=f)) for f in ({}, {"planned": planned}))
-    rise_s, north = (late.contacts[key] for key in ("rise_s", "cluster"))
-    assert not ((north == "North") & (rise_s >= 20 * 3600) & (rise_s < 30 * 3600)).any()
-    assert (late.events.cause == "planned outage").sum() == 1
-    for name, time in (("contacts", "set_s"), ("transfers", "end_s"), ("metrics", "time_s")):
-        before = [run.tables[name].filter(pc.field(time) < 20 * 3600) for run in (whole, late)]
-        assert before[0].num_rows > 2 and before[0].equals(before[1]), name
-
-
-CSV = """# from the operator
-station,link_a,link_b,from_utc,to_utc,from_hours
-Svalbard,,,2026-08-22T02:00:00Z,2026-08-22T05:00:00Z,
-,Inuvik,P01-S01,,,3
-"""
-
-
-def test_outages_of_a_file_are_those_of_a_list_and_stay_with_the_run(tmp_path):
-    (tmp_path / "outages.csv").write_text(CSV)
-    listed = [
-        {"station": "Svalbard", "from_utc": "2026-08-22T02:00:00Z",
-         "to_utc": "2026-08-22T05:00:00Z"},
-        {"link": ["Inuvik", "P01-S01"], "from_hours": 3},
-    ]  # fmt: skip
-    of_file = walker("to stations", planned_path=str(tmp_path / "outages.csv"))
-    of_list = walker("to stations", listed)
-    assert portable(of_file)["faults"] == portable(of_list)["faults"]
-    assert open_at(make_plan(of_file)).keys() == open_at(make_plan(of_list)).keys()
-
-
-def test_a_date_needs_a_start_and_what_is_beyond_the_end_is_doubted():
-    dated = {"planned": [{"cluster": "A", "from_utc": START}]}
-    with pytest.raises(ScenarioError, match="from_utc: needs a start with source 'slots'"):
-        slots(faults=dated)
-    slots(faults=dated, start=START)
-    planned = [
-        {"station": "Inuvik", "from_hours": 100},
-        {"link": ["P01-S01", "P01-S04"], "from_hours": 1},  # not beside each other in the ring
-    ]
-    doubts = doubts_of(build(walker("to stations", planned)))
-    said = [str(one) for one in doubts if one.path[:2] == ("faults", "planned")]
-    assert len(said) == 2
-    assert "station Inuvik begins after the run has ended, at 100 h" in said[0]
-    assert "of link P01-S01 - P01-S04 changes nothing: the two never have one" in said[1]

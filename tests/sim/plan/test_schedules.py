@@ -1,8 +1,6 @@
 """Schedules without a run: tables as a run has them, volumes, contact plans for ION and HDTN."""
 
-import heapq
 import json
-import os
 import re
 from collections import defaultdict
 from itertools import pairwise
@@ -10,14 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.integrate import quad
 
 import leomix
-import orbit
 import scenarios
 import sim
 from leomix import plan as leomix_plan
-from tests.kit.network import ContactPlan, make_plan, satellites_of
+from tests.kit.network import make_plan
 from tests.kit.results import data_size
 from tests.kit.small import OVER_GRID
 
@@ -44,63 +40,23 @@ def test_tables_are_those_of_a_run_to_the_end():
     )
 
 
-def test_name_path_mapping_and_scenario_are_one_schedule(tmp_path):
-    path = scenarios.shipped_path("walker")
-    keys = scenarios.load("walker").model_dump(mode="json")
-    tables = [
-        leomix.plan(given).capacities for given in ("walker", path, keys, scenarios.load(path))
-    ]
-    for other in tables[1:]:
-        pd.testing.assert_frame_equal(other, tables[0])
-
-
 def test_capacities_are_those_of_the_contacts_table_and_of_the_rates_of_links(schedule):
     rows = schedule.capacities
     to_server = rows[(rows.link == "contact") & (rows.direction == "downlink")]
     contacts = schedule.contacts.set_index("contact_id").loc[to_server.number]
     least = 8.0 * contacts.downlink_capacity_bytes_per_device.to_numpy()
     assert to_server.capacity_bits.to_numpy() == pytest.approx(least, rel=1e-12)
-    assert (to_server.source.to_numpy() == contacts.satellite).all()
-    assert (to_server.target.to_numpy() == contacts.station).all()
-    assert (to_server.start_s.to_numpy() == contacts.service_start_s).all()
+    for name, of in (
+        ("source", "satellite"),
+        ("target", "station"),
+        ("start_s", "service_start_s"),
+    ):
+        assert (to_server[name].to_numpy() == contacts[of]).all()
     both = rows[rows.link == "isl"]
     assert len(both) == 2 * len(schedule.isl_windows) > 100
     assert (both.rate_bps == 10e6).all()
-    windows = schedule.isl_windows.loc[both.number]
-    longest_s = windows.max_range_km.to_numpy() / LIGHT_KM_S
-    assert (both.delay_s.to_numpy() <= longest_s + 1e-9).all()
+    longest_s = schedule.isl_windows.loc[both.number].max_range_km.to_numpy() / LIGHT_KM_S
     assert both.delay_s.to_numpy() == pytest.approx(longest_s, rel=1e-6)
-
-
-def test_volume_of_a_link_by_a_budget_is_the_integral_of_its_rate():
-    """Shannon's rate of the range, integrated piece by piece."""
-    budget = {
-        "frequency_ghz": 26, "bandwidth_mhz": 100, "tx_power_dbm": 30, "gain_dbi": 30,
-        "noise_temperature_k": 400,
-    }  # fmt: skip
-    changes = {
-        **TIMED,
-        "stop.days": 0.02,
-        "link.isl": {"within_plane": "ring", "between_planes": "all", **budget},
-        "learning.method": "autoflsat",
-        "learning.options": {},
-    }
-    scenario = scenarios.load("iridium-isl", changes)
-    from_name = {satellite.name: satellite for satellite in satellites_of(scenario)}
-    schedule = leomix.plan(scenario)
-    rows = schedule.capacities[schedule.capacities.link == "isl"]
-    noise_dbw = 10 * np.log10(1.380649e-23 * 400 * 100e6)
-    for row in rows.sample(5, random_state=1).itertuples():
-        ends = from_name[row.source], from_name[row.target]
-
-        def rate_bps(time_s, ends=ends):
-            range_m = 1e3 * float(orbit.pair_range_km(*ends, schedule.start, time_s))
-            loss_db = 20 * np.log10(4 * np.pi * range_m * 26e9 / 299_792_458.0)
-            snr = 10 ** ((30 - 30 + 30 + 30 - loss_db - noise_dbw) / 10)
-            return 100e6 * np.log2(1 + snr)
-
-        bits, _ = quad(rate_bps, row.start_s, row.end_s, epsrel=1e-9)
-        assert row.capacity_bits == pytest.approx(bits, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["quickstart", "walker", "flystack-isl"])
@@ -109,15 +65,13 @@ def test_sessions_are_those_of_the_plan(name):
     scenario = scenarios.load(name, {"stop.days": 0.5, "learning.train": False})
     found = leomix.plan(scenario).sessions.set_index(["client", "session"])
     plan = make_plan(scenario)
-    count = 0
-    for cluster in plan.clusters:
-        for session in plan.sessions(cluster):
-            row = found.loc[(cluster.name, session.number)]
-            assert row.to_server_bits == pytest.approx(8 * session.capacity_bytes, rel=1e-12)
-            assert (row.start_s, row.end_s) == (session.start_s, session.end_s)
-            assert row.contacts == len(session.contacts)
-            count += 1
-    assert count == len(found) > 5
+    sessions = [(c.name, session) for c in plan.clusters for session in plan.sessions(c)]
+    for client, session in sessions:
+        row = found.loc[(client, session.number)]
+        assert row.to_server_bits == pytest.approx(8 * session.capacity_bytes, rel=1e-12)
+        assert (row.start_s, row.end_s) == (session.start_s, session.end_s)
+        assert row.contacts == len(session.contacts)
+    assert len(sessions) == len(found) > 5
 
 
 def test_over_a_mesh_contacts_are_listed_once_and_sessions_for_each_client():
@@ -126,22 +80,17 @@ def test_over_a_mesh_contacts_are_listed_once_and_sessions_for_each_client():
     schedule = leomix.plan(scenarios.load("iridium-isl", keys))
     served = schedule.contacts[schedule.contacts.served]
     own = schedule.capacities[schedule.capacities.link == "contact"]
-    for direction in ("uplink", "downlink"):
-        numbers = own.number[own.direction == direction]
-        assert sorted(numbers) == sorted(served.contact_id)
+    for _, rows in own.groupby("direction"):
+        assert sorted(rows.number) == sorted(served.contact_id)
     plan = make_plan(schedule.scenario)
     found = schedule.sessions.set_index(["client", "session"])
-    assert found.index.is_unique
-    pass_bits = own[own.direction == "downlink"].set_index("number").capacity_bits
+    assert found.index.is_unique and len(plan.clusters) == 66
     for cluster in plan.clusters:
         sessions = plan.sessions(cluster)
         rows = found.loc[cluster.name]
         assert rows.start_s.tolist() == list(sessions.starts_s)
         assert rows.end_s.tolist() == list(sessions.ends_s)
-        numbers = [sessions.contact_id(place) for place in range(len(sessions))]
-        assert (rows.to_server_bits <= pass_bits[numbers].to_numpy() * (1 + 1e-9)).all()
         assert (rows.to_server_bits > 0).any()
-    assert len(plan.clusters) == 66
 
 
 # Exported contact plans, read back by a parser of their own.
@@ -176,27 +125,9 @@ def ion(text):
     return nodes, contacts, ranges
 
 
-def earliest(contacts, source, bits, ready_s):
-    """When a message can be at each node: labels are settled in the order of time."""
-    leaving = defaultdict(list)
-    for contact in contacts:
-        leaving[contact[2]].append(contact)
-    there, queue = {}, [(ready_s, source)]
-    while queue:
-        now_s, node = heapq.heappop(queue)
-        if node in there:
-            continue
-        there[node] = now_s
-        for begin, end, _, other, bytes_s in leaving[node]:
-            sent_s = max(begin, now_s) + bits / (8 * bytes_s)
-            if sent_s <= end:
-                heapq.heappush(queue, (sent_s, other))
-    return there
-
-
 @pytest.mark.parametrize("piece_s", [None, 60])
 @pytest.mark.quick(1)
-def test_plan_of_ion_is_read_back_with_its_volumes_and_arrivals(schedule, piece_s):
+def test_plan_of_ion_is_read_back_with_its_volumes(schedule, piece_s):
     nodes, contacts, ranges = ion(schedule.text("ion", piece_s))
     assert tuple(nodes.values()) == schedule.nodes
     assert {row[4] for row in ranges} == {0}  # light takes milliseconds
@@ -217,21 +148,6 @@ def test_plan_of_ion_is_read_back_with_its_volumes_and_arrivals(schedule, piece_
     assert sent.keys() == set(whole.index)
     for pair, bits in whole.items():
         assert 0.98 * bits < sent[pair] < 1.0001 * bits, pair
-    graph = sim.ContactGraph(
-        ContactPlan(
-            len(nodes), *(rows[:, [2, 3]] - 1).T, *rows[:, :2].T, 8.0 * rows[:, 4], directed=True
-        )
-    )
-    exact = sim.ContactGraph(exported)
-    rng = np.random.default_rng(40)
-    for source in rng.integers(len(nodes), size=8).tolist():
-        bits, ready_s = float(rng.choice([8e6, 8e7])), float(rng.uniform(0, 15_000))
-        truth = earliest(contacts, source + 1, bits, ready_s)
-        found = graph.arrivals(source, bits, ready_s)
-        assert found == pytest.approx([truth.get(node + 1, np.inf) for node in range(len(nodes))])
-        delayed = exact.arrivals(source, bits, ready_s)
-        reached = np.isfinite(found)
-        assert (delayed[reached] >= found[reached] - 1e-3).all()
 
 
 def test_whole_seconds_of_a_fixed_rate_keep_it_and_pieces_add_up_to_the_pass():
@@ -265,34 +181,6 @@ def test_slots_have_a_schedule_and_no_contact_plan():
         schedule.graph()
 
 
-def test_what_a_schedule_cannot_write_is_said(tmp_path):
-    schedule = leomix.plan(RING)
-    for wrong in (0.5, 0, np.nan, np.inf, "60", True, []):
-        with pytest.raises(sim.InputError, match=r"piece_s is .*; give a whole number"):
-            schedule.contact_plan(wrong)
-    for wrong in ("stk", []):
-        with pytest.raises(sim.InputError, match="is no format of contact plans; use ion or hdtn"):
-            schedule.text(wrong)
-    pipe = tmp_path / "pipe.ionrc"
-    os.mkfifo(pipe)
-    for path, said in [
-        (pipe, "is a pipe or a device"),
-        (tmp_path, "is a folder"),
-        (tmp_path / "away" / "plan", "there is no folder"),
-    ]:
-        with pytest.raises(sim.InputError, match=said):
-            schedule.write(path, "ion")
-    assert pipe.is_fifo()
-
-
-def test_a_cluster_that_is_called_like_a_satellite_is_refused():
-    """The plan would have two nodes of one name."""
-    cluster = scenarios.load("walker").ground.clusters[0].model_dump(exclude_none=True)
-    keys = {"ground.clusters": [cluster | {"name": "P01-S01"}]}
-    with pytest.raises(sim.InputError, match="'P01-S01' is a cluster and a satellite too"):
-        leomix.plan(scenarios.load("walker", keys))
-
-
 def test_validate_says_what_passes_carry_while_they_are_served(leomix):
     """One dish serves one satellite at a time: what others could send meanwhile does not count."""
     keys = {"stop.days": 0.5, "ground.stations_used": 3, "ground.antennas": 1}
@@ -308,3 +196,19 @@ def test_validate_says_what_passes_carry_while_they_are_served(leomix):
     rows = re.findall(r"^(P\d\d-S\d\d) .*  (\S+ \w*B)$", out, re.M)
     assert len(rows) == 10  # those with the fewest services
     assert {(name, data_size(least[name])) for name, _ in rows} == {*rows}
+
+
+@pytest.mark.parametrize("piece_s", [0.5, 0, np.nan, np.inf, "60", True, []])
+def test_pieces_are_of_whole_seconds(schedule, piece_s):
+    with pytest.raises(sim.InputError, match=r"piece_s is .*; give a whole number"):
+        schedule.contact_plan(piece_s)
+
+
+def test_what_a_schedule_cannot_write_is_said(schedule, tmp_path):
+    for path, form, said in (
+        (tmp_path, "ion", "is a folder"),
+        (tmp_path / "away" / "plan", "ion", "there is no folder"),
+        (tmp_path / "plan", "stk", "is no format of contact plans; use ion or hdtn"),
+    ):
+        with pytest.raises(sim.InputError, match=said):
+            schedule.write(path, form)

@@ -31,8 +31,6 @@ def test_a_run_on_the_plan_of_another_one_has_the_trace_that_it_has_alone(
     again = sim.run(own, cache=True).manifest
     assert [again[key] for key in SAME] == [alone[key] for key in SAME]
     assert RunCache.plans.of_last is plan is not None
-    other = sim.run(scenarios.load(name, SHORT[name] | {"seed": 9}), cache=True).manifest
+    sim.run(scenarios.load(name, SHORT[name] | {"seed": 9}), cache=True)
     assert RunCache.plans.of_last is not plan  # the seed draws places, paths and faults
-    if not alone["drawn"]:
-        assert other["trace_sha256"] == alone["trace_sha256"]
     assert alone["drawn"] == (name in DRAWN)

@@ -49,23 +49,21 @@ def test_a_plan_that_is_exported_is_read_back_to_the_second(kind, form, piece_s)
 
 
 def test_a_run_over_a_plan_takes_its_rates_and_its_light_time():
-    contacts = ["a contact +100 +400 2 1 1000", "a contact +100 +700 1 2 2000"]
-    text = "\n".join(
-        [*contacts, "a contact +400 +700 2 1 4000", "a range +0 +900 1 2 1", "m horizon +0"]
-    )
+    text = "\n".join([
+        "a contact +100 +400 2 1 1000", "a contact +100 +700 1 2 2000",
+        "a contact +400 +700 2 1 4000", "a range +0 +900 1 2 1", "m horizon +0",
+    ])  # fmt: skip
     keys = BASE | {"ground": {"clusters": [{"name": "A", "devices": 2}]}, "stop": {}}
     source = {"source": "contacts", "windows": text, "names": {1: "ISS", 2: "A"}}
     result = sim.run(scenarios.from_dict(keys | {"orbit": source, "link": {"preset": "paper"}}))
     row = result.contacts.iloc[0]
     assert (row.satellite, row.cluster, row.rise_s, row.set_s) == ("ISS", "A", 100.0, 700.0)
     assert row.uplink_capacity_bytes_per_device == 1000 * 300 + 4000 * 300
-    down = result.transfers[result.transfers.direction == "downlink"].iloc[0]
-    assert down.end_s == pytest.approx(down.start_s + down.payload_bytes / 2000 + 1.0, abs=1e-6)
-    up = result.transfers[result.transfers.direction == "uplink"].iloc[0]
-    assert up.end_s == pytest.approx(up.start_s + up.payload_bytes / 1000 + 1.0, abs=1e-6)
-    assert any(
-        "not used of the contact plan: m horizon" in line for line in result.manifest["warnings"]
-    )
+    first = result.transfers.groupby("direction").first()
+    for direction, bytes_s in (("downlink", 2000), ("uplink", 1000)):
+        row = first.loc[direction]
+        assert row.end_s == pytest.approx(row.start_s + row.payload_bytes / bytes_s + 1, abs=1e-6)
+    assert any("m horizon" in line for line in result.manifest["warnings"])
 
 
 def test_links_between_satellites_of_a_plan_are_those_of_the_scenario(tmp_path):
@@ -90,18 +88,6 @@ def test_a_table_of_links_may_be_larger_than_a_scenario_and_is_called_a_table(tm
     path.write_text(text[:100], encoding="utf-16")
     with pytest.raises(scenarios.ScenarioError, match="not text; save the table of windows as UTF"):
         scenarios.isl_windows(scenario)
-
-
-def test_a_link_budget_of_a_contact_plan_is_refused_as_its_rates_follow_from_none(leomix, tmp_path):
-    (tmp_path / "p.ionrc").write_text("a contact +0 +60 1 2 100\na contact +0 +60 2 1 100\n")
-    path = tmp_path / "s.yaml"
-    path.write_text(
-        "stop: {}\norbit: {source: contacts, path: p.ionrc, names: {2: Bern}}\n"
-        "ground: {clusters: [{name: Bern}]}\nlink: {preset: paper}\n"
-        "compute: {seconds_per_round: 60}\nlearning: {method: fedavg, train: false}\n"
-    )
-    done = leomix("link", path)
-    assert done.status == 2 and "orbit: the rates are those of the contact plan" in done.err
 
 
 ONE = """\
@@ -136,27 +122,17 @@ PASS = "satellite,site,rise_utc,set_utc\nS,A,{0}-08-22T12:13:03Z,{0}-08-22T12:19
 LATER = "S,B,2026-08-22T12:13:03Z,2026-08-22T12:19:15Z\n"
 PLAN = "a contact {0}/08/22-12:13:03 {0}/08/22-12:19:15 1 2 1000\n"
 BY_DATE = [
-    ("w.csv", PASS.format(2027), "2027", "orbit: none of its windows is in the 1 day from 2026-"),
-    ("w.csv", PASS.format(2025), "2025", "all windows end before start 2026-08-22T12:00:00Z"),
-    ("w.csv", PASS.format(2025) + LATER, "2025", "orbit: none of its windows is in the 1 day"),
-    (
-        "p.ionrc",
-        PLAN.format(2027),
-        "2027",
-        "orbit: none of its windows is in the 1 day from 2026-",
-    ),
-    (
-        "p.ionrc",
-        PLAN.format(2025),
-        "2025",
-        "orbit: none of its windows is in the 1 day from 2026-",
-    ),
+    ("w.csv", PASS.format(2027), "2027"),
+    ("w.csv", PASS.format(2025), "2025"),
+    ("w.csv", PASS.format(2025) + LATER, "2025"),
+    ("p.ionrc", PLAN.format(2027), "2027"),
+    ("p.ionrc", PLAN.format(2025), "2025"),
 ]
 
 
-@pytest.mark.parametrize(("name", "text", "year", "said"), BY_DATE)
+@pytest.mark.parametrize(("name", "text", "year"), BY_DATE)
 def test_windows_of_another_date_are_told_with_their_dates_and_a_start(
-    leomix, tmp_path, name, text, year, said
+    leomix, tmp_path, name, text, year
 ):
     (tmp_path / name).write_text(text)
     path = tmp_path / "s.yaml"
@@ -167,26 +143,10 @@ def test_windows_of_another_date_are_told_with_their_dates_and_a_start(
         "compute: {seconds_per_round: 60}\nlearning: {method: fedavg, train: false}\n"
     )
     done = leomix("contacts", path)
-    assert done.status == 2 and done.err.count("\n") == 1 and "orbit.names" not in done.err
-    assert (
-        said in done.err
-        and f"they are from {year}-08-22T12:13:03Z to {year}-08-22T12:19:15Z" in done.err
-    )
+    assert done.status == 2 and done.err.count("\n") == 1
+    assert f"from {year}-08-22T12:13:03Z to {year}-08-22T12:19:15Z" in done.err
     fits = leomix("contacts", path, "--set", f"start={year}-08-22T12:13:03Z")
-    assert (fits.status, fits.out.count("2:13:03")) == (
-        0,
-        1,
-    ) and f"{year}-08-22T12:13:03Z" in done.err
-
-
-@pytest.mark.parametrize("year", [2025, 2027])
-def test_a_cluster_whose_windows_have_another_date_is_told_when_they_are(year):
-    keys = BASE | {"ground": {"clusters": [{"name": "A"}, {"name": "B"}]}, "stop": {"days": 1}}
-    windows = PASS.format(year) + LATER
-    keys |= {"start": FLOWN["start"], "orbit": {"source": "contacts", "windows": windows}}
-    dates = f"from {year}-08-22T12:13:03Z to {year}-08-22T12:19:15Z"
-    with pytest.raises(ValueError, match=f"'A': no window has this site .* {dates} .*; choose st"):
-        lm.plan(scenarios.from_dict(keys | {"link": {"preset": "paper"}}))
+    assert (fits.status, fits.out.count("2:13:03")) == (0, 1)
 
 
 LINKED = """\
@@ -202,15 +162,15 @@ learning: {method: fedavg, train: false, model: {kind: vector-mlp}}
 
 
 @pytest.mark.parametrize("form", ["csv", "ion"])
-def test_links_of_another_date_are_told_with_their_dates(leomix, tmp_path, form):
+@pytest.mark.parametrize("year", [2019, 2031])
+def test_links_of_another_date_are_told_with_their_dates(leomix, tmp_path, form, year):
     pair = "P01-S01", "P02-S01"
-    for year, said in ((2031, "they are from 2031-"), (2019, "they are from 2019-")):
-        row = "{0},{1},{2}-08-22T12:13:03Z,{2}-08-22T12:19:15Z\n".format(*pair, year)
-        text = f"a,b,start_utc,end_utc\n{row}"
-        if form == "ion":
-            text = PLAN.format(year).replace(" 1 2 ", " {} {} ".format(*pair))
-        (tmp_path / "links.txt").write_text(text)
-        (tmp_path / "s.yaml").write_text(LINKED)
-        done = leomix("contacts", tmp_path / "s.yaml", "--isl")
-        assert done.status == 2 and said in done.err and "12:13:03Z" in done.err, done.err
-        assert f"start{': ' if year > 2026 else ' at '}{year}-08-22T12:13:03Z" in done.err
+    row = "{0},{1},{2}-08-22T12:13:03Z,{2}-08-22T12:19:15Z\n".format(*pair, year)
+    text = f"a,b,start_utc,end_utc\n{row}"
+    if form == "ion":
+        text = PLAN.format(year).replace(" 1 2 ", " {} {} ".format(*pair))
+    (tmp_path / "links.txt").write_text(text)
+    (tmp_path / "s.yaml").write_text(LINKED)
+    done = leomix("contacts", tmp_path / "s.yaml", "--isl")
+    assert done.status == 2 and f"they are from {year}-08-22T12:13:03Z" in done.err
+    assert f"start{': ' if year > 2026 else ' at '}{year}-08-22T12:13:03Z" in done.err

@@ -9,17 +9,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
 from sim.sweep import read_sweep
 from tests.kit.processes import wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Claims, Crew, Joined, Point, Stop, claims, versions
+from tests.kit.sweeps import Claims, Crew, claims
 
 POINTS = ["-p", "stop.cycles=1:4:1", "--replications", 2, "-o", "out", "--quiet"]
-JOIN = [sys.executable, "-m", "sim.sweep.join"]
 
 
 @pytest.fixture
@@ -98,27 +97,6 @@ def test_who_comes_back_drops_its_result(folder):
     assert (folder / "points" / "a" / "checkpoint").exists()
 
 
-def test_half_a_claim_is_one_whose_lease_will_tell(folder):
-    for number, text in enumerate(
-        ("", "{", "[]", '{"state": "ended"}', '{"state": 3, "owner": 1}')
-    ):
-        (folder / "claims" / f"{number}.1").write_text(text)
-    (folder / "claims" / ".5.1.part").write_text("")
-    (folder / "claims" / "notes").write_text("")
-    assert {claim.state for claim in Claims(folder).look().values()} == {"running"}
-    assert len(Claims(folder).look()) == 5
-
-
-def test_who_cannot_publish_says_it_and_keeps_what_was_done(folder):
-    mine = Claims(folder)
-    claim = mine.take("a", 1)
-    mine.scratch(claim).mkdir()
-    (folder / "points" / "a").write_text("in the way")
-    with pytest.raises(OSError, match="directory"):
-        mine.publish(claim)
-    assert mine.scratch(claim).is_dir()
-
-
 @pytest.mark.parametrize("error", [None, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_one_gets_a_point_also_where_there_are_no_hard_links(error, folder, monkeypatch):
     def no_links(*_):
@@ -132,27 +110,6 @@ def test_one_gets_a_point_also_where_there_are_no_hard_links(error, folder, monk
     assert claim.state == "running" and not other.is_dead(claim)
     assert claim.owner["pid"] == os.getpid()
     assert [path.name for path in (folder / "claims").iterdir()] == ["a.1"]
-
-
-def test_a_claim_is_renewed_while_what_an_owner_has_saved_is_copied(folder, monkeypatch):
-    monkeypatch.setattr(claims, "BEAT_S", 0.02)
-    monkeypatch.setattr("sim.sweep.join.LOOK_S", 0.02)
-    monkeypatch.setattr(claims, "LEASE_S", 0.3)
-    owner, claim = taken_elsewhere(folder)
-    (owner.scratch(claim) / "checkpoint").mkdir(parents=True)
-    mine = Claims(folder)
-    beats = []
-
-    def slow(*_):
-        wait_until(lambda: mine.look()["a"].beat > 2, "its claim is renewed", 2.0)
-        beats.append(mine.look()["a"].beat)
-
-    monkeypatch.setattr(shutil, "copytree", slow)
-    point = Point(0, "a", str(folder / "none.yaml"), {}, {}, 0, 1)
-    about = {"keys": [], "points": [asdict(point)], "made_with": versions()}
-    (folder / "sweep.json").write_text(json.dumps(about))
-    Joined(folder, Stop(), cache=False, keep_going=True).work()
-    assert beats and "none.yaml" in mine.look()["a"].outcome.error
 
 
 @pytest.mark.process
@@ -175,14 +132,6 @@ def test_a_process_that_is_started_while_all_are_stopped_is_stopped_too(folder, 
 
 
 # -- processes
-
-
-@pytest.mark.process
-def test_what_kills_its_process_is_tried_again_before_anybody_looks(place, monkeypatch):
-    monkeypatch.setattr("sim.sweep.running.LOOK_EVERY_S", 1000.0)
-    place.mark("3-1-kill1", "3-1-kill2")
-    done = place.sweep("-p", "stop.cycles=1,2", "-o", "out", "--quiet")
-    assert (done.returncode, place.statuses()) == (0, ["complete"] * 2)
 
 
 @pytest.mark.process
@@ -216,21 +165,6 @@ def test_processes_that_join_share_the_points_and_all_write_the_same_rows(place,
     other = place.sweep("-p", "stop.cycles=7,8", "-o", "out", "--join")
     assert (other.returncode, other.stderr.count("\n")) == (2, 1)
     assert "holds another sweep" in other.stderr
-
-
-@pytest.mark.process
-def test_a_process_of_another_source_or_that_sees_no_folder_is_one_line(place):
-    assert place.sweep(*POINTS).returncode == 0
-    about = place.folder / "out" / "sweep.json"
-    said = json.loads(about.read_text())
-    said["made_with"]["leomix's source"] = "01234567"
-    about.write_text(json.dumps(said))
-    for name, words in (("out", "leomix's source 01234567 -> "), ("no/out", "share the file")):
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with subprocess.Popen([*JOIN, str(place.folder / name)], **pipes) as process:
-            said = process.stdout.read()
-        assert (process.returncode, said.count("\n")) == (2, 1), said
-        assert words in said
 
 
 @pytest.mark.process

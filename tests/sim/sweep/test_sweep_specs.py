@@ -5,7 +5,6 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
 from decimal import Decimal
 
 import pytest
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 import scenarios
 from tests.kit import small, sweeps
 from tests.kit.network import InputError
-from tests.kit.results import as_yaml
 
 
 def listed(text):
@@ -63,15 +61,9 @@ def test_items_are_read_as_yaml_and_keep_their_commas(values):
     assert list(map(type, found)) == list(map(type, values))
 
 
-def test_values_are_read_and_written_as_yaml():
-    expected = [550, 550.0, "550", True, None, "x", [1, 2]]
-    assert listed("550, 550.0, '550', true, null, x, [1, 2]") == expected
-    assert listed("1e2:3e2:1e2") == [100.0, 200.0, 300.0]
+def test_what_is_no_range_is_a_text():
     for text in ("2026-08-22T00:00:00Z", "a:b:c", "'1:2:3'", "400:1200:km", "1:2:3:4", "mine:Slow"):
         assert listed(text) == [text.strip("'")]
-    values = [None, False, 500.0, 0.1, 1e22, 7, "emsfl", [1.0, None]]
-    texts = ["null", "false", "500", "0.1", "1e+22", "7", "emsfl", "[1, null]"]
-    assert [as_yaml(value) for value in values] == texts
 
 
 @given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=4), min_size=1, max_size=3))
@@ -95,11 +87,6 @@ def test_a_combination_comes_once_however_often_its_values_are_given(texts):
     assert [one["key"] for one in found[::2]] == [listed(text)[0] for text in firsts]
 
 
-def test_counting_visits_no_point(file):
-    axes = sweeps.Axes.of(sweeps.read_pairs([f"k{n}=0:1000:1" for n in range(5)]), None)
-    assert sweeps.SweepPlan(file, {}, axes).count == 1001**5
-
-
 # -- points
 
 TIMING = {"learning.train": False}
@@ -116,17 +103,9 @@ def made(file, *pairs, overrides=TIMING, variants=None, **more):
     axes = sweeps.Axes.of(sweeps.read_pairs(pairs), variants)
     plan = sweeps.SweepPlan(file, {**TIMING, **overrides}, axes, **more)
     count = plan.count
-    points = list(plan.points())
+    points = plan.points
     assert len(points) == count
     return points
-
-
-def test_a_point_is_the_scenario_that_a_run_would_load(file):
-    for point in made(file, "stop.cycles=2:4:1", "learning.method=emsfl,synchronous"):
-        loaded = scenarios.load(file, {**TIMING, **point.values})
-        assert scenarios.load(point.scenario, point.overrides) == loaded
-        assert sweeps.point_identity(loaded).digest == point.digest
-        assert sweeps.Point(**asdict(point)) == point
 
 
 def test_replications_have_seeds_of_their_own(file):
@@ -136,17 +115,16 @@ def test_replications_have_seeds_of_their_own(file):
     for number, point in enumerate(found):
         assert point.number == number
         assert scenarios.load(file, point.overrides).seed == point.seed
-    again = made(file, "stop.cycles=2,3", replications=3, overrides={"seed": 7})
-    assert [point.seed for point in again] == [7, 8, 9, 7, 8, 9]
 
 
 def test_equal_scenarios_have_one_digest_however_they_are_said(file, tmp_path):
-    (one,) = made(file, "stop.cycles=3", overrides={"seed": 3})
+    def digests(file, *pairs, **overrides):
+        return [point.digest for point in made(file, *pairs, overrides=overrides)]
+
     (tmp_path / "other.yaml").write_text(yaml.safe_dump({**small.SLOTS, "description": "a text"}))
-    digests = [point.digest for point in made(str(tmp_path / "other.yaml"), "seed=3,4,3")]
-    assert digests[0] == one.digest != digests[1] and len(digests) == 2
-    (whole,), (decimal,) = (made(file, f"link.uplink.eirp_dbw={said}") for said in ("1", "1.0"))
-    assert whole.digest == decimal.digest
+    one, other = digests(str(tmp_path / "other.yaml"), "seed=3,4,3")
+    assert digests(file, "stop.cycles=3", seed=3) == [one] != [other]
+    assert digests(file, "link.uplink.eirp_dbw=1") == digests(file, "link.uplink.eirp_dbw=1.0")
     # Files count by what they hold, and not by where they lie.
     elements = scenarios.orbit_file(scenarios.load("quickstart")).read_text()
     said = yaml.safe_load(scenarios.shipped_path("quickstart").read_text())
@@ -156,8 +134,8 @@ def test_equal_scenarios_have_one_digest_however_they_are_said(file, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "sky.tle").write_text(text)
         (tmp_path / name / "here.yaml").write_text(yaml.safe_dump(said))
-        found += made(str(tmp_path / name / "here.yaml"), "stop.days=1")
-    assert found[0].digest == found[1].digest != found[2].digest
+        found += digests(str(tmp_path / name / "here.yaml"), "stop.days=1")
+    assert found[0] == found[1] != found[2]
 
 
 VARIANTS = """
@@ -193,8 +171,6 @@ def test_variants_set_keys_without_a_dot_as_values_of_keys_do(file, tmp_path):
     refused = pytest.raises(ValueError, match=r"v\.yaml: variant a: seed: replications have see")
     with refused:
         made(file, variants=path, replications=2)
-    with pytest.raises(ValueError, match=r"^--set stop\.cycles.*variant=a"):
-        made(file, variants=path, overrides={"stop.cycles": -1})
 
 
 def test_a_lock_that_is_removed_is_held_by_one_at_a_time(tmp_path):

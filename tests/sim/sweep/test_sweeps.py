@@ -54,18 +54,14 @@ def gone(place):
 @process
 def test_a_row_is_what_a_run_of_its_own_gives_however_many_workers(tmp_path, monkeypatch):
     place = Place(tmp_path, train=True)
-    shown = ""
     asked = ["-p", "learning.step_size=0.1,0.3", "-p", "stop.cycles=2", "--replications", 2]
     for jobs in (1, 2):
         done = place.sweep(*asked, "-j", jobs, "-o", f"out{jobs}", "--no-cache")
         assert done.returncode == 0, done.stderr
-        shown = done.stdout
     one, two = (read_sweep(tmp_path / name) for name in ("out1", "out2"))
     rows = place.rows("out2")
     assert (place.rows("out1"), one.sha256) == (rows, two.sha256)
     assert (len(place.workers()), len(place.runs())) == (3, 8)
-    said = (rows[3]["learning.step_size"], rows[3]["stop.cycles"], rows[3]["replication"])
-    assert said == (0.3, 2, 1)
     monkeypatch.chdir(tmp_path)
     changes = {"learning.method": "emsfl", "learning.step_size": 0.3, "stop.cycles": 2, "seed": 4}
     summary = sim.run(scenarios.load("tiny.yaml", changes)).summary
@@ -74,38 +70,9 @@ def test_a_row_is_what_a_run_of_its_own_gives_however_many_workers(tmp_path, mon
     for folder, row in zip(two.folders, rows, strict=True):
         assert sim.load(folder).manifest["trace_sha256"] == row["trace_sha256"]
     # The printed table has the means over replications.
-    low, high = sorted(row["accuracy_final"] for row in rows[:2])
-    printed = [line for line in shown.splitlines() if line.startswith("step_size=0.1 ")]
-    assert f" {(low + high) / 2:.3f} " in printed[0]
-    assert 0 < low < high < 1
-
-
-COUNTED = """
-import os
-
-from learning.data.embedded import digits
-
-
-def counted(config):
-    with open("made.txt", "a") as made:
-        made.write(f"{config.seed} {os.getpid()}\\n")
-    return digits(config)
-"""
-
-
-@process
-def test_a_worker_makes_data_and_start_once_a_seed(tmp_path):
-    place = Place(tmp_path)
-    (tmp_path / "counted.py").write_text(COUNTED)
-    swept = ["-p", "learning.method=emsfl,synchronous", "-p", "seed=1,2,3", "-j", 2]
-    line = ["--set", "learning.data.kind=counted:counted", "-o", "out", "--no-cache"]
-    done = place.typed("sweep", "tiny.yaml", *swept, *line)
-    assert done.returncode == 0, done.stderr
-    assert place.statuses() == ["complete"] * 6
-    lines = (tmp_path / "made.txt").read_text().splitlines()
-    made = [line for line in lines if line.split()[1] != str(os.getpid())]  # not while planning
-    assert len(set(made)) == len(made) <= 4  # who would be idle helps with the last
-    assert {line.split()[0] for line in made} == {"1", "2", "3"}
+    mean = sum(row["accuracy_final"] for row in rows[:2]) / 2
+    [printed] = [x for x in done.stdout.splitlines() if x.startswith("step_size=0.1 ")]
+    assert f" {mean:.3f} " in printed
 
 
 @process
@@ -160,8 +127,7 @@ def test_killed_workers_and_failing_points_cost_only_themselves(plain, place):
         assert said in line
     assert "(incomplete)" in done.stdout
     log = (place.folder / "out" / "workers.log").read_text()
-    assert "must not reach" in log
-    assert "children print" in log
+    assert "must not reach" in log and "children print" in log
     (place.folder / "3-3-fail").unlink()
     (place.folder / "3-4-refuse").unlink()
     again = place.sweep(*POINTS, "--resume")
@@ -206,21 +172,6 @@ def test_rows_and_points_without_room_say_so_and_are_kept(plain, place, monkeypa
 
 
 @process
-def test_code_that_goes_to_another_folder_takes_no_results_there(place, tmp_path):
-    away = tmp_path / "elsewhere"
-    away.mkdir()
-    with (place.folder / "watched_method.py").open("a") as code:
-        code.write(f"os.chdir({str(away)!r})\n")
-    running = place.start("-p", "stop.cycles=1,2", "-p", "seed=3")
-    out, err = running.communicate(timeout=100)
-    assert running.returncode == 0, err
-    folder = place.folder / "runs/sweep-tiny"
-    assert [path.name for path in away.iterdir()] == ["runs.txt"]  # the code's own
-    assert read_sweep(folder).rows["status"].to_pylist() == ["complete"] * 2
-    assert str(folder) in out  # from where it went
-
-
-@process
 def test_points_of_other_versions_are_not_mixed(plain, runs, tmp_path):
     place = Place(runs.copy("sweep-plain", tmp_path))
     about = place.folder / "out" / "sweep.json"
@@ -253,12 +204,7 @@ def test_a_broken_point_folder_is_set_aside_and_run_again(runs, plain, tmp_path)
     assert place.rows() == before
     assert place.runs()[4:] == ["3-1", "3-2", "3-3"]
     aside = folders[0].with_name(f"{folders[0].name}.aside") / "events.parquet"
-    assert aside.exists()
-    (folders[0] / "events.parquet").write_bytes(b"torn again")
-    assert place.sweep(*POINTS, "--resume", "--quiet").returncode == 0
-    again = aside.parent.with_name(f"{aside.parent.name}.2")
     assert aside.read_bytes() == b"PAR1 torn"
-    assert (again / "events.parquet").read_bytes() == b"torn again"
 
 
 def test_another_sweep_does_not_continue_in_the_folder(plain, runs, tmp_path):
@@ -291,8 +237,6 @@ def test_points_of_another_folder_are_taken_and_not_run_again(plain, place):
     assert merged.select(columns).slice(0, 2).equals(theirs.select(columns).slice(2, 2))
     other = place.sweep("-p", "stop.cycles=9", "-o", "no", "--merge", plain.folder / "out")
     assert (other.returncode, "holds no point of this sweep" in other.stderr) == (2, True)
-    none = place.sweep(*asked, "--resume", "--merge", "nowhere")
-    assert (none.returncode, "no folder of a sweep" in none.stderr) == (2, True)
 
 
 @process
@@ -337,29 +281,30 @@ def test_points_whose_own_code_has_changed_run_again_and_the_others_do_not(tmp_p
 
     def leomix(*more):
         forget(tmp_path)
-        done = place.typed(*more)
+        done = place.typed(*more, "--quiet")
         return done.returncode, done.stderr
 
     def rows():
         return pq.read_table(tmp_path / "out" / "sweep.parquet").to_pylist()
 
     run = ["run", "tiny.yaml", *keys, "--set", "learning.model.kind=two:net", "-o", "run"]
-    assert leomix(*line, "--quiet")[0] == leomix(*run, "--quiet")[0] == 0
+    assert leomix(*line)[0] == leomix(*run)[0] == 0
     before = rows()
     (tmp_path / "two_sizes.py").write_text("WIDTH = 16\n")
-    code, said = leomix(*run, "--resume")
-    assert code == 2 and "holds a run from before two:net changed" in said
-    code, said = leomix(*line, "--quiet")
-    assert code == 2 and "go on with it by --resume" in said
-    code, said = leomix(*line, "--quiet", "--resume")
-    assert (code, said.count("\n")) == (0, 1), said
+    for command, words in (
+        ([*run, "--resume"], "holds a run from before two:net changed"),
+        (line, "go on with it by --resume"),
+    ):
+        code, said = leomix(*command)
+        assert code == 2 and words in said
+    code, said = leomix(*line, "--resume")
+    assert code == 0 and said.count("\n") == 1
     assert "two:net changed since this sweep was last run: 1 point to run again" in said
     after = rows()
-    assert after[0] == before[0]
-    assert after[1]["digest"] != before[1]["digest"]
+    assert after[0] == before[0] and after[1]["digest"] != before[1]["digest"]
     assert after[1]["uplink_bytes"] > 1.5 * before[1]["uplink_bytes"] > 0
     (tmp_path / "two_sizes.py").write_text("WIDTH = 8\n")
-    assert leomix(*line, "--quiet", "--resume")[0] == 0
+    assert leomix(*line, "--resume")[0] == 0
     assert rows() == before  # found where they were
 
 
@@ -407,32 +352,25 @@ def test_an_interrupted_sweep_saves_and_continues(plain, place):
 
 
 @process
-def test_one_interrupt_breaks_off_a_training_that_does_not_end(plain, place):
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_a_training_that_does_not_end_is_broken_off_and_a_second_interrupt_does_not_wait(
+    plain, place, interrupts
+):
     """A minute of training in one event: the sweep does not wait for it, and ends in order."""
     place.mark("stuck")
     running = place.start(*POINTS)
     wait_until(lambda: len(place.runs()) == 1, "a run begins")
-    running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=40)
-    assert (running.returncode, "Traceback" in errors, gone(place)) == (130, False, True)
-    assert "what runs is being saved; a training that takes longer than 5 s" in errors
-    assert errors.splitlines()[-1].endswith("go on with: --resume -o out")
-    assert place.statuses() == ["missing"] * 4  # the first has not crashed: it is to be run again
-    (place.folder / "stuck").unlink()
-    assert place.sweep(*POINTS, "--resume").returncode == 0
-    assert place.rows() == plain.rows()
-
-
-@process
-def test_the_second_interrupt_ends_at_once(place):
-    place.mark("stuck")
-    running = place.start(*POINTS)
-    wait_until(lambda: len(place.runs()) == 1, "a run begins")
-    running.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    assert running.poll() is None
-    running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=10)
+    for _ in range(interrupts):
+        assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+    _, errors = running.communicate(timeout=40 if interrupts == 1 else 10)
     assert (running.returncode, "Traceback" in errors) == (130, False)
     wait_until(lambda: gone(place), "workers are gone", 5.0)
-    assert place.statuses() == ["missing"] * 4
+    assert place.statuses() == ["missing"] * 4  # the first has not crashed: it is to be run again
+    if interrupts == 1:
+        assert "what runs is being saved; a training that takes longer than 5 s" in errors
+        assert errors.splitlines()[-1].endswith("go on with: --resume -o out")
+        (place.folder / "stuck").unlink()
+        assert place.sweep(*POINTS, "--resume").returncode == 0
+        assert place.rows() == plain.rows()

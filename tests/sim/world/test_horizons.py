@@ -37,12 +37,12 @@ def written(folder, mask):
 
 
 def test_a_horizon_in_a_file_is_that_of_its_pairs_and_bounds_the_contacts(tmp_path):
+    """And a run under it holds it in its folder."""
     (tmp_path / "roof.txt").write_text(FILE)
-    by_file, by_pairs = (
-        lm.plan(scenarios.load(written(tmp_path, mask))) for mask in ("roof.txt", str(PAIRS))
-    )
-    rows = by_file.contacts
-    assert rows.equals(by_pairs.contacts)
+    by_file, by_pairs = (scenarios.load(written(tmp_path, m)) for m in ("roof.txt", str(PAIRS)))
+    result = sim.run(by_file)
+    rows = result.contacts
+    assert rows.equals(lm.plan(by_pairs).contacts)
     site = orbit.Site("A", 48.1, 11.6, 0.0, PAIRS)
     satellite = orbit.circular_satellite("circular", 600, 97.8, 0.0, 0.0, by_file.start)
     for row in rows[rows.cluster == "A"].itertuples():
@@ -50,13 +50,6 @@ def test_a_horizon_in_a_file_is_that_of_its_pairs_and_bounds_the_contacts(tmp_pa
         np.testing.assert_allclose(
             look.elevation_deg[:, 0], site.horizon.at(look.azimuth_deg[:, 0]), atol=1e-4
         )
-
-
-def test_a_run_under_a_horizon_holds_it_in_its_folder_and_goes_on_from_there(tmp_path):
-    (tmp_path / "roof.txt").write_text(FILE)
-    result = sim.run(scenarios.load(written(tmp_path, "roof.txt")), out=tmp_path / "r")
-    kept = result.manifest["scenario"]["ground"]["clusters"][0]["min_elevation_deg"]
-    assert kept == [[float(azimuth), float(elevation)] for azimuth, elevation in PAIRS]
     again = sim.run(scenarios.from_dict(result.manifest["scenario"]))
     assert again.manifest["trace_sha256"] == result.manifest["trace_sha256"]
 

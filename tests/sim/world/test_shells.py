@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sgp4.api import WGS72, Satrec
 
+import leomix
 import orbit
 import scenarios
 import sim
@@ -77,15 +78,12 @@ def test_fedisl_flies_where_its_authors_mean_motion_puts_it():
 def test_a_part_of_a_constellation_is_the_one_that_flystack_takes(new):
     """Its choose_sat_csv: every (10/new)-th plane and satellite, 10/new * (i + 1) from 1 on."""
     names = [f"{10 // new * (i + 1):02}" for i in range(new)]
-    part = {"planes": new, "satellites_per_plane": new}
-    made = satellites(satellites=100, planes=10, pattern="star", use=part)
+    keys = {"satellites": 100, "planes": 10, "pattern": "star"}
+    made = satellites(**keys, use={"planes": new, "satellites_per_plane": new})
     assert [satellite.name for satellite in made] == [f"P{p}-S{s}" for p in names for s in names]
-    assert {satellite.plane for satellite in made} == {f"P{plane}" for plane in names}
-    whole = {satellite.name: satellite for satellite in satellites(
-        satellites=100, planes=10, pattern="star")}  # fmt: skip
-    for satellite in made:
-        assert satellite.model.nodeo == whole[satellite.name].model.nodeo
-        assert satellite.model.mo == whole[satellite.name].model.mo
+    whole = {one.name: (one.plane, one.model.nodeo, one.model.mo) for one in satellites(**keys)}
+    for one in made:
+        assert (one.plane, one.model.nodeo, one.model.mo) == whole[one.name]
 
 
 def test_shells_may_be_geostationary_and_in_parts():
@@ -99,21 +97,15 @@ def test_shells_may_be_geostationary_and_in_parts():
     assert made[3].model.mo - made[2].model.mo == pytest.approx(pi)
 
 
-def test_a_run_over_shells_plans_with_all_of_them(tmp_path):
-    keys = {
-        "orbit.shells": FEDSAT,
-        "orbit.use.planes": 3,
-        "learning.train": False,
-        "stop.days": 0.3,
-    }
+def test_a_run_over_shells_plans_with_all_of_them():
+    keys = {"orbit.shells": FEDSAT, "orbit.use.planes": 3, "stop.days": 0.3}
     nothing = {f"orbit.{key}": None for key in NO_SHELL}
-    scenario = scenarios.from_dict(changed("walker", {**nothing, **keys}))
-    result = sim.run(scenario, out=tmp_path / "run")
+    found = leomix.plan(changed("walker", {**nothing, **keys})).contacts
     names = {f"{shell}-P{plane:02}-S01" for shell in ("low", "high") for plane in (1, 3, 5)}
-    assert set(result.contacts["satellite"]) <= names
-    assert {name.partition("-")[0] for name in result.contacts["satellite"]} == {"low", "high"}
+    assert set(found.satellite) <= names
+    assert {name.partition("-")[0] for name in found.satellite} == {"low", "high"}
     # There is memory for some thousand satellites, and the first look counts all of them.
     many = [{**LOW, "altitude_km": 600, "satellites": 10_000}, FEDSAT[1] | {"satellites": 10_000}]
     crowd = changed("walker", {**nothing, "orbit.shells": many, "stop.days": 36_525})
     with pytest.raises(sim.InputError, match="20000 satellites over 1 clusters"):
-        sim.run(scenarios.from_dict(crowd), out=tmp_path / "crowd")
+        leomix.plan(crowd)

@@ -1,16 +1,124 @@
-"""Target accuracies: which are reported, and when and at what cost a run first reached them."""
+"""What the evaluations of a run have measured: by what it is judged, and the targets it reached.
+
+The loss judges where each next token is learnt, as a model of texts is right about a share of
+tokens only, which hardly moves while its loss falls; and where there is a loss and no accuracy, as
+of a regression. Of next tokens both are known, of other runs that the loss judges no accuracy is.
+Targets are accuracies; when, and at what cost, a run first reached them is reported.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sim.analysis.judged import Judged, guess_of, judged_by
+from learning.settings import judged_by_loss
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+class Judged(StrEnum):
+    """The figure by which it is judged whether, and how well, a run has learnt."""
+
+    ACCURACY = "accuracy"
+    LOSS = "loss"
+    """Of the next token, in nats, beside the share of tokens held for the likeliest; or any other
+    loss, alone."""
+
+    def merit(self, figure: float | None) -> float:
+        """Return what is the greater the better a figure is; -inf if it is None or no number."""
+        if figure is None or math.isnan(figure):
+            return -math.inf
+        return -figure if self == Judged.LOSS else figure
+
+
+def followed(scores: Mapping[str, Any], judged: Judged, *, of_validation: bool, digits: int) -> str:
+    """Return by what a run is followed while it goes on: "validation accuracy 0.812".
+
+    ``scores`` is the pooled row of an evaluation. The figures are of validation samples or of test
+    samples. Empty where nothing is measured.
+    """
+    key, of = ("validation_", "validation ") if of_validation else ("", "")
+    accuracy, loss = scores.get(f"{key}accuracy"), scores.get(f"{key}loss")
+    shown = {f"{of}loss": loss, "tokens right": accuracy}
+    if judged == Judged.ACCURACY and accuracy is not None:
+        shown = {f"{of}accuracy": accuracy}
+    return ", ".join(f"{k} {v:.{digits}f}" for k, v in shown.items() if v is not None)
+
+
+def judged_of(loss: str | None, objective: str | None, curve: Sequence[Evaluation] = ()) -> Judged:
+    """Return by what a run is judged: by its keys, and by what its evaluations have measured.
+
+    These are ``learning.loss`` and ``learning.data.objective``.
+    """
+    alone = bool(curve) and curve[0].accuracy is None
+    return Judged.LOSS if judged_by_loss(loss, objective) or alone else Judged.ACCURACY
+
+
+def judged_by(manifest: Mapping[str, Any], curve: Sequence[Evaluation]) -> Judged:
+    """Return by what the run of a manifest, with these evaluations, is judged."""
+    learning = manifest.get("scenario", {}).get("learning") or {}
+    return judged_of(learning.get("loss"), learning.get("data", {}).get("objective"), curve)
+
+
+def is_measured(figures: Mapping[str, Any]) -> bool:
+    """Return whether a run, of which these are the figures, has an accuracy or a loss."""
+    return any(figures.get(f"{judged}_final") is not None for judged in Judged)
+
+
+def judged_together(runs: Iterable[Mapping[str, Any]]) -> Judged:
+    """Return by what several runs are judged beside each other: by the loss if each of them is.
+
+    Of each run these are the figures. Runs that have measured nothing do not count, if others have.
+    """
+    every = [*runs]
+    found = {run.get("judged_by") for run in [*filter(is_measured, every)] or every}
+    return Judged.LOSS if found == {Judged.LOSS} else Judged.ACCURACY
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A guess at the test samples, between so many ``choices``: classes, or tokens.
+
+    ``samples`` are those of each class in the tests (C,), empty where there are no classes. Of
+    these, so many are ``distinct`` as several clusters may be tested on the same; 0 if unknown.
+    """
+
+    choices: int
+    samples: Sequence[int] = ()
+    distinct: int = 0
+
+    @property
+    def counted_once(self) -> float:
+        """The share of the tests of all clusters that is left where each sample counts once."""
+        return self.distinct / sum(self.samples) if self.distinct else 1.0
+
+    @property
+    def share(self) -> float | None:
+        """The accuracy of the best constant answer, the most frequent class; None without any."""
+        total = sum(self.samples)
+        return max(self.samples) / total if total else None
+
+    @property
+    def loss_nats(self) -> float:
+        """The cross-entropy of a guess that holds all choices for equally likely."""
+        return math.log(self.choices)
+
+
+def guess_of(manifest: Mapping[str, Any]) -> Guess | None:
+    """Return what a guess is worth in the tests of a run.
+
+    None where it is not recorded: of one whose method trains by itself.
+    """
+    found = manifest.get("tests")
+    if not found:
+        return None
+    return Guess(int(found["choices"]), tuple(found["samples"]), int(found.get("distinct", 0)))
+
 
 TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
 """Global accuracies whose first crossing is reported, unless ``learning.targets`` names others."""
@@ -61,8 +169,8 @@ OF_MODEL = ("accuracy", "loss", "validation", "validation_loss", "samples")
 """What an evaluation says of the model; all else is of when it was, and what was spent by then."""
 
 
-def evaluations(pooled: pa.Table, manifest: Mapping[str, Any] | None) -> list[Evaluation]:
-    """Return the evaluations of a run in order of time; costs are known with its manifest only.
+def evaluations(pooled: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluation]:
+    """Return the evaluations of a run in order of time.
 
     ``pooled`` are the rows of its metrics on all clusters together.
     """
@@ -74,9 +182,9 @@ def evaluations(pooled: pa.Table, manifest: Mapping[str, Any] | None) -> list[Ev
     has_accuracy = pooled["accuracy"].null_count < len(pooled)
     measured = pooled["accuracy" if has_accuracy else "loss"]
     rows = pooled.select(columns).filter(pc.is_valid(measured)).to_pylist()
-    spent = None if manifest is None else manifest.get("spent")
-    steps = None if manifest is None else steps_of(manifest)
-    guess = None if manifest is None else guess_of(manifest)
+    spent = manifest.get("spent")
+    steps = steps_of(manifest)
+    guess = guess_of(manifest)
     once = 1.0 if guess is None else guess.counted_once
 
     def spent_by(time_s: float) -> tuple[int | None, int | None, float | None]:
@@ -175,24 +283,24 @@ def evaluation_at(curve: Sequence[Evaluation], hours: float = math.inf) -> Evalu
     return next((one for one in reversed(curve) if one.hours <= hours), None)
 
 
-def given(manifest: Mapping[str, Any]) -> tuple[float, ...]:
+def given_targets(manifest: Mapping[str, Any]) -> tuple[float, ...]:
     """Return the targets of a run's scenario; none where it leaves them open."""
     learning = manifest["scenario"]["learning"]  # null of a network study
     return tuple((learning or {}).get("targets") or ())
 
 
-def named(target: float) -> str:
+def target_name(target: float) -> str:
     """Write a target with two digits behind the point, with more where it has more."""
     return f"{target:.2f}" if round(target, 2) == target else f"{target:g}"
 
 
-def of_run(curve: Sequence[Evaluation], manifest: Mapping[str, Any]) -> tuple[float, ...]:
+def targets_of(curve: Sequence[Evaluation], manifest: Mapping[str, Any]) -> tuple[float, ...]:
     """Return the targets of one run: those given, or ``TARGETS``.
 
     A run that stays below all of these has some of its own levels too. One that is judged by its
     loss has none.
     """
-    if own := given(manifest):
+    if own := given_targets(manifest):
         return own
     if judged_by(manifest, curve) != Judged.ACCURACY:
         return ()
@@ -205,7 +313,7 @@ def times_reached(
 ) -> dict[str, int]:
     """Return how many of some runs have reached each target."""
     return {
-        named(target): sum(any(one.is_at(target) for one in curve) for curve in curves)
+        target_name(target): sum(any(one.is_at(target) for one in curve) for curve in curves)
         for target in targets
     }
 

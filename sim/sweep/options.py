@@ -1,21 +1,16 @@
-"""A sweep that is asked for: what is swept, how it is run, and the points that this makes."""
+"""How a sweep is run: its folder, its processes, and what it takes of before."""
 
 from __future__ import annotations
 
 import math
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from sim.errors import InputError, missing
 from sim.files import free_folder
 from sim.sweep.crew import Crew
-from sim.sweep.point import Point
-from sim.sweep.points import SweepPlan
-from sim.sweep.specs import MOST_POINTS
-from statements import Code, Other, Statement
+from statements import Code
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,11 @@ class SweepOptions:
                 raise InputError.of_option(
                     f"{option}", Code.MISSING, "name the sweep's folder with -o DIR"
                 )
+
+    def place_of(self, scenario: str) -> Path:
+        """Return the folder of a sweep: the one named, else the first free ``runs/sweep-NAME``."""
+        usual = Path("runs") / f"sweep-{Path(scenario).stem}"
+        return (self.out or free_folder(usual)).absolute()
 
     def check_dask(self) -> None:
         """Raise InputError if no scheduler can be had, before anything is written for it."""
@@ -75,45 +75,3 @@ def workers(jobs: int) -> int:
     if hasattr(os, "sched_getaffinity"):  # a job system may have narrowed the cores
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class SweepRequest:
-    """A sweep of ``plan``, run as ``options`` say.
-
-    Raises InputError where the two do not go together, for too many points, and for a wrong one.
-    """
-
-    plan: SweepPlan
-    options: SweepOptions
-
-    def __post_init__(self) -> None:
-        """Make the points, first of all their number; the folder before code of the user's runs."""
-        _ = self.place
-        if self.plan.count > MOST_POINTS:
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    "",
-                    f"{{points:,}} points are more than {MOST_POINTS:,}",
-                    Other(said="take coarser steps"),
-                    points=self.plan.count,
-                )
-            )
-        _ = self.points
-
-    @cached_property
-    def points(self) -> tuple[Point, ...]:
-        """All points, in the order of the rows."""
-        return tuple(self.plan.points())
-
-    @cached_property
-    def place(self) -> Path:
-        """The sweep's folder: the one that was named, else the first free ``runs/sweep-NAME``."""
-        usual = Path("runs") / f"sweep-{Path(self.plan.scenario).stem}"
-        return (self.options.out or free_folder(usual)).absolute()
-
-    @cached_property
-    def about(self) -> dict[str, Any]:
-        """What ``sweep.json`` says of it."""
-        return self.plan.about(self.points)

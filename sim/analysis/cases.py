@@ -1,0 +1,271 @@
+"""The cases that are compared: runs that have ended, as they were read or as rows of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from learning.settings import CROSS_ENTROPY, NEXT_TOKEN
+from sim.analysis.checks import checks_in
+from sim.analysis.comparison import MORE_SEEDS, CheckOfRun, Comparison
+from sim.analysis.evaluations import (
+    TARGETS,
+    Judged,
+    first_reached,
+    given_targets,
+    is_measured,
+    judged_together,
+    levels,
+    shared_target,
+    target_name,
+)
+from sim.analysis.figures import (
+    FIGURES,
+    OF_NETWORKS,
+    Figure,
+    figure_listed,
+    figure_of_network,
+    figures_of,
+)
+from sim.analysis.groups import Group
+from sim.analysis.labels import METHOD
+from sim.analysis.methods import known_method
+from sim.analysis.ranking import Case
+from sim.facts.status import COMPLETE
+from statements import Code, Other, Remedy, Statement
+
+HOURS_TO = "hours_to_"
+"""How the columns begin that hold when a target was reached."""
+
+
+def cases_of(group: Group) -> Iterator[Case]:
+    """Yield the runs of a group as cases."""
+    for run in group.runs:
+        summary, manifest = run.summary, run.manifest
+        figures: dict[str, Any] = {"drawn": manifest.get("drawn")}
+        if manifest["method"] is None:
+            figures |= manifest["network"]
+        else:
+            figures |= {name: summary.get(name) for name in ("method", "judged_by", "trained")}
+            for column, figure in FIGURES.items():
+                value: Any = summary
+                for key in figure.path or [column]:
+                    value = None if value is None else value.get(key)
+                figures[column] = value
+        yield Case(group.label, summary["seed"], figures, "", run.evaluations, manifest)
+
+
+def compare_groups(groups: Sequence[Group]) -> Comparison:
+    """Compare groups of runs, or of network studies.
+
+    What runs would have reached that have not come to their end, where others have, is not known:
+    nobody is ahead of them or behind.
+    """
+    unended = {group.label: group.status for group in groups if group.status != COMPLETE}
+    lacking = unended if len(unended) < len(groups) else {}
+    cases = (case for group in groups for case in cases_of(group))
+    known = [replace(case, figures={}) if case.group in lacking else case for case in cases]
+    return compare_cases(known, lacking)
+
+
+def compare_cases(
+    cases: Sequence[Case], lacking: Mapping[str, str] = {}, *, more_seeds: Remedy = MORE_SEEDS
+) -> Comparison:
+    """Compare runs, or network studies, by their figures; ``lacking`` says why groups have none.
+
+    Times are those to the targets that the scenarios name, or else to one that runs share: the
+    highest that all have reached, or half, or any. What manifests say is said of runs that were
+    read.
+    """
+    known = [case for case in cases if case.figures]
+    manifests = [case.manifest for case in cases if case.manifest]
+    losses = _other_losses(manifests)
+    about: dict[str, Any] = {
+        "said": [
+            {"group": case.group, "seed": case.seed, **said}
+            for case in cases
+            for said in case.manifest.get("said", ())
+        ],
+        "groups": _groups_of(cases, lacking),
+    }
+    every = [case.figures for case in known]
+    if every and any(map(figure_of_network, every[0])):
+        figures, beside = _figures_of_studies(every)
+    else:
+        judged = judged_together(every)
+        targets, shared = _targets(known, judged)
+        cases = [_with_hours(case, targets) for case in cases]
+        figures, beside = _figures_of_runs(every, targets, judged, ranks_loss=losses is None)
+        about = {"judged_by": judged, "shared_target": shared} | about
+    return Comparison.of(
+        cases,
+        figures,
+        untrained={case.group for case in known if case.figures.get("trained") is False},
+        limits=[said for said in (losses, _other_versions(manifests)) if said],
+        drawn=not every or any(one.get("drawn") is not False for one in every),
+        lacking=lacking,
+        beside=beside,
+        more_seeds=more_seeds,
+        checks=tuple(
+            CheckOfRun(case.group, case.seed, check)
+            for case in cases
+            for check in checks_in(case.manifest)
+        ),
+        about=about,
+    )
+
+
+def _groups_of(cases: Sequence[Case], lacking: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what ``compare --json`` says of groups."""
+    by_label: dict[str, list[Case]] = {}
+    for case in cases:
+        by_label.setdefault(case.group, []).append(case)
+    found = []
+    for label, own in by_label.items():
+        ended = [case for case in own if case.figures or case.manifest]
+        manifest = next((case.manifest for case in ended), {})
+        found.append(
+            {
+                "label": label,
+                "status": manifest.get("status", lacking.get(label, COMPLETE)),
+                "seeds": [case.seed for case in ended],
+                "stand_in": manifest.get("stand_in"),
+            }
+        )
+    return found
+
+
+def _other_versions(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
+    """Return the note of runs that were made with different versions; None where all had the same.
+
+    What a run of an earlier version does not tell is not compared.
+    """
+    known: dict[str, set[str]] = {}
+    for manifest in manifests:
+        for name, number in manifest.get("versions", {}).items():
+            known.setdefault(name, set()).add(str(number))
+    differ = [f"{name} {' or '.join(sorted(one))}" for name, one in known.items() if len(one) > 1]
+    if not differ:
+        return None
+    text = "these runs were made with different versions: {versions}"
+    helps = Other(said="run those of the older ones anew to rule that out as a cause")
+    return Statement.note(Code.OTHER_VERSIONS, "", text, helps, versions=", ".join(differ))
+
+
+def _other_losses(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
+    """Return the note of runs that minimise different losses; None where all have one."""
+    learning = [manifest["scenario"].get("learning") or {} for manifest in manifests]
+    names = sorted({one.get("loss") or _loss_of_the_data(one) for one in learning})
+    if len(names) < 2:
+        return None
+    text = "these runs minimise different losses, whose values do not compare: {losses}"
+    helps = Other(said="compare what learning.metrics measures of all of them")
+    return Statement.note(
+        Code.OTHER_LOSSES, "learning.loss", text, helps, losses=" or ".join(names)
+    )
+
+
+def _loss_of_the_data(learning: Mapping[str, Any]) -> str:
+    data = learning.get("data") or {}
+    return NEXT_TOKEN if data.get("objective") == NEXT_TOKEN else CROSS_ENTROPY
+
+
+def _figures_of_studies(
+    known: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, Figure], dict[str, Figure]]:
+    """Return the figures that all network studies have, but for those of one place.
+
+    Those by which some study is the best come first, then the others.
+    """
+    every = dict.fromkeys((*OF_NETWORKS, *(known[0] if known else ())))
+    of_all = (name for name in every if ":" not in name)
+    found = {
+        name: figure
+        for name in of_all
+        if (figure := figure_of_network(name)) is not None
+        and all(one.get(name) is not None for one in known)
+    }
+    table = {name: figure for name, figure in found.items() if figure.best}
+    return table, {name: figure for name, figure in found.items() if not figure.best}
+
+
+def _figures_of_runs(
+    known: Sequence[Mapping[str, Any]], targets: Sequence[str], judged: Judged, *, ranks_loss: bool
+) -> tuple[dict[str, Figure], dict[str, Figure]]:
+    """Return the figures of the table of runs that learn, the first ones first, and all others.
+
+    ``known`` are the figures of runs by column. Of runs that are judged by accuracy the loss is
+    none by which somebody is best, nor is any loss where these are of several kinds.
+    """
+    trained = any(map(is_measured, known))
+    tokens = any(one.get("accuracy_final") is not None for one in known)
+    listed = figures_of(judged, tokens=tokens)
+    other = Judged.LOSS if judged == Judged.ACCURACY else Judged.ACCURACY
+    unranked = {f"{other}_final"} | (set() if ranks_loss else {"loss_final"})
+    methods = {str(one.get("method") or one.get(METHOD)) for one in known}
+    if trained:
+        unranked |= {"round_mean_s", "contacts_served"}
+    elif len(methods) > 1 and any(map(_is_asynchronous, methods)):
+        unranked.add("round_mean_s")  # rounds of an asynchronous method are not those of others
+    table: dict[str, Figure] = {}
+    for target in targets:
+        figure = figure_listed(f"{HOURS_TO}{target}")
+        assert figure is not None  # of every target
+        table[f"{HOURS_TO}{target}"] = figure
+    others: dict[str, Figure] = {}
+    for column in FIGURES:
+        figure = listed[column]
+        values = [one.get(column) for one in known]
+        have = sum(value is not None for value in values)
+        if not have or not figure.head:
+            continue
+        if not figure.best or column in unranked:
+            others[column] = figure
+        elif figure.learnt or (have == len(values) and any(values)):
+            table[column] = figure
+    return table, others
+
+
+def _is_asynchronous(name: str) -> bool:
+    method = known_method(name)
+    return method is not None and method.traits.asynchronous
+
+
+def _targets(known: Sequence[Case], judged: Judged) -> tuple[list[str], str | None]:
+    """Return the targets of the table, the one that runs share first; and this one.
+
+    Where scenarios name none, they are levels above the start of all runs that were read, or those
+    of the columns of rows, as far as they are above it.
+    """
+    curves = [case.evaluations for case in known if case.evaluations]
+    columns = () if curves or not known else known[0].figures
+    of_rows = [name.removeprefix(HOURS_TO) for name in columns if name.startswith(HOURS_TO)]
+    asked = [target for case in known if case.manifest for target in given_targets(case.manifest)]
+    names = [*map(target_name, sorted({*asked}))]
+    if of_rows != [*map(target_name, TARGETS)]:
+        names = names or of_rows
+    rest = [*names]  # all that were asked for are shown
+    if not names and judged == Judged.ACCURACY:
+        above = [name for name in of_rows if all(_hours(case, name) != 0.0 for case in known)]
+        names = [*map(target_name, levels(curves))] or above or of_rows
+    count = {name: sum(_hours(case, name) is not None for case in known) for name in names}
+    shared = shared_target(count, len(curves) or len(known))
+    if shared is None:
+        return [], None
+    return [shared, *reversed([name for name in rest if count[name] and name != shared])], shared
+
+
+def _hours(case: Case, target: str) -> float | None:
+    """Return when a run has reached a target; None if never."""
+    if not case.evaluations:
+        hours: float | None = case.figures.get(f"{HOURS_TO}{target}")
+        return hours
+    reached = first_reached(case.evaluations, float(target))
+    return None if reached is None else float(reached["hours"])
+
+
+def _with_hours(case: Case, targets: Sequence[str]) -> Case:
+    """Return a case with the hours to some targets among its figures, if it has any."""
+    hours = {f"{HOURS_TO}{target}": _hours(case, target) for target in targets}
+    return replace(case, figures={**case.figures, **hours}) if case.figures else case

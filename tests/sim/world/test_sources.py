@@ -1,0 +1,88 @@
+"""A source of contacts is its class, its maker and its row in the docs: no name is asked for."""
+
+from typing import Literal
+
+import numpy as np
+import pytest
+
+import orbit
+import scenarios
+from sim import InputError
+from tests.kit.every_source import ORBITS, read
+from tests.kit.network import make_plan
+from tests.kit.sources import (
+    SOURCES,
+    Made,
+    ReadWindows,
+    WithGeometry,
+    WithWindows,
+    lacks,
+    satellites_of,
+    windows_of,
+)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_registered_source_has_all_that_one_needs(name):
+    assert not lacks(name, SOURCES[name], ORBITS)
+
+
+def test_what_a_source_lacks_is_said_in_sentences():
+    class Half(WithGeometry):
+        source: Literal["half"] = "half"
+
+    class Bare(WithWindows):
+        source: Literal["bare"] = "bare"
+
+    class Other(scenarios.Scenario):
+        pass
+
+    assert lacks("half", Half, ORBITS) == [
+        "source 'half': nothing makes its satellites; register a function of Half with "
+        "satellites_of in sim/world/fleet.py",
+        "source 'half': docs/scenarios.md has no row of it",
+        "source 'half': ORBITS in tests/kit/every_source.py has no example of it",
+    ]
+    assert "nothing reads its windows" in lacks("bare", Bare, {"bare": {}})[0]
+    assert lacks("tle", Other, ORBITS) == [
+        "source 'tle': Other derives from neither WithGeometry nor WithWindows"
+    ]
+    scenario = read("circular", {}).model_copy(update={"orbit": Half()})
+    with pytest.raises(NotImplementedError, match="register a function of Half"):
+        make_plan(scenario)
+
+
+def test_a_new_source_of_orbits_is_planned_as_any():
+    class Twins(WithGeometry):
+        source: Literal["twins"] = "twins"
+        serving: Literal["any"] = "any"
+
+    @satellites_of.register
+    def _twins(source: Twins, scenario: scenarios.Scenario) -> Made:
+        return Made([
+            orbit.circular_satellite(name, 600, 97.8, raan_deg, 0.0, scenario.start)
+            for name, raan_deg in (("Castor", 0.0), ("Pollux", 90.0))
+        ])  # fmt: skip
+
+    plan = make_plan(read("circular", {}).model_copy(update={"orbit": Twins()}))
+    assert set(plan.contacts.servers) == {"Castor", "Pollux"}
+    assert plan.contacts.served.sum() > 4
+
+
+def test_a_new_source_of_windows_is_planned_and_advised_as_any():
+    class Hourly(WithWindows):
+        source: Literal["hourly"] = "hourly"
+        site: str = "A"
+
+    @windows_of.register
+    def _hourly(source: Hourly, scenario: scenarios.Scenario) -> ReadWindows:
+        lines = (f"{source.site},2026-08-22T{hour:02}:00:00Z,600" for hour in range(6))
+        table = "\n".join(["site,rise_utc,duration_s", *lines])
+        return ReadWindows(orbit.parse_windows(table, start=scenario.start))
+
+    scenario = read("contacts", {})
+    plan = make_plan(scenario.model_copy(update={"orbit": Hourly(windows="x")}))
+    np.testing.assert_allclose(plan.contacts.rise_s, 3600.0 * np.arange(6))
+    two = read("contacts", {"ground.clusters": [{"name": "A"}, {"name": "B"}]})
+    with pytest.raises(InputError, match=r"'B': no window has this site .*; call a site of the"):
+        make_plan(two.model_copy(update={"orbit": Hourly(windows="x")}))
