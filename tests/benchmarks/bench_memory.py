@@ -28,8 +28,8 @@ from learning.models import Residency
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
-from tests.kit import learning as kit
-from tests.kit.records import Checkpoint, Journal, Trace
+from tests.kit.inner import learning as kit
+from tests.kit.inner.sim import Checkpoint, Journal, Trace
 
 FULL = {"hidden_size": 768, "intermediate_size": 2688, "num_hidden_layers": 16}
 SMALL = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 4}

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import scenarios
 from tests.benchmarks.stopwatch import leomix
-from tests.kit.records import build, limits
+from tests.kit.inner.sim import build, limits
 
 CUT = {
     "stop.cycles": 1,

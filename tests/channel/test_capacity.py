@@ -18,7 +18,7 @@ from channel import (
     shannon_capacity,
     snr_db,
 )
-from tests.kit import channel as kit
+from tests.kit.inner import channel as kit
 
 ACCURACY = 1e-9  # the promise: relative, for every K and -60 to +60 dB
 

@@ -15,7 +15,7 @@ from scipy.stats import kstest
 
 import channel
 from channel import Environment, SlantAttenuation, draw_paths, itu_attenuation
-from tests.kit import channel as kit
+from tests.kit.inner import channel as kit
 
 elevations = st.floats(0.0, 90.0, exclude_min=True)
 

@@ -12,7 +12,7 @@ from scipy.optimize import brentq, minimize_scalar
 from skyfield.api import wgs84
 
 import orbit
-from tests.kit.orbit import contact_tracks, contact_views, looks_from, site_frames
+from tests.kit.inner.orbit import contact_tracks, contact_views, looks_from, site_frames
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, START, refused, verified
 
 ZURICH = orbit.Site("Zurich", 47.37, 8.54, 408.0)

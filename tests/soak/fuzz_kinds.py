@@ -16,8 +16,8 @@ import numpy as np
 
 import scenarios
 from tests.kit.folders import cut, limited, without_checksums
-from tests.kit.learning import tokenizer
-from tests.kit.sweeps import status
+from tests.kit.inner.learning import tokenizer
+from tests.kit.inner.sim import status
 from tests.soak import fuzz_forms as damage
 
 SMALL = """\

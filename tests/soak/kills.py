@@ -53,9 +53,8 @@ if not __package__:  # called by its path
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import scenarios
-from tests.kit.small import ORBIT, SLOTS, merged
-from tests.kit.small_satellites import SATELLITES, isl_windows
-from tests.kit.sweeps import MACHINE_COLUMNS
+from tests.kit.inner.sim import MACHINE_COLUMNS
+from tests.kit.small import ORBIT, SATELLITES, SLOTS, isl_windows, merged
 from tests.soak.agent import OBSERVED
 
 AGENT = Path(__file__).with_name("agent.py")

@@ -21,7 +21,7 @@ from torch.nn.functional import linear
 
 import scenarios
 from learning import stream
-from tests.kit.minibatches import minibatches
+from tests.kit.plain_loop import minibatches
 from tests.kit.tiny_checkpoints import SIZES
 
 

@@ -12,7 +12,7 @@ from transformers import BertModel
 
 import sim
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.network import build
+from tests.kit.inner.sim import build
 from tests.truth import loops
 from tests.truth.loops import BLOCKS, DEVICES, GATES, HIDDEN, LAYERS, Case
 

@@ -14,7 +14,7 @@ from transformers import LlamaForCausalLM
 
 import sim
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.network import build
+from tests.kit.inner.sim import build
 from tests.truth import loops
 from tests.truth.loops import BLOCKS, CYCLES, GATES, LAYERS, Case
 

@@ -10,7 +10,7 @@ import channel
 import orbit as geometry
 import sim
 from statements import Code
-from tests.kit.network import flying_of, ground_radios, make_plan
+from tests.kit.inner.sim import flying_of, ground_radios, make_plan
 from tests.kit.small import orbit, slots
 
 DISH = {"rx_gain_dbi": 40.0, "noise_figure_db": 0.0, "antenna_temperature_k": 290.0}

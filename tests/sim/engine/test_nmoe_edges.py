@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import sim
-from tests.kit.network import build
+from tests.kit.inner.sim import build
 from tests.kit.small_nmoe import events, nmoe, options
 
 GATES = ("fedgate", "rollgate", "rangate", "random", "local")

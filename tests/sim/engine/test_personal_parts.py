@@ -11,7 +11,7 @@ import scenarios
 import sim
 from learning.models import Residency
 from tests.kit.drawn import METHODS
-from tests.kit.network import InputError, build
+from tests.kit.inner.sim import InputError, build
 from tests.kit.plain_loop import PlainLoop, compare
 from tests.kit.small import SLOTS
 

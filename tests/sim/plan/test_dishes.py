@@ -13,11 +13,7 @@ import yaml
 
 import scenarios
 from statements import Code
-from tests.kit.network import (
-    InputError,
-    ground_radios,
-    make_plan,
-)
+from tests.kit.inner.sim import InputError, ground_radios, make_plan
 from tests.kit.small import merged
 
 TWO_POLAR = {

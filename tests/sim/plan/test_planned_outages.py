@@ -11,8 +11,7 @@ import scenarios
 import sim
 from scenarios import ScenarioError
 from sim import InputError
-from tests.kit.network import Intervals, build, doubts_of, make_plan, union
-from tests.kit.results import fault_counts
+from tests.kit.inner.sim import Intervals, build, doubts_of, fault_counts, make_plan, union
 from tests.kit.small import slots
 
 START = "2026-08-22T00:00:00Z"

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
+from tests.kit.inner.sim import HOME, PACKAGES
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import HOME, PACKAGES
 
 pytestmark = pytest.mark.process
 POINTS = ["-p", "stop.cycles=2,3", "--replications", 2, "--quiet"]
