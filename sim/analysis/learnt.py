@@ -150,7 +150,7 @@ class Learnt:
         first, last = self.figures[0], self.figures[-1]
         share = None if self.guess is None else self.guess.share
         guessed = "" if share is None else f"a constant answer {share:.3f}, "
-        noise = f"{guessed}chance {self.chance:.3f}"
+        noise = f"{guessed}noise {self.chance:.3f}"
         return f"accuracy {first:.3f} to {last:.3f}, best {max(self.figures):.3f} ({noise})"
 
 

@@ -301,7 +301,7 @@ def large_payload(run: EndedRun) -> Found:
         if sent.rows and sent.carried_bytes < sent.payload_bytes:
             took = "none got through"
             if sent.passes_each is not None:
-                took = f"it takes {sent.passes_each:.1f} passes"
+                took = f"one takes {sent.passes_each:.1f} passes on average"
             text = (
                 f"No pass carries more than {data_size(sent.carried_bytes)} of {what} of "
                 f"{data_size(sent.payload_bytes)}: {took}"
