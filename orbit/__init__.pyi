@@ -12,7 +12,6 @@ from .elements import walker_delta as walker_delta
 from .formats.contact_plans import ContactsOfPlan as ContactsOfPlan
 from .formats.contact_plans import is_contact_plan as is_contact_plan
 from .formats.contact_plans import parse_contact_plan as parse_contact_plan
-from .formats.elements import ScannedElements as ScannedElements
 from .formats.elements import check_checksum as check_checksum
 from .formats.elements import one_each as one_each
 from .formats.elements import parse_elements as parse_elements

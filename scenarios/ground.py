@@ -297,8 +297,8 @@ def ground_problems(ground: Ground, orbit: OrbitSource, rank: int | None) -> Ite
             if (kind.lora_rank or 0) > (rank or 0):
                 key_path = ("ground", "clusters", index, "kinds", number, "lora_rank")
                 text = f"is above learning.lora.rank, {rank}, the largest of all"
-                cures = Lower(to=rank), Raise("learning.lora.rank")
-                yield wrong(key_path, text, Code.WRONG_VALUE, *cures)
+                raised = Raise("learning.lora.rank")
+                yield wrong(key_path, text, Code.WRONG_VALUE, Lower(to=rank), raised)
 
 
 def _place(node: GroundNode, source: str) -> Iterator[Statement]:

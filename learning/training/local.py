@@ -193,8 +193,19 @@ def _descended(
         devices=range(task.devices(cluster)),
         within=held,
     )
+    return _stepped(task, state, moved, local, problem)
+
+
+def _stepped(
+    task: Task,
+    state: State,
+    moved: Mapping[str, Parameter],
+    local: LocalRounds,
+    problem: sgd.Problem,
+) -> State:
+    """Return what has moved after all steps, and what the optimiser remembers of that."""
     begin = {name: state.trained[key] for name, key in moved.items()}
-    begin |= {name: in_single(t) for name, t in begin.items() if name not in buffers}
+    begin |= {name: in_single(t) for name, t in begin.items() if name not in problem.buffers}
     memory = {
         slot: {name: part[key] for name, key in moved.items() if key in part}
         for slot, part in state.optimizer.items()

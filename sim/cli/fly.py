@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,25 +52,16 @@ def fly_command(
     shown: options.Shown,
 ) -> None:
     """Train with functions of your own, or by a Flower app, over a scenario's network."""
-    from sim.cli.run import Execution
-    from sim.execution.running import run
-    from sim.files import free_folder
+    from sim.cli.run import Execution, name_of
 
-    max_wall_s = limits.max_wall_s
-    if resume and out is None:
-        raise InputError.of_option("--resume", Code.MISSING, "name the run's folder with -o DIR")
-    here = Path.cwd()  # code of the user's may go to another folder
+    execution = Execution(Path.cwd(), out, resume, limits)
     loaded = scenario_of(path, network.scenario, overrides.by_key())
     if network.save is not None:
         from sim.world.world import World
 
-        _save(World(loaded), here / network.save)
+        _save(World(loaded), execution.here / network.save)
         return
-    name = loaded.source_path.stem if loaded.source_path else "scenario"
-    usual = here / "runs" / f"{path.stem}-{name}-{loaded.seed}"
-    place = free_folder(usual) if out is None else here / out
-    start = partial(run, loaded, place, resume, cache=not limits.no_cache)
-    Execution(start, loaded, place, max_wall_s).carry_out(shown)
+    execution.carry_out(loaded, f"{path.stem}-{name_of(loaded)}", shown)
 
 
 def scenario_of(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,21 +35,16 @@ def run_command(
 ) -> None:
     """Simulate a scenario and write its run folder."""
     import scenarios
-    from sim.execution.running import run
-    from sim.files import free_folder
 
-    max_wall_s = limits.max_wall_s
-    here = Path.cwd()  # code of the user's may go to another folder
+    execution = Execution(Path.cwd(), out, resume, limits, tensorboard)
     loaded = scenarios.load(scenario, overrides.by_key())
-    if resume and out is None:
-        raise InputError.of_option("--resume", Code.MISSING, "name the run's folder with -o DIR")
-    name = loaded.source_path.stem if loaded.source_path else "scenario"
     method = "network" if loaded.learning is None else loaded.learning.method
-    usual = here / "runs" / f"{name}-{method}-{loaded.seed}"
-    place = free_folder(usual) if out is None else here / out
-    start = partial(run, loaded, place, resume, cache=not limits.no_cache)
-    boards = tensorboard and here / tensorboard
-    Execution(start, loaded, place, max_wall_s, boards).carry_out(shown)
+    execution.carry_out(loaded, f"{name_of(loaded)}-{method}", shown)
+
+
+def name_of(scenario: Scenario) -> str:
+    """Return what a scenario is called: as its file."""
+    return scenario.source_path.stem if scenario.source_path else "scenario"
 
 
 def _study_text(result: Result) -> str:
@@ -61,33 +55,43 @@ def _study_text(result: Result) -> str:
 
 @dataclass(frozen=True)
 class Execution:
-    """A run to be carried out into an absolute ``place``; curves to ``tensorboard/NAME``.
+    """How a run is carried out: ``here``, as code of the user's may go to another folder later.
 
-    ``start`` takes the observers and returns the result.
+    It runs into ``out``, or a free folder in ``runs``. Curves go to ``tensorboard/NAME``. Raises
+    InputError for options that do not go together.
     """
 
-    start: Callable[..., Result]
-    scenario: Scenario
-    place: Path
-    max_wall_s: float
+    here: Path
+    out: Path | None
+    resume: bool
+    limits: options.Limits
     tensorboard: Path | None = None
 
-    def carry_out(self, shown: options.Shown) -> None:
-        """Run it, and show what came out."""
+    def __post_init__(self) -> None:
+        """Refuse a limit that is none, and a run to be resumed that nobody has named."""
+        _ = self.limits.max_wall_s
+        if self.resume and self.out is None:
+            text = "name the run's folder with -o DIR"
+            raise InputError.of_option("--resume", Code.MISSING, text)
+
+    def carry_out(self, scenario: Scenario, name: str, shown: options.Shown) -> None:
+        """Run a scenario, by default into ``runs/NAME-SEED``, and show what came out."""
         from sim.analysis.run_text import run_screen
         from sim.cli.progress import Progress
         from sim.execution.folder import MANIFEST, as_written, read_manifest
-        from sim.files import from_here
+        from sim.files import free_folder, from_here
         from sim.world.world import World
 
-        boards = self._boards()
-        was_there = (self.place / MANIFEST).is_file()
-        earlier = read_manifest(self.place) if was_there else {}
-        with Progress(World(self.scenario), quiet=shown.quiet) as progress:
-            result = self._result([progress, *boards], earlier)
-        named = from_here(self.place)
+        usual = self.here / "runs" / f"{name}-{scenario.seed}"
+        place = free_folder(usual) if self.out is None else self.here / self.out
+        boards = self._boards(place)
+        was_there = (place / MANIFEST).is_file()
+        earlier = read_manifest(place) if was_there else {}
+        with Progress(World(scenario), quiet=shown.quiet) as progress:
+            result = self._result(scenario, place, [progress, *boards], earlier)
+        named = from_here(place)
         # What a complete run says was read, and not made here: it may be damaged.
-        with as_written([self.place]) if was_there else nullcontext():
+        with as_written([place]) if was_there else nullcontext():
             new = (w for w in result.warnings if w not in progress.doubts)
             warnings, notes = in_turn(new)
             summary = result.summary
@@ -100,35 +104,43 @@ class Execution:
             else:
                 print(text, flush=True)
         output.warn(notes)
-        if self.scenario.learning is None:
+        if scenario.learning is None:
             return
         # That nothing arrives is what a run for its timing may be for: that is no failure.
         codes = {check.code for check in result.checks}
-        if self.scenario.learning.train and "no-update" in codes:
+        if scenario.learning.train and "no-update" in codes:
             raise typer.Exit(ExitCode.NO_RESULT)
 
-    def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:
+    def _result(
+        self,
+        scenario: Scenario,
+        place: Path,
+        observers: Sequence[Observer],
+        earlier: Mapping[str, Any],
+    ) -> Result:
         """Return the result; a failure that the ``earlier`` manifest has as well is final."""
         from sim.execution.folder import read_manifest
         from sim.execution.interrupt import stop_on_interrupt
+        from sim.execution.running import run
         from sim.facts.status import FAILED
 
         try:
-            with stop_on_interrupt(self.max_wall_s) as stop:
-                return self.start(observers=(*observers, stop))
+            with stop_on_interrupt(self.limits.max_wall_s) as stop:
+                followers, cache = (*observers, stop), not self.limits.no_cache
+                return run(scenario, place, self.resume, observers=followers, cache=cache)
         except SimulationError as error:
             known = earlier.get("status") == FAILED and "error_code" in earlier
             if not known or error.code != earlier["error_code"]:
                 raise
-            if read_manifest(self.place)["events"] != earlier["events"]:
+            if read_manifest(place)["events"] != earlier["events"]:
                 raise
             again = f"{error}; it failed so before, and --resume does not mend that"
             raise SimulationError(again) from error
 
-    def _boards(self) -> list[Observer]:
+    def _boards(self, place: Path) -> list[Observer]:
         """Return what writes curves while the run goes on, if that was asked for."""
         if self.tensorboard is None:
             return []
         from sim.export.curves import TensorBoard
 
-        return [TensorBoard(self.tensorboard / self.place.resolve().name)]
+        return [TensorBoard(self.here / self.tensorboard / place.resolve().name)]

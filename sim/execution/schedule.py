@@ -53,13 +53,26 @@ def plan(
     wrong input, for overrides of a scenario that is loaded already, and for clients that are never
     seen, or that nothing could serve.
     """
-    if isinstance(scenario, str | Path):
-        scenario = scenarios.load(scenario, overrides)
-    elif isinstance(scenario, Mapping):
-        keys = deepcopy(dict(scenario))
+    scenario = scenario_of(scenario, overrides)
+    if scenario.learning is None:
+        return Schedule(scenario, network_plan(World(scenario)))
+    return Schedule(scenario, build(scenario).plan)
+
+
+def scenario_of(
+    source: Scenario | Mapping[str, Any] | str | Path, overrides: Mapping[str, Any] | None = None
+) -> Scenario:
+    """Return a scenario, or the one of that name, path or mapping, with keys overridden.
+
+    Raises InputError for overrides of a scenario that is loaded already.
+    """
+    if isinstance(source, str | Path):
+        return scenarios.load(source, overrides)
+    if isinstance(source, Mapping):
+        keys = deepcopy(dict(source))
         apply_overrides(keys, overrides or {})
-        scenario = scenarios.from_dict(keys)
-    elif overrides:
+        return scenarios.from_dict(keys)
+    if overrides:
         raise InputError(
             Statement.of(
                 Code.CONFLICT,
@@ -68,11 +81,7 @@ def plan(
                 Other(said="give them to leomix.load"),
             )
         )
-    elif not isinstance(scenario, Scenario):
-        scenario = scenarios.from_dict(scenario)
-    if scenario.learning is None:
-        return Schedule(scenario, network_plan(World(scenario)))
-    return Schedule(scenario, build(scenario).plan)
+    return source if isinstance(source, Scenario) else scenarios.from_dict(source)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -15,7 +15,6 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-import scenarios
 from learning.methods.base import find_method
 from learning.requests.decide import Observation
 from scenarios import Scenario
@@ -24,6 +23,7 @@ from sim.execution.identity import NamedBuild
 from sim.execution.ready import build, learning_in
 from sim.execution.result import Result
 from sim.execution.run_cache import WindowCache
+from sim.execution.schedule import scenario_of
 from sim.facts.observer import Observer
 from sim.gym.encoding import decoded, encoded, size
 from sim.gym.episode import Episode
@@ -36,7 +36,7 @@ KEPT_BUILDS = 16
 class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
     """A scenario whose agent decides who takes part in a round, and when that ends.
 
-    ``scenario`` is a :class:`scenarios.Scenario`, a mapping, or the name or path of one, then with
+    ``scenario`` is a :class:`scenarios.Scenario`, or a mapping, name or path of one, then with
     ``overrides`` of its keys. Its method asks for decisions (``learning.method: select``). An
     episode is a run, which ends where the scenario stops. An action has a bit for each of the C
     clients and one more (C + 1,): see :class:`learning.requests.Decision`. What is observed is in
@@ -211,20 +211,7 @@ def _loaded(
     source: Scenario | Mapping[str, Any] | str | Path, overrides: Mapping[str, Any] | None
 ) -> Scenario:
     """Return a scenario whose method asks for decisions; raise InputError for another one."""
-    if isinstance(source, str | Path):
-        loaded = scenarios.load(source, overrides)
-    elif overrides:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "overrides",
-                "are for the name or path of a scenario; change its keys",
-            )
-        )
-    elif isinstance(source, Scenario):
-        loaded = source
-    else:
-        loaded = scenarios.from_dict(source)
+    loaded = scenario_of(source, overrides)
     with as_input("learning.method"):
         method = find_method(learning_in(loaded).method)
     if not method.traits.decides:

@@ -18,10 +18,10 @@ from sim.devices.devices import Devices
 from sim.facts.directions import Way
 from sim.mesh.hops import MeshMessage
 from sim.mesh.messages import Mesh
-from sim.network.chains import Chain, Reply, ServiceLink, check_names
+from sim.network.chains import Chain, Reply, ServiceLink, check_names, way_of
 from sim.network.endpoint import Shared, everybody
 from sim.network.sessions import ClusterSessions
-from sim.network.transfer import Transfer, way_of
+from sim.network.transfer import Transfer
 from sim.plan.contacts import PlannedSession, PlannedSessions
 from statements.arrays import Floats
 

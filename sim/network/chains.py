@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Quorum, Receipt, Step, Train, Upload, Work
+from learning.requests.cluster import Download, Quorum, Receipt, Step, Train, Upload, Work
 from sim.devices.devices import Devices
 from sim.devices.energy import Use
 from sim.errors import SimulationError
@@ -20,13 +20,18 @@ from sim.facts.transfers import ChainClosed
 from sim.network.endpoint import Ending, Endpoint, Shared, everybody
 from sim.network.sessions import ClusterSessions
 from sim.network.training import Training
-from sim.network.transfer import Transfer, way_of
+from sim.network.transfer import Transfer
 from sim.plan.contacts import PlannedContact, PlannedSession
 from statements.arrays import Floats, Mask
 
 PlannedLeg = Training | Transfer
 """A step that is planned: when each device begins and ends it, and what comes of it."""
 Reply = Work | Receipt
+
+
+def way_of(step: Upload | Download) -> Way:
+    """Return which way a step sends its payload."""
+    return Way.TO_SERVER if isinstance(step, Upload) else Way.TO_CLIENT
 
 
 def check_names(steps: Sequence[Step]) -> None:
@@ -99,6 +104,7 @@ class Chain:
                     endpoint,
                     self.session,
                     ready_s,
+                    way=way,
                     earlier=self.transfers(way),
                     others=[leg for other in others for leg in other.transfers(way)],
                 )

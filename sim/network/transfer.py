@@ -37,11 +37,6 @@ LOST = {Outcome.DROPPED: "given up", Outcome.RESTARTED: "begins anew"}
 """What is said of a part that was sent in vain."""
 
 
-def way_of(step: Upload | Download) -> Way:
-    """Return which way a step sends its payload."""
-    return Way.TO_SERVER if isinstance(step, Upload) else Way.TO_CLIENT
-
-
 class Part(NamedTuple):
     """What of a transfer of devices (K,) lies in one of its contacts, between two times.
 
@@ -113,6 +108,7 @@ class Transfer:
         session: PlannedSession | None,
         ready_s: Floats,
         *,
+        way: Way,
         earlier: Sequence[Transfer],
         others: Sequence[Transfer],
     ) -> Transfer:
@@ -121,7 +117,6 @@ class Transfer:
         It goes behind the ``earlier`` transfers of its chain, and those of ``others``, that go the
         same way.
         """
-        way = way_of(step)
         payload = step.payload
         k = len(ready_s)
         size = np.full(k, payload.bytes, float)

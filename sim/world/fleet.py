@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 from functools import cached_property, partial, singledispatch
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import orbit
@@ -23,6 +24,7 @@ from scenarios.orbit import (
     CircularOrbit,
     ContactsOrbit,
     KeplerianOrbit,
+    OfFile,
     Shell,
     TleOrbit,
     WalkerOrbit,
@@ -136,7 +138,8 @@ class Fleet:
     @cached_property
     def _made(self) -> Made:
         """All satellites of the source: of a file, or of elements at the start."""
-        return satellites_of(self.source, self.scenario)
+        start = given_start(self.scenario.start, self.scenario.seed)
+        return satellites_of(self.source, start, _file_of(self.scenario, self.source))
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +177,18 @@ class FileWindows:
     @cached_property
     def read(self) -> ReadWindows:
         """What is in the file or text; the error of ``orbit`` for bad ones."""
-        return windows_of(self.source, self.scenario)
+        start = given_start(self.scenario.start, self.scenario.seed)
+        path = _file_of(self.scenario, self.source)
+        return windows_of(self.source, start, path, self._places)
+
+    @property
+    def _places(self) -> list[str]:
+        """The names of the stations; of the clusters where there are none."""
+        ground = self.scenario.ground
+        nodes: Sequence[Any] = ground.stations or ground.clusters
+        if ground.stations_path is not None:
+            nodes = orbit.read_sites(scenarios.stations_file(self.scenario))
+        return [node.name for node in nodes]
 
 
 Flyers = Fleet | FileWindows
@@ -187,6 +201,12 @@ def flyers_of(scenario: Scenario) -> Flyers | None:
     if isinstance(source, WithGeometry):
         return Fleet(scenario, source)
     return FileWindows(scenario, source) if isinstance(source, WithWindows) else None
+
+
+def _file_of(scenario: Scenario, source: WithService) -> Path | None:
+    """Return the file of a source; None of one without a file, or with its text at hand."""
+    given = isinstance(source, OfFile) and source.text is None
+    return scenarios.orbit_file(scenario) if given else None
 
 
 def _chosen(scenario: Scenario, source: WithService, found: Sequence[S]) -> list[S]:
@@ -301,8 +321,12 @@ class Made(NamedTuple):
 
 
 @singledispatch
-def satellites_of(source: WithGeometry, scenario: Scenario) -> Made:
-    """Return all satellites of a source at the scenario's start, by the function for its class."""
+def satellites_of(source: WithGeometry, start: datetime | None, path: Path | None) -> Made:
+    """Return all satellites of a source, by the function for its class.
+
+    ``start`` is that of the scenario, None where the elements' epoch counts; ``path`` is that of
+    the source's file, None for one without, or with its text at hand.
+    """
     raise NotImplementedError(
         f"orbit.source {source.source!r} has no maker of its satellites; register a function of "
         f"{type(source).__name__} with satellites_of in sim/world/fleet.py"
@@ -310,44 +334,42 @@ def satellites_of(source: WithGeometry, scenario: Scenario) -> Made:
 
 
 @satellites_of.register
-def _of_elements(source: WithElements, scenario: Scenario) -> Made:
+def _of_elements(source: WithElements, start: datetime | None, path: Path | None) -> Made:
     checksum: Literal["verify", "ignore"]
     checksum = source.checksum if isinstance(source, TleOrbit) else "verify"
-    if source.elements is not None:
-        found, bad = orbit.parse_elements(source.elements, "orbit.elements", checksum)
+    if path is not None:
+        found, bad = orbit.read_elements(path, checksum)
     else:
-        found, bad = orbit.read_elements(scenarios.orbit_file(scenario), checksum)
+        found, bad = orbit.parse_elements(source.elements or "", "orbit.elements", checksum)
     if bad and not source.skip_bad:
         raise orbit.ElementError(bad[0])
     if not found:
         what = f"no good elements are left of {len(bad)}; the first: {bad[0]}"
         raise InputError(Statement.of(Code.BROKEN_FILE, "orbit.skip_bad", what))
-    start = given_start(scenario.start, scenario.seed)
     return Made(orbit.one_each(found, start), bad)  # by default the start is the latest epoch
 
 
-def _needed_start(scenario: Scenario) -> datetime:
-    start = given_start(scenario.start, scenario.seed)
+def _needed(start: datetime | None) -> datetime:
     assert start is not None  # the schema asks for it: there is no epoch
     return start
 
 
 @satellites_of.register
-def _circular(source: CircularOrbit, scenario: Scenario) -> Made:
+def _circular(source: CircularOrbit, start: datetime | None, _: None) -> Made:
     satellite = orbit.circular_satellite(
         "circular",
         source.altitude_km,
         _inclination_deg(source, source.propagation),
         source.raan_deg,
         source.argument_of_latitude_deg,
-        _needed_start(scenario),
+        _needed(start),
         source.propagation,
     )
     return Made([satellite])
 
 
 @satellites_of.register
-def _keplerian(source: KeplerianOrbit, scenario: Scenario) -> Made:
+def _keplerian(source: KeplerianOrbit, start: datetime | None, _: None) -> Made:
     elements = orbit.Elements(
         semi_major_axis_km=source.semi_major_axis_km,
         inclination_deg=source.inclination_deg,
@@ -358,13 +380,13 @@ def _keplerian(source: KeplerianOrbit, scenario: Scenario) -> Made:
         bstar=source.bstar,
         propagation=source.propagation,
     )
-    return Made([elements.satellite("keplerian", _needed_start(scenario))])
+    return Made([elements.satellite("keplerian", _needed(start))])
 
 
 @satellites_of.register
-def _walker(source: WalkerOrbit, scenario: Scenario) -> Made:
-    start = _needed_start(scenario)
-    return Made([made for shell in source.patterns for made in _shell(source, shell, start)])
+def _walker(source: WalkerOrbit, start: datetime | None, _: None) -> Made:
+    shells = source.patterns
+    return Made([made for shell in shells for made in _shell(source, shell, _needed(start))])
 
 
 def _shell(source: WalkerOrbit, shell: Shell, start: datetime) -> list[orbit.Satellite]:
@@ -420,8 +442,13 @@ class ReadWindows(NamedTuple):
 
 
 @singledispatch
-def windows_of(source: WithWindows, scenario: Scenario) -> ReadWindows:
-    """Return the windows of a source, by the function for its class."""
+def windows_of(
+    source: WithWindows, start: datetime | None, path: Path | None, places: Sequence[str]
+) -> ReadWindows:
+    """Return the windows of a source over ``places``, by the function for its class.
+
+    ``start`` and ``path`` are as for :func:`satellites_of`.
+    """
     raise NotImplementedError(
         f"orbit.source {source.source!r} has no reader of its windows; register a function of "
         f"{type(source).__name__} with windows_of in sim/world/fleet.py"
@@ -429,27 +456,23 @@ def windows_of(source: WithWindows, scenario: Scenario) -> ReadWindows:
 
 
 @windows_of.register
-def _of_table(source: ContactsOrbit, scenario: Scenario) -> ReadWindows:
+def _of_table(
+    source: ContactsOrbit, start: datetime | None, path: Path | None, places: Sequence[str]
+) -> ReadWindows:
     """Return the windows of a table or a contact plan.
 
     Where a table does not tell the place it is the only one of the scenario, and the satellite is
     the one that the scenario names.
     """
-    text, name = source.windows, "orbit.windows"
-    if text is None:
-        path = scenarios.orbit_file(scenario)
+    text, name = source.windows or "", "orbit.windows"
+    if path is not None:
         text, name = orbit.window_text(path), str(path)
     bad: list[str] = []
     options: dict[str, Any] = {
-        "start": given_start(scenario.start, scenario.seed),
+        "start": start,
         "names": source.names or {},
         "on_bad": (lambda error: bad.append(str(error))) if source.skip_bad else None,
     }
-    ground = scenario.ground
-    nodes: Sequence[Any] = ground.stations or ground.clusters
-    if ground.stations_path is not None:
-        nodes = orbit.read_sites(scenarios.stations_file(scenario))
-    places = [node.name for node in nodes]
     if orbit.is_contact_plan(text):
         if source.columns:
             refused = f"{name} is a contact plan, without columns"

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import AutoModelForCausalLM
 
 import sim
 from learning.models import Residency
 from tests.kit import small
+from tests.kit import tiny_checkpoints as tiny
 from tests.kit.inner import learning as training
 from tests.kit.inner.learning import (
     InputSpec,
@@ -154,6 +156,23 @@ def test_no_tensor_of_an_adapter_is_passed_over(tmp_path, vectors, made):
     save_file(made(load_file(file)), file)
     with pytest.raises(ValueError, match=r"save it anew|plain LoRA|of the same model"):
         adapted(tmp_path, names_of(vectors), start)
+
+
+def test_hugging_faces_mixtral_takes_the_fused_adapter(tmp_path):
+    tiny.mixtral(tmp_path / "start")
+    config = tiny.mixtral_config(tmp_path / "start")
+    start = stored(tiny.loaded(config, tiny.CHOICES))
+    final = trained(start, {0: 1, 2: 4}, backbone="model.norm.weight")
+    training.save_checkpoint(tmp_path / "final", config, final)
+    training.write_fused_adapter(tmp_path / "fused", start, final)
+    load = AutoModelForCausalLM.from_pretrained
+    base, expected = (load(tmp_path / name, local_files_only=True) for name in ("start", "final"))
+    tokens = torch.arange(18).reshape(2, 9)
+    with torch.no_grad():
+        before, wanted = (model(tokens).logits for model in (base, expected))
+        found = PeftModel.from_pretrained(base, str(tmp_path / "fused")).eval()
+        torch.testing.assert_close(found(tokens).logits, wanted, rtol=0, atol=1e-5)
+    assert (before - wanted).abs().max() > 1.0
 
 
 SIDE = st.integers(2, 40)

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from learning.data import load_samples
+from learning.data import data_files, load_samples
 from tests.kit.inner.learning import (
     Columns,
     Data,
@@ -121,6 +121,7 @@ def test_domains_of_a_column_go_to_clusters_in_groups_and_a_file_each_is_one(tmp
     samples = load("jsonl", paths={"b": two, "a": one})
     assert (samples.spec.classes, labels(samples, "a"), labels(samples, "b")) == (3, {0, 1}, {1, 2})
     assert sizes(samples) == [(16, 4), (24, 6)]
+    assert data_files(Data(paths=FrozenDict(b=two, a=one))) == [one, two]
 
 
 def test_choices_have_as_many_options_as_the_longest_question_of_all_files(tmp_path):

@@ -21,6 +21,16 @@ def close(one, other, tolerance=1e-9):
         torch.testing.assert_close(tensor, other[name], rtol=tolerance, atol=tolerance / 1000)
 
 
+def test_matrices_are_summed_over_those_that_count():
+    task = kit.Learner(VECTOR).task
+    server = extractor.start_extractor(task, loss="spectral")
+    parts = [extractor.correlation(task, server, cluster=name, number=0) for name in "ab"]
+    everyone = torch.cat([part["matrix"] for part in parts])
+    total = extractor.total(task, *parts, who=[[True, False, True], [False, False]])
+    torch.testing.assert_close(total["matrix"], everyone[0] + everyone[2])
+    assert int(total["count"]) == 2
+
+
 def test_the_spectral_loss_of_nothing_has_a_finite_gradient():
     z = torch.zeros(10, 6, requires_grad=True)
     nothing = shared(z, z)

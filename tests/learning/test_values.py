@@ -79,6 +79,22 @@ def test_a_run_that_keeps_time_alone_has_keys_and_no_tensors_or_numbers():
             ask()
 
 
+def test_large_tensors_that_a_run_has_from_its_files_are_stored_by_name(tmp_path):
+    first = Numbers()
+    second = Numbers()
+    store = FolderStore(tmp_path / "values")
+    for values in (first, second):
+        values.known = lambda: FILES
+    files = first.make(FROM_FILES)
+    wanted = first.force(files)
+    store.save(files.key, first.kept(files))
+    assert store.load(files.key)["=weight=weight"].numel() == 0
+    second.store = store
+    found = second.force(second.make(FROM_FILES))
+    assert found.keys() == wanted.keys() and not second.applied
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+
+
 def test_equal_content_is_the_same_value_and_other_content_another():
     values = Numbers()
     by = np.array([2.0])

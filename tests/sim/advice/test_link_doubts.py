@@ -8,9 +8,8 @@ import pytest
 
 import channel
 import orbit as geometry
-import sim
 from statements import Code
-from tests.kit.inner.sim import flying_of, ground_radios, make_plan
+from tests.kit.inner.sim import flying_of, make_plan
 from tests.kit.small import orbit, slots
 
 DISH = {"rx_gain_dbi": 40.0, "noise_figure_db": 0.0, "antenna_temperature_k": 290.0}
@@ -162,16 +161,3 @@ def test_a_link_that_is_too_weak_names_its_clusters():
     paper = {"preset": "paper", "uplink": {"rate": "shannon", "required_snr_db": 60.0}}
     [line] = weak_lines(make_plan(slots(link=paper)))
     assert line.endswith("(over A, B)")
-
-
-@pytest.mark.parametrize("side", ["uplink", "downlink"])
-def test_a_link_beyond_all_radios_is_refused(side):
-    """Where it is strongest: overhead at 160 km, the lowest orbit that a scenario can make."""
-    none = ("g_over_t_db_k", "other_losses_db", "zenith_attenuation_db", "shadowing_margin_db")
-    plain = {**dict.fromkeys(none, 0.0), "scintillation_loss_db": 0.0, "bandwidth_mhz": 0.36}
-    at_0_dbw = float(channel.carrier_to_noise_db(0.0, 0.0, 0.36e6, 2e9, 160e3, 0.0))
-    below, above = ({**plain, "frequency_ghz": 2.0, "eirp_dbw": 120.0 - at_0_dbw + more_db}
-                    for more_db in (-0.01, 0.01))  # fmt: skip
-    assert len(ground_radios(orbit(link={side: below}))) == 2
-    with pytest.raises(sim.InputError, match=f"^link.{side}: the SNR is 120 dB overhead"):
-        ground_radios(orbit(link={side: above}))

@@ -200,19 +200,6 @@ def test_a_study_is_kept_and_made_anew_with_another_stop(tmp_path):
         face.run(other, tmp_path / "run", resume=True)
 
 
-@pytest.mark.parametrize("command", ["run", "capacity", "validate"])
-def test_a_network_in_which_no_contact_is_served_names_the_reason(command, tmp_path, leomix):
-    file = tmp_path / "net.yaml"
-    short = {**STATIONS, "orbit": {**STATIONS["orbit"], "min_contact_s": 86_400.0}}
-    file.write_text(yaml.safe_dump(short))
-    done = leomix(command, file, *(["-o", tmp_path / "out"] if command == "run" else []))
-    assert (done.status, done.out) == (2, "")
-    said = (
-        r"none of \d+ contacts is served: the longest contact is \d+ s; lower orbit.min_contact_s"
-    )
-    assert re.search(said, done.err) and done.err.count("\n") == 1
-
-
 IMAGE = {"name": "image", "payload_mb": 300, "direction": "down"}
 
 

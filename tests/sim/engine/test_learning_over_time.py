@@ -91,12 +91,3 @@ def test_figures_of_ones_own_are_columns_of_the_metrics(runs, tmp_path):
     cut(scenario, tmp_path / "cut", 40)
     sim.run(scenario, tmp_path / "cut", resume=True)
     assert held(tmp_path / "cut") == held(tmp_path / "run")
-
-
-def broken(logits, labels):
-    return 1 / 0
-
-
-def test_a_figure_that_fails_ends_the_run():
-    with pytest.raises(ValueError, match="broken' fails: ZeroDivisionError: division by zero"):
-        sim.run(slots(learning={"metrics": [f"{HERE}:broken"]}))

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import sim
-from tests.kit.inner.sim import build
 from tests.kit.small_nmoe import events, nmoe, options
 
 GATES = ("fedgate", "rollgate", "rangate", "random", "local")
@@ -93,9 +92,3 @@ def test_data_may_have_any_number_of_classes(kind, classes, extractor, tmp_path)
         }
     )
     assert sim.run(made).summary["accuracy_final"] > 1.4 / classes
-
-
-@pytest.mark.parametrize("rank", [None, 1])
-def test_a_rank_is_refused_as_there_are_no_factors(rank):
-    with pytest.raises(sim.InputError, match=r"learning.lora.rank: is not used by .*remove it"):
-        build(nmoe(learning={"lora": {"rank": rank}}))

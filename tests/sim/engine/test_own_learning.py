@@ -7,7 +7,7 @@ import learning
 import scenarios
 import sim
 from tests.kit.inner import learning as seam
-from tests.kit.scripted import SCRIPTED, ground, only, play
+from tests.kit.scripted import ground, only, play
 from tests.kit.small import SLOTS
 
 
@@ -107,16 +107,3 @@ def test_rounds_of_no_flops_take_no_time_beside_those_that_do():
     assert work.end_s.tolist() == [0.0, 6.0]
     trained = result.events[result.events.kind == "train_end"]
     assert sorted(trained.time_s) == [0.0, 6.0]
-
-
-def test_rounds_of_no_flops_fill_no_contact():
-    def script(me):
-        yield seam.NextContact()
-        yield seam.Train(seam.Cost(0.0))
-
-    said = {
-        "compute": {"seconds_per_round": None, "tflops": 1.0},
-        "learning": {**SCRIPTED, "rounds": {"per_contact": "fill"}},
-    }
-    with pytest.raises(sim.SimulationError, match="of no FLOPs cannot fill a contact; give rounds"):
-        play(ground(**said), only("A", script))

@@ -6,11 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import learning
 import scenarios
 import sim
 from learning.models import Residency
-from tests.kit.drawn import METHODS
 from tests.kit.inner.sim import InputError, build
 from tests.kit.plain_loop import PlainLoop, compare
 from tests.kit.small import SLOTS
@@ -54,23 +52,6 @@ def test_fedrep_trains_the_head_and_then_the_body(page, tmp_path):
     found = load_file(tmp_path / "run" / "model" / "personal.safetensors")
     wanted = {f"{c}/{k}/{n}": t for (c, k), own in loop.own.items() for n, t in own.items()}
     torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("turns", "why"),
-    [(lambda self, me, rounds: [("head", rounds)], "'head' is none of all, personal, shared"),
-     (lambda self, me, rounds: [("shared", rounds - 1)],
-      "its rounds, (K,) in each turn, are not as many as the devices train")],
-)  # fmt: skip
-def test_turns_that_are_none_are_named_before_the_run(turns, why, monkeypatch):
-    monkeypatch.setattr(Turned, "turns", turns, raising=False)
-    with pytest.raises(InputError) as told:
-        sim.run(scenario(f"{__name__}:Turned"))
-    assert str(told.value) == f"learning.method: turns of Turned fails: {why}"
-
-
-class Turned(learning.FedAvg):
-    """FedAvg with turns of its own."""
 
 
 def test_clients_are_tested_after_two_rounds_of_their_own(page, tmp_path):
@@ -165,22 +146,6 @@ def test_what_is_personal_is_not_sent_and_trained_as_ever(train):
     assert costs[0].flops == costs[1].flops
     # A method that keeps a copy of what it sends keeps none of the head.
     assert costs[0].memory_bytes - costs[1].memory_bytes == 8 * (12 * 10 + 10)
-
-
-TAKE = {
-    "fedavg", "fedprox", "fedopt", "scaffold", "fedbuff", "fedasync", "fedavg-sat", "fedprox-sat",
-    "fedisl", "autoflsat",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", sorted({*METHODS} - TAKE))
-def test_other_methods_refuse_personal_parts_by_name(name):
-    with pytest.raises(InputError) as told:
-        build(scenario(name))
-    assert str(told.value) == (
-        f"learning.personal: method {name!r} takes no personal parts; remove it, or take another "
-        "method, like fedavg"
-    )
 
 
 def test_a_client_without_test_samples_is_not_counted():

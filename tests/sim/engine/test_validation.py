@@ -7,14 +7,12 @@ from safetensors.numpy import load_file
 import scenarios
 import sim
 from learning.data import load_samples
-from tests.kit.inner.learning import METHODS
 from tests.kit.inner.sim import learner_of
-from tests.kit.small import SATELLITES, SLOTS, merged, slots
+from tests.kit.small import SLOTS, merged, slots
 from tests.kit.small_nmoe import nmoe
 
 ASIDE = {"data": {"validation": 0.2}}
 LEARNT = {"steps_per_round": 10, "batch_size": 16, "step_size": 1.0}
-COLUMNS = ["validation_accuracy", "validation_loss", "validation_samples"]
 
 
 def plain(validation=0.2, **more):
@@ -148,18 +146,3 @@ def test_the_best_accuracy_is_that_of_the_test_where_validation_is_best(run):
 
 
 # -- what else there is: sweeps, methods that do not validate
-
-
-class Silent(METHODS.find("fedavg")):
-    """A method with scores of its own that says nothing of validation samples."""
-
-    def scores(self):
-        rows = super().scores()
-        return [{key: row[key] for key in row if key not in COLUMNS} for row in rows]
-
-
-def test_a_method_that_does_not_validate_is_refused_with_a_split():
-    own = f"{__name__}:Silent"
-    with pytest.raises(sim.SimulationError, match="the method's own `scores` do not measure it"):
-        sim.run(plain(learning={"method": own}))
-    assert sim.run(plain(0.0, learning={"method": own})).summary["accuracy_final"] > 0

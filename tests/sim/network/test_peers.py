@@ -1,6 +1,5 @@
 """What clusters and devices ask for besides contacts: computing, tasks side by side, meetings."""
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +20,6 @@ from tests.kit.scripted import (
     only,
     play,
     replies,
-    sent,
 )
 
 FIRST = np.array([True, False, False])
@@ -142,41 +140,6 @@ def test_only_who_has_no_contacts_left_is_excused_from_a_meeting(key, parties, l
     result = play(ground(), script)
     faults = result.events[result.events.kind == "fault"].detail.tolist()
     assert faults == ["no contacts left: B at 'both' with 1 of 2"]
-
-
-def inference(**changes):
-    said = {
-        "at": B1, "batch": 3, "time_s": 40.0, "experts": ("B/1", "B/1,B/2", "B/0"),
-        "samples": np.array([12, 6, 2]), "latency_s": np.array([0.01, 0.05, np.nan]),
-        "sent_bytes": np.array([0.0, 2048.0, 512.0]), "outcome": ("local", "complete", "failed"),
-    }  # fmt: skip
-    return do.Infer(**(said | changes))
-
-
-def broken():
-    yield do.Wait(50.0)
-    raise ArithmeticError("on purpose")
-
-
-@pytest.mark.parametrize(
-    ("request_", "line"),
-    [
-        (do.Compute(B0, -1.0, 1.0), "flops is -1.0; allowed is at least 0"),
-        (do.Compute(B0, 1.0, 0.0), "round_flops is 0; give the FLOPs"),
-        (do.Compute(do.Node("D", 0), 1.0, 1.0), "node 'D/0': no cluster is called so"),
-        (do.Wait(math.nan), "nan"),
-        (do.All((), math.nan), "deadline_s is nan; allowed is at least 0"),
-        (do.All((broken(),), 1.0), r"B:2 at 50\.000 s: ArithmeticError: on purpose"),
-        (inference(outcome=("local", "complete", "lost")), "outcome is 'lost'; allowed is one of"),
-        (inference(samples=np.array([1, 2])), r"samples has shape \(2,\)"),
-        (sent(do.Node("B", -1), B0, 1), "node 'B/-1': the devices of B are 0 to 2"),
-        (sent(B0, do.Node("B", 3), 1), "node 'B/3': the devices of B are 0 to 2"),
-        (sent(B0, B1, math.inf), "payload 'feature' has inf bytes; allowed is one number"),
-    ],
-)
-def test_what_cannot_be_asked_fails_the_run(request_, line):
-    with pytest.raises(sim.SimulationError, match=line):
-        replies(ground(), at(40.0, request_))
 
 
 class AtServer(Scripted):

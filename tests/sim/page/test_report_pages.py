@@ -360,7 +360,7 @@ def test_only_reports_are_written_over_and_only_runs_are_reported(
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize("name", ["flystack", "flystack-isl", "iridium-isl"])
+@pytest.mark.parametrize("name", ["flystack", "iridium-isl"])
 def test_the_page_of_a_shipped_constellation_is_small(tmp_path, name):
     """A week of a hundred satellites as it is shipped, without training as all of these."""
     sim.run(scenarios.load(name, {"learning.train": False}), tmp_path / "run")

@@ -275,8 +275,6 @@ def test_a_start_is_drawn_behind_the_epoch_of_elements():
     [satellite] = inner.satellites_of(scenario)
     behind = make_plan(scenario).start - satellite.epoch
     assert timedelta(0) < behind <= timedelta(days=2)
-    with pytest.raises(scenarios.ScenarioError, match="start: cannot be drawn with source 'slots'"):
-        scenarios.load("paper-slots", {"start": {"within_days": 2}})
 
 
 def test_elements_that_are_broken_are_refused_or_left_out():

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 import scenarios
 import sim
-from scenarios import ScenarioError
 from sim import InputError
 from tests.kit.inner.sim import Intervals, build, doubts_of, fault_counts, make_plan, union
 from tests.kit.small import slots
@@ -228,10 +227,7 @@ def test_messages_of_a_mesh_go_round_a_dead_link():
     assert len(around.tables["updates"]) > len(run.tables["updates"]) / 2 > 0
 
 
-def test_a_date_needs_a_start_and_what_is_beyond_the_end_is_doubted():
-    dated = {"planned": [{"cluster": "A", "from_utc": START}]}
-    with pytest.raises(ScenarioError, match="from_utc: needs a start with source 'slots'"):
-        slots(faults=dated)
+def test_what_is_beyond_the_end_or_of_no_link_is_doubted():
     planned = [
         {"station": "Inuvik", "from_hours": 100},
         {"link": ["P01-S01", "P01-S04"], "from_hours": 1},  # not beside each other in the ring

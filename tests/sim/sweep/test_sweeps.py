@@ -70,8 +70,8 @@ def test_a_row_is_what_a_run_of_its_own_gives_however_many_workers(tmp_path, mon
         assert sim.load(folder).manifest["trace_sha256"] == row["trace_sha256"]
     # The printed table has the means over replications.
     mean = sum(row["accuracy_final"] for row in rows[:2]) / 2
-    [printed] = [x for x in done.stdout.splitlines() if x.startswith("step_size=0.1 ")]
-    assert f" {mean:.3f} " in printed
+    printed = [line for line in done.stdout.splitlines() if line.startswith("step_size=0.1 ")]
+    assert f" {mean:.3f} " in printed[0]
 
 
 @process

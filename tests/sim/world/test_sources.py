@@ -1,5 +1,6 @@
 """A source of contacts is its class, its maker and its row in the docs: no name is asked for."""
 
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
@@ -58,9 +59,9 @@ def test_a_new_source_of_orbits_is_planned_as_any():
         serving: Literal["any"] = "any"
 
     @satellites_of.register
-    def _twins(source: Twins, scenario: scenarios.Scenario) -> Made:
+    def _twins(source: Twins, start: datetime, path: None) -> Made:
         return Made([
-            orbit.circular_satellite(name, 600, 97.8, raan_deg, 0.0, scenario.start)
+            orbit.circular_satellite(name, 600, 97.8, raan_deg, 0.0, start)
             for name, raan_deg in (("Castor", 0.0), ("Pollux", 90.0))
         ])  # fmt: skip
 
@@ -75,10 +76,10 @@ def test_a_new_source_of_windows_is_planned_and_advised_as_any():
         site: str = "A"
 
     @windows_of.register
-    def _hourly(source: Hourly, scenario: scenarios.Scenario) -> ReadWindows:
+    def _hourly(source: Hourly, start: datetime, path: None, places: list[str]) -> ReadWindows:
         lines = (f"{source.site},2026-08-22T{hour:02}:00:00Z,600" for hour in range(6))
         table = "\n".join(["site,rise_utc,duration_s", *lines])
-        return ReadWindows(orbit.parse_windows(table, start=scenario.start))
+        return ReadWindows(orbit.parse_windows(table, start=start))
 
     scenario = read("contacts", {})
     plan = make_plan(scenario.model_copy(update={"orbit": Hourly(windows="x")}))
