@@ -66,6 +66,7 @@ __getattr__ = late(
         "learning.rng": "stream",
         "learning.settings": "Columns Lora Optimizer Pretraining Schedule Split Training",
         "learning.text.checkpoints": "save_checkpoint",
+        "learning.text.fused_adapters": "write_fused_adapter",
         "learning.text.mixtral": "MixtralMoE",
         "learning.text.rows": "Question Text",
         "learning.text.shared_prefix": "SharedPrefix grouped_by_prefix=grouped",

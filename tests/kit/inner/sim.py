@@ -95,7 +95,7 @@ __getattr__ = late(
         "sim.plan.passes": "PassEnd WindowQuery finding=.",
         "sim.plan.plan": "Plan",
         "sim.plan.service": "session_numbers",
-        "sim.process.installation": "HOME PACKAGES",
+        "sim.process.installation": "HOME",
         "sim.replay.batteries": "Held straightened",
         "sim.replay.faults": "failures=.",
         "sim.replay.orbits": "MOST_OFF_DEG apart_deg arcs_of numbers_of",

@@ -8,7 +8,7 @@ import scenarios
 import sim
 from learning.data import load_samples
 from tests.kit.inner.sim import learner_of
-from tests.kit.small import SLOTS, merged, slots
+from tests.kit.small import SATELLITES, SLOTS, merged, slots
 from tests.kit.small_nmoe import nmoe
 
 ASIDE = {"data": {"validation": 0.2}}

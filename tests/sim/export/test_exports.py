@@ -245,7 +245,7 @@ def test_curves_of_a_run_that_goes_on_are_those_of_its_export(leomix, runs, tmp_
         board = TensorBoard(tmp_path / "boards" / name)
         place = tmp_path / name
         if name == "cut":
-            cut(scenario, place, 40, observers=[board])
+            cut(scenario, place, 30, observers=[board])
             [part] = (tmp_path / "boards" / name).iterdir()
             before = part.read_bytes()
             board = TensorBoard(tmp_path / "boards" / name)

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from tests.kit.inner.sim import HOME, PACKAGES
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
 
