@@ -88,6 +88,6 @@ def test_figures_of_ones_own_are_columns_of_the_metrics(runs, tmp_path):
     assert 1 in set(of_clusters.apply(lambda own: int(own.isna().sum())))
     pooled = rows[rows.scope == "global"].set_index("time_s").if_odd
     np.testing.assert_allclose(pooled, of_clusters.mean())
-    cut(scenario, tmp_path / "cut", 30)
+    cut(scenario, tmp_path / "cut", run.manifest["events"] // 2)
     sim.run(scenario, tmp_path / "cut", resume=True)
     assert held(tmp_path / "cut") == held(tmp_path / "run")
