@@ -21,7 +21,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import settings
 
-from tests.kit.imported import forget
+from tests.kit.processes import forget
 from tests.runs import Runs
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share what one of them has trained
@@ -102,7 +102,7 @@ def leomix(capsys, monkeypatch):
 
     On a machine that is busy, it does not say that it is still there.
     """
-    from tests.kit.sweeps import status
+    from tests.kit.inner.sim import status
 
     monkeypatch.setattr("sim.formatting.STILL_EVERY_S", 3600.0)
 

@@ -15,7 +15,7 @@ import sys
 from time import perf_counter
 
 
-def main() -> None:
+def main():
     """Print both times and counts."""
     from bench_orbit import MASK_DEG, REPEATS, START, best_of, constellation, ground
     from sgp4.exporter import export_tle
@@ -40,7 +40,7 @@ def main() -> None:
     print(f"brahe            {brahe_s:8.3f} s  {found} windows")
 
 
-def brahe_side() -> None:
+def brahe_side():
     """Do the task on standard input with brahe, and print seconds and windows."""
     import brahe
 

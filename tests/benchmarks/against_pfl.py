@@ -16,7 +16,7 @@ from time import perf_counter
 ROUNDS = 10
 
 
-def pfl_side(steps: int, batch: int) -> list[float]:
+def pfl_side(steps, batch):
     """Simulate rounds of FedAvg, and return when they ended, the first apart."""
     import numpy as np
     import torch

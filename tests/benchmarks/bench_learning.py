@@ -3,22 +3,18 @@
 Times of one cluster are CPU times on one thread, and a ratio is of times taken in turns.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os
 import subprocess
-from collections.abc import Callable, Mapping
 from functools import partial
 from statistics import median
 from time import perf_counter, process_time
 
 import numpy as np
 import torch
-from fedavg_clients import CLIENTS, FIVE_STEPS, LOCAL_EPOCH, MODEL, STEP_SIZE, Work, plain_loop
-from stopwatch import Clock, timed
-from torch import Tensor
+from fedavg_clients import CLIENTS, FIVE_STEPS, LOCAL_EPOCH, MODEL, STEP_SIZE, plain_loop
+from stopwatch import timed
 from torch.nn import functional
 
 from learning.clients.device_state import DeviceState
@@ -32,7 +28,7 @@ from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, start_model
 from learning.training.state import State, flatten, of_one_model
 from learning.training.sync import assembled, load
-from learning.training.task import Task, Traits, use_one_thread
+from learning.training.task import Traits, use_one_thread
 
 DEVICES = 200
 TRAINED = (1,)
@@ -41,18 +37,18 @@ ROUNDS = 10
 QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 
 
-def in_turns(*calls: Callable[[], object], clock: Clock = process_time) -> list[list[float]]:
+def in_turns(*calls, clock=process_time):
     """Return the seconds of each call, REPEATS times, the calls taken in turns."""
     for call in calls:
         call()
-    taken: list[list[float]] = [[] for _ in calls]
+    taken = [[] for _ in calls]
     for _ in range(REPEATS):
         for call, seconds in zip(calls, taken, strict=True):
             seconds.append(timed(call, clock=clock)[0])
     return taken
 
 
-def digits_task(batch_size: int) -> tuple[Task, dict[str, Tensor]]:
+def digits_task(batch_size):
     """Return the digits LoRA model with one cluster, and its devices after their download."""
     task = build_task(LearningConfig(0, ("a",), (DEVICES,), batch_size=batch_size))
     server = start_model(task)
@@ -63,14 +59,14 @@ def digits_task(batch_size: int) -> tuple[Task, dict[str, Tensor]]:
     return task, assembled(task, own, server, versions=of_one_model(task, DEVICES))
 
 
-def ours(task: Task, state: Mapping[str, Tensor], masked: bool) -> dict[str, Tensor]:
+def ours(task, state, masked):
     """Train one round of every device."""
     local = LocalRounds("a", (1,) * DEVICES, (0,) * DEVICES)
     part = TrainedPart(TRAINED, gate=False, mask="-inf" if masked else None)
     return flatten(train_rounds(task, State.of(state), local, part))
 
 
-def plain(task: Task, state: Mapping[str, Tensor], masked: bool) -> list[dict[str, Tensor]]:
+def plain(task, state, masked):
     """Train one round of every device as anybody would: a module, torch's SGD, a loop.
 
     Experts run on the rows that chose them only.
@@ -96,7 +92,7 @@ def plain(task: Task, state: Mapping[str, Tensor], masked: bool) -> list[dict[st
     return results
 
 
-def _tensors_of(task: Task, state: Mapping[str, Tensor], device: int) -> dict[str, Tensor]:
+def _tensors_of(task, state, device):
     """Return one device's tensors by path in a model that tunes the experts TRAINED alone."""
     tensors = dict(task.backbone)
     for name, tensor in state.items():
@@ -107,7 +103,7 @@ def _tensors_of(task: Task, state: Mapping[str, Tensor], device: int) -> dict[st
     return {task.names.path(name): tensor for name, tensor in tensors.items()}
 
 
-def cluster_at_once() -> None:
+def cluster_at_once():
     """Print times of a round of 200 devices: plain loop, ours one by one, and all at once."""
     print(f"digits LoRA model, a round of {DEVICES} devices (5 steps), Top-1 of 4 experts")
     for batch_size in (32, 8):
@@ -131,10 +127,10 @@ def cluster_at_once() -> None:
 
 
 def _difference(
-    plain_call: Callable[[], list[dict[str, Tensor]]],
-    _: object,
-    our_call: Callable[[], dict[str, Tensor]],
-) -> float:
+    plain_call,
+    _,
+    our_call,
+):
     """Return the largest difference between the devices' trained factors."""
     loop = plain_call()
     together = our_call()
@@ -147,7 +143,7 @@ def _difference(
     )
 
 
-def ratio(reference_s: list[float], ours_s: list[float]) -> float:
+def ratio(reference_s, ours_s):
     """Return the median ratio of times that were taken one after the other."""
     return median(a / b for a, b in zip(reference_s, ours_s, strict=True))
 
@@ -156,7 +152,7 @@ MODULE = ModelConfig(kind="fedavg_clients:Mlp")
 """The peers' module itself."""
 
 
-def fedavg(work: Work, rounds: int, optimizer: str = "sgd") -> None:
+def fedavg(work, rounds, optimizer="sgd"):
     """Run rounds of FedAvg over one cluster through the learner, a whole model a device."""
     learner = Learner(
         LearningConfig(
@@ -180,7 +176,7 @@ def fedavg(work: Work, rounds: int, optimizer: str = "sgd") -> None:
     learner.force(server)
 
 
-def updates_a_second(run: Callable[[Work, int], None], work: Work) -> float:
+def updates_a_second(run, work):
     """Return client updates a second, start-up apart: from the times of a short and a long run.
 
     Seconds are those of the clock on the wall, as peers in processes of their own are timed.
@@ -190,11 +186,11 @@ def updates_a_second(run: Callable[[Work, int], None], work: Work) -> float:
     return CLIENTS * ROUNDS / (median(long_s) - median(short_s))
 
 
-def beside_peer(peer: str, script: str, python: str) -> None:
+def beside_peer(peer, script, python):
     """Print the same beside a ``peer``, whose ``script`` another environment's ``python`` runs."""
     use_one_thread()
 
-    def run(work: Work) -> float:
+    def run(work):
         done = subprocess.run(
             [python, script, "--peer", *map(str, work)],
             env=os.environ | QUIET, stdout=subprocess.PIPE, text=True, check=True,
@@ -204,7 +200,7 @@ def beside_peer(peer: str, script: str, python: str) -> None:
     print_updates(peer, run)
 
 
-def print_updates(other: str, updates_of_other: Callable[[Work], float]) -> None:
+def print_updates(other, updates_of_other):
     """Print client updates a second of leomix and of another."""
     print(f"\n{MODEL}: client updates a second")
     for work in (LOCAL_EPOCH, FIVE_STEPS):
@@ -215,7 +211,7 @@ def print_updates(other: str, updates_of_other: Callable[[Work], float]) -> None
         print(f"  {other:20} {theirs:8,.0f}")
 
 
-def print_adam() -> None:
+def print_adam():
     """Print how much longer Adam takes than SGD."""
     sgd, adam = (
         updates_a_second(partial(fedavg, optimizer=kind), FIVE_STEPS) for kind in ("sgd", "adam")

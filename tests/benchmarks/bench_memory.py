@@ -11,11 +11,9 @@ caches of kernels come on top.
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,8 +28,8 @@ from learning.models import Residency
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
-from tests.kit import learning as kit
-from tests.kit.records import Checkpoint, Journal, Trace
+from tests.kit.inner import learning as kit
+from tests.kit.inner.sim import Checkpoint, Journal, Trace
 
 FULL = {"hidden_size": 768, "intermediate_size": 2688, "num_hidden_layers": 16}
 SMALL = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 4}
@@ -42,7 +40,7 @@ BATCH = 2
 RANK = 1
 
 
-def main() -> None:
+def main():
     """Print a row for each number of devices."""
     small = sys.argv[1:2] == ["small"]
     with TemporaryDirectory() as place:
@@ -56,7 +54,7 @@ def main() -> None:
         print(f"{devices:>8}" + "".join(f"{figure:>14.1f}" for figure in row.values()))
 
 
-def write(folder: Path, sizes: dict[str, int], shared: dict[str, Any] | None = None) -> None:
+def write(folder, sizes, shared=None):
     """Write three random checkpoints that share all but their experts, and texts."""
     for number in EXPERTS:
         torch.manual_seed(number)
@@ -69,7 +67,7 @@ def write(folder: Path, sizes: dict[str, int], shared: dict[str, Any] | None = N
     (folder / "texts.jsonl").write_text("\n".join(lines))
 
 
-def learner_of(folder: Path, devices: int) -> Learner:
+def learner_of(folder, devices):
     """Return the learner of one cluster."""
     places = tuple(str(folder / str(number)) for number in EXPERTS)
     lora = kit.Lora(rank=RANK)
@@ -85,7 +83,7 @@ def learner_of(folder: Path, devices: int) -> Learner:
     )  # fmt: skip
 
 
-def measured(folder: Path, devices: int) -> dict[str, float]:
+def measured(folder, devices):
     """Return the figures of one number of devices, in MB."""
     learner = learner_of(folder, devices)
     task = learner.task
@@ -121,7 +119,7 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
     return {name: count / 1e6 for name, count in found.items()} | {"its CPU, ms": 1e3 * spent_s}
 
 
-def _result(trained: dict[str, torch.Tensor]) -> dict[str, int]:
+def _result(trained):
     parts = [tensor.untyped_storage() for tensor in trained.values()]
     return {
         "factors": _bytes({n: t for n, t in trained.items() if n.endswith(("+a", "+b"))}),
@@ -130,11 +128,11 @@ def _result(trained: dict[str, torch.Tensor]) -> dict[str, int]:
     }
 
 
-def _bytes(tensors: dict[str, torch.Tensor]) -> int:
+def _bytes(tensors):
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
-def _plain_step(task: Any, server: dict[str, torch.Tensor]) -> int:
+def _plain_step(task, server):
     """Bytes that the loss of one minibatch and its gradient by all factors take, in plain torch."""
     every = tuple(EXPERTS)
     model = task.skeleton(Residency(every, every))
@@ -152,18 +150,18 @@ def _plain_step(task: Any, server: dict[str, torch.Tensor]) -> int:
 
 
 @contextmanager
-def _peak() -> Iterator[Callable[[], int]]:
+def _peak():
     """Yield what returns, afterwards, the most bytes that new tensors took at once."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         yield lambda: _rise(_totals(seen.profiler.kineto_results.experimental_event_tree()))
 
 
-def _rise(totals: Iterable[tuple[int, int]]) -> int:
+def _rise(totals):
     by_time = [total for _, total in sorted(totals)]
     return max(by_time) - by_time[0]
 
 
-def _totals(events: Iterable[Any]) -> Iterator[tuple[int, int]]:
+def _totals(events):
     """Yield the time of each allocation, and the bytes that are allocated after it."""
     waiting = list(events)
     while waiting:

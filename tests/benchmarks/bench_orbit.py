@@ -10,7 +10,6 @@ the first comparison with brahe.
 
 import resource
 import sys
-from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from math import ceil
@@ -32,7 +31,7 @@ MASK_DEG = 10.0
 REPEATS = 5
 
 
-def main() -> None:
+def main():
     """Print times, counts and ratios."""
     if sys.argv[1:] == ["large"]:
         _large()
@@ -53,7 +52,7 @@ def main() -> None:
     _served()
 
 
-def _beside_sgp4(satellites: list[orbit.Satellite]) -> None:
+def _beside_sgp4(satellites):
     """Contacts of 60 satellites over 10 sites in a day beside SGP4 alone at the search's points.
 
     Medians of 21 each, in CPU seconds, in turn.
@@ -79,12 +78,12 @@ def _beside_sgp4(satellites: list[orbit.Satellite]) -> None:
         )
 
 
-def _by_step(satellites: list[orbit.Satellite]) -> Iterator[Iterable[orbit.Satellite]]:
+def _by_step(satellites):
     ordered = sorted(satellites, key=sampling_step_s)
     return (alike for _, alike in groupby(ordered, key=sampling_step_s))
 
 
-def _sgp4_points(alike: list[orbit.Satellite]) -> Callable[[], object]:
+def _sgp4_points(alike):
     """What runs SGP4 at the points at which the search does, for satellites of one step."""
     intervals = ceil(86400.0 / sampling_step_s(alike[0]))
     many = intervals + 1 + 2 * OVERHANG
@@ -94,12 +93,12 @@ def _sgp4_points(alike: list[orbit.Satellite]) -> Callable[[], object]:
     return lambda: satrecs.sgp4(day, fraction)
 
 
-def _run(each: list[Callable[[], object]]) -> None:
+def _run(each):
     for one in each:
         one()
 
 
-def _growth(satellites: list[orbit.Satellite]) -> None:
+def _growth(satellites):
     """The time for a pair of satellite and site and a day, as each of the three grows."""
     print("satellites  sites  days  seconds  us a satellite, site and day")
     for many, few, days in (
@@ -112,7 +111,7 @@ def _growth(satellites: list[orbit.Satellite]) -> None:
         print(f"{many:10d}  {few:5d}  {days:4d}  {seconds:7.3f}  {each:29.1f}")
 
 
-def _served() -> None:
+def _served():
     """Who is served by 100 satellites over 13 stations in 91 days, and by the stations in turn."""
     satellites = orbit.walker_delta(800, 97.5, 100, 10, 1, START)
     sites = ground(13)
@@ -133,7 +132,7 @@ def _served() -> None:
     print(f"memory           {peak_gb:8.2f} GB at most")
 
 
-def _large() -> None:
+def _large():
     from sim.cli.contact_list import ContactList, write
 
     satellites = orbit.walker_delta(550, 53, 10_000, 100, 1, START)
@@ -150,7 +149,7 @@ def _large() -> None:
     print(f"to Parquet       {written_s:8.1f} s  {peak_gb:.2f} GB of memory at most")
 
 
-def constellation() -> list[orbit.Satellite]:
+def constellation():
     """130 like Starlink, 50 like OneWeb, 20 like the space station, in random places."""
     rng = np.random.default_rng(0)
     return [
@@ -160,7 +159,7 @@ def constellation() -> list[orbit.Satellite]:
     ]
 
 
-def ground(count: int) -> list[orbit.Site]:
+def ground(count):
     """Sites spread evenly over the Earth between 70 degrees south and north."""
     rng = np.random.default_rng(1)
     latitude_deg = np.degrees(np.arcsin(rng.uniform(-0.94, 0.94, count)))
@@ -170,16 +169,16 @@ def ground(count: int) -> list[orbit.Site]:
 
 
 def best_of(
-    repeats: int, satellites: list[orbit.Satellite], sites: list[orbit.Site], days: int = 1,
-    refine: str = "hermite",
-) -> tuple[float, orbit.ContactWindows]:  # fmt: skip
+    repeats, satellites, sites, days = 1,
+    refine = "hermite",
+):  # fmt: skip
     """Seconds of the quickest of several runs of leomix, and the windows."""
     task = (satellites, sites, START, START + timedelta(days=days), MASK_DEG, refine)
     runs = [timed(orbit.contact_windows, *task) for _ in range(repeats)]
     return min(seconds for seconds, _ in runs), runs[0][1]
 
 
-def _skyfield_rises(satellites: list[orbit.Satellite], sites: list[orbit.Site]) -> int:
+def _skyfield_rises(satellites, sites):
     timescale = load.timescale(builtin=True)
     begin = timescale.from_datetime(START)
     end = timescale.from_datetime(START + timedelta(days=1))

@@ -8,10 +8,8 @@ settings that are cut short: three Llama checkpoints of one shape, and files of 
 `--only` pick settings by their names.
 """
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Mapping, Sequence
+from argparse import ArgumentParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,11 +17,10 @@ from typing import Any
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from real_weights import with_weights
 
 import scenarios
 from tests.benchmarks.stopwatch import leomix
-from tests.kit.records import build, limits
+from tests.kit.inner.sim import build, limits
 
 CUT = {
     "stop.cycles": 1,
@@ -41,7 +38,7 @@ AGAIN = {"learning.checkpoint_activations": True}
 SYNCHRONOUS = {"learning.method": "synchronous"}
 FEDAVG = {"learning.method": "fedavg"}
 
-REAL: dict[str, dict[str, Any]] = {
+REAL = {
     "six layers": F32,
     "six layers, two cycles": F32 | {"stop.cycles": 2},
     "six layers, bfloat16": {},
@@ -63,7 +60,7 @@ REAL: dict[str, dict[str, Any]] = {
     "fedavg, bfloat16": FEDAVG,
     "fedavg, one checkpoint": F32 | ALL | FEDAVG,
 }
-ENCODER: dict[str, dict[str, Any]] = {
+ENCODER = {
     "MiniLM": {},
     "MiniLM, all layers": ALL,
     "MiniLM, rank 4": {"learning.lora.rank": 4},
@@ -76,7 +73,7 @@ ENCODER: dict[str, dict[str, Any]] = {
         "learning.model.top_k": 1,
     },
 }
-SMALL: dict[str, tuple[str, dict[str, Any]]] = {
+SMALL = {
     "paper-slots": ("paper-slots", {"stop.cycles": 2}),
     "plain-fedavg": ("plain-fedavg", {"stop.days": 0.5}),
     "paper-exp1-small": ("paper-exp1-small", {"stop.cycles": 1}),
@@ -84,10 +81,11 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
 Setting = tuple[str, dict[str, Any]]
 
 
-def main() -> None:
+def main():
     """Print a row for each setting."""
-    parser = with_weights()
-    parser.add_argument("--only", nargs="*", default=[])
+    parser = ArgumentParser()
+    for option, count in (("weights", 3), ("data", 3), ("encoder", 1), ("tasks", 4), ("only", "*")):
+        parser.add_argument(f"--{option}", nargs=count, default=[])
     asked = parser.parse_args()
     settings = dict(SMALL)
     if asked.weights:
@@ -98,9 +96,7 @@ def main() -> None:
     print_peaks(chosen)
 
 
-def of(
-    scenario: str, keys: Mapping[str, Any], weights: Sequence[str], data: Sequence[str]
-) -> dict[str, Setting]:
+def of(scenario, keys, weights, data):
     """Return the settings of a real experiment, cut short."""
     clusters = scenarios.load(scenario).ground.clusters
     files = {one.name: str(Path(f).resolve()) for one, f in zip(clusters, data, strict=True)}
@@ -115,7 +111,7 @@ def of(
     return settings
 
 
-def print_peaks(settings: Mapping[str, Setting]) -> None:
+def print_peaks(settings):
     """Print memory, in MB, and how long a run took."""
     print(f"{'setting':<26}{'estimate':>10}{'peak':>10}{'ratio':>8}{'wall, s':>9}")
     for name, (scenario, keys) in settings.items():
@@ -125,7 +121,7 @@ def print_peaks(settings: Mapping[str, Setting]) -> None:
         print(row, flush=True)
 
 
-def measured(scenario: str, keys: dict[str, Any]) -> tuple[float, float, float]:
+def measured(scenario, keys):
     """Return the estimate and the peak of a run, in MB, and how long it took."""
     estimate_mb = limits.memory_bytes(build(scenarios.load(scenario, keys))) / 1e6
     said = [word for key, value in keys.items() for word in ("--set", f"{key}={text(value)}")]
@@ -135,7 +131,7 @@ def measured(scenario: str, keys: dict[str, Any]) -> tuple[float, float, float]:
     return estimate_mb, took.peak_mb * 1024**2 / 1e6, took.wall_s
 
 
-def text(value: Any) -> str:
+def text(value):
     """Return a value as it is typed behind `--set`."""
     written = yaml.safe_dump(value, default_flow_style=True, width=10_000)
     return written.removesuffix("\n").removesuffix("\n...")

@@ -1,9 +1,5 @@
 """Time of timing-only runs, against as many bare SimPy timeouts."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import simpy
 from stopwatch import timed
 
@@ -15,7 +11,7 @@ from sim.execution.running import Run
 CITIES, DEVICES, DAYS = 20, 50, 7
 
 
-def cities(count: int, devices: int) -> list[dict[str, Any]]:
+def cities(count, devices):
     """Up to twenty cities with so many devices each, from south to north and around the Earth."""
     common = {"devices": devices, "radius_km": 100}
     return [
@@ -25,7 +21,7 @@ def cities(count: int, devices: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def scenario(clusters: list[dict[str, Any]], days: float) -> scenarios.Scenario:
+def scenario(clusters, days):
     """One circular satellite over some clusters, nothing trained."""
     return scenarios.from_dict(
         {
@@ -39,10 +35,10 @@ def scenario(clusters: list[dict[str, Any]], days: float) -> scenarios.Scenario:
     )
 
 
-def bare_timeouts(count: int) -> float:
+def bare_timeouts(count):
     """Seconds that SimPy alone takes for ``count`` timeouts of one process."""
 
-    def process(env: simpy.Environment):  # type: ignore[no-untyped-def]
+    def process(env):  # type: ignore[no-untyped-def]
         for _ in range(count):
             yield env.timeout(1.0)
 
@@ -51,7 +47,7 @@ def bare_timeouts(count: int) -> float:
     return timed(env.run)[0]
 
 
-def many_cities() -> None:
+def many_cities():
     """Print plan and run times, rows, and the ratio to SimPy alone."""
     planned_s, built = timed(lambda: build(scenario(cities(CITIES, DEVICES), DAYS)))
     took_s, result = timed(lambda: Run(NamedBuild(built), None, 10.0).execute())

@@ -4,20 +4,17 @@ Fifty satellites over twenty clusters of a hundred devices, timing only: what gr
 to disk. `python tests/benchmarks/bench_week.py DAYS...` runs it over other times.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from stopwatch import leomix
 
 SATELLITES, CLUSTERS, DEVICES = 50, 20, 100
 DAYS = (1.0, 7.0)
 CLUSTER = {"devices": DEVICES, "radius_km": 20}
-SCENARIO: dict[str, Any] = {
+SCENARIO = {
     "seed": 1,
     "start": "2026-01-01T00:00:00Z",
     "orbit": {
@@ -36,7 +33,7 @@ SCENARIO: dict[str, Any] = {
 }  # fmt: skip
 
 
-def measure(days: float) -> None:
+def measure(days):
     """Print what a run and its summary took, and how much it wrote."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "large.yaml"

@@ -3,17 +3,13 @@
 It needs torch and numpy alone, for the peers live in environments of their own.
 """
 
-from __future__ import annotations
-
 import json
 import sys
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 CLIENTS = 100
@@ -39,7 +35,7 @@ FIVE_STEPS = Work(5, 32)
 class Mlp(nn.Module):
     """embed -> GELU -> residual feed-forward network behind a LayerNorm -> LayerNorm -> head."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.embed = nn.Linear(WIDTH, WIDTH)
         self.before = nn.LayerNorm(WIDTH)
@@ -48,17 +44,14 @@ class Mlp(nn.Module):
         self.after = nn.LayerNorm(WIDTH)
         self.head = nn.Linear(WIDTH, CLASSES)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         """Return logits (n, classes) of pixels ``x`` (n, 64)."""
         hidden = functional.gelu(self.embed(x))
         hidden = hidden + self.down(functional.gelu(self.up(self.before(hidden))))
-        logits: Tensor = self.head(self.after(hidden))
-        return logits
+        return self.head(self.after(hidden))
 
 
-def local_update(
-    model: nn.Module, x: Tensor, y: Tensor, work: Work, rng: np.random.Generator
-) -> None:
+def local_update(model, x, y, work, rng):
     """Train ``model`` on one client's data: images drawn with replacement, as leomix draws."""
     optimiser = torch.optim.SGD(model.parameters(), lr=STEP_SIZE)
     for rows in rng.integers(0, len(y), work):
@@ -67,13 +60,13 @@ def local_update(
         optimiser.step()
 
 
-def shards(x: NDArray[np.float32], y: NDArray[np.int64]) -> list[tuple[Tensor, Tensor]]:
+def shards(x, y):
     """Share the samples out evenly: (x, y) of each client."""
     parts = np.array_split(np.arange(len(y)), CLIENTS)
     return [(torch.from_numpy(x[part]), torch.from_numpy(y[part])) for part in parts]
 
 
-def digits() -> list[tuple[Tensor, Tensor]]:
+def digits():
     """Return each client's pixels (n, 64) in 0..1 and labels (n,)."""
     from sklearn.datasets import load_digits
 
@@ -81,7 +74,7 @@ def digits() -> list[tuple[Tensor, Tensor]]:
     return shards((x / 16).astype(np.float32), y.astype(np.int64))
 
 
-def plain_loop(work: Work, rounds: int) -> None:
+def plain_loop(work, rounds):
     """Run FedAvg over all clients one after another: a loop over copies of one model."""
     data = digits()
     server = Mlp()
@@ -98,7 +91,7 @@ def plain_loop(work: Work, rounds: int) -> None:
         server.load_state_dict(mean)
 
 
-def beside(peer: str, script: str, simulate: Callable[[int, int], list[float]]) -> None:
+def beside(peer, script, simulate):
     """Compare with a peer by its ``script``, or as the peer ``simulate`` and print its updates.
 
     ``simulate`` takes a client's work and returns the moments at which rounds ended, of which the

@@ -1,20 +1,18 @@
 """How the benchmarks measure: one call, and ``leomix`` in a process."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from tempfile import TemporaryFile
 from time import perf_counter
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 Clock = Callable[[], float]
 T = TypeVar("T")
 
 
-def timed(work: Callable[..., T], *given: Any, clock: Clock = perf_counter) -> tuple[float, T]:
+def timed(work, *given, clock=perf_counter):
     """Return the seconds of one call, and what it returned."""
     began = clock()
     result = work(*given)
@@ -30,12 +28,12 @@ class Process(NamedTuple):
     out: str
 
 
-def leomix(*words: object, **how: Any) -> Process:
+def leomix(*words, **how):
     """Run a command in a process of its own."""
     return python("-m", "sim", *words, **how)
 
 
-def python(*words: object, **how: Any) -> Process:
+def python(*words, **how):
     """Run Python in a process of its own; ``how`` is what Popen takes, such as cwd and env."""
     began = perf_counter()
     line = [sys.executable, *map(str, words)]

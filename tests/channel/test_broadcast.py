@@ -93,16 +93,11 @@ BY_HAND = {
     "a jump of one is one of all":
         ([[0, 10, JUMP_S, JUMP_S + 1e-7, 20, 30], [0, 7, 14, 21, 28, 30]],
          [[1, 1, 1, 9, 9, 9], [3] * 6], ALL, [63.4] * 2, {13.299: 1, 13.301: 3}),
-    "a jump at one time":
-        ([[0, 10, 10, 20], [0, 5, 15, 20]], [[1, 1, 9, 9], [3] * 4],
-         ALL, [40] * 2, {9.999: 1, 10.001: 3}),
     "a jump at a point of another":
         ([[0, 1, 3, 5], [0, 3, 3, 5]], [[4, 3, 2, 5], [3, 3, 1, 4]], ALL, [13] * 2, {3: 1}),
     "a jump of all between points of their own":
         ([[0, 4, 5, 5, 7, 10], [0, 3, 5, 5, 8, 10]], [[1, 1, 1, 6, 6, 6], [2, 2, 2, 4, 4, 4]],
          ALL, [25] * 2, {4.9: 1, 5.1: 4}),
-    "a jump outside the common time":
-        ([[0, 2, 2 + 1e-7, 20], [5, 10, 15, 20]], [[1, 1, 6, 6], [7] * 4], ALL, [90] * 2, {5: 6}),
     "in view only outside of the served part":
         ([[7209, 8114], [7419, 7905]], [[8] * 2] * 2, (8054, 8114), [480, 0], {}),
     "lowest only where two others cross":
@@ -110,10 +105,6 @@ BY_HAND = {
          (-20, 30), [24] * 3, {5: 4}),
     "a link only behind the span":
         ([[0, 50, 100], [0, 100, 200]], [[8] * 3, [0, 0, 9]], (0, 100), [800, 0], {}),
-    "devices without any link":
-        ([TEN, TEN, [4, 4]], [[8, 8], [0, 0], [5, 5]], ALL, [80, 0, 0], {}),
-    "it lasts while all have a link":
-        ([TEN, [4, 30]], [[8, 8], [2, 2]], ALL, [12, 12], {5: 2, 10.1: 0}),
     "an instant in common": ([TEN, [10, 20]], [[8, 8]] * 2, ALL, [0, 0], {5: 0}),
 }  # fmt: skip
 

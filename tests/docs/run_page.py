@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.docs.pages import ROOT, steps
-from tests.kit.sweeps import status
+from tests.kit.inner.sim import status
 
 AT_THE_ROOT = ("docs", "scenarios")
 """Folders of the repository that commands name."""

@@ -13,9 +13,8 @@ import yaml
 
 import scenarios
 from tests.docs.pages import DOCS, PAGES, PAPERS, ROOT, shown, steps
-from tests.kit.learning import METHODS
-from tests.kit.records import COLUMNS, KINDS
-from tests.kit.sweeps import CITATION, FORMATS, command_line, status
+from tests.kit.inner.learning import METHODS
+from tests.kit.inner.sim import CITATION, COLUMNS, FORMATS, KINDS, command_line, status
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -7,8 +7,8 @@ from importlib import import_module
 import pytest
 
 from tests.docs.pages import DOCS
-from tests.kit.learning import METHODS
-from tests.kit.records import COLUMNS
+from tests.kit.inner.learning import METHODS
+from tests.kit.inner.sim import COLUMNS
 
 pytest.importorskip("docutils", reason="the pages need Sphinx: pip install -e .[docs]")
 

@@ -1,19 +1,8 @@
-"""Inner names of ``sim.fly`` that tests use."""
+"""Functions that ``leomix fly`` trains by, and what they leave."""
+
+from __future__ import annotations
 
 from pathlib import Path
-
-from tests.kit.late import late
-
-__getattr__ = late(
-    globals(),
-    {
-        "sim.fly.baton": "Baton Pool Stuck replace_time runner_here wait_for",
-        "sim.fly.project": "check_project",
-        "sim.fly.trees": "arrays_of mean",
-        "learning.own.unrepeatable": "writing",
-        "sim.process.garbage": "Traffic",
-    },
-)
 
 SOFTMAX = """
 import numpy as np
@@ -40,6 +29,7 @@ def evaluate(weights, data, context):
     p = chances(weights, x)
     return {"accuracy": (p.argmax(axis=1) == y).mean(), "first": p[0, 0]}
 """
+
 """Functions of softmax regression, whose steps a loop by hand can do."""
 
 

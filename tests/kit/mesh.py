@@ -17,8 +17,8 @@ import learning
 import scenarios
 import sim
 from learning.methods.surface import Traits
-from tests.kit import learning as seam
-from tests.kit.network import Plan, Route
+from tests.kit.inner import learning as seam
+from tests.kit.inner.sim import Plan, Route
 from tests.kit.scripted import Scripted, play
 
 NAMES = [f"P{plane:02}-S01" for plane in range(1, 7)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,3 +22,10 @@ def is_alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def forget(folder: Path, but: Collection[str] = ()) -> None:
+    """Let what was imported from below a folder be imported anew, but for some modules."""
+    for name in set(sys.modules).difference(but):
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(f"{folder}/"):
+            del sys.modules[name]

@@ -1,4 +1,6 @@
-"""Inner names of ``sim`` that tests of replays use, orbits, and packed numbers read anew."""
+"""Packed numbers of a replay read anew, and where Skyfield sees its satellites."""
+
+from __future__ import annotations
 
 import base64
 import itertools
@@ -10,28 +12,7 @@ from skyfield.api import EarthSatellite
 from skyfield.framelib import itrs
 
 import orbit
-from sim.world.world import World
-from tests.kit.late import late
 from tests.kit.skies import START, TIMESCALE
-
-__getattr__ = late(
-    globals(),
-    {
-        "sim.files": "packaged",
-        "sim.draw.canvas": "data_behind",
-        "sim.replay.batteries": "Held straightened",
-        "sim.replay.faults": "failures=.",
-        "sim.replay.orbits": "MOST_OFF_DEG apart_deg arcs_of numbers_of",
-        "sim.replay.packing": "packed steps",
-        "sim.replay.scene": "scene scenes=. share_sky",
-        "sim.replay.traffic": "joined traffic=.",
-    },
-)
-
-
-def flying_of(scenario: Any) -> list[orbit.Satellite]:
-    """The satellites of a scenario, then the one that serves them."""
-    return World(scenario).fleet.flying
 
 
 def numbers(text: str) -> Any:

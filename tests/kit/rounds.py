@@ -11,9 +11,15 @@ import numpy as np
 import torch
 
 from learning import Learner, stream
-from tests.kit.learning import DeviceState, aggregate
-from tests.kit.minibatches import minibatches
-from tests.kit.training import LocalRounds, TrainedPart, Traits, Weighing
+from tests.kit.inner.learning import (
+    DeviceState,
+    LocalRounds,
+    TrainedPart,
+    Traits,
+    Weighing,
+    aggregate,
+)
+from tests.kit.plain_loop import minibatches
 
 Tensors = Mapping[str, torch.Tensor]
 

@@ -11,7 +11,7 @@ import learning
 import scenarios
 import sim
 from learning.methods.surface import Traits
-from tests.kit import learning as seam
+from tests.kit.inner import learning as seam
 from tests.kit.small import slots
 
 Script = Callable[[seam.Cluster], Generator[Any, Any, Any]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -119,3 +120,24 @@ def refused(words: str, ask: Any, *asked: Any, **named: Any) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         ask(*asked, **named)
     assert "\n" not in str(caught.value)
+
+
+def crossings(value: Callable[[Any], Any], time_s: Any, at: Any, tolerance_s: float) -> Any:
+    """When a function of times changes its sign, between those of a grid, where it is ``at``."""
+    left = np.flatnonzero((at[1:] >= 0) != (at[:-1] >= 0))
+    return roots(value, time_s[left], time_s[left + 1], tolerance_s)
+
+
+def roots(value: Callable[[Any], Any], a: Any, b: Any, tolerance_s: float) -> Any:
+    """Roots between each a and b by regula falsi, Illinois form: an end that stays counts half."""
+    if not a.size:
+        return a
+    at_a, at_b, step = value(a), value(b), b - a
+    while np.abs(step).max() > tolerance_s:
+        step = at_b * (a - b) / np.where(at_b == at_a, 1.0, at_b - at_a)
+        middle = b + step
+        at_middle = value(middle)
+        other = (at_middle < 0) != (at_b < 0)
+        a, at_a = np.where(other, b, a), np.where(other, at_b, at_a / 2)
+        b, at_b = middle, at_middle
+    return b

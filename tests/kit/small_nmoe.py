@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 import scenarios
-from learning.nmoe.gate_trainers import GATE_TRAINERS
-from tests.kit import learning as seam
-from tests.kit.network import NamedBuild, Run, build
+from tests.kit.inner import learning as seam
+from tests.kit.inner.sim import NamedBuild, Run, build
 from tests.kit.small import merged
 
 NMOE: dict[str, Any] = {
@@ -83,7 +82,7 @@ class System:
     """Clients with random features and trained experts (stage 2 is over), all gates as drawn."""
 
     def __init__(self, config: seam.LearningConfig = VECTOR, rounds: int = 10) -> None:
-        from tests.kit import training as kit
+        from tests.kit.inner import learning as kit
 
         self.kit = kit
         self.task = seam.Learner(config).task

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import numpy as np
 
 import sim
-from tests.kit.learning import NOT_HELD, ClusterState
+from tests.kit.inner.learning import NOT_HELD, ClusterState
 
 After = Callable[[Any], None]
 """What looks at the answer of a call."""

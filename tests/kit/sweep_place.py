@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from tests.kit import small
-from tests.kit.sweeps import MACHINE_COLUMNS, status
+from tests.kit.inner.sim import MACHINE_COLUMNS, status
 
 METHOD = textwrap.dedent(
     """

@@ -22,8 +22,14 @@ from transformers import (
 from transformers.utils import logging
 
 from learning.text.tokenizer import BYTES, train_bpe
-from tests.kit.learning import InputSpec, ModelConfig
-from tests.kit.training import Residency, checkpoint_weights, make_model, names_of
+from tests.kit.inner.learning import (
+    InputSpec,
+    ModelConfig,
+    Residency,
+    checkpoint_weights,
+    make_model,
+    names_of,
+)
 
 logging.disable_progress_bar()
 

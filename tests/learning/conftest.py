@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kit.training import build_task, start_model, use_one_thread
+from tests.kit.inner.learning import build_task, start_model, use_one_thread
 
 use_one_thread()
 

@@ -16,11 +16,18 @@ from transformers import AutoModelForCausalLM
 
 import sim
 from learning.models import Residency
-from tests.kit import small, training
+from tests.kit import small
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.learning import InputSpec, ModelConfig
-from tests.kit.results import export
-from tests.kit.training import adapted, expert_of, names_of, write_adapter
+from tests.kit.inner import learning as training
+from tests.kit.inner.learning import (
+    InputSpec,
+    ModelConfig,
+    adapted,
+    expert_of,
+    names_of,
+    write_adapter,
+)
+from tests.kit.inner.sim import export
 
 
 def stored(model):

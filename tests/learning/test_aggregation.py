@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from learning import Learner
-from tests.kit import learning as kit
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import not_finite, sample_weights
 from tests.kit.rounds import committed, downloaded, merged, models_of, moved, spoilt, trained
-from tests.kit.training import not_finite, sample_weights
 
 EXPERTS = (0, 1)
 LORA = kit.Lora(rank=2)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learning import Learner
-from tests.kit import learning as kit
-from tests.kit.learning import LearningConfig, ModelConfig, alignment
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import LearningConfig, ModelConfig, alignment
 from tests.kit.rounds import downloaded
 
 

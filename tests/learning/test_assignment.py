@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import chisquare
 
-from tests.kit import learning as kit
-from tests.kit.learning import model_splitting as splitting
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import model_splitting as splitting
 
 RELEVANCES = st.tuples(st.integers(1, 7), st.integers(1, 12)).flatmap(
     lambda shape: arrays(np.float64, shape, elements=st.sampled_from([0, 0.05, 0.1, 0.3, 0.9, 1]))

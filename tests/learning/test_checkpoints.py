@@ -9,12 +9,18 @@ import torch
 from safetensors.torch import load_file, save, save_file
 from transformers import AutoModelForSequenceClassification
 
-from tests.kit import learning as kit
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.choices import SPEC, likelihoods, questions
-from tests.kit.learning import InputSpec, ModelConfig, kinds
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import (
+    InputSpec,
+    ModelConfig,
+    checkpoint_weights,
+    expert_of,
+    kinds,
+    save_checkpoint,
+)
 from tests.kit.tiny_checkpoints import CHOICES, TEXT, TOKENS, merged_config, mixtral_config
-from tests.kit.training import checkpoint_weights, expert_of, save_checkpoint
 
 GATE = {f"model.layers.{layer}.mlp.gate.weight": torch.zeros(3, 32) for layer in range(2)}
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500_000.0, "factor": 8.0, "low_freq_factor": 1.0}

@@ -6,12 +6,7 @@ import pytest
 import torch
 
 from learning import Learner
-from tests.kit.learning import (
-    LearningConfig,
-    Lora,
-    ModelConfig,
-    compute_device,
-)
+from tests.kit.inner.learning import LearningConfig, Lora, ModelConfig, compute_device
 from tests.kit.rounds import downloaded, merged, models_of, one_by_one, trained
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from learning.data import data_files, load_samples
-from tests.kit.learning import (
+from tests.kit.inner.learning import (
     Columns,
     Data,
     FrozenDict,

@@ -8,10 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertModel
 
-from tests.kit import learning as kit
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.learning import InputSpec
-from tests.kit.training import checkpoint_weights, names_of
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import InputSpec, checkpoint_weights, names_of
 
 SEPARATOR, CLASSES, TOKENS = 5, 3, 11
 SPEC = InputSpec("text", (TOKENS,), CLASSES, 61, SEPARATOR)

@@ -8,10 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit import training
-from tests.kit.learning import as_sent
+from tests.kit.inner import learning as training
+from tests.kit.inner.learning import answer, as_sent, losses, mixed, reach_of, route
 from tests.kit.small_nmoe import VECTOR, System
-from tests.kit.training import answer, losses, mixed, reach_of, route
 
 PARTS = ("weight", "bias")
 SPLIT = System()

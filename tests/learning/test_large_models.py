@@ -12,19 +12,17 @@ import torch
 
 from learning import Learner
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.learning import (
+from tests.kit.inner.learning import (
     Data,
     LearningConfig,
     Lora,
     ModelConfig,
     Pretraining,
+    held_state,
     pretrained_at_once,
 )
 from tests.kit.rounds import committed, cycle, downloaded, merged, moved
 from tests.kit.rounds import trained as after_rounds
-from tests.kit.training import (
-    held_state,
-)
 
 EXPERTS = [0, 1]
 TOKENS = 9

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import learning
 from learning import find_method
-from tests.kit import learning as kit
 from tests.kit import small
-from tests.kit.learning import GONE, read_options
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import GONE, read_options
 from tests.kit.small_nmoe import NMOE
 
 SHIPPED = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")

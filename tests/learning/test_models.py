@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy.special import erf, softmax
 
 from learning.models import MODELS, MoELayer, Residency
-from tests.kit import learning as kit
-from tests.kit import training
-from tests.kit.training import VectorMoE
+from tests.kit.inner import learning as kit
+from tests.kit.inner import learning as training
+from tests.kit.inner.learning import VectorMoE
 
 SPEC = kit.InputSpec("vector", (4,), 3, None)
 

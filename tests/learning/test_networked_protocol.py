@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit import learning as kit
+from tests.kit.inner import learning as kit
 
 DEVICES = 4
 MASKS = st.lists(st.booleans(), min_size=DEVICES, max_size=DEVICES).map(np.array)

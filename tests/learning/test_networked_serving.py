@@ -10,9 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss
 
-from tests.kit.learning import Asked, Node, grouped, local_shares, mixture, pattern_row
+from tests.kit.inner.learning import (
+    Asked,
+    Node,
+    answers,
+    grouped,
+    local_shares,
+    mixture,
+    pattern_row,
+)
 from tests.kit.small_nmoe import IMAGES, VECTOR, System
-from tests.kit.training import answers
 
 ME = Node("b", 1)
 ALL = [True] * 5

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.kit import learning as kit
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import PersonalExpert, Pretext, make_extractor
 from tests.kit.small_nmoe import IMAGES, VECTOR
-from tests.kit.training import PersonalExpert, Pretext, make_extractor
 
 KINDS = pytest.mark.parametrize("config", [VECTOR, IMAGES], ids=["vector", "image"])
 HIDDEN, CLIENTS, CLASSES = 8, 5, 10

@@ -10,14 +10,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.kit import learning as kit
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import extractor, gates, shared, view
 from tests.kit.small_nmoe import MODEL, VECTOR
-from tests.kit.training import (
-    extractor,
-    gates,
-    shared,
-    view,
-)
 
 
 def close(one, other, tolerance=1e-9):

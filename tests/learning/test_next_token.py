@@ -11,7 +11,7 @@ import pytest
 
 from learning.data import load_samples
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.learning import (
+from tests.kit.inner.learning import (
     TASKS,
     Data,
     FrozenDict,
@@ -19,10 +19,11 @@ from tests.kit.learning import (
     Learner,
     LearningConfig,
     Lora,
+    MixtralMoE,
     Pretraining,
+    embedding,
 )
 from tests.kit.rounds import cycle
-from tests.kit.training import MixtralMoE, embedding
 
 TOKENS = 9
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from learning import Learner
-from tests.kit import learning as kit
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import rows_of_round, sgd
 from tests.kit.rounds import downloaded, trained
-from tests.kit.training import rows_of_round, sgd
 
 RATE = 0.02
 DECAY = {"weight_decay": 0.1}

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.kit.learning import METHODS, code_digest
+from tests.kit.inner.learning import METHODS, code_digest
 
 FILES = {
     "mine.py": "import math\nimport beside\nfrom pack.inner import part\n",

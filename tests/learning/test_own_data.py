@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays, load_samples
-from tests.kit.learning import Data, LearningConfig, ModelConfig, kinds
-from tests.kit.training import build_task
+from tests.kit.inner.learning import Data, LearningConfig, ModelConfig, build_task, kinds
 
 X = np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
 Y = np.arange(200) % 3

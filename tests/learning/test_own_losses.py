@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from learning import Learner
 from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
-from tests.kit import learning as kit
+from tests.kit.inner import learning as kit
 from tests.kit.rounds import assert_as_by_hand
 
 SEED, SIZE, STEPS, BATCH = 3, 0.05, 3, 8

@@ -11,14 +11,8 @@ from torch.nn import functional
 
 from learning import Learner
 from learning.models import MoELayer
-from tests.kit.learning import (
-    LearningConfig,
-    Lora,
-    ModelConfig,
-    Pretraining,
-)
+from tests.kit.inner.learning import LearningConfig, Lora, ModelConfig, Pretraining, build_task
 from tests.kit.rounds import assert_as_by_hand, downloaded, merged, moved, trained
-from tests.kit.training import build_task
 
 
 class Base(nn.Module):

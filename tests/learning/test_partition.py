@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from learning.data import load_samples
-from tests.kit import learning as kit
+from tests.kit.inner import learning as kit
 
 CONFIG = kit.LearningConfig(seed=1, clusters=("a", "b", "c", "d"), devices=(5, 3, 1, 7))
 DIGITS = load_digits()

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from learning import Learner
-from tests.kit import learning as kit
+from tests.kit.inner import learning as kit
 from tests.kit.rounds import assert_as_by_hand, by_path
 
 SEED, SIZE, BATCH = 3, 0.05, 8

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from learning.policies import POLICIES, InfeasibleAssignment, Problem
-from tests.kit import learning as kit
-from tests.kit.learning import alignment, model_splitting
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import alignment, model_splitting
 
 BALANCED = ["balanced-random", "balanced-fitness"]
 FREE = ["random", "greedy"]

@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM
 
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.choices import OPTIONS, SPEC, T, likelihoods, questions
-from tests.kit.training import SharedPrefix, forward_with_routing, gates_of, grouped
+from tests.kit.inner.learning import SharedPrefix, forward_with_routing, gates_of
+from tests.kit.inner.learning import grouped_by_prefix as grouped
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 

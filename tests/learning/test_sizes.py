@@ -8,9 +8,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from learning import Learner
 from learning.models import Residency
-from tests.kit import learning as kit
-from tests.kit import training
-from tests.kit.learning import Data, InputSpec, LearningConfig, Lora, ModelConfig
+from tests.kit.inner import learning as kit
+from tests.kit.inner import learning as training
+from tests.kit.inner.learning import Data, InputSpec, LearningConfig, Lora, ModelConfig
 from tests.kit.rounds import downloaded
 
 TEXT = {"hidden": 32, "expert_hidden": 48, "layers": 2, "heads": 4, "kv_heads": 2}

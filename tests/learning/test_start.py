@@ -6,10 +6,16 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, gelu
 
-from tests.kit import training
-from tests.kit.learning import Data, LearningConfig, ModelConfig
+from tests.kit.inner import learning as training
+from tests.kit.inner.learning import (
+    Data,
+    LearningConfig,
+    ModelConfig,
+    build_task,
+    evaluation,
+    start_model,
+)
 from tests.kit.rounds import moved
-from tests.kit.training import build_task, evaluation, start_model
 
 CONFIG = LearningConfig(5, ("a", "b", "c"), devices=(2, 2, 2), model=ModelConfig(experts=3))
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.learning import ModelConfig, Question, Text, tokenizer
+from tests.kit.inner.learning import ModelConfig, Question, Text, tokenizer
 
 tokenizers = pytest.importorskip("tokenizers")
 

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learning import Learner, LocalLoss
-from tests.kit import learning as kit
-from tests.kit.minibatches import minibatches, split_mix
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import rows_of_round
+from tests.kit.plain_loop import minibatches, split_mix
 from tests.kit.rounds import committed, downloaded, moved, one_by_one, spoilt, trained
-from tests.kit.training import rows_of_round
 
 SIZES = {"hidden": 12, "expert_hidden": 10, "layers": 2}
 MODEL = kit.ModelConfig(experts=3, top_k=2, lora=kit.Lora(rank=2), **SIZES)

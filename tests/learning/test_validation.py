@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from learning.data import DATASETS, Dataset, Domain, Encoding, load_samples
-from tests.kit import learning as kit
-from tests.kit import training
+from tests.kit.inner import learning as kit
+from tests.kit.inner import learning as training
 
 VECTOR = kit.InputSpec("vector", (1,), 3)
 PLAIN = kit.ModelConfig(kind="vector-mlp", experts=0)

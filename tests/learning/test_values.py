@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from learning import Learner, LearningConfig
-from tests.kit import learning as kit
-from tests.kit.learning import FolderStore, Values, environment
-from tests.kit.records import Cache, Namespace
-from tests.kit.training import Frozen, Guard
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import FolderStore, Frozen, Guard, Values, environment
+from tests.kit.inner.sim import Cache, Namespace
 
 
 @dataclass(frozen=True)

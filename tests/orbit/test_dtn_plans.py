@@ -41,35 +41,13 @@ def _pieces(found):
     ]
 
 
-def test_commands_of_ion_are_windows_with_rates_and_light_time():
-    contacts = orbit.parse_contact_plan(ION, "p", START, {"X": "ISS", **OTHERS})
-    found = orbit.plan_windows(contacts, ["A", "B"])
-    assert _pieces(found) == [
-        ("ISS", "A", [10, 70, 90], [8000, 16000], [4000, 4000], [1, 1]),
-        ("ISS", "B", [3600, 4200], [800], [0], [0]),
-        ("ISS", "B", [7200, 7260], [0], [2000], [0]),
-    ]
-    np.testing.assert_allclose(found.file.windows.min_slant_range_km, [299792.458, np.nan, np.nan])
-    for words in ("m horizon", "confidence below 1", "itself (ISS and ISS)", "places (A and B)"):
-        assert words in " ".join(found.aside)
-
-
-def test_marks_of_regions_and_contacts_of_no_span_are_left_aside():
-    regions = """\
+REGIONS = """\
 ^ 1
 a contact -1 -1 1 1 0
 a contact 0 0 1 2 0
 m home 1
 a contact +10 +70 2 1 1000
 """
-    assert orbit.is_contact_plan(regions)
-    contacts = orbit.parse_contact_plan(regions, "p", START, {"1": "ISS", "2": "A"})
-    found = orbit.plan_windows(contacts, ["A"])
-    assert _pieces(found) == [("ISS", "A", [10, 70], [8000], [0], [0])]
-    aside = ("^ 1", "a contact of registration", "a contact of discovery", "m home")
-    assert found.aside == aside
-
-
 HDTN = [
     {"contact": 0, "source": 2, "dest": 1, "startTime": 10, "endTime": 70, "rateBitsPerSec": 8000,
      "owlt": 1},
@@ -79,22 +57,44 @@ HDTN = [
     {"source": 2, "dest": 1, "startTime": START.timestamp() + 90, "rate": 5,
      "endTime": START.timestamp() + 91.5},
 ]  # fmt: skip
+TWO = [("ISS", "A", [10, 70], [8000], [16], [1]), ("ISS", "A", [90, 91.5], [5], [0], [0])]
+PLANS = {
+    "ION": (
+        ION, {"X": "ISS", **OTHERS},
+        [
+            ("ISS", "A", [10, 70, 90], [8000, 16000], [4000, 4000], [1, 1]),
+            ("ISS", "B", [3600, 4200], [800], [0], [0]),
+            ("ISS", "B", [7200, 7260], [0], [2000], [0]),
+        ],
+        ("m horizon", "confidence below 1", "itself (ISS and ISS)", "places (A and B)"),
+    ),
+    "ION, regions": (
+        REGIONS, {"1": "ISS", "2": "A"}, [("ISS", "A", [10, 70], [8000], [0], [0])],
+        ("^ 1", "a contact of registration", "a contact of discovery", "m home"),
+    ),
+    "HDTN": (json.dumps({"contacts": HDTN}), {"1": "ISS", "2": "A"}, TWO, ()),
+    "HDTN, a list": ("\ufeff" + json.dumps(HDTN, indent=2), {"1": "ISS", "2": "A"}, TWO, ()),
+}  # fmt: skip
 
 
-def test_contacts_of_hdtn_are_windows_with_rates_and_light_time():
-    for text in (json.dumps({"contacts": HDTN}), "\ufeff" + json.dumps(HDTN, indent=2)):
-        contacts = orbit.parse_contact_plan(text, "p", START, {"1": "ISS", "2": "A"})
-        found = orbit.plan_windows(contacts, ["A"])
-        assert _pieces(found) == [
-            ("ISS", "A", [10, 70], [8000], [16], [1]),
-            ("ISS", "A", [90, 91.5], [5], [0], [0]),
-        ]
+@pytest.mark.parametrize(("text", "names", "pieces", "aside"), PLANS.values(), ids=PLANS)
+def test_contacts_are_windows_with_rates_and_light_time(text, names, pieces, aside):
+    assert orbit.is_contact_plan(text)
+    contacts = orbit.parse_contact_plan(text, "p", START, names)
+    found = orbit.plan_windows(contacts, ["A", "B"][: 1 + (text is ION)])
+    assert _pieces(found) == pieces
+    least_km = [299792.458 if lights[0] else np.nan for *_, lights in pieces]
+    np.testing.assert_allclose(found.file.windows.min_slant_range_km, least_km)
+    assert all(words in " ".join(found.aside) for words in aside)
+
+
+def test_a_plan_of_hdtn_may_have_a_start_and_names_of_its_own():
     named = {"start": START.isoformat(), "nodes": {"1": "ISS", "2": "A"}, "contacts": HDTN[:2]}
     contacts = orbit.parse_contact_plan(json.dumps(named), start=START - timedelta(seconds=5))
     assert _pieces(orbit.plan_windows(contacts, ["A"]))[0][2] == [15, 75]
 
 
-BAD = (
+LINES = (
     ("a contact +10 +70 2 1", "6 words, but a contact is `a contact START END FROM TO RATE`"),
     ("a contact +10 +70 2 1 fast", "rate 'fast' is not a number from 0; give bytes per second"),
     ("a contact +10 +70 2 1 -5", "rate '-5' is not a number from 0"),
@@ -107,22 +107,6 @@ BAD = (
     ("@ +5", "@ has no date; write it like @ 2026/08/22-12:00:00"),
     ("contact 1 2 3", "'contact' is no command of ionadmin; remove the line"),
 )
-
-
-@pytest.mark.parametrize(("line", "words"), BAD)
-def test_a_wrong_line_is_told_and_can_be_left_out(line, words):
-    lines = ION.splitlines()[1:]
-    names = NAMES | {}
-    right = orbit.parse_contact_plan("\n".join(lines), "p", START, names)
-    lines.insert(8, line)
-    text = "\n".join(lines)
-    refused(rf"^p:9: .*{words}", orbit.parse_contact_plan, text, "p", START, names)
-    bad = []
-    kept = orbit.parse_contact_plan(text, "p", START, names, bad.append)
-    assert len(bad) == 1
-    assert _pieces(orbit.plan_windows(kept, "AB")) == _pieces(orbit.plan_windows(right, "AB"))
-
-
 ITEMS = (
     ({"rateBitsPerSec": None}, "rateBitsPerSec is missing; add it"),
     ({"endTime": 5}, "ends at 5.0, not after its start 10.0"),
@@ -134,14 +118,21 @@ ITEMS = (
     ({"startTime": 1787400783, "endTime": 1787401155000000}, "endTime 1787401155000000 is beyond"),
     ({"startTime": 1787400783, "endTime": 9e9}, "endTime 9000000000.0 is beyond 2156"),
 )
+WHOLE = ION.splitlines()[1:]
+WRONG = [
+    *(("\n".join([*WHOLE[:8], line, *WHOLE[8:]]), f"9: .*{words}", 7) for line, words in LINES),
+    *((json.dumps([*HDTN[:2], HDTN[0] | change]).replace("}, {", "},\n{"), f"3: {words}", 2)
+      for change, words in ITEMS),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "words"), ITEMS)
-def test_a_wrong_contact_of_hdtn_is_told_by_its_line(change, words):
-    rows = ",\n".join(json.dumps(item) for item in [*HDTN[:2], HDTN[0] | change])
-    text = '{"contacts": [\n' + rows + "\n]}"
-    refused(f"^p:4: {words}", orbit.parse_contact_plan, text, "p", START)
-    assert len(orbit.parse_contact_plan(text, "p", START, None, [].append).line) == 2
+@pytest.mark.parametrize(("text", "words", "right"), WRONG)
+def test_a_wrong_contact_is_told_by_its_line_and_can_be_left_out(text, words, right):
+    names = NAMES if right == 7 else None
+    refused(rf"^p:{words}", orbit.parse_contact_plan, text, "p", START, names)
+    bad = []
+    kept = orbit.parse_contact_plan(text, "p", START, names, bad.append)
+    assert (len(bad), len(kept.line)) == (1, right)
 
 
 AS_CSV = "give passes as a CSV table with the columns satellite, site, rise_utc, set_utc"
@@ -149,29 +140,22 @@ PASSES = (
     [{"start": "2026-08-22T12:13:03Z", "end": "2026-08-22T12:19:15Z", "ground_station": 1}],
     {"contactList": [{"startTime": 1, "endTime": 2, "groundStation": "A", "satelliteArn": "x"}]},
     [{"startTime": 1787400783, "endTime": 1787401155, "groundStation": "A"}],
-    {"results": [{"rise": "2026-08-22T12:13:03Z", "set": "2026-08-22T12:19:15Z"}]},
+    {"results": [{"rise": "2026-08-22T12:13:03Z", "set": "2026-08-22T12:19:15Z"}]}, {"a": 1},
+)  # fmt: skip
+NO_PLANS = (
+    ("{", "broken JSON at line 1, column 2: Expecting property name"),
+    ("a contact +1 +2 1 2 5\na contact 2026/08/22-12:00:00 2026/08/22-12:10:00 1 2 5", "cou"),
+    ("# nothing\n", "no contacts found"),
+    *((json.dumps(passes), f"JSON without a list of contacts .*{AS_CSV}") for passes in PASSES),
 )
 
 
-def test_what_is_no_plan_and_names_that_no_node_has_are_refused():
-    for text, words in (
-        ("{", "p:1: broken JSON at line 1, column 2: Expecting property name"),
-        (
-            f"{json.dumps(HDTN[0])}\n{json.dumps(HDTN[1])}",
-            "p:2: JSON lines, a value in each line; p",
-        ),
-        *(
-            (json.dumps(passes), f"p:1: JSON without a list of contacts .*{AS_CSV}")
-            for passes in PASSES
-        ),
-        (
-            "a contact +1 +2 1 2 5\na contact 2026/08/22-12:00:00 2026/08/22-12:10:00 1 2 5",
-            "p:1: cou",
-        ),
-        ('{"a": 1}', "p:1: JSON without a list of contacts"),
-        ("# nothing\n", "p:1: no contacts found"),
-    ):
-        refused(words, orbit.parse_contact_plan, text, "p")
+@pytest.mark.parametrize(("text", "words"), NO_PLANS)
+def test_what_is_no_plan_is_refused(text, words):
+    refused(f"p:1: {words}", orbit.parse_contact_plan, text, "p")
+
+
+def test_names_that_no_node_has_and_tables_are_no_plans():
     words = "p:1: names: '7' is no node here; there are '1', '2', '3'"
     refused(words, orbit.parse_contact_plan, ION[15:], "p", START, {"7": "A"})
     contacts = orbit.parse_contact_plan(ION, "p", START)
@@ -208,13 +192,13 @@ def test_windows_are_what_both_directions_cover_second_by_second(data):
     assert len(found.pieces) == (np.diff(covered.astype(int), axis=-1) > 0).sum()
 
 
-PLANS = (ION, json.dumps({"start": START.isoformat(), "nodes": {"1": "X"}, "contacts": HDTN}))
+NAMED = json.dumps({"start": START.isoformat(), "nodes": {"1": "X"}, "contacts": HDTN})
 JUNK = st.sampled_from(
     ["", "\0", "-", "9" * 30, "nan", "{", "[", '"', "null", "1e400", "+", "@ ", "a "]
 )
 
 
-@given(st.sampled_from(PLANS), st.data())
+@given(st.sampled_from([ION, NAMED]), st.data())
 def test_a_damaged_plan_is_read_or_refused_in_one_line(text, data):
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(text)))

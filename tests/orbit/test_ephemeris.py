@@ -121,9 +121,6 @@ def test_windows_end_at_the_first_failure_on_the_way_from_the_epoch(satellite, f
     cut = mine.clipped_start & before | mine.clipped_end & after
     np.testing.assert_array_equal(mine.sgp4_error, cut)
     assert all(np.isfinite(getattr(mine, column.name)).all() for column in fields(mine))
-    form = "%Y-%m-%dT%H:%M:%SZ"
-    first_utc, last_utc = (start + timedelta(seconds=s) for s in (failure.first_s, failure.last_s))
-    assert f"{satellite.name!r} from {first_utc:{form}} to {last_utc:{form}} (" in str(failure)
     assert words in str(failure) and "\n" not in str(failure)
     if before != after and not whole:
         edges_s = (failure.first_s, failure.last_s)[:: 1 if after else -1]
@@ -233,6 +230,7 @@ def test_a_low_orbit_without_drag_says_how_long_a_satellite_would_live(altitude_
 
 def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
     refused("satellites: a Satellite is no list of sat", orbit.doubts, ISS, START, START + DAY)
+    refused("is not after start", orbit.doubts, [MADE], START, START)
     # UTC had leap seconds at the end of June 2012, of June 2015 and of December 2016.
     years = (datetime(year, 1, 1, tzinfo=UTC) for year in (2012, 2018))
     days = ("2012-06-30", "2015-06-30", "2016-12-31")
@@ -245,14 +243,6 @@ def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
     (line,) = orbit.doubts([MADE], last - DAY, last + DAY)
     assert f"leaves the table of UT1, 1973-01-02 to {last:%Y-%m-%d}" in str(line)
     assert str(line).endswith("install a newer Skyfield, which has a longer table")
-
-
-@pytest.mark.parametrize("years", [-60, 2, 10, 80])
-def test_a_newer_table_of_ut1_is_advised_only_where_there_can_be_one(years):
-    first = datetime.now(UTC) + years * 366 * DAY
-    said = [str(line) for line in orbit.doubts([MADE], first, first + DAY)]
-    (line,) = [line for line in said if "leaves the table of UT1" in line]
-    assert line.endswith("by seconds after decades")
 
 
 def test_names_and_numbers_that_come_more_than_once_are_told():

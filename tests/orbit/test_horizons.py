@@ -9,24 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skyfield.api import EarthSatellite, wgs84
 
 import orbit
-from tests.kit.skies import CIRCLES, DAY, MUNICH, START, TIMESCALE, refused
+from tests.kit.skies import CIRCLES, DAY, MUNICH, START, crossings, refused
+from tests.truth.skyfield_views import look_angles
 
 SPAN_S = 14_400.0
 STEP_S = 2.0
 GRID_S = np.arange(0.0, SPAN_S + STEP_S, STEP_S)
 EDGE_S = 1e-3
-
-
-def seen(satellite, site, seconds):
-    """Skyfield's elevation and azimuth."""
-    sky = EarthSatellite.from_satrec(satellite.model, TIMESCALE)
-    place = wgs84.latlon(site.latitude_deg, site.longitude_deg, elevation_m=site.altitude_m)
-    days = START.day + (START.hour * 3600 + np.asarray(seconds)) / 86_400.0
-    elevation, azimuth, _ = (sky - place).at(TIMESCALE.utc(START.year, START.month, days)).altaz()
-    return elevation.degrees, azimuth.degrees
 
 
 def over_deg(pairs, elevation_deg, azimuth_deg):
@@ -36,45 +27,36 @@ def over_deg(pairs, elevation_deg, azimuth_deg):
     return elevation_deg - np.interp(azimuth_deg, *np.array(points).T)
 
 
-@cache
-def on_grid(number, place):
-    return seen(SKY[number], PLACES[place], GRID_S)
-
-
-def crossings(number, place, pairs):
-    """Seconds at which the elevation crosses the horizon, from a grid, by bisection."""
-    above = over_deg(pairs, *on_grid(number, place)) >= 0
-    left = np.flatnonzero(above[1:] != above[:-1])
-    low, high = GRID_S[left], GRID_S[left + 1]
-    for _ in range(13 if len(left) else 0):
-        middle = (low + high) / 2
-        before = (over_deg(pairs, *seen(SKY[number], PLACES[place], middle)) >= 0) == above[left]
-        low, high = np.where(before, middle, low), np.where(before, high, middle)
-    return (low + high) / 2
-
-
 SKY = [CIRCLES[4]]
 PLACES = [MUNICH, orbit.Site("low", 5.0, 0.0)]
+
+
+@cache
+def on_grid(place):
+    return look_angles(SKY[0], PLACES[place], START, GRID_S)[:2]
+
+
 HORIZON = st.lists(
-    st.tuples(st.integers(0, 359), st.integers(0, 40)), min_size=2, max_size=9,
+    st.tuples(st.integers(0, 359), st.integers(0, 40) | st.just(89)), min_size=2, max_size=9,
     unique_by=lambda pair: pair[0],
 )  # fmt: skip
 
 
 @settings(max_examples=6, deadline=None)
-@given(st.just(0), st.integers(0, 1), HORIZON, st.sampled_from(["hermite", "sgp4"]))
-def test_edges_are_those_of_skyfield_to_a_millisecond(number, place, pairs, refine):
+@given(st.integers(0, 1), HORIZON, st.sampled_from(["hermite", "sgp4"]))
+def test_edges_are_those_of_skyfield_to_a_millisecond(place, pairs, refine):
     masked = replace(PLACES[place], min_elevation_deg=pairs)
     end = START + timedelta(seconds=SPAN_S)
-    windows = orbit.contact_windows([SKY[number]], [masked], START, end, 25.0, refine)
+    windows = orbit.contact_windows(SKY, [masked], START, end, 25.0, refine)
     times_s = np.sort(np.concatenate([windows.rise_s, windows.set_s]))
     inner_s = times_s[(times_s > 0) & (times_s < SPAN_S)]
-    wanted_s = crossings(number, place, pairs)
+
+    def over(time_s):
+        return over_deg(pairs, *look_angles(SKY[0], PLACES[place], START, time_s)[:2])
+
+    wanted_s = crossings(over, GRID_S, over_deg(pairs, *on_grid(place)), 1e-4)
     # Where the elevation hardly changes relative to the horizon the time is not that sharp.
-    early, late = (
-        over_deg(pairs, *seen(SKY[number], PLACES[place], np.append(wanted_s, 0.0) + later_s))
-        for later_s in (-0.01, 0.01)
-    )
+    early, late = (over(np.append(wanted_s, 0.0) + later_s) for later_s in (-0.01, 0.01))
     for edge_s, slope in zip(wanted_s, (late - early)[:-1] / 0.02, strict=True):
         assert np.abs(inner_s - edge_s).min() <= EDGE_S + 1e-5 / max(abs(slope), 1e-9)
     # A grid misses what is shorter than its step, which has two edges.
@@ -83,36 +65,80 @@ def test_edges_are_those_of_skyfield_to_a_millisecond(number, place, pairs, refi
     hidden = (lasts_s < 2 * STEP_S).sum() + (gaps_s < 2 * STEP_S).sum()
     assert len(inner_s) <= len(wanted_s) + 2 * hidden
     if len(windows):
-        middle_s = (windows.rise_s + windows.set_s) / 2
-        assert (over_deg(pairs, *seen(SKY[number], PLACES[place], middle_s)) > -1e-6).all()
+        assert (over((windows.rise_s + windows.set_s) / 2) > -1e-6).all()
 
 
-def test_a_wall_splits_a_pass_and_a_level_horizon_is_a_mask():
-    sky = [CIRCLES[4]]
-    level = orbit.Site("m", 48.0, 11.0, 0.0, [(0, 10), (120, 10), (300, 10)])
-    plain = orbit.Site("m", 48.0, 11.0, 0.0, 10.0)
-    end = START + 3 * DAY
-    one, other = (orbit.contact_windows(sky, [site], START, end, 0.0) for site in (level, plain))
-    assert len(one) == len(other) > 5
-    for name in ("rise_s", "set_s", "culminate_s"):
-        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=0, atol=2e-3)
-    for name in ("max_elevation_deg", "min_slant_range_km", "culminations"):
-        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-6)
-    table = orbit.find_contacts(sky, level, START, end, 0.0, refine="sgp4")
-    row = table.loc[table.duration_s.idxmax()]
-    wall = (
-        row.rise_azimuth_deg + ((row.set_azimuth_deg - row.rise_azimuth_deg + 180) % 360 - 180) / 2
-    ) % 360
-    pairs = [
-        ((wall + d) % 360, e)
-        for d, e in ((-90, 10), (-12, 10), (-11, 89), (11, 89), (12, 10), (90, 10))
-    ]
-    walled = orbit.Site("m", 48.0, 11.0, 0.0, pairs)
-    split = orbit.find_contacts(sky, walled, START, end, 0.0, refine="sgp4")
-    inside = split[(split.rise_utc >= row.rise_utc) & (split.set_utc <= row.set_utc)]
-    assert len(inside) == 2
-    assert abs((inside.rise_utc.iloc[0] - row.rise_utc).total_seconds()) < 1e-3
-    assert abs((inside.set_utc.iloc[1] - row.set_utc).total_seconds()) < 1e-3
+def test_a_level_horizon_is_a_mask():
+    level = [(0, 10), (120, 10), (300, 10)]
+    one, other = (
+        orbit.contact_windows(SKY, [orbit.Site("M", 48.1, 11.6, 0.0, mask)], START, START + DAY, 0)
+        for mask in (level, 10.0)
+    )
+    assert len(one) == len(other) > 2
+    for name, atol in (("rise_s", 2e-3), ("set_s", 2e-3), ("max_elevation_deg", 1e-4)):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=0, atol=atol)
+
+
+# Horizons in files, and in cells of places.
+
+TEXTS = (
+    "0 5.5\n90 12\n", "0;5,5\n90;12\n", "\ufeff0\t5,5\r\n90\t12\r\n", "The roof\n0 5,5\n90 12\n",
+    "# of the roof\nazimuth, elevation\n\n0, 5.5\n90,12\n360, 5.5\n",
+    ",Azimuth_Deg,Elevation_Deg\n0,0,5.5\n1,90,12\n", "Elevation Azimuth\n5.5 0\n12 90\n",
+    "az;Höhe (rad)\n0;0,0959931089\n90;0,2094395102\n",
+    "% made by hand\nname;azimuth;altitude;range\na;0;5,5;100\nb;90;12;200\n",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_horizon_is_read_as_any_table(text, tmp_path):
+    path = tmp_path / "h.txt"
+    path.write_text(text)
+    horizon = orbit.read_horizon(path)
+    np.testing.assert_allclose(horizon.pairs, [(0.0, 5.5), (90.0, 12.0)], rtol=1e-8)
+    np.testing.assert_allclose(horizon.at(np.array([45.0, 225.0, 720.0])), [8.75, 8.75, 5.5])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("90 12 1\n0 3\n", "h:1: '90 12 1' is neither azimuth_deg and elevation_deg nor a header"),
+        ("0 low\n90 5\n180 3\n", "h:1: '0 low' is neither azimuth_deg"),
+        ("azimuth,elevation min,elevation max\n0,1,2\n", "h:1: columns 'elevation min' and"),
+        ("azimuth,range\n", "h:1: no rows found"),
+        ("0 1\n90 12 1\n", "h:2: .*cells in the row: 3, in the first: 2"),
+        ("0 1\n-5 3\n", "h:2: .*azimuth_deg -5.0 is outside 0 to 360"),
+        ("0 1\n5 low\n", "h:2: .*elevation_deg 'low' is not a number"),
+        ("0 1\n", "h:1: the horizon .* is no horizon"),
+    ],
+)
+def test_what_is_no_table_of_a_horizon_is_refused_by_its_line(text, words):
+    refused(f"^{words}", orbit.parse_horizon, text, "h")
+
+
+@pytest.mark.parametrize(
+    ("cell", "mask"),
+    [
+        ("0 5; 90 12.5; 180 3", ((0.0, 5.0), (90.0, 12.5), (180.0, 3.0))),
+        ("0:5 90:7", ((0.0, 5.0), (90.0, 7.0))), ("9", 9.0),
+        ('"[[0,5],[90,12.5]]"', ((0.0, 5.0), (90.0, 12.5))),
+        ('"[[0, 5] , [90, 12.5]]"', ((0.0, 5.0), (90.0, 12.5))),
+        ([[0, 5], [90, 12.5]], ((0.0, 5.0), (90.0, 12.5))),
+        ("0 -1; 180 -2", ":2: .* elevation at azimuth 0 -1.0 is outside 0 up to"),
+        ("0 low", ":2: min_elevation_deg '0 low' is neither a number nor a horizon"),
+    ],
+)  # fmt: skip
+def test_the_mask_of_a_place_may_be_a_horizon(tmp_path, cell, mask):
+    path = tmp_path / "p"
+    path.write_text(f"name,lat,lon,min_elevation_deg\nA,48,11,{cell}\n")
+    if isinstance(cell, list):  # a property in GeoJSON
+        point = {"geometry": {"coordinates": [11, 48]}, "properties": {"min_elevation_deg": cell}}
+        path.write_text(json.dumps({"features": [point]}))
+    if isinstance(mask, str):
+        refused(mask, orbit.read_sites, path)
+    else:
+        [site] = orbit.read_sites(path)
+        assert site.mask == mask
 
 
 def test_what_is_no_horizon_is_refused():
@@ -131,70 +157,3 @@ def test_what_is_no_horizon_is_refused():
         refused(words, site, mask)
     assert site([(360, 5), (90, 6)]).horizon.azimuth_deg == (0.0, 90.0)
     assert site([(360, 5), (90, 6)]).min_elevation_deg == 5.0
-
-
-HILL = [[0, 5], [90, 12.5]]
-FILE = "# horizon of the roof\nazimuth, elevation\n\n0, 5.5\n90,12\n180,3\n360, 5.5\n"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "0 5.5\n90 12\n", "0;5,5\n90;12\n", "\ufeff0\t5,5\r\n90\t12\r\n",
-        "The roof\n0 5,5\n90 12\n",
-        ",Azimuth_Deg,Elevation_Deg\n0,0,5.5\n1,90,12\n", "Elevation Azimuth\n5.5 0\n12 90\n",
-        "az;Höhe (rad)\n0;0,0959931089\n90;0,2094395102\n",
-        "% made by hand\nname;azimuth;altitude;range\na;0;5,5;100\nb;90;12;200\n",
-    ],
-)  # fmt: skip
-def test_a_horizon_is_read_as_any_table(text):
-    pairs = orbit.parse_horizon(text, "h").pairs
-    np.testing.assert_allclose(pairs, [(0.0, 5.5), (90.0, 12.0)], rtol=1e-8)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("90 12 1\n0 3\n", "h:1: '90 12 1' is neither azimuth_deg and elevation_deg nor a header"),
-        ("0 low\n90 5\n180 3\n", "h:1: '0 low' is neither azimuth_deg"),
-        ("azimuth,elevation min,elevation max\n0,1,2\n", "h:1: columns 'elevation min' and"),
-        ("azimuth,range\n", "h:1: no rows found"),
-    ],
-)
-def test_what_is_no_table_of_a_horizon_is_refused_by_its_line(text, words):
-    refused(words, orbit.parse_horizon, text, "h")
-
-
-def test_horizons_are_read_from_files_and_from_cells(tmp_path):
-    path = tmp_path / "h.txt"
-    path.write_text(FILE)
-    horizon = orbit.read_horizon(path)
-    assert horizon.pairs == ((0.0, 5.5), (90.0, 12.0), (180.0, 3.0))
-    np.testing.assert_allclose(horizon.at(np.array([45.0, 270.0, 720.0])), [8.75, 4.25, 5.5])
-    for line, words in (
-        ("90 12 1", "cells in the row: 3, in the first: 2"),
-        ("-5 3", "azimuth_deg -5.0 is outside 0 to 360"),
-        ("5 low", "elevation_deg 'low' is not a number"),
-    ):
-        refused(f"^h:2: .*{words}", orbit.parse_horizon, f"0 1\n{line}\n", "h")
-    refused("^h:1: the horizon .* is no horizon", orbit.parse_horizon, "0 1\n", "h")
-    table = tmp_path / "p.csv"
-    head = "name,latitude_deg,longitude_deg,min_elevation_deg\n"
-    table.write_text(f"{head}A,48,11,0 5; 90 12.5; 180 3\nB,1,2,0:5 90:7\nC,1,2,9\n")
-    sites = orbit.read_sites(table)
-    assert [s.min_elevation_deg for s in sites] == [3.0, 5.0, 9.0]
-    assert sites[0].mask == ((0.0, 5.0), (90.0, 12.5), (180.0, 3.0)) and sites[2].mask == 9.0
-    feature = {"geometry": {"coordinates": [11, 48]}, "properties": {"min_elevation_deg": HILL}}
-    (tmp_path / "p.geojson").write_text(json.dumps({"features": [feature]}))
-    assert orbit.read_sites(tmp_path / "p.geojson")[0].mask == ((0.0, 5.0), (90.0, 12.5))
-    for cell in ("[[0,5],[90,12.5]]", "[[0, 5] , [90, 12.5]]"):
-        table.write_text(f'{head}A,48,11,"{cell}"\n')
-        assert orbit.read_sites(table)[0].mask == ((0.0, 5.0), (90.0, 12.5))
-    table.write_text(f"{head}A,48,11,0 -1; 180 -2\n")
-    refused("p.csv:2: .* elevation at azimuth 0 -1.0 is outside 0 up to", orbit.read_sites, table)
-    table.write_text(f"{head}A,48,11,0 low\n")
-    refused(
-        "p.csv:2: min_elevation_deg '0 low' is neither a number nor a horizon",
-        orbit.read_sites,
-        table,
-    )

@@ -134,19 +134,6 @@ def test_windows_are_those_of_full_skyfield(made):
     assert worst.passes > 20
 
 
-def test_satellites_of_both_kinds_are_searched_together():
-    both = [
-        orbit.circular_satellite(kind, 600.0, 97.0, 0.0, 0.0, START, kind)
-        for kind in ("sgp4", "secular_j2")
-    ]
-    together = orbit.find_contacts(both, MUNICH, START, START.replace(day=24), 5.0)
-    for made in both:
-        alone = orbit.find_contacts(made, MUNICH, START, START.replace(day=24), 5.0)
-        mine = together[together["satellite"] == made.name].reset_index(drop=True)
-        assert mine.equals(alone)
-        assert len(mine) > 4
-
-
 def test_what_it_cannot_do_is_refused():
     shape = {"semi_major_axis_km": 7000.0, "inclination_deg": 53.0, "epoch": START}
     make = orbit.keplerian_satellite

@@ -13,7 +13,7 @@ import learning
 import scenarios
 from tests.kit.every_source import CIRCULAR, ORBITS, changed
 from tests.kit.fly import SOFTMAX
-from tests.kit.learning import METHODS
+from tests.kit.inner.learning import METHODS
 from tests.kit.link_cells import WINDOWS
 from tests.kit.mesh import CITIES, GATEWAYS
 from tests.kit.small import SLOTS

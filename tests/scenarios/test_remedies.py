@@ -26,8 +26,7 @@ from statements import (
     as_key,
     line,
 )
-from tests.kit.doubts import doubts_before
-from tests.kit.network import make_plan, method_of
+from tests.kit.inner.sim import doubts_before, make_plan, method_of
 from tests.kit.small import ORBIT, merged
 from tests.kit.small_nmoe import NMOE
 from tests.scenarios.test_messages import FILES, GOLDEN, OF_FILES

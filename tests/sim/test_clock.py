@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tests.kit.network import Clock, SimulationError
+from tests.kit.inner.sim import Clock, SimulationError
 
 
 def run(clock, *processes, until=math.inf):

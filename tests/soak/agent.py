@@ -3,8 +3,6 @@
 What it observes is written down line by line, and behind it what the run came to.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path
@@ -17,7 +15,7 @@ from leomix import gym
 OBSERVED = "observed.txt"
 
 
-def main() -> None:
+def main():
     """Choose at random, from one seed, until the episode is over."""
     scenario, place = Path(sys.argv[2]), Path(sys.argv[sys.argv.index("-o") + 1])
     place.mkdir(parents=True, exist_ok=True)

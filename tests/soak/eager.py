@@ -1,7 +1,5 @@
 """``leomix`` whose runs save a checkpoint many times a second: ``python eager.py run ...``."""
 
-from __future__ import annotations
-
 from runpy import run_module
 
 import sim

@@ -9,8 +9,6 @@ fuzz_forms.py. The table says how many there were of each kind. What ends otherw
 folder, and the exit status is 1.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import gc
@@ -26,7 +24,6 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -36,7 +33,7 @@ if not __package__:  # called by its path
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.soak.fuzz_forms import FORMS, Input
-from tests.soak.fuzz_kinds import Kind, Read, in_folder, plain_kinds
+from tests.soak.fuzz_kinds import folder_kinds, in_folder, plain_kinds, tensor_kinds
 
 MOST_S, BYTES_A_S = 4.0, 50e6
 """CPU for any input, two seconds beyond that of a report, and how fast large ones are read."""
@@ -53,12 +50,12 @@ ROW = "{:<44}{:>8}{:>10}{:>9}{:>7}{:>11}"
 class Tally:
     """What came of the inputs of one kind."""
 
-    ends: Counter[str] = field(default_factory=Counter)
+    ends: Counter = field(default_factory=Counter)
     slowest_s: float = 0.0
-    wrong: list[tuple[str, bytes]] = field(default_factory=list)
+    wrong: list = field(default_factory=list)
 
 
-def outcome(kind: Kind, read: Read, size: int = 0) -> str:
+def outcome(kind, read, size=0):
     """Return ``accepted``, ``refused`` or what is wrong with how a command ended."""
     out = io.StringIO()
     err = io.StringIO()
@@ -89,11 +86,11 @@ def outcome(kind: Kind, read: Read, size: int = 0) -> str:
     return "refused"
 
 
-def _peak_bytes() -> int:
+def _peak_bytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def apart(act: Callable[[], str], size: int = 0) -> str:
+def apart(act, size=0):
     """Return what ``act`` says in a process of its own, or how that ended."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -118,15 +115,12 @@ def apart(act: Callable[[], str], size: int = 0) -> str:
     return "hangs" if hangs else found or f"died: {os.waitstatus_to_exitcode(status)}"
 
 
-def here(act: Callable[[], str], size: int = 0) -> str:
+def here(act, size=0):
     """Return what ``act`` says."""
     return act()
 
 
-Where = Callable[[Callable[[], str], int], str]
-
-
-def tried(kind: Kind, read: Read, given: Input, folder: Path, where: Where) -> str:
+def tried(kind, read, given, folder, where):
     """Return how a command ends for an input in the place of the file."""
     outside = folder / "outside"
     shutil.rmtree(outside, ignore_errors=True)
@@ -147,14 +141,14 @@ def tried(kind: Kind, read: Read, given: Input, folder: Path, where: Where) -> s
 
 
 def fuzz(
-    name: str,
-    kind: Kind,
-    count: int,
-    seed: int,
-    folder: Path,
-    forms: Sequence[str] = ("drawn", "values"),
-    where: Where = here,
-) -> Tally:
+    name,
+    kind,
+    count,
+    seed,
+    folder,
+    forms=("drawn", "values"),
+    where=here,
+):
     """Try whole files first, which must be accepted, then ``count`` inputs of each form."""
     tally = Tally()
     for whole in kind.whole:
@@ -179,7 +173,7 @@ def fuzz(
     return tally
 
 
-def main() -> int:
+def main():
     """Fuzz all kinds, print the table, and keep what went wrong."""
     raw = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
@@ -213,10 +207,10 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def load_what_is_needed(kinds: dict[str, Kind], folder: Path) -> None:
+def load_what_is_needed(kinds, folder):
     """Import here what the commands import for whole files, and nothing else that they do."""
 
-    def modules(kind: Kind, read: Read) -> str:
+    def modules(kind, read):
         outcome(kind, read)
         return " ".join(sys.modules)
 
@@ -230,11 +224,8 @@ def load_what_is_needed(kinds: dict[str, Kind], folder: Path) -> None:
                 importlib.import_module(name)
 
 
-def all_kinds() -> dict[str, Kind]:
+def all_kinds():
     """All kinds of files, the ones that need torch last."""
-    from tests.soak.fuzz_folders import folder_kinds
-    from tests.soak.fuzz_tensors import tensor_kinds
-
     with contextlib.redirect_stdout(io.StringIO()):  # runs are made for them
         return {**plain_kinds(), **folder_kinds(), **tensor_kinds()}
 

@@ -1,22 +1,24 @@
 """The kinds of files that leomix reads: whole ones, how they are damaged, and who reads them."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator
+import tempfile
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 import scenarios
-from tests.kit.sweeps import status
-from tests.soak import fuzz_mutations as damage
+from tests.kit.folders import cut, limited, without_checksums
+from tests.kit.inner.learning import tokenizer
+from tests.kit.inner.sim import status
+from tests.soak import fuzz_forms as damage
 
 SMALL = """\
 seed: 3
@@ -83,29 +85,26 @@ NEAR = "2026-08-22T00:00:00Z"
 CONTACTS = ["--start", NEAR, "--days", "0.1", "--min-elevation", "10"]
 
 
-Read = Callable[[], int]
-"""A command in the folder of its files; returns the exit status."""
-
-
 @dataclass(frozen=True)
 class Kind:
     """A kind of file: whole ones, the place of it, what lies beside it, and what reads it there.
 
-    Without a whole one a command writes there. ``share`` is how many of 20,000 inputs are of it;
+    Commands work in the folder of the file, and return the exit status. Without a whole one a
+    command writes there. ``share`` is how many of 20,000 inputs are of it;
     ``may_fail`` says that status 1 with its one line is right too (a run that is found to be
     another one); ``is_own`` that nobody sends it: links in it may lead anywhere.
     """
 
-    whole: list[bytes]
-    reads: tuple[Read, ...]
+    whole: list
+    reads: tuple
     share: int
     name: str = "file"
     grammar: damage.Grammar | None = None
     may_fail: bool = False
     is_own: bool = False
-    beside: dict[str, bytes] = field(default_factory=dict)
+    beside: dict = field(default_factory=dict)
 
-    def lay(self, folder: Path) -> Path:
+    def lay(self, folder):
         """Make ``folder`` anew with the files beside it, and return its place."""
         shutil.rmtree(folder, ignore_errors=True)
         for place, content in self.beside.items():
@@ -117,7 +116,7 @@ class Kind:
 
 
 @contextlib.contextmanager
-def in_folder(folder: str | Path) -> Iterator[None]:
+def in_folder(folder):
     """Work in ``folder``, where the cache is as well."""
     before = os.environ["LEOMIX_CACHE"]
     with contextlib.chdir(folder):
@@ -128,13 +127,13 @@ def in_folder(folder: str | Path) -> Iterator[None]:
             os.environ["LEOMIX_CACHE"] = before
 
 
-def leomix(*arguments: object, **settings: object) -> int:
+def leomix(*arguments, **settings):
     """Run the command line in this process, with settings by key; return its exit status."""
     said = (f"{key.replace('__', '.')}={json.dumps(value)}" for key, value in settings.items())
     return status([*map(str, arguments), *(part for one in said for part in ("--set", one))])
 
 
-def _scenario() -> int:
+def _scenario():
     """Validate a scenario; one that would be planned for long is read, and that is all."""
     try:
         if _is_long(scenarios.load("file.yaml")):
@@ -144,7 +143,7 @@ def _scenario() -> int:
     return leomix("validate", "file.yaml")
 
 
-def _is_long(scenario: scenarios.Scenario) -> bool:
+def _is_long(scenario):
     days = scenario.stop.days or 0
     cycles = scenario.stop.cycles or 0
     orbit = scenario.orbit
@@ -159,13 +158,13 @@ def _is_long(scenario: scenarios.Scenario) -> bool:
     )  # fmt: skip
 
 
-def _data(kind: str) -> int:
+def _data(kind):
     data = {"kind": kind, "path": "file", "trial_samples": 2}
     model = "mixtral" if kind == "jsonl" else "vector-moe"
     return leomix("validate", "small.yaml", learning__data=data, learning__model__kind=model)
 
 
-def _json_rows() -> bytes:
+def _json_rows():
     rows = [
         {"text": f"word{i} and {i % 7}", "label": ["good", "bad"][i % 2],
          "domain": "ab"[i // 2 % 2], "split": "train" if i % 5 else "test"}
@@ -174,7 +173,7 @@ def _json_rows() -> bytes:
     return "\n".join(map(json.dumps, rows)).encode()
 
 
-def _questions() -> bytes:
+def _questions():
     rows = [
         {"question": f"what {i}", "options": ["a", "b", "c"][: 2 + i % 2], "answer": i % 2}
         for i in range(40)
@@ -182,7 +181,7 @@ def _questions() -> bytes:
     return "\n".join(map(json.dumps, rows)).encode()
 
 
-def _npz() -> bytes:
+def _npz():
     file = io.BytesIO()
     number = np.arange(40)
     x = np.random.default_rng(1).random((40, 6), dtype=np.float32)
@@ -190,11 +189,11 @@ def _npz() -> bytes:
     return file.getvalue()
 
 
-def _omm_csv() -> bytes:
+def _omm_csv():
     return "\n".join([",".join(OMM), ",".join(map(str, OMM.values()))]).encode()
 
 
-def _omm_xml() -> bytes:
+def _omm_xml():
     fields = "".join(f"<{key}>{value}</{key}>" for key, value in OMM.items())
     body = f"<body><segment><data>{fields}</data></segment></body>"
     return f'<?xml version="1.0"?><ndm><omm id="CCSDS_OMM_VERS">{body}</omm></ndm>'.encode()
@@ -203,7 +202,7 @@ def _omm_xml() -> bytes:
 TEXT_ROWS = _json_rows()
 
 
-def plain_kinds() -> dict[str, Kind]:
+def plain_kinds():
     """Files of orbits and scenarios, and data: read without torch."""
     windows = SMALL.replace(
         "{source: slots, slots: {seconds: 600, idle: 1}}", "{source: contacts, path: file}"
@@ -237,3 +236,167 @@ def plain_kinds() -> dict[str, Kind]:
         "JSON lines": Kind(rows, jsonl, 1500, grammar=damage.LINES, beside=small),
         "npz": Kind([_npz()], npz, 800, beside=small),
     }
+
+
+# Folders of runs, of a sweep and of the cache: each file in them, and each that is written.
+
+QUIET = ("--quiet", "--no-cache")
+
+SCENARIO = SMALL.replace("cycles: 2", "cycles: 1").replace(
+    "learning:", "learning:\n  pretraining: {backbone_steps: 0, expert_steps: 0, gate_steps: 0}"
+)
+RUN = "run small.yaml --quiet --no-cache -o run"
+SWEEP = "sweep small.yaml -p seed=1,2 --set learning.train=false --quiet --no-cache -o run"
+SHOW = ("show run", "show run --json", "compare run run", "report run", "report run -o page.html")
+EXPORT = ("export run --to csv", "export run --to csv -o out", "export run --to perfetto")
+LEFT = ("run/model", "run/.spilled", "run/.run.lock")
+TRAINED = ("export run --to tensorboard", "export run --to peft -o out", f"{RUN} --resume")
+
+
+class World(NamedTuple):
+    """A folder by the command that makes it, what reads it, and what else is written there."""
+
+    made_by: str
+    reads: tuple
+    written: tuple = ()
+    may_fail: bool = False
+    is_own: bool = False
+
+
+WORLDS = {
+    "run": World(
+        RUN,
+        (*SHOW, *EXPORT, *TRAINED),
+        ("page.html", "out", "run/report.html", "run/export/csv", "run/.report.html.part"),
+    ),
+    "timing": World(f"{RUN} --set learning.train=false", (*SHOW, *EXPORT)),
+    "stopped": World("", ("show run", f"{RUN} --resume"), LEFT, True),
+    "sweep": World(
+        SWEEP,
+        ("report run", *EXPORT[:2], f"{SWEEP} --resume", f"{SWEEP} --dry-run"),
+        ("run/workers.log", "run/report.html"),
+        True,
+    ),
+    "cache": World(
+        "run small.yaml -o first --quiet",
+        ("run small.yaml --quiet -o run",),
+        is_own=True,
+    ),
+}
+HASH = re.compile("[0-9a-f]{24,}")
+"""In the names of files of which one stands for all."""
+INPUTS = ("small.yaml", "first")
+
+
+def folder_kinds():
+    """Kinds of files in all folders, which are made for it, and of the folders in them."""
+    kinds = {}
+    for name, world in WORLDS.items():
+        with tempfile.TemporaryDirectory() as folder, in_folder(folder):
+            _make(world)
+            found = [path for path in sorted(Path().rglob("*")) if path.parts[0] not in INPUTS]
+            files = {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+        reads = tuple(partial(leomix, *line.split()) for line in world.reads)
+        alike = {HASH.sub("", str(path)): str(path) for path in found}
+        for place in (*alike.values(), *world.written):
+            kinds[f"{name}: {place}"] = Kind(
+                whole=[files[place]] if place in files else [],
+                reads=reads,
+                share=100,
+                name=place,
+                grammar=damage.GRAMMARS.get(Path(place).suffix),
+                may_fail=world.may_fail,
+                is_own=world.is_own,
+                beside={other: data for other, data in files.items() if other != place},
+            )
+    return kinds
+
+
+def _make(world):
+    """Make a world in the current folder; a run is stopped after its thirteenth event."""
+    Path("small.yaml").write_text(SCENARIO, encoding="utf-8")
+    if not world.made_by:
+        cut(scenarios.load("small.yaml"), Path("run"), 13)
+        return
+    with limited(worth_keeping_s=0.0):
+        assert not leomix(*world.made_by.split()), world
+    if Path("run", "manifest.json").exists():
+        without_checksums(Path("run"))  # so that damaged tables are read
+
+
+# What torch reads: checkpoints, their config.json, adapters and tokenizers.
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+SIZES = {
+    "vocab_size": 280, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "num_local_experts": 2,
+    "num_experts_per_tok": 1,
+}  # fmt: skip
+ROWS = {"kind": "jsonl", "path": "rows.jsonl", "tokens": 8, "trial_samples": 2}
+TEXT = {"learning__model": {"kind": "mixtral", "checkpoints": ["model"]}, "learning__data": ROWS}
+ADAPTED = {"learning__model__adapter": "adapter"}
+
+
+def tensor_kinds():
+    """Kinds of files that torch and its relatives read."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        _checkpoint(place / "model")
+        adapter = _adapter(place)
+        tokens = place / "tokenizer.json"
+        tokenizer.train_bpe(["a b c", "word and word"], 280).save(str(tokens))
+        weights = (place / "model" / "model.safetensors").read_bytes()
+        config = (place / "model" / "config.json").read_bytes()
+        factors = (adapter / WEIGHTS).read_bytes()
+        about = (adapter / CONFIG).read_bytes()
+        vocabulary = tokens.read_bytes()
+    small = {"small.yaml": SCENARIO.encode(), "rows.jsonl": TEXT_ROWS}
+    model = "model/model.safetensors"
+    peft = f"adapter/{WEIGHTS}"
+    sizes = "model/config.json"
+    rank = f"adapter/{CONFIG}"
+    words = {"model/tokenizer.json": vocabulary}
+    by_model = small | words | {sizes: config}
+    by_adapter = small | {rank: about}
+    read = (partial(_begun, TEXT),)
+    adapted = (partial(_begun, ADAPTED),)
+    mixtral = {"kind": "mixtral", "tokenizer": "tokenizer.json"}
+    says = {"learning__model": mixtral, "learning__data": ROWS}
+    tokenized = (partial(leomix, "validate", "small.yaml", **says),)
+    tensors = damage.TENSORS
+    text = damage.JSON
+    return {
+        "checkpoint": Kind([weights], read, 1500, model, tensors, beside=by_model),
+        "config.json": Kind(
+            [config], read, 700, sizes, text, beside=small | words | {model: weights}
+        ),
+        "adapter": Kind([factors], adapted, 500, peft, tensors, beside=by_adapter),
+        "adapter config": Kind([about], adapted, 300, rank, text, beside=small | {peft: factors}),
+        "tokenizer": Kind([vocabulary], tokenized, 400, "tokenizer.json", text, beside=small),
+    }
+
+
+def _checkpoint(folder):
+    import torch
+    from transformers import MixtralConfig, MixtralForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    torch.manual_seed(1)
+    MixtralForCausalLM(MixtralConfig(**SIZES)).to(torch.bfloat16).save_pretrained(folder)
+
+
+def _adapter(place):
+    """An adapter of a run of the small scenario."""
+    (place / "small.yaml").write_text(SCENARIO, encoding="utf-8")
+    assert not leomix("run", place / "small.yaml", "-o", place / "run", *QUIET)
+    assert not leomix("export", place / "run", "--to", "peft", "-o", place / "peft")
+    [found] = [path.parent for path in (place / "peft").rglob(CONFIG)]
+    return found
+
+
+def _begun(settings):
+    """Run until the first event: the start model has been made by then, and was tried."""
+    status = leomix("run", "small.yaml", "-o", "out", *QUIET, "--max-wall", "0.001s", **settings)
+    return 0 if status == 130 else status

@@ -25,8 +25,6 @@ same files as one that nobody disturbed. The forms:
   default cache folder, which is cleared now and then; none dies, and all have one trace.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -38,15 +36,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import psutil
 import pyarrow.parquet as pq
@@ -57,43 +53,30 @@ if not __package__:  # called by its path
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import scenarios
-from tests.kit.small import ORBIT, SLOTS, merged
-from tests.kit.small_satellites import SATELLITES, isl_windows
-from tests.kit.sweeps import MACHINE_COLUMNS
+from tests.kit.inner.sim import MACHINE_COLUMNS
+from tests.kit.small import ORBIT, SATELLITES, SLOTS, isl_windows, merged
 from tests.soak.agent import OBSERVED
 
 AGENT = Path(__file__).with_name("agent.py")
 EAGER = Path(__file__).with_name("eager.py")
-TIMING = merged(ORBIT, {"learning": {"train": False}, "stop": {"days": 6}})
-TRAINED = merged(SLOTS, {"stop": {"cycles": 20}})
+DIGITS = Path(__file__).resolve().parents[2] / "docs" / "apps" / "digits"
 TICK_S = 0.01
 """How finely the system counts what a process computes."""
 MOST_S = 600.0
 """How long anything may take."""
-POINTS = ("-p", "stop.days=1:4:1", "-j", "2")
-KINDS = ("timing-only run", "trained run", "sweep")
-BEHIND_TENSORS = "trained run with tensors saved"
-ON_BOARD = "satellites with tensors saved"
-STAND_IN = "stand-in with tensors saved"
-WITH_TENSORS = (BEHIND_TENSORS, ON_BOARD, STAND_IN)
-FLYSTACK = "flystack"
-MESH = "iridium-isl over a mesh"
-EXPERTS = "nmoe-orbit"
-IN_ORBIT = (FLYSTACK, MESH, EXPERTS)
-WEIGHTS = "run of checkpoints"
-VALIDATED = "sweep that validates"
-EXTENDED = "extended sweep"
-PLAYED = "episode"
-REPORTED = "reported run"
-FUNCTIONS = "functions"
-APP = "Flower app"
-FLOWN = (FUNCTIONS, APP) if find_spec("flwr") else (FUNCTIONS,)
-DIGITS = Path(__file__).resolve().parents[2] / "docs" / "apps" / "digits"
+TIMING = merged(ORBIT, {"learning": {"train": False}, "stop": {"days": 6}})
+TRAINED = merged(SLOTS, {"stop": {"cycles": 20}})
 UNTRAINED = {key: value for key, value in SLOTS.items() if key != "learning"}
 LARGE = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
+SWEEP = ("sweep", "-p", "stop.days=1:4:1", "-j", "2")
+FLOWN = ("run", "--no-cache")
+"""The replies of what is flown would come from the cache, and not from the folder of the run."""
+STOPS = ["STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"]
+ENDING = [one for one in signal.Signals if one.name.removeprefix("SIG") not in STOPS]
+"""Signals that end a process that does nothing about them."""
 
 
-def shipped(name: str, changes: dict[str, Any]) -> dict[str, Any]:
+def shipped(name, changes):
     """A scenario of leomix with some keys changed."""
     path = scenarios.shipped_path(name)
     said = yaml.safe_load(path.read_text())
@@ -105,86 +88,90 @@ def shipped(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
-SCENARIOS: dict[str, dict[str, Any]] = {
-    "timing-only run": TIMING,
-    "trained run": TRAINED,
-    "sweep": TIMING,
-    BEHIND_TENSORS: TRAINED,
-    ON_BOARD: merged(SATELLITES, {"link": {"isl": {"windows": "windows.csv"}}}),
-    STAND_IN: merged(SLOTS, {"stop": {"cycles": 12}, "learning": {"sized_as": LARGE}}),
-    FLYSTACK: shipped("flystack", {"stop": {"rounds": 20}, "learning": {"train": True}}),
-    MESH: shipped(
-        "iridium-isl",
-        {
-            "link": {"isl": {"route": "earliest"}},
-            "learning": {"method": "fedavg", "steps_per_round": 1},
-        },
+class Work(NamedTuple):
+    """What is done with a scenario, and how it goes on at last if not the same way."""
+
+    scenario: dict
+    verb: tuple = ("run",)
+    grown: tuple = ()
+    saves: bool = False
+    """Whether kills begin with a checkpoint that holds tensors."""
+
+
+WORKS = {
+    "timing-only run": Work(TIMING),
+    "trained run": Work(TRAINED),
+    "sweep": Work(TIMING, SWEEP),
+    "trained run with tensors saved": Work(TRAINED, saves=True),
+    "satellites with tensors saved": Work(
+        merged(SATELLITES, {"link": {"isl": {"windows": "windows.csv"}}}), saves=True
     ),
-    EXPERTS: shipped("nmoe-orbit", {}),
-    VALIDATED: merged(SLOTS, {"learning": {"data": {"validation": 0.2}}}),
-    EXTENDED: TIMING,
-    PLAYED: merged(ORBIT, {"learning": {"method": "select"}}),
-    REPORTED: TRAINED,
-    FUNCTIONS: {
-        **UNTRAINED,
-        "stop": {"cycles": 40},
-        "learning": {"method": "sim.fly.functions:Functions", "options": {"code": "flown:train"}},
-    },
-    APP: {
-        **UNTRAINED,
-        "stop": {"cycles": 200},
-        "learning": {
-            "method": "sim.fly.flower.method:Flower",
-            "options": {
-                "app": str(DIGITS),
-                "server": "digits_app.server_app:app",
-                "client": "digits_app.client_app:app",
-                "timeout": "none",
+    "stand-in with tensors saved": Work(
+        merged(SLOTS, {"stop": {"cycles": 12}, "learning": {"sized_as": LARGE}}), saves=True
+    ),
+    "flystack": Work(
+        shipped("flystack", {"stop": {"rounds": 20}, "learning": {"train": True}}), saves=True
+    ),
+    "iridium-isl over a mesh": Work(
+        shipped(
+            "iridium-isl",
+            {
+                "link": {"isl": {"route": "earliest"}},
+                "learning": {"method": "fedavg", "steps_per_round": 1},
+            },
+        ),
+        saves=True,
+    ),
+    "nmoe-orbit": Work(shipped("nmoe-orbit", {}), saves=True),
+    "sweep that validates": Work(
+        merged(SLOTS, {"learning": {"data": {"validation": 0.2}}}),
+        ("sweep", "-p", "learning.step_size=0.001,0.01,0.05,0.5", "-j", "2"),
+    ),
+    "extended sweep": Work(TIMING, SWEEP, ("sweep", "-p", "stop.days=1:6:1", "-j", "2")),
+    "episode": Work(merged(ORBIT, {"learning": {"method": "select"}}), ("agent",)),
+    "reported run": Work(TRAINED),
+    "functions": Work(
+        {
+            **UNTRAINED,
+            "stop": {"cycles": 40},
+            "learning": {
+                "method": "sim.fly.functions:Functions", "options": {"code": "flown:train"},
             },
         },
-    },
-}
-VERBS: dict[str, tuple[str, ...]] = {
-    "sweep": ("sweep", *POINTS),
-    EXTENDED: ("sweep", *POINTS),
-    VALIDATED: ("sweep", "-p", "learning.step_size=0.001,0.01,0.05,0.5", "-j", "2"),
-    PLAYED: ("agent",),
-    **dict.fromkeys(FLOWN, ("run", "--no-cache")),
+        FLOWN,
+    ),
+    "Flower app": Work(
+        {
+            **UNTRAINED,
+            "stop": {"cycles": 200},
+            "learning": {
+                "method": "sim.fly.flower.method:Flower",
+                "options": {
+                    "app": str(DIGITS), "server": "digits_app.server_app:app",
+                    "client": "digits_app.client_app:app", "timeout": "none",
+                },
+            },
+        },
+        FLOWN,
+    ),
 }  # fmt: skip
-"""What is done with a scenario unless it is run, and how.
-
-The replies of what is flown would come from the cache, and not from the folder of the run.
-"""
-GROWN: dict[str, tuple[str, ...]] = {EXTENDED: ("sweep", "-p", "stop.days=1:6:1", "-j", "2")}
-"""What goes on with it at last, if not the same."""
-STOPS = ["STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"]
-ENDING = [one for one in signal.Signals if one.name.removeprefix("SIG") not in STOPS]
-"""Signals that end a process that does nothing about them."""
-BUSY = "while True: pass"
-AGAIN = ("run", "paper-slots", "--set", "stop.cycles=1", "--quiet")
-CLEARED = 50
-"""How many runs share what is cached."""
 
 
-Phase = Callable[[Path], bool]
-
-
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A command, and what it leaves when nobody disturbs it."""
 
     name: str
-    command: tuple[str, ...]
-    files: frozenset[str]
-    result: tuple[Any, ...]
-    phases: tuple[tuple[Phase, float], ...]
+    command: tuple
+    files: frozenset
+    result: tuple
+    phases: tuple
     """When the moments of kills begin, and how much is computed by then."""
     ends_s: float
-    grown: tuple[str, ...]
+    grown: tuple
     """The command that goes on to the end: in most cases the same."""
 
 
-def main() -> int:
+def main():
     """Kill and resume; print a line for each kind."""
     raw = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
@@ -201,19 +188,11 @@ def main() -> int:
     return 0
 
 
-def campaign(
-    work: Path,
-    count: int,
-    seed: int,
-    names: Sequence[str] = KINDS,
-    a_life: Sequence[int] = (1, 1, 2),
-    signals: Sequence[signal.Signals] = (signal.SIGKILL,),
-    known: Mapping[str, dict[str, Any]] = SCENARIOS,
-) -> Counter[str]:
+def campaign(work, count, seed, names, a_life=(1, 1, 2), signals=(signal.SIGKILL,)):
     """End ``count`` times, one of ``a_life`` each life; AssertionError for one that differs."""
     chance = random.Random(seed)
-    kinds = [undisturbed(work, name, known[name]) for name in names]
-    kills: Counter[str] = Counter()
+    kinds = [undisturbed(work, name) for name in names]
+    kills = Counter()
     life = 0
     while (left := count - kills.total()) > 0:
         kind = kinds[life % len(kinds)]
@@ -225,21 +204,16 @@ def campaign(
     return kills
 
 
-def undisturbed(work: Path, name: str, scenario: dict[str, Any]) -> Kind:
+def undisturbed(work, name):
     """Do something once from beginning to end."""
+    scenario, verb, grown, saves = WORKS[name]
     path = work / f"{name}.yaml"
     place = work / name / "out"
     path.write_text(yaml.safe_dump(scenario))
     (work / "windows.csv").write_text(isl_windows())
-
-    def line(words: Sequence[str]) -> tuple[str, ...]:
-        return words[0], str(path), *words[1:]
-
-    command = line(VERBS.get(name, ("run",)))
-    grown = line(GROWN[name]) if name in GROWN else command
+    command, grown = ((words[0], str(path), *words[1:]) for words in (verb, grown or verb))
     process = start(command, place)
-    saves = (*WITH_TENSORS, *IN_ORBIT, WEIGHTS)
-    phases: list[Phase] = [holds_tensors] if name in saves else [Path.exists, nears_its_end]
+    phases = [holds_tensors] if saves else [Path.exists, nears_its_end]
     begin_s = [(phase, computed_until(process, partial(phase, place))) for phase in phases]
     ends_s = computed_until(process, lambda: False)
     assert process.wait() == 0, said(place)
@@ -249,9 +223,7 @@ def undisturbed(work: Path, name: str, scenario: dict[str, Any]) -> Kind:
     return Kind(name, command, files(place), result(place), tuple(begin_s), ends_s, grown)
 
 
-def live(
-    kind: Kind, work: Path, chance: random.Random, kills: int, signals: Sequence[signal.Signals]
-) -> int:
+def live(kind, work, chance, kills, signals):
     """End one life so many times, resume it and compare; return how many met it alive."""
     place = work / "out"
     ends = [ended(kind, place, chance, chance.choice(signals)) for _ in range(kills)]
@@ -265,16 +237,14 @@ def live(
     return sum(status != 0 for _, status in ends)
 
 
-def ended(
-    kind: Kind, place: Path, chance: random.Random, number: signal.Signals
-) -> tuple[str, int]:
+def ended(kind, place, chance, number):
     """Start or go on, and send a signal; return its name and how the process ended."""
     process = start(kind.command, place)
     phase, begins_s = chance.choice(kind.phases)
     computed_s = computed_until(process, partial(phase, place))
     until_s = computed_s + chance.uniform(0.0, kind.ends_s - begins_s)
     page = place.parent / "report.html"
-    reporting = report_on(place, page) if kind.name == REPORTED else None
+    reporting = report_on(place, page) if kind.name == "reported run" else None
     computed_until(process, lambda: False, until_s)
     time.sleep(chance.uniform(0.0, TICK_S))
     process.send_signal(number)
@@ -287,14 +257,14 @@ def ended(
     return number.name, status
 
 
-def report_on(place: Path, page: Path) -> subprocess.Popen[str]:
+def report_on(place, page):
     """Begin to write the page of a run."""
     page.unlink(missing_ok=True)
     line = [sys.executable, "-m", "sim", "report", str(place), "-o", str(page)]
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def check_shown(process: subprocess.Popen[str], page: Path) -> None:
+def check_shown(process, page):
     """Raise AssertionError unless there is a whole page, or one line that says why not."""
     out, err = process.communicate(timeout=MOST_S)
     told = f"{process.args} ended with {process.returncode}: {out}{err}"
@@ -306,7 +276,7 @@ def check_shown(process: subprocess.Popen[str], page: Path) -> None:
         assert err, told
 
 
-def start(command: tuple[str, ...], place: Path) -> subprocess.Popen[bytes]:
+def start(command, place):
     """Start or go on with a command that writes to ``place``, with a cache of its own beside it."""
     place.parent.mkdir(parents=True, exist_ok=True)
     resume = ("--resume",) if place.exists() and any(place.iterdir()) else ()
@@ -321,14 +291,12 @@ def start(command: tuple[str, ...], place: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(line, stdout=out, stderr=out, env={**os.environ, **own})
 
 
-def said(place: Path) -> str:
+def said(place):
     """What the last command for ``place`` printed."""
     return (place.parent / "said.txt").read_text(errors="replace")[-2000:]
 
 
-def computed_until(
-    process: subprocess.Popen[bytes], happened: Callable[[], bool], most_s: float = inf
-) -> float:
+def computed_until(process, happened, most_s=inf):
     """Wait until something has happened, or so much is computed, or the process has ended.
 
     Return how many seconds it and its workers have computed by then.
@@ -346,27 +314,22 @@ def computed_until(
     return computed_s
 
 
-def holds_tensors(place: Path) -> bool:
+def holds_tensors(place):
     """Whether a checkpoint holds tensors."""
     return any(place.glob("checkpoint/values/*.safetensors"))
 
 
-def nears_its_end(place: Path) -> bool:
-    """Whether a run has begun to write its tables, or a sweep or tuning has most of its points."""
+def nears_its_end(place):
+    """Whether a run has begun to write its tables, or a sweep has most of its points."""
     most = 3 if (place / "sweep.json").exists() else 6
-    points = [one for folder in (place, *place.glob("rung-*")) for one in _ended_points(folder)]
+    points = [*place.glob("points/*/manifest.json")]
     return len(points) >= most or any(place.glob("*.parquet"))
 
 
-def _ended_points(sweep: Path) -> Iterator[Path]:
-    return sweep.glob("points/*/manifest.json")
-
-
-def result(place: Path) -> tuple[Any, ...]:
+def result(place):
     """What must not differ; all must be readable.
 
-    That is what an agent has observed, what a tuning has chosen by which rows, a sweep's rows, or a
-    run's trace and weights.
+    That is what an agent has observed, a sweep's rows, or a run's trace and weights.
     """
     for path in place.rglob("*.parquet"):
         pq.ParquetFile(path).read()
@@ -383,7 +346,7 @@ def result(place: Path) -> tuple[Any, ...]:
     return manifest["status"], manifest["trace_sha256"], manifest["timing_sha256"], bits
 
 
-def files(place: Path) -> frozenset[str]:
+def files(place):
     """Names of all files below a folder, but claims and what is kept to be extended from.
 
     Each owner of a point has a claim; what is kept has the tensors that were computed by then.
@@ -395,28 +358,24 @@ def files(place: Path) -> frozenset[str]:
 # The forms of the campaign, each of which says what came out.
 
 
-def killed(work: Path, count: int, seed: int) -> Iterator[str]:
-    """Kill -9 at any moment."""
-    return told(campaign(work, count, seed), "killed")
+def ends(*names, share=1.0, how="killed", went_on="resumed", **more):
+    """A form that ends a share of the count."""
+
+    def form(work, count, seed):
+        kills = campaign(work, int(count * share), seed, names, **more)
+        for name, number in kills.items():
+            yield f"{name}: {number} {how}, {number} {went_on} to the identical result"
+
+    return form
 
 
-def behind_tensors(work: Path, count: int, seed: int) -> Iterator[str]:
-    """Kill -9 behind a checkpoint that holds tensors."""
-    return told(campaign(work, count // 2, seed, WITH_TENSORS), "killed")
-
-
-def in_orbit(work: Path, count: int, seed: int) -> Iterator[str]:
-    """Kill -9 five times in a life, behind checkpoints that hold tensors."""
-    return told(campaign(work, count // 2, seed, IN_ORBIT, (5,)), "killed")
-
-
-def weighted(work: Path, count: int, seed: int, folders: Sequence[Path] = ()) -> Iterator[str]:
+def weighted(work, count, seed, folders=()):
     """Kill -9 behind a checkpoint with tensors of a model whose rest lies in other files."""
-    known = {WEIGHTS: of_checkpoints(work, folders)}
-    return told(campaign(work, count // 10, seed, (WEIGHTS,), known=known), "killed")
+    WORKS["run of checkpoints"] = Work(of_checkpoints(work, folders), saves=True)
+    return ends("run of checkpoints", share=0.1)(work, count, seed)
 
 
-def of_checkpoints(work: Path, folders: Sequence[Path]) -> dict[str, Any]:
+def of_checkpoints(work, folders):
     """Return a scenario of dense models that are its experts, and write its questions."""
     if not folders:
         from tests.kit import tiny_checkpoints  # a second of imports
@@ -440,52 +399,32 @@ def of_checkpoints(work: Path, folders: Sequence[Path]) -> dict[str, Any]:
     return said
 
 
-def sweeping(work: Path, count: int, seed: int) -> Iterator[str]:
-    """Kill -9 a sweep that trains, and a sweep that has more points when it goes on."""
-    return told(campaign(work, count // 5, seed, (VALIDATED, EXTENDED)), "killed")
-
-
-def played(work: Path, count: int, seed: int) -> Iterator[str]:
-    """Kill -9 an agent and its environment, which begin anew."""
-    return told(campaign(work, count // 10, seed, (PLAYED,)), "killed", "begun anew")
-
-
-def reported(work: Path, count: int, seed: int) -> Iterator[str]:
-    """Kill -9 a run while its page is written."""
-    return told(campaign(work, count // 5, seed, (REPORTED,)), "killed under a page")
-
-
-def flown(work: Path, count: int, seed: int) -> Iterator[str]:
+def flown(work, count, seed):
     """Kill -9 at any moment while code of the user's trains; run it twice undisturbed before."""
-    for name in FLOWN:
+    for name in ("functions", "Flower app") if find_spec("flwr") else ("functions",):
         results = []
         for again in ("one", "two"):
             (work / again).mkdir(exist_ok=True)
-            results.append(undisturbed(work / again, name, SCENARIOS[name]).result)
+            results.append(undisturbed(work / again, name).result)
         assert results[0] == results[1], f"{name}: two undisturbed runs differ"
         yield f"{name}: two undisturbed runs have one result"
-        yield from told(campaign(work, count // 10, seed, (name,)), "killed")
-    if APP not in FLOWN:
-        yield f"{APP}: needs the extra leomix[flower]"
+        yield from ends(name, share=0.1)(work, count, seed)
+    if not find_spec("flwr"):
+        yield "Flower app: needs the extra leomix[flower]"
 
 
-def signalled(work: Path, count: int, seed: int) -> Iterator[str]:
-    """Send any signal."""
-    return told(campaign(work, count // 2, seed, signals=ENDING), "ended by a signal")
+AGAIN = ("run", "paper-slots", "--set", "stop.cycles=1", "--quiet")
+BUSY = "while True: pass"
+CLEARED = 50
+"""How many runs share what is cached."""
 
 
-def told(kills: Counter[str], how: str, went_on: str = "resumed") -> Iterator[str]:
-    """Say how many lives of each kind were ended."""
-    for name, number in kills.items():
-        yield f"{name}: {number} {how}, {number} {went_on} to the identical result"
-
-
-def again(work: Path, count: int, seed: int) -> Iterator[str]:
+def again(work, count, seed):
     """Run undisturbed ten times as often, under load."""
     own = {"XDG_CACHE_HOME": str(work), "PYTHONFAULTHANDLER": "1", "LEOMIX_CACHE": ""}
     environment = {**os.environ, **own}
 
-    def run_one(number: int) -> str:
+    def run_one(number):
         place = work / f"run{number}"
         if number % CLEARED == 0:
             shutil.rmtree(work / "leomix", ignore_errors=True)
@@ -493,11 +432,14 @@ def again(work: Path, count: int, seed: int) -> Iterator[str]:
         done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
         odd = [one for one in done.stderr.splitlines() if not one.startswith("warning: ")]
         assert (done.returncode, odd) == (0, []), f"run {number}: {done}"
-        found: str = json.loads((place / "manifest.json").read_text())["trace_sha256"]
+        found = json.loads((place / "manifest.json").read_text())["trace_sha256"]
         shutil.rmtree(place)
         return found
 
-    with subprocess.Popen([sys.executable, "-c", BUSY]) as busy, ThreadPoolExecutor(2) as pool:
+    with (
+        subprocess.Popen([sys.executable, "-c", BUSY]) as busy,
+        ThreadPoolExecutor(2) as pool,
+    ):
         try:
             traces = Counter(pool.map(run_one, range(10 * count)))
         finally:
@@ -506,19 +448,23 @@ def again(work: Path, count: int, seed: int) -> Iterator[str]:
     yield f"paper-slots: {traces.total()} runs under load, none died, one trace"
 
 
-Form = Callable[[Path, int, int], Iterator[str]]
-FORMS: dict[str, Form] = {
-    "kill": killed,
-    "tensors": behind_tensors,
-    "satellites": in_orbit,
+FORMS = {
+    "kill": ends("timing-only run", "trained run", "sweep"),
+    "tensors": ends(*(name for name in WORKS if "with tensors" in name), share=0.5),
+    "satellites": ends(
+        "flystack", "iridium-isl over a mesh", "nmoe-orbit", share=0.5, a_life=(5,)
+    ),
     "weights": weighted,
-    "sweeps": sweeping,
-    "agents": played,
-    "reported": reported,
+    "sweeps": ends("sweep that validates", "extended sweep", share=0.2),
+    "agents": ends("episode", share=0.1, went_on="begun anew"),
+    "reported": ends("reported run", share=0.2, how="killed under a page"),
     "fly": flown,
-    "signals": signalled,
+    "signals": ends(
+        "timing-only run", "trained run", "sweep", share=0.5, how="ended by a signal",
+        signals=ENDING,
+    ),
     "again": again,
-}
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -10,22 +10,23 @@ run its line, quickest first, until one fails. A kept mutant is found by its lin
 code may move; one whose line is gone is reported. A campaign that is cut short continues.
 """
 
-from __future__ import annotations
-
 import argparse
+import compileall
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from importlib.util import cache_from_source
+from math import inf
 from pathlib import Path
-from typing import Any
+from xml.etree import ElementTree
 
-from judging import Judge
-from mutators import Mutant, mutants_of
+from mutators import mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_name("mutants.json")
@@ -45,14 +46,16 @@ TESTS = {
     "transfers": ("tests/sim", "tests/truth"),
 }
 """What may notice a mutant of a room."""
+PASSED = (0, 5)
+"""How pytest ends where no test fails, or none is left."""
+MEMORY_BYTES = 4 << 30
 BUDGET_S = 60.0
 """How long the tests of a mutant may take if none notices it, as measured without it."""
 
-One = dict[str, Any]
-"""A kept mutant: file, line, source (the line's text), at, before, after, killed_by, judgement."""
+# A kept mutant: file, line, source (the line's text), at, before, after, killed_by, judgement.
 
 
-def main() -> int:
+def main():
     """Judge kept or new mutants, or say what is kept."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--sample", type=int, metavar="COUNT", help="draw new mutants")
@@ -63,6 +66,7 @@ def main() -> int:
     parser.add_argument("--again", type=int, default=0, metavar="COUNT")
     parser.add_argument("--report", action="store_true")
     asked = parser.parse_args()
+    asked.folder = asked.folder.resolve()
     if asked.report:
         return report(_kept())
     os.environ["PYTHONFAULTHANDLER"] = "1"
@@ -71,35 +75,34 @@ def main() -> int:
         _git("clone", "-q", str(ROOT), str(copy))
         _git("-C", str(copy), "checkout", "-q", asked.commit)
         commit = _git("-C", str(copy), "rev-parse", "HEAD")[:12]
-        judge = Judge(copy, Path(work))
+        compileall.compile_dir(copy, quiet=2)
         if asked.again:
-            return again(judge, copy, asked.again, asked.seed)
+            return again(copy, asked.again, asked.seed)
         for room in asked.rooms:
             share = len(range(list(ROOMS).index(room), asked.sample or 0, len(ROOMS)))
             ones = sample(copy, room, share, asked.seed) if asked.sample else _kept()[room]
             asked.folder.mkdir(parents=True, exist_ok=True)
             log = asked.folder / f"judged-{room}-{commit}-{asked.sample or 'kept'}.jsonl"
             covering = covered(copy, room, asked.folder / f"covering-{room}-{commit}.json")
-            judged = judge_all(judge, copy, ones, covering, log)
+            judged = judge_all(copy, ones, covering, log)
             KEPT.write_text(json.dumps({**_kept(), room: judged}, indent=1) + "\n")
     return report(_kept())
 
 
-def _git(*arguments: str) -> str:
+def _git(*arguments):
     return subprocess.check_output(["git", *arguments], text=True).strip()
 
 
-def _kept() -> dict[str, list[One]]:
-    kept: dict[str, list[One]] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    return kept
+def _kept():
+    return json.loads(KEPT.read_text()) if KEPT.exists() else {}
 
 
-def _sources(copy: Path, room: str) -> dict[str, str]:
+def _sources(copy, room):
     paths = sorted({path for pattern in ROOMS[room] for path in copy.glob(pattern)})
     return {str(path.relative_to(copy)): path.read_text() for path in paths}
 
 
-def sample(copy: Path, room: str, count: int, seed: int) -> list[One]:
+def sample(copy, room, count, seed):
     """Draw mutants of a room from all there are."""
     every = [
         {"file": file, "line": m.line, "before": m.before, "after": m.after, "killed_by": ""}
@@ -110,14 +113,14 @@ def sample(copy: Path, room: str, count: int, seed: int) -> list[One]:
     return random.Random(f"{seed} {room}").sample(every, count)
 
 
-def _place(source: str, mutant: Mutant) -> tuple[str, int]:
+def _place(source, mutant):
     """The text of a mutant's line without its indent, and where in it the change begins."""
     begins = source.rfind("\n", 0, mutant.start) + 1
     line = source[begins:].partition("\n")[0]
     return line.strip(), mutant.start - begins - (len(line) - len(line.lstrip()))
 
 
-def found(copy: Path, one: One) -> tuple[str, Mutant] | None:
+def found(copy, one):
     """Where a kept mutant is now: in its file if that still has the line, or in another one."""
     files = {name: text for room in ROOMS for name, text in _sources(copy, room).items()}
     for file in sorted(files, key=lambda name: name != one["file"]):
@@ -132,8 +135,9 @@ def found(copy: Path, one: One) -> tuple[str, Mutant] | None:
     return None
 
 
-def judge_all(judge: Judge, copy: Path, ones: list[One], covering: One, log: Path) -> list[One]:
+def judge_all(copy, ones, covering, log):
     """Judge the mutants of a room, one line of output and of the log per mutant."""
+    cost_s, lines = covering
     judged = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     for one in ones[len(judged) :]:
         place = found(copy, one)
@@ -142,9 +146,9 @@ def judge_all(judge: Judge, copy: Path, ones: list[One], covering: One, log: Pat
             print(f"GONE\t{one['file']}:{one['line']} {one['source']}", flush=True)
             continue
         file, mutant = place
-        tests = chosen(covering, file, mutant)
+        tests = chosen(cost_s, lines.get(file, {}), mutant.line)
         began = time.monotonic()
-        killer = judge.killer(file, mutant, tests, sum(covering["tests"][t] for t in tests))
+        killer = killer_of(copy, file, mutant, tests, sum(cost_s[test] for test in tests))
         judged.append({**one, "file": file, "line": mutant.line, "killed_by": killer})
         if killer:
             judged[-1].pop("judgement", None)
@@ -156,20 +160,17 @@ def judge_all(judge: Judge, copy: Path, ones: list[One], covering: One, log: Pat
     return judged
 
 
-def chosen(covering: One, file: str, mutant: Mutant) -> list[str]:
-    """The tests that run a mutant's line, quickest first, then the others of its module.
+def chosen(cost_s, lines, line):
+    """The tests that run a line of a file, quickest first, then the others of its module.
 
     The latter, because what is made once a process (a table) is run by whichever test is first.
     """
-    lines = covering["lines"].get(file, {})
-    names = list(covering["tests"])
-    cost_s = covering["tests"]
-    of_line = set(lines.get(str(mutant.line), ()))
-    of_module = {number for some in lines.values() for number in some} - of_line
+    of_line = lines.get(str(line), set())
+    of_module = set().union(*lines.values()) - of_line
     tests = []
     spent_s = 0.0
-    for numbers in (of_line, of_module):
-        for test in sorted((names[number] for number in numbers), key=cost_s.__getitem__):
+    for some in (of_line, of_module):
+        for test in sorted(some, key=cost_s.__getitem__):
             spent_s += cost_s[test]
             if spent_s > BUDGET_S:
                 return tests
@@ -177,28 +178,85 @@ def chosen(covering: One, file: str, mutant: Mutant) -> list[str]:
     return tests
 
 
-def covered(copy: Path, room: str, file: Path) -> One:
-    """Which tests run which lines: measured once per commit and room."""
+def covered(copy, room, file):
+    """How long tests take, and which of them run which lines: measured once per commit and room."""
+    report = file.with_suffix(".xml")
     if not file.exists():
-        paths = [str(copy), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-        environment = {"PYTHONPATH": os.pathsep.join(paths), "LEOMIX_COVERING": str(file)}
-        tests = [str(copy / name) for name in TESTS[room]]
-        command = [sys.executable, "-m", "pytest", "-p", "covering", "-m", "not slow", *tests]
-        subprocess.run(command, cwd=copy, env={**os.environ, **environment}, check=False)
-    measured: One = json.loads(file.read_text())
-    return measured
+        settings = file.with_suffix(".cfg")
+        run = f"[run]\nsource = orbit, channel, sim\ndata_file = {file.with_suffix('.data')}\n"
+        settings.write_text(f"{run}[json]\nshow_contexts = true\n")
+        measure = ["--cov", f"--cov-config={settings}", "--cov-context=test"]
+        told = [f"--cov-report=json:{file}", f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", "-m", "not slow", *measure, *told, *TESTS[room]]
+        subprocess.run(command, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy)}, check=False)
+    # One that fails would seem to notice every mutant.
+    cost_s = Counter({test: inf if failed else time_s for test, failed, time_s in cases(report)})
+    lines = {
+        name: {
+            line: {context.rpartition("|")[0] for context in contexts if context}
+            for line, contexts in measured["contexts"].items()
+        }
+        for name, measured in json.loads(file.read_text())["files"].items()
+    }
+    return cost_s, lines
 
 
-def again(judge: Judge, copy: Path, count: int, seed: int) -> int:
+def cases(report):
+    """Of a report in JUnit's form each test, whether it failed or was skipped, and its seconds."""
+    for case in ElementTree.parse(report).iter("testcase"):
+        module, name = case.get("classname").replace(".", "/"), case.get("name")
+        test = f"{module}.py::{name}" if module else f"{name.replace('.', '/')}.py"
+        yield test, len(case) > 0, float(case.get("time"))
+
+
+def killer_of(copy, file, mutant, tests, expected_s):
+    """Return the test that fails with a mutant, "no test ended", or "" if none does.
+
+    ``copy`` is a checkout that nobody else writes to; ``expected_s`` is how long the tests take
+    without the mutant. The file is given back as it was.
+    """
+    if not tests:
+        return ""
+    path = copy / file
+    source = path.read_text()
+    limit_s = int(20.0 + 3.0 * expected_s)
+
+    def limits():
+        resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s + 5))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch, "report.xml")
+        command = [sys.executable, "-m", "pytest", "-x", "-p", "no:xdist", "-m", "", *tests]
+        # No byte code is written: that of the unchanged file must not be taken for this one's.
+        own = {"TMPDIR": scratch, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+        Path(cache_from_source(str(path))).unlink(missing_ok=True)
+        path.write_text(mutant.applied(source))
+        try:
+            done = subprocess.run(
+                [*command, f"--junitxml={report}"], cwd=copy, env=os.environ | own, check=False,
+                capture_output=True, text=True, timeout=5 * limit_s, preexec_fn=limits,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return "no test ended"
+        finally:
+            path.write_text(source)
+        failing = [test for test, failed, _ in cases(report) if failed] if report.exists() else []
+    if done.returncode in PASSED or "not found" in done.stderr:  # what is gone notices nothing
+        return ""
+    return failing[-1] if failing else "no test ended"
+
+
+def again(copy, count, seed):
     """Try kept mutants again, each with the test that noticed it; 1 if one does not any more."""
     noticed = [one for room in _kept().values() for one in room if one["killed_by"]]
     random.Random(seed).shuffle(noticed)
-    outcomes: Counter[bool] = Counter()
+    outcomes = Counter()
     for one in noticed:
         place = found(copy, one)
         test = one["killed_by"]
         if place is not None and (copy / test.split("::")[0]).exists():
-            killed = bool(judge.killer(*place, [test], BUDGET_S))
+            killed = bool(killer_of(copy, *place, [test], BUDGET_S))
             outcomes[killed] += 1
             if not killed:
                 print(f"{test} no longer notices {place[0]}:{place[1].line}")
@@ -208,7 +266,7 @@ def again(judge: Judge, copy: Path, count: int, seed: int) -> int:
     return int(outcomes[False] > 0 or not outcomes)
 
 
-def report(kept: dict[str, list[One]]) -> int:
+def report(kept):
     """Print how many are killed, and who survives with what was judged of it."""
     print("| room | mutants | killed | share |\n|---|---:|---:|---:|")
     rooms = {**kept, "all": [one for room in kept.values() for one in room]}
@@ -224,7 +282,7 @@ def report(kept: dict[str, list[One]]) -> int:
     return int(killed < 0.8 * len(rooms["all"]))
 
 
-def _short(text: str) -> str:
+def _short(text):
     words = " ".join(text.split()).replace("|", "\\|")
     return words if len(words) < 60 else f"{words[:57]}..."
 

@@ -4,10 +4,7 @@ Statements keep their lines. Left alone are docstrings and all other text, annot
 what is raised and asserted, and how things look (``repr``) or agree (``strict``).
 """
 
-from __future__ import annotations
-
 import ast
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +16,7 @@ COMPARED = (
     (ast.In, ast.NotIn),
 )
 COMPARISONS = dict(COMPARED) | {other: one for one, other in COMPARED}
-ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
+ARITHMETIC = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
     ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult, ast.Pow: ast.Mult,
     ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
@@ -41,18 +38,18 @@ class Mutant:
     start: int
     end: int
 
-    def applied(self, source: str) -> str:
+    def applied(self, source):
         """Return the changed source."""
         return source[: self.start] + self.after + source[self.end :]
 
 
-def mutants_of(source: str) -> list[Mutant]:
+def mutants_of(source):
     """Return every mutant of a module, in the order of its source."""
     starts = [0]
     for line in source.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
 
-    def offset(line: int, column: int) -> int:
+    def offset(line, column):
         text = source[starts[line - 1] : starts[line]]
         return starts[line - 1] + len(text.encode()[:column].decode())
 
@@ -68,7 +65,7 @@ def mutants_of(source: str) -> list[Mutant]:
     return sorted(found, key=lambda mutant: (mutant.start, mutant.end, mutant.after))
 
 
-def _changes(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+def _changes(tree):
     """Nodes, and what stands in their place."""
     for node in _looked_at(tree):
         yield from _statements(node)
@@ -77,7 +74,7 @@ def _changes(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
                 yield node, ast.unparse(make())
 
 
-def _looked_at(node: ast.AST) -> Iterator[ast.AST]:
+def _looked_at(node):
     """All nodes but those that are left alone."""
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list"):
@@ -89,7 +86,7 @@ def _looked_at(node: ast.AST) -> Iterator[ast.AST]:
             yield from _looked_at(child)
 
 
-def _left_alone(node: ast.AST) -> bool:
+def _left_alone(node):
     match node:
         case ast.Raise() | ast.Assert() | ast.JoinedStr() | ast.Import() | ast.ImportFrom():
             return True
@@ -104,7 +101,7 @@ def _left_alone(node: ast.AST) -> bool:
     return False
 
 
-def _statements(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+def _statements(node):
     match node:
         case ast.Return(value=value) if value is not None:
             if not (isinstance(value, ast.Constant) and value.value is None):
@@ -119,11 +116,11 @@ def _statements(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
                 yield test, f"not {ast.unparse(test)}"
 
 
-def _height(node: ast.stmt) -> int:
+def _height(node):
     return (node.end_lineno or node.lineno) - node.lineno
 
 
-def _expressions(node: ast.expr) -> Iterator[Callable[[], ast.expr]]:
+def _expressions(node):
     match node:
         case ast.Compare(left=left, ops=ops, comparators=others):
             for number, op in enumerate(ops):
@@ -147,7 +144,7 @@ def _expressions(node: ast.expr) -> Iterator[Callable[[], ast.expr]]:
                 yield partial(ast.Constant, other)
 
 
-def _constants(value: object) -> list[object]:
+def _constants(value):
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):

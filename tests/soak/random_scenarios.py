@@ -5,8 +5,6 @@
 What is drawn, and what each must keep, is in tests/kit/drawn.py. One scenario in eight trains.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections import Counter
@@ -21,13 +19,13 @@ TRAINED = 8
 """One scenario in so many trains."""
 
 
-def main() -> int:
+def main():
     """Try scenarios; print how many there were of what."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=8)
     asked = parser.parse_args()
-    seen: Counter[str] = Counter()
+    seen = Counter()
     trained = asked.count // TRAINED
     if trained:
         campaign(trained, seen, asked.seed, methods=METHODS, train=True)()

@@ -6,13 +6,8 @@ Satellites and sites are those of tests/kit/skies.py, masks and the comparison a
 tests/truth/skyfield_views.py. Exits with 1 if a bound is broken; docs/trust.md reads the table.
 """
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import orbit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -25,20 +20,17 @@ FLOORS = {"elevation_deg": 1e-8, "time_ms": 1e-3, "range_m": 1e-3}
 HEADS = {"elevation_deg": "deg", "time_ms": "ms", "range_m": "m"}
 
 
-def measure(satellite: orbit.Satellite) -> dict[str, Differences]:
-    """All differences of one satellite, by refinement."""
+def measure(views_and_masks):
+    """All differences of views, by refinement."""
     worst = dict.fromkeys(BOUNDS, Differences())
-    for site in skies.SITES:
-        whole = View(satellite, site, skies.start_of(satellite), SPAN_S)
-        for view, mask_deg in views_and_masks(whole):
-            true = view.windows(mask_deg)
-            for refine in BOUNDS:
-                windows = found(view, mask_deg, refine)
-                worst[refine] += differences(view, mask_deg, true, windows)
+    for view, mask_deg in views_and_masks:
+        true = view.windows(mask_deg)
+        for refine in BOUNDS:
+            worst[refine] += differences(view, mask_deg, true, found(view, mask_deg, refine))
     return worst
 
 
-def views_and_masks(view: View) -> Iterator[tuple[View, float]]:
+def views_and_masks(view):
     """Even masks, masks next to the peaks of passes, and the span cut inside passes."""
     yield from ((view, mask_deg) for mask_deg in MASKS_DEG)
     yield from ((view, mask_deg) for mask_deg in view.grazing_masks(7))
@@ -47,7 +39,7 @@ def views_and_masks(view: View) -> Iterator[tuple[View, float]]:
         yield from ((cut, mask_deg) for mask_deg in MASKS_DEG[:3])
 
 
-def row(name: str, refine: str, worst: Differences) -> str:
+def row(name, refine, worst):
     """One line of the table: counts, and each error with its bound."""
     bound = BOUNDS[refine]
     counts = f"{worst.passes:6d} {worst.missed:6d} {worst.extra:5d} {worst.wrong_flags:5d}"
@@ -59,17 +51,20 @@ def row(name: str, refine: str, worst: Differences) -> str:
     return f"{name:<13} {refine:<8} {counts} {' '.join(errors)}{verdict}".rstrip()
 
 
-def _shown(error: float, floor: float) -> str:
+def _shown(error, floor):
     return f"< {floor:g}" if error < floor else f"{error:.1g}"
 
 
-def main() -> int:
+def main():
     """Print the table; return 1 if a bound is broken."""
     heads = " ".join(f"{head:>9}    {'bound':<6}" for head in HEADS.values())
     print(f"{'object':<13} {'refine':<8} passes missed extra flags {heads}".rstrip())
     broken = 0
     for satellite in skies.typed_in() + skies.verification():
-        for refine, worst in measure(satellite).items():
+        start = skies.start_of(satellite)
+        views = (View(satellite, site, start, SPAN_S) for site in skies.SITES)
+        every = (one for view in views for one in views_and_masks(view))
+        for refine, worst in measure(every).items():
             print(row(satellite.name, refine, worst), flush=True)
             broken |= not worst.within(BOUNDS[refine])
     return int(broken)

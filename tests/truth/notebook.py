@@ -10,13 +10,9 @@ its model at complete cycles; a round has no accuracy where two end within one c
 ``every`` is printed.
 """
 
-from __future__ import annotations
-
 import copy
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,15 +22,15 @@ import sim
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.kit.network import World, learner_of
-from tests.kit.training import rows_of_round
+from tests.kit.inner.learning import rows_of_round
+from tests.kit.inner.sim import World, learner_of
 
 NAME = "plain-fedavg"
 TARGET = 0.90
 DAY_S = 86400.0
 
 
-def in_a_loop(scenario: scenarios.Scenario, rounds: int) -> list[float]:
+def in_a_loop(scenario, rounds):
     """Return the test accuracy before the first round of FedAvg, and after each one."""
     learner = learner_of(World(scenario))
     config, task = learner.config, learner.task
@@ -63,7 +59,7 @@ def in_a_loop(scenario: scenarios.Scenario, rounds: int) -> list[float]:
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, tests: Iterable[Any]) -> float:
+def accuracy(model, tests):
     """Return the share of all test samples that a model gets right."""
     model.eval()
     right = sum(int((model(samples.x).argmax(1) == samples.y).sum()) for samples in tests)
@@ -71,7 +67,7 @@ def accuracy(model: nn.Module, tests: Iterable[Any]) -> float:
     return right / sum(len(samples.y) for samples in tests)
 
 
-def main(rounds: int = 12, every: int = 4) -> None:
+def main(rounds=12, every=4):
     """Print both, one round of ``every``."""
     keys = {"stop.rounds": rounds, "stop.days": 30, "learning.precision": "float64"}
     scenario = scenarios.load(NAME, keys)

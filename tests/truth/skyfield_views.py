@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from skyfield.api import EarthSatellite, load, wgs84
+from skyfield.api import EarthSatellite, wgs84
 
 import orbit
+from tests.kit.skies import TIMESCALE, roots
 
-TIMESCALE = load.timescale(builtin=True)
 MASKS_DEG = (0.0, 5.0, 10.0, 25.0, 45.0, 60.0)
 # A mask this far above the peak of a pass (negative: below it).
 GRAZES_DEG = (-0.05, -0.005, -0.0011, 0.0011, 0.01)
@@ -111,7 +111,7 @@ class View:
         clipped = np.stack([first == 0, last == len(up) - 1])
         edges_s = np.stack([self._time_s[first], self._time_s[last]])
         before = np.concatenate([first[~clipped[0]] - 1, last[~clipped[1]]])
-        edges_s[~clipped] = _roots(
+        edges_s[~clipped] = roots(
             lambda time_s: self.look(time_s)[0] - mask_deg,
             self._time_s[before], self._time_s[before + 1], 1e-6,
         )  # fmt: skip
@@ -126,7 +126,7 @@ class View:
         slope = np.sign(np.diff(elevation_deg))
         # No pass rises by three degrees from a sample that is a maximum.
         at = 1 + np.flatnonzero((slope[:-1] != slope[1:]) & (elevation_deg[1:-1] > -3))
-        turns_s = _roots(self._change_deg, time_s[at - 1], time_s[at + 1], 1e-4)
+        turns_s = roots(self._change_deg, time_s[at - 1], time_s[at + 1], 1e-4)
         order = np.argsort(np.append(time_s, turns_s), kind="stable")
         all_deg = np.append(elevation_deg, self.look(turns_s)[0])
         return np.append(time_s, turns_s)[order], all_deg[order]
@@ -179,24 +179,6 @@ def _alone(counts, overlap):
     """Windows (those that count) without a partner, or that share theirs with another one."""
     shared = np.maximum(overlap.sum(axis=0) - 1, 0)
     return int((counts & ~overlap.any(axis=1)).sum() + shared.sum())
-
-
-def _roots(function, a, b, tolerance_s):
-    """Roots between each a and b by regula falsi, Illinois form: an end that stays counts half."""
-    if not a.size:
-        return a
-    at_a = function(a)
-    at_b = function(b)
-    step = b - a
-    while np.abs(step).max() > tolerance_s:
-        step = at_b * (a - b) / np.where(at_b == at_a, 1.0, at_b - at_a)
-        middle = b + step
-        at_middle = function(middle)
-        other = (at_middle < 0) != (at_b < 0)
-        a = np.where(other, b, a)
-        at_a = np.where(other, at_b, at_a / 2)
-        b, at_b = middle, at_middle
-    return b
 
 
 def _line(satellite, site):

@@ -1,8 +1,6 @@
 """Contact windows and look angles against full Skyfield: orbits, sites, masks, dates."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 
 import orbit
 from tests.kit import skies
-from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, MUNICH, SITES, START
+from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, SITES, START
 from tests.truth import accuracy
 from tests.truth import skyfield_views as truth
 from tests.truth.skyfield_views import View
@@ -18,25 +16,16 @@ from tests.truth.skyfield_views import View
 KINDS = [*skies.TYPED_IN, *skies.VERIFICATION.values()]
 
 
-@cache
-def view(name, site):
-    """A view of one day."""
-    kinds = skies.typed_in() + skies.verification()
-    satellite = next(s for s in kinds if s.name == name)
-    return View(satellite, site, skies.start_of(satellite), DAY_S)
-
-
 def views_of(name):
-    """From half of the sites, which half in turn; from all for those that stand still."""
+    """A day from half of the sites, which half in turn; from all for those that stand still."""
+    satellite = next(s for s in skies.typed_in() + skies.verification() if s.name == name)
     still = name in ("geostationary", "XM-3")
-    return [view(name, site) for site in (SITES if still else SITES[KINDS.index(name) % 2 :: 2])]
+    sites = SITES if still else SITES[KINDS.index(name) % 2 :: 2]
+    return [View(satellite, site, skies.start_of(satellite), DAY_S) for site in sites]
 
 
 def assert_conformance(views_and_masks, least_passes):
-    true = [(seen, mask_deg, seen.windows(mask_deg)) for seen, mask_deg in views_and_masks]
-    for refine in truth.BOUNDS:
-        each = (truth.differences(*one, truth.found(*one[:2], refine)) for one in true)
-        worst = sum(each, truth.Differences())
+    for refine, worst in accuracy.measure(views_and_masks).items():
         assert worst.within(truth.BOUNDS[refine]), (refine, worst)
         assert worst.passes >= least_passes
 
@@ -44,17 +33,9 @@ def assert_conformance(views_and_masks, least_passes):
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.quick(4)
 def test_windows_of_every_kind_of_orbit_over_sites_and_masks(name):
-    assert_conformance([(seen, mask) for seen in views_of(name) for mask in truth.MASKS_DEG], 4)
-
-
-@pytest.mark.parametrize("name", ["ISS", "OneWeb", "polar", "Molniya"])
-@pytest.mark.quick(2)
-def test_masks_next_to_the_peak_of_a_pass_and_spans_cut_inside_one(name):
-    cuts = [cut for seen in views_of(name) if (cut := seen.cut_in_passes(5.0)) is not None]
-    assert_conformance([(cut, mask_deg) for cut in cuts for mask_deg in (0.0, 5.0, 10.0)], 2)
-    grazing = [(seen, mask) for seen in views_of(name) for mask in seen.grazing_masks(5)]
-    assert len(grazing) >= 10
-    assert_conformance(grazing, 5)
+    """Also for masks next to the peak of a pass, and spans cut inside one."""
+    every = (one for seen in views_of(name) for one in accuracy.views_and_masks(seen))
+    assert_conformance(every, 4)
 
 
 @pytest.mark.parametrize(
@@ -80,24 +61,6 @@ def test_random_satellites_sites_and_dates(count, seed):
         seen = View(satellite, site, epoch + int(rng.integers(-3, 4)) * DAY, DAY_S)
         masks_deg = [*rng.uniform(0, 85, 3).tolist(), *seen.grazing_masks(5)]
         assert_conformance([(seen, mask_deg) for mask_deg in masks_deg], 0)
-
-
-def test_the_comparison_itself_sees_what_is_wrong():
-    seen = view("ISS", MUNICH)
-    true = seen.windows(10.0)
-    good = truth.found(seen, 10.0, "sgp4")
-    place = np.arange(len(good))
-    far_km = good.set_slant_range_km + 0.03
-    for windows, wrong, amount in (
-        (good.where(place != 2), "missed", 1),
-        (good.where(np.append(0, place)), "extra", 1),
-        (replace(good, rise_s=good.rise_s + 0.02), "time_ms", 20.0),
-        (replace(good, set_slant_range_km=far_km), "range_m", 30.0),
-        (replace(good, clipped_start=place >= 0), "wrong_flags", len(good)),
-    ):
-        told = truth.differences(seen, 10.0, true, windows)
-        assert getattr(told, wrong) == pytest.approx(amount, abs=0.1)
-        assert not told.within(truth.EXACT)
 
 
 @pytest.mark.slow(reason="two minutes")

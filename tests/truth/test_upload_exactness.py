@@ -12,9 +12,9 @@ import orbit
 from channel import CLEAR_PATH, Path, draw_paths
 from learning import stream
 from scenarios import Scenario
-from tests.kit import network
+from tests.kit.handmade import LIGHT_M_S, download, talk, upload
+from tests.kit.inner import sim as inner
 from tests.kit.small import orbit as orbit_scenario
-from tests.kit.talk import LIGHT_M_S, download, talk, upload
 
 ASKED_S = 1e-3
 OVERHEAD_S = 40_000.0
@@ -27,18 +27,15 @@ KA = {"frequency_ghz": 28.0, "tx_gain_dbi": 30.0, "g_over_t_db_k": 12.0}
 LINKS = {
     "ergodic": {},
     "ergodic rayleigh": {"uplink": {"fading": "rayleigh"}},
-    "shannon": {"uplink": {"rate": "shannon"}},
     "outage": {"uplink": {"rate": "outage", "outage_probability": 0.01}},
     "fixed": {"uplink": {"rate": "fixed", "fixed_rate_mbps": 0.4}},
     "modcod": {"uplink": {"rate": "modcod"}},
     "half of the time": {"uplink": {"duty": 0.5}, "downlink": {"duty": 0.5}},
     "a lock in the middle": {"uplink": {"required_snr_db": -1.0}},
     "the paper's air": {"uplink": {"atmosphere": "inverse_elevation"}},
-    "rural": {"environment": "rural"},
     "urban": {"environment": "urban"},
     "dense_urban modcod": {"environment": "dense_urban", "uplink": MODCOD | {"g_over_t_db_k": 15}},
     "suburban lock": {"environment": "suburban", "uplink": {"required_snr_db": -2.0}},
-    "urban modcod": {"environment": "urban", "uplink": MODCOD},
     "suburban Ka": {"environment": "suburban", "uplink": KA, "downlink": "neglected"},
     "urban, down to the horizon": {"environment": "urban", "mask_deg": 0.0},
     "a wide cluster": {"radius_km": 400.0},
@@ -63,7 +60,7 @@ class Passes:
 
     def __init__(self, name, radius_km=40.0):
         self.scenario = scenario_of(name, radius_km)
-        self.plan = network.make_plan(self.scenario)
+        self.plan = inner.make_plan(self.scenario)
         contacts = self.plan.contacts
         [self.number] = [c.contact_id for c in contacts if c.rise_s < OVERHEAD_S < c.set_s]
         self.here, self.there = list(contacts)[self.number : self.number + 2]
@@ -92,16 +89,16 @@ class Truth:
     """
 
     scenario: Scenario
-    contact: network.PlannedContact
+    contact: inner.PlannedContact
     device: int
     band_share: float = 1.0
     panel_s: float = PANEL_S
 
     def __post_init__(self):
-        [self._satellite] = network.satellites_of(self.scenario)
-        self._site = network.device_sites(self.scenario, 0)[self.device]
+        [self._satellite] = inner.satellites_of(self.scenario)
+        self._site = inner.device_sites(self.scenario, 0)[self.device]
         self._mask_deg = self.scenario.orbit.min_elevation_deg
-        link = network.ground_radios(self.scenario)[0][0].link
+        link = inner.ground_radios(self.scenario)[0][0].link
         self.link = replace(link, bandwidth_hz=link.bandwidth_hz * self.band_share)
         self._path = self._drawn()
         self.aos_s, self.los_s = self._edges()
@@ -234,7 +231,7 @@ def test_three_devices_in_one_place_share_a_sub_channel(name):
 
 def test_a_broadcast_over_a_pass_to_three_places():
     passes = passes_of("ergodic")
-    link = network.ground_radios(passes.scenario)[0][1].link
+    link = inner.ground_radios(passes.scenario)[0][1].link
     truths = [passes.truth(device) for device in range(3)]
     start_s = max(t.aos_s for t in truths)
     end_s = min(t.los_s for t in truths)

@@ -9,7 +9,7 @@ import pytest
 import channel
 import orbit as geometry
 from statements import Code
-from tests.kit.network import flying_of, make_plan
+from tests.kit.inner.sim import flying_of, make_plan
 from tests.kit.small import orbit, slots
 
 DISH = {"rx_gain_dbi": 40.0, "noise_figure_db": 0.0, "antenna_temperature_k": 290.0}

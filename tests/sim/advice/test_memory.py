@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import scenarios
-from tests.kit.records import build, limits
+from tests.kit.inner.sim import build, limits
 
 UNTRAINED = {"backbone_steps": 0, "expert_steps": 0, "gate_steps": 0}
 SHORT = {

@@ -12,8 +12,8 @@ import scenarios
 import sim
 from sim.page import report
 from tests.kit import small
-from tests.kit.learning import METHODS
-from tests.kit.results import checks_of
+from tests.kit.inner.learning import METHODS
+from tests.kit.inner.sim import checks_of
 
 MLP = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
 TIMED = {**MLP, "train": False}

@@ -18,11 +18,12 @@ import sim
 from sim.page import report
 from tests.kit import small
 from tests.kit.folders import without_checksums
-from tests.kit.results import (
+from tests.kit.inner.sim import (
     LONGEST,
     Case,
     Comparison,
     compare,
+    compared_rows,
     comparison_text,
     figure_listed,
     labels_of,
@@ -31,7 +32,6 @@ from tests.kit.results import (
     shared_target,
     values_of,
 )
-from tests.kit.sweeps import compared_rows
 
 FIGURES = {
     name: figure_listed(name) for name in ("hours_to_0.80", "accuracy_final", "uplink_bytes")

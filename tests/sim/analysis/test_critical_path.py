@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sim
-from tests.kit.records import tables_of
-from tests.kit.results import Part
+from tests.kit.handmade import tables_of
+from tests.kit.inner.sim import Part
 
 PARTS = (Part.SENDING, Part.PASS_TAKEN, Part.TRAINING, Part.PASS_AWAITED)
 

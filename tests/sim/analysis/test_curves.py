@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tests.kit.results import Evaluation, Steps, curve_over_seeds, time_averaged
+from tests.kit.inner.sim import Evaluation, Steps, curve_over_seeds, time_averaged
 
 
 @st.composite

@@ -13,7 +13,8 @@ import sim
 from sim.page import report
 from sim.sweep import sweep
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.replay import numbers, scene
+from tests.kit.inner.sim import scene
+from tests.kit.replay import numbers
 from tests.kit.small import SLOTS, slots
 
 

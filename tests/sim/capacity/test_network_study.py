@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import leomix as face
 import scenarios
 from sim.sweep import sweep
-from tests.kit.network import InputError
+from tests.kit.inner.sim import InputError
 
 START = "2026-08-22T00:00:00Z"
 RATE_MBPS = 8.0

@@ -18,14 +18,14 @@ import learning
 import scenarios
 import sim
 from channel import LinkCurve
-from tests.kit import learning as seam
-from tests.kit import records
 from tests.kit.folders import held
-from tests.kit.network import Book, Books, Clock, LedgerEntry, pass_geometry, planning
+from tests.kit.inner import learning as seam
+from tests.kit.inner import sim as inner
+from tests.kit.inner.learning import aggregation, training
+from tests.kit.inner.sim import Book, Books, Clock, LedgerEntry, pass_geometry, planning
+from tests.kit.promises import check_tables
 from tests.kit.scripted import Scripted
-from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
-from tests.kit.small_satellites import SATELLITES
-from tests.kit.training import aggregation, training
+from tests.kit.small import ORBIT, SATELLITES, SLOTS, fixed, merged, orbit, slots
 from tests.sim.engine.test_roles import IN_ORBIT, RELAYED
 
 TIMING = {"train": False}
@@ -37,7 +37,7 @@ FLOWN = merged(ORBIT, {"stop": {"days": 1}, "learning": TIMING})
 def test_a_download_of_nothing_new_counts_though_it_has_no_row(method):
     """With `factors` a device asks for what it misses. Tables of other runs: the campaign."""
     said = {"method": method, "lora": {"rank": 2, "download": "factors"}, **TIMING}
-    records.check(sim.run(slots(stop={"cycles": 10}, learning=said)).tables)
+    check_tables(sim.run(slots(stop={"cycles": 10}, learning=said)).tables)
 
 
 def talk(down, up, version, staleness):
@@ -95,7 +95,7 @@ def swap(place, name):
 def rows(change, kind):
     """Emit events of a kind with other fields."""
 
-    @swap(records.Facts, "emit")
+    @swap(inner.Facts, "emit")
     def emit(honest, self, fact):
         meant = getattr(fact, "kind", None) == kind
         honest(self, replace(fact, **change) if meant else fact)
@@ -106,7 +106,7 @@ def rows(change, kind):
 def dated(table, time_s):
     """Emit rows of a table with another time."""
 
-    @swap(records.Facts, "emit")
+    @swap(inner.Facts, "emit")
     def emit(honest, self, fact):
         meant = getattr(fact, "table", None) == table
         honest(self, replace(fact, time_s=time_s) if meant else fact)
@@ -114,10 +114,10 @@ def dated(table, time_s):
     return emit
 
 
-def legs(change, kind=records.Moved, **which):
+def legs(change, kind=inner.Moved, **which):
     """Log other fields of the legs of which ``which`` is true."""
 
-    @swap(records.LegLog, "add")
+    @swap(inner.LegLog, "add")
     def add(honest, self, leg):
         meant = all(getattr(leg, name, None) == value for name, value in which.items())
         honest(self, replace(leg, **change(leg)) if meant and isinstance(leg, kind) else leg)
@@ -209,7 +209,7 @@ def hops(change, number=400, *, direction=None):
     def tamper(patch):
         seen = 0
 
-        @swap(records.Facts, "emit")
+        @swap(inner.Facts, "emit")
         def emit(honest, self, fact):
             nonlocal seen
             rows = getattr(fact, "hops", None)
@@ -242,7 +242,7 @@ def with_hop(rows, row, change):
         if name == "key":
             rows = replace(rows, keys=[*listed, value], key=numbers)
         else:
-            other = numbers if listed is None else records.Coded(numbers, [*listed, value])
+            other = numbers if listed is None else inner.Coded(numbers, [*listed, value])
             rows = replace(rows, **{name: other})
     return rows
 
@@ -260,7 +260,7 @@ def directed(hop, direction):
 def gone(change):
     """Tell another time at which a message is there; without a change it is never sent."""
 
-    @swap(records.Mesh, "send")
+    @swap(inner.Mesh, "send")
     def send(honest, mesh, message, source, target):
         if change is None:
             return mesh.arrival_s(source, target, message.size, 0.0)
@@ -355,7 +355,7 @@ TAMPERED = [
     # Where it is one device's own, only that one is too low: the contact is as long as before.
     (blind(None), low_flight(places=[HERE, {**HERE, "min_elevation_deg": 35.0}]), GATE,
      " deg too low at .* of device 1 of North"),
-    (legs(lambda leg: {"end_s": 0.0 * leg.end_s}, records.Trained), OFTEN, LASTS, "training of"),
+    (legs(lambda leg: {"end_s": 0.0 * leg.end_s}, inner.Trained), OFTEN, LASTS, "training of"),
     *(
         (lasting(factor, receiver), FLOWN, LASTS, f"{direction} of")
         for receiver, direction in (("server", "uplink"), ("client", "downlink"))
@@ -462,7 +462,7 @@ def test_the_page_lists_the_invariants_that_are_broken_here():
 def test_what_is_kept_does_not_grow_with_time(monkeypatch):
     made = []
     kept = []
-    honest = records.Invariants
+    honest = inner.Invariants
     monkeypatch.setattr(
         "sim.engine.simulation.Invariants", lambda *given: made.append(honest(*given)) or made[-1]
     )
@@ -470,6 +470,6 @@ def test_what_is_kept_does_not_grow_with_time(monkeypatch):
         sim.run(orbit(stop={"days": days}, link=fixed(uplink=2e-5), learning=TIMING))
         found = made[-1]
         versions = made[-1]._versions
-        assert all(len(waiting) <= records.WAITING for waiting in versions._waiting.values())
+        assert all(len(waiting) <= inner.WAITING for waiting in versions._waiting.values())
         kept.append((found._payloads._open, versions._strange, versions._later))
     assert all(len(many) <= len(few) + 2 for few, many in zip(*kept, strict=True))

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 import scenarios
 from learning import Learner, LearningConfig
-from tests.kit.sweeps import REMOVED
-from tests.kit.training import evaluation
+from tests.kit.inner.learning import evaluation
+from tests.kit.inner.sim import REMOVED
 
 FEW = "learning.pretraining={backbone_steps: 3, expert_steps: 3, gate_steps: 3}"
 SMALL = ["--set", "stop.cycles=3", "--set", "learning.batch_size=4", "--set", FEW, "--quiet"]

@@ -7,8 +7,8 @@ import time
 import scenarios
 import sim
 from tests.kit import small
-from tests.kit.results import Progress
-from tests.kit.sweeps import Outcome, Point, SweepProgress
+from tests.kit.inner.sim import Point, Progress, SweepProgress
+from tests.kit.inner.sim import PointOutcome as Outcome
 
 RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=40", "--no-cache"]
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 import scenarios
 import sim
-from tests.kit import learning as ask
 from tests.kit import small as scenario
-from tests.kit.learning import Cluster, Cost, Train
-from tests.kit.network import Devices, compute_of
+from tests.kit.handmade import COST, compute, contact, talk, upload
+from tests.kit.inner import learning as ask
+from tests.kit.inner.learning import Cluster, Cost, Train
+from tests.kit.inner.sim import Devices, compute_of
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
-from tests.kit.talk import COST, compute, contact, talk, upload
 
 SECONDS = st.floats(0.01, 1e4)
 QUIET = {"train": False}

@@ -21,14 +21,16 @@ import orbit
 import scenarios
 import sim
 from tests.kit import small
-from tests.kit.network import InputError, ground_sites
-from tests.kit.records import COLUMNS, Result
-from tests.kit.replay import data_behind
-from tests.kit.results import (
+from tests.kit.inner.sim import (
     COLOURS,
+    COLUMNS,
     HEAT,
     TARGETS,
+    InputError,
+    Result,
     comparison,
+    data_behind,
+    ground_sites,
     looks_of,
 )
 

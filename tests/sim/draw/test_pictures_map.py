@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 import orbit
 from tests.kit import small
-from tests.kit.network import distances_km, ground_sites
-from tests.kit.orbit import ground_track
-from tests.kit.results import broken, circle, east, reach
+from tests.kit.inner.orbit import ground_track
+from tests.kit.inner.sim import broken, circle, distances_km, east, ground_sites, reach
 
 EARTH_KM = 6371.0
 START = datetime(2026, 8, 22, tzinfo=UTC)

@@ -10,9 +10,8 @@ import pytest
 import scenarios
 import sim
 from sim.page import report
-from tests.kit.network import ground_sites, satellites_of
-from tests.kit.orbit import ground_track
-from tests.kit.results import export, lanes_of
+from tests.kit.inner.orbit import ground_track
+from tests.kit.inner.sim import export, ground_sites, lanes_of, satellites_of
 
 CHANGES = {
     **{"stop.days": 0.5, "ground.stations_used": 3, "ground.antennas": 2},

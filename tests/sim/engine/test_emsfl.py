@@ -8,8 +8,8 @@ import pytest
 import learning
 import scenarios
 import sim
-from tests.kit import learning as seam
-from tests.kit.network import build
+from tests.kit.inner import learning as seam
+from tests.kit.inner.sim import build
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.small_nmoe import events
 

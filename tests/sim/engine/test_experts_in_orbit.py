@@ -17,10 +17,10 @@ import orbit
 import scenarios
 import sim
 from learning import Traits
-from tests.kit import learning as seam
-from tests.kit import records
+from tests.kit.inner import learning as seam
+from tests.kit.inner.sim import MeshReach, flying_of, make_plan
 from tests.kit.mesh import windows_text
-from tests.kit.network import MeshReach, flying_of, make_plan
+from tests.kit.promises import check_tables
 from tests.kit.scripted import Scripted, at, only, play
 from tests.kit.small import merged
 from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
@@ -80,7 +80,7 @@ def sent(rows, messages, tmp_path):
         arrivals.extend((yield seam.All(tuple(tasks))))
 
     run = play(scenario, only(NAMES[0], script))
-    records.check(run.tables)
+    check_tables(run.tables)
     return arrivals, make_plan(scenario), run
 
 

@@ -6,9 +6,8 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.learning import INJECTED, Compute, Reach
-from tests.kit.network import make_plan
-from tests.kit.results import critical_path, fault_counts, summarise
+from tests.kit.inner.learning import INJECTED, Compute, Reach
+from tests.kit.inner.sim import critical_path, fault_counts, make_plan, summarise
 from tests.kit.scripted import B0, B1, B2, at, ground, replies, sent
 from tests.kit.small import slots
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 import sim
 from learning import of_gradients
-from tests.kit.network import build
+from tests.kit.inner.sim import build
 from tests.kit.plain_loop import small_model
 from tests.kit.small import slots
 

@@ -10,9 +10,9 @@ from leomix.testing import check_method
 
 import learning
 import sim
-from tests.kit import learning as seam
-from tests.kit.learning import METHODS
-from tests.kit.network import build
+from tests.kit.inner import learning as seam
+from tests.kit.inner.learning import METHODS
+from tests.kit.inner.sim import build
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.small_nmoe import events
 

@@ -10,17 +10,17 @@ from torch.func import functional_call
 from torch.nn import functional
 
 import sim
-from tests.kit.learning import stream
-from tests.kit.network import build
-from tests.kit.small_nmoe import events, finished, nmoe, options
-from tests.kit.training import (
+from tests.kit.inner.learning import (
     Pretext,
     extractor,
     gates,
     make_extractor,
     rows_of_round,
+    stream,
     view,
 )
+from tests.kit.inner.sim import build
+from tests.kit.small_nmoe import events, finished, nmoe, options
 
 CLIENTS = [("A", 0), ("A", 1), ("B", 0), ("B", 1), ("B", 2)]
 N, D, C, NUMBER = 5, 8, 10, 4

@@ -6,7 +6,7 @@ import pytest
 import learning
 import scenarios
 import sim
-from tests.kit import learning as seam
+from tests.kit.inner import learning as seam
 from tests.kit.scripted import ground, only, play
 from tests.kit.small import SLOTS
 

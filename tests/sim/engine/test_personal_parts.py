@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 import scenarios
 import sim
 from learning.models import Residency
-from tests.kit.network import InputError, build
+from tests.kit.inner.sim import InputError, build
 from tests.kit.plain_loop import PlainLoop, compare
 from tests.kit.small import SLOTS
 

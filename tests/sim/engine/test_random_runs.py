@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.kit import learning as seam
 from tests.kit.drawn import METHODS, campaign
+from tests.kit.inner import learning as seam
 from tests.kit.scripted import RESTLESS
 
 MANY = settings().max_examples // 15

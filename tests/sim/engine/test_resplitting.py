@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import learning
 import sim
-from tests.kit import learning as seam
+from tests.kit.inner import learning as seam
 from tests.kit.scripted import RESTLESS
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.spy import Spy, changes_of_hands, check_conserved, new_owners_that_trained, owners

@@ -12,8 +12,8 @@ import orbit
 import scenarios
 import sim
 from leomix import plan as leomix_plan
-from tests.kit.learning import METHODS
-from tests.kit.network import InputError, one_pass, satellites_of, server_of
+from tests.kit.inner.learning import METHODS
+from tests.kit.inner.sim import InputError, one_pass, satellites_of, server_of
 
 WINDOWS = """\
 satellite,site,rise_utc,set_utc

@@ -8,7 +8,7 @@ import pytest
 import scenarios
 import sim
 from learning.requests import Decision
-from tests.kit.learning import FedSpace
+from tests.kit.inner.learning import FedSpace
 from tests.kit.plain_loop import PlainLoop, compare, small_model
 
 PASSES = [

@@ -8,9 +8,9 @@ from transformers import BertModel
 import sim
 import sim.export
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.network import build
+from tests.kit.inner.learning import references
+from tests.kit.inner.sim import build
 from tests.kit.small import slots
-from tests.kit.training import references
 
 FILE, WEIGHTS = "model.safetensors", "model/model.safetensors"
 UNTRAINED = {"gate_steps": 2, "expert_steps": 0, "backbone_steps": 0}

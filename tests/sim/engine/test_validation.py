@@ -7,10 +7,9 @@ from safetensors.numpy import load_file
 import scenarios
 import sim
 from learning.data import load_samples
-from tests.kit.network import learner_of
-from tests.kit.small import SLOTS, merged, slots
+from tests.kit.inner.sim import learner_of
+from tests.kit.small import SATELLITES, SLOTS, merged, slots
 from tests.kit.small_nmoe import nmoe
-from tests.kit.small_satellites import SATELLITES
 
 ASIDE = {"data": {"validation": 0.2}}
 LEARNT = {"steps_per_round": 10, "batch_size": 16, "step_size": 1.0}

@@ -17,10 +17,13 @@ import sim
 from learning import LearningConfig
 from learning.data import DATASETS
 from tests.kit.folders import held, limited
-from tests.kit.learning import digits, environment, files
-from tests.kit.network import Plans, RunCache, WindowQuery, finding
-from tests.kit.records import (
+from tests.kit.inner.learning import digits, environment, files
+from tests.kit.inner.sim import (
     Cache,
+    Plans,
+    RunCache,
+    WindowQuery,
+    finding,
     read_manifest,
     shared_cache,
     size_bytes,

@@ -14,10 +14,9 @@ import yaml
 import scenarios
 import sim
 from tests.kit.folders import Each, cut, held
+from tests.kit.inner.sim import read_manifest, status
 from tests.kit.processes import wait_until
-from tests.kit.records import read_manifest
 from tests.kit.small import SLOTS, merged, slots
-from tests.kit.sweeps import status
 from tests.soak import kills
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -13,14 +13,9 @@ from hypothesis import strategies as st
 
 import scenarios
 from tests.kit.folders import Each
-from tests.kit.network import (
-    NamedBuild,
-    Run,
-    build,
-)
-from tests.kit.small import NEAR, merged, orbit
+from tests.kit.inner.sim import NamedBuild, Run, build
+from tests.kit.small import NEAR, SATELLITES, merged, orbit
 from tests.kit.small_nmoe import IN_ORBIT
-from tests.kit.small_satellites import SATELLITES
 from tests.runs import BATTERIES, FAULTS
 
 TIMING = {"learning.train": False}

@@ -16,17 +16,10 @@ import scenarios
 import sim
 from learning import register
 from tests.kit.folders import Each, cut, held
-from tests.kit.learning import NextContact, Synchronous
-from tests.kit.records import (
-    CHECKPOINT,
-    JOURNAL,
-    RUN_LOG,
-    checksum,
-    read_manifest,
-)
-from tests.kit.small import SLOTS, merged, slots
+from tests.kit.inner.learning import NextContact, Synchronous
+from tests.kit.inner.sim import CHECKPOINT, JOURNAL, RUN_LOG, checksum, read_manifest
+from tests.kit.small import SATELLITES, SLOTS, merged, slots
 from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
-from tests.kit.small_satellites import SATELLITES
 from tests.runs import SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[3]

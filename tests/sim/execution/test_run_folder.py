@@ -25,13 +25,13 @@ from learning.data import load_samples
 from statements import Code, Severity
 from tests.kit import small
 from tests.kit.folders import Each, cut, held, limited
-from tests.kit.learning import memory
-from tests.kit.network import build
-from tests.kit.records import (
+from tests.kit.inner.learning import memory
+from tests.kit.inner.sim import (
     ABOUT,
     CHECKPOINT,
     JOURNAL,
     LOG,
+    build,
     checksum,
     json_digest,
     limits,

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import scenarios
 import sim
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.learning import InputSpec
+from tests.kit.inner.learning import InputSpec
 from tests.kit.small import slots
 
 TOKENS = 9

@@ -11,10 +11,9 @@ from scipy.interpolate import BarycentricInterpolator
 import scenarios
 import sim
 from orbit import keplerian_satellite
-from tests.kit.network import ground_sites, satellites_of
-from tests.kit.orbit import Start
+from tests.kit.inner.orbit import Start
+from tests.kit.inner.sim import ephemerides, export, ground_sites, satellites_of
 from tests.kit.replay import skyfield_km
-from tests.kit.results import ephemerides, export
 from tests.kit.skies import START as NOON
 from tests.kit.small import orbit
 

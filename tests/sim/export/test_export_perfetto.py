@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import sim
 from tests.kit.folders import without_checksums
-from tests.kit.records import KINDS, tables_of
-from tests.kit.results import MARKS, export, lanes_of
+from tests.kit.handmade import tables_of
+from tests.kit.inner.sim import KINDS, MARKS, export, lanes_of
 from tests.kit.small import ORBIT, orbit
 
 NEAR = {"name": "Near", "latitude_deg": 58, "longitude_deg": 22, "devices": 1}

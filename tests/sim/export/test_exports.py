@@ -26,11 +26,10 @@ import sim
 from learning import ModelConfig
 from sim.export import TensorBoard
 from tests.kit.folders import cut
-from tests.kit.learning import InputSpec
-from tests.kit.records import COLUMNS, OPTIONAL
+from tests.kit.inner.learning import InputSpec, MixtralMoE, Residency, names_of
+from tests.kit.inner.sim import COLUMNS, OPTIONAL
 from tests.kit.small import slots
 from tests.kit.tiny_checkpoints import mixtral
-from tests.kit.training import MixtralMoE, Residency, names_of
 
 ROOT = Path(__file__).resolve().parents[3]
 

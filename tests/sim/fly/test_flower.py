@@ -19,7 +19,7 @@ from leomix.testing import check_method
 from safetensors.numpy import load_file
 
 from tests.kit.fly import calls
-from tests.kit.imported import forget
+from tests.kit.processes import forget
 from tests.kit.small import ORBIT, SLOTS
 
 pytest.importorskip("flwr", reason="the extra leomix[flower] is not installed")

@@ -22,9 +22,10 @@ import scenarios
 import sim
 from learning.data import load_samples
 from tests.docs.pages import ROOT
-from tests.kit.fly import SOFTMAX, arrays_of, calls, check_project, mean, writing
-from tests.kit.imported import forget
-from tests.kit.network import learner_of
+from tests.kit.fly import SOFTMAX, calls
+from tests.kit.inner.learning import writing
+from tests.kit.inner.sim import arrays_of, check_project, learner_of, mean
+from tests.kit.processes import forget
 from tests.kit.small import NEAR, ORBIT, SLOTS
 
 BASE = {key: SLOTS[key] for key in ("seed", "stop", "orbit", "ground", "link", "compute")}

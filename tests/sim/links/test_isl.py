@@ -13,9 +13,9 @@ import scenarios
 import sim
 from channel import SPEED_OF_LIGHT_M_S
 from sim import InputError
-from tests.kit.learning import Node, Reach
+from tests.kit.inner.learning import Node, Reach
+from tests.kit.inner.sim import make_plan, ring_planes, satellites_of
 from tests.kit.mesh import ranges_m
-from tests.kit.network import make_plan, ring_planes, satellites_of
 from tests.kit.scripted import at, replies, sent
 
 SCENARIO = """

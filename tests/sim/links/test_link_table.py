@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import scenarios
-from tests.kit.network import make_plan, plan_links
+from tests.kit.inner.sim import make_plan, plan_links
 from tests.kit.small import merged
 
 MODCOD = {"rate": "modcod"}

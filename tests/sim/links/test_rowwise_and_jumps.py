@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.network import HALVINGS, RangeGrid, crossings, find_jumps, turns
+from tests.kit.inner.sim import HALVINGS, RangeGrid, crossings, find_jumps, turns
 
 
 @st.composite

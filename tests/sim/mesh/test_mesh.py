@@ -10,8 +10,8 @@ import sim
 from channel import SPEED_OF_LIGHT_M_S
 from sim import InputError
 from statements import Code
-from tests.kit import learning as seam
-from tests.kit import records
+from tests.kit.inner import learning as seam
+from tests.kit.inner.sim import build, make_plan, satellites_of
 from tests.kit.mesh import (
     CITIES,
     GATEWAYS,
@@ -24,11 +24,7 @@ from tests.kit.mesh import (
     same_as_direct,
     windows_text,
 )
-from tests.kit.network import (
-    build,
-    make_plan,
-    satellites_of,
-)
+from tests.kit.promises import check_tables
 from tests.kit.scripted import play
 
 SCENARIO = """
@@ -100,7 +96,7 @@ def test_messages_of_whole_runs_come_by_the_earliest_path_of_random_plans(scenar
         replies, run = ask(loaded, asked, in_contacts=of_devices)
         answered += len(replies)
         assert of_devices or len(replies) == len(asked)
-        records.check(run.tables)
+        check_tables(run.tables)
         never += compare_with_earliest(plan, replies)
         over_links += int(run.transfers.peer.notna().sum())
     assert over_links > 5 * plans and never and refused <= plans / 50
@@ -146,7 +142,7 @@ RINGS = {"orbit.satellites": 66, "orbit.planes": 6, "link.isl.within_plane": "ri
 def test_a_grid_of_links_brings_every_update_at_once(scenario):
     run = sim.run(scenario(RINGS | {"link.isl.rate_mbps": 1}))
     assert {*run.transfers.direction} == {"isl", "downlink", "uplink"}
-    records.check(run.tables)
+    check_tables(run.tables)
     rounds = run.events[run.events.kind == "aggregate"].time_s
     assert len(rounds) > 5 and np.diff(rounds).max() < 3600
     # A satellite is in contact nearly always, and says once a round that it waits for others:
@@ -164,7 +160,7 @@ def test_a_run_may_end_while_a_link_has_last_bits_of_one_message_and_those_of_th
     cut_off = run.transfers[run.transfers.outcome == "carried"]
     assert cut_off.duplicated(["cluster", "peer", "version"]).any()
     assert not cut_off.duplicated("message").any()
-    records.check(run.tables)
+    check_tables(run.tables)
 
 
 def test_what_is_sent_as_the_run_ends_is_not_said_to_be_cut_by_a_contact(scenario):
@@ -276,7 +272,7 @@ def test_who_is_always_in_contact_trains_between_its_sessions(scenario, method):
     run = sim.run(scenario(RINGS | keys | {"compute.seconds_per_round": 900}))
     assert run.summary["device_rounds"] > 60
     assert (run.events.kind == "aggregate").any()
-    records.check(run.tables)
+    check_tables(run.tables)
 
 
 def test_validate_tells_who_reaches_the_server(leomix, scenario, tmp_path):

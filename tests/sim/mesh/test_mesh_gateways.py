@@ -7,16 +7,16 @@ import pytest
 import leomix
 import orbit
 import sim
-from tests.kit import records
 from tests.kit.folders import cut, held
+from tests.kit.inner.sim import flying_of, make_plan, scene
 from tests.kit.mesh import (
     GATEWAYS,
     WINDOWS,
     ask,
     windows_text,
 )
-from tests.kit.network import flying_of, make_plan
-from tests.kit.replay import numbers, scene
+from tests.kit.promises import check_tables
+from tests.kit.replay import numbers
 
 START = datetime(2024, 4, 14, 16, tzinfo=UTC)
 LIGHT_KM_S = 299_792.458
@@ -67,7 +67,7 @@ def test_feeder_links_are_the_passes_that_stations_have_with_satellites_as_clien
     """Windows are the contacts of the other role, with as many antennas that take as long."""
     keys = GRID | {"ground.acquisition_s": 60.0}
     run = sim.run(scenario(keys))
-    records.check(run.tables)
+    check_tables(run.tables)
     windows = run.tables["feeder_windows"].to_pandas()
     turned = {"roles.clients": "satellites", "link.feeder": None, "ground.clusters": []}
     contacts = leomix.plan(scenario({**keys, **turned})).contacts

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import sim
 from tests.kit import small
-from tests.kit.learning import Download, Payload
-from tests.kit.results import data_size
-from tests.kit.talk import band, contact, download, seen, talk
+from tests.kit.handmade import band, contact, download, seen, talk
+from tests.kit.inner.learning import Download, Payload
+from tests.kit.inner.sim import data_size
 
 RATE_BPS = 8.0
 AIR = band(1, "broadcast")

@@ -12,9 +12,9 @@ import learning
 import scenarios
 import sim
 from statements import Code
-from tests.kit import network
-from tests.kit.learning import METHODS
-from tests.kit.talk import columns_of, contact
+from tests.kit.handmade import columns_of, contact
+from tests.kit.inner import sim as inner
+from tests.kit.inner.learning import METHODS
 
 GEO = {"source": "keplerian", "semi_major_axis_km": 42164, "inclination_deg": 0.05, "beams": 2}
 MEO = GEO | {"semi_major_axis_km": 26560, "inclination_deg": 55, "min_elevation_deg": 5}
@@ -209,7 +209,7 @@ def test_parts_are_the_whole_and_none_is_too_long(data):
     limit_s = data.draw(st.integers(60, 50_000))
     cluster = contacts[0].cluster
     columns = columns_of(contacts)
-    plan = network.Plan(columns, longest_session_s=float(limit_s))
+    plan = inner.Plan(columns, longest_session_s=float(limit_s))
     parts = plan.sessions(cluster)
     whole = plan.passes(cluster)
     assert all(np.subtract(parts.ends_s, parts.starts_s) <= limit_s + 1e-6)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import learning
 import sim
-from tests.kit import learning as do
+from tests.kit.inner import learning as do
 from tests.kit.scripted import (
     B0,
     B1,

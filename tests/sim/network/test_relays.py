@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.kit import learning as do
+from tests.kit.inner import learning as do
 from tests.kit.scripted import A0, A1, B0, B1, B2, SCRIPTED, at, play, replies, sent
 from tests.kit.small import merged, slots
 

@@ -7,21 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit import learning as ask
-from tests.kit import network
-from tests.kit.learning import Train
+from tests.kit.handmade import COST, band, columns_of, compute, contact, download, talk, upload
+from tests.kit.inner import learning as ask
+from tests.kit.inner import sim as inner
+from tests.kit.inner.learning import Train
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
-from tests.kit.talk import (
-    COST,
-    band,
-    columns_of,
-    compute,
-    contact,
-    download,
-    talk,
-    upload,
-)
 
 
 def test_the_delay_is_that_of_the_contact_in_use():
@@ -106,10 +97,10 @@ def watched(contacts, times_s, wants, signal=None):
 
     A ``signal`` is given at these times instead.
     """
-    clock = network.Clock()
+    clock = inner.Clock()
     cluster = contacts[0].cluster
-    plan = network.Plan(columns_of(contacts))
-    sessions = network.ClusterSessions(clock, cluster, plan.sessions(cluster))
+    plan = inner.Plan(columns_of(contacts))
+    sessions = inner.ClusterSessions(clock, cluster, plan.sessions(cluster))
     states = []
     got = {name: [] for name in wants}
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channel import LinkCurve
-from tests.kit.learning import Payload, Train, Upload
-from tests.kit.network import RateSegment, queued, shared
-from tests.kit.talk import COST, band, contact, cut, download, seen, talk, upload
+from tests.kit.handmade import COST, band, contact, cut, download, seen, talk, upload
+from tests.kit.inner.learning import Payload, Train, Upload
+from tests.kit.inner.sim import RateSegment, queued, shared
 
 pytestmark = pytest.mark.filterwarnings("error")  # no invalid operation goes unseen
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.kit.learning import Node, Reach
-from tests.kit.network import build, device_sites, sidelinks_of
+from tests.kit.inner.learning import Node, Reach
+from tests.kit.inner.sim import build, device_sites, sidelinks_of
 from tests.kit.scripted import A1, B0, B1, SCRIPTED, at, ground, replies, sent
 from tests.kit.small import orbit, slots
 

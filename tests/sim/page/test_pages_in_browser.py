@@ -20,17 +20,9 @@ import sim
 from sim.page import report
 from tests.kit.browser import DESKTOP, LOOK, PHONE, TABLET, Tab, tabs
 from tests.kit.folders import cut
-from tests.kit.orbit import Start
-from tests.kit.replay import (
-    ECCENTRIC,
-    MOST_OFF_DEG,
-    apart_deg,
-    arcs_of,
-    numbers_of,
-    packaged,
-    scene,
-    skyfield_km,
-)
+from tests.kit.inner.orbit import Start
+from tests.kit.inner.sim import MOST_OFF_DEG, apart_deg, arcs_of, numbers_of, packaged, scene
+from tests.kit.replay import ECCENTRIC, skyfield_km
 from tests.kit.skies import DAY_S, FALLING, START, typed_in
 from tests.kit.small import SLOTS, slots
 

@@ -25,9 +25,7 @@ from sim.page import report
 from sim.sweep import read_sweep
 from statements import RANKS, Code, Statement, as_json
 from tests.kit.folders import Each, cut, without_checksums
-from tests.kit.network import portable
-from tests.kit.records import read_manifest
-from tests.kit.results import compare
+from tests.kit.inner.sim import compare, portable, read_manifest
 from tests.kit.small import SLOTS, merged, slots
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}

@@ -13,10 +13,7 @@ import yaml
 
 import scenarios
 from statements import Code
-from tests.kit.network import (
-    ground_radios,
-    make_plan,
-)
+from tests.kit.inner.sim import ground_radios, make_plan
 from tests.kit.small import merged
 
 TWO_POLAR = {

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 import scenarios
 import sim
 from sim import InputError
-from tests.kit.network import Intervals, build, doubts_of, make_plan, union
-from tests.kit.results import fault_counts
+from tests.kit.inner.sim import Intervals, build, doubts_of, fault_counts, make_plan, union
 from tests.kit.small import slots
 
 START = "2026-08-22T00:00:00Z"

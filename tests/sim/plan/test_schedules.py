@@ -13,8 +13,7 @@ import leomix
 import scenarios
 import sim
 from leomix import plan as leomix_plan
-from tests.kit.network import make_plan
-from tests.kit.results import data_size
+from tests.kit.inner.sim import data_size, make_plan
 from tests.kit.small import OVER_GRID
 
 TIMED = {"learning.train": False, "stop.days": 0.25}

@@ -13,26 +13,24 @@ import orbit
 import sim
 from sim import InputError
 from tests.kit import small
-from tests.kit.orbit import Start
-from tests.kit.replay import (
-    ECCENTRIC,
+from tests.kit.inner.orbit import Start
+from tests.kit.inner.sim import (
     MOST_OFF_DEG,
     Held,
     apart_deg,
     arcs_of,
     failures,
-    flying_of,
     joined,
-    numbers,
     packed,
     scene,
     scenes,
     share_sky,
-    skyfield_km,
     steps,
     straightened,
     traffic,
 )
+from tests.kit.inner.sim import flying_and_server as flying_of
+from tests.kit.replay import ECCENTRIC, numbers, skyfield_km
 from tests.kit.skies import DAY_S, FALLING, ISS, START, typed_in
 from tests.sim.engine.test_roles import RELAYED
 

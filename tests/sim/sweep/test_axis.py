@@ -6,8 +6,7 @@ import textwrap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.results import curve
-from tests.kit.sweeps import compared_rows
+from tests.kit.inner.sim import compared_rows, curve
 
 KM = "orbit.altitude_km"
 DEGREES = "orbit.inclination_deg"

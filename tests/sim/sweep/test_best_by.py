@@ -15,8 +15,7 @@ import leomix
 import scenarios
 from sim.sweep import compare, sweep
 from tests.kit import small
-from tests.kit.network import InputError
-from tests.kit.sweeps import HOME
+from tests.kit.inner.sim import HOME, InputError
 
 STEPS = [0.001, 0.05, 0.5]
 pytestmark = pytest.mark.process  # a sweep runs its points in processes

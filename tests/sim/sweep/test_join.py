@@ -14,9 +14,9 @@ from dataclasses import replace
 import pytest
 
 from sim.sweep import read_sweep
+from tests.kit.inner.sim import Claims, Crew, claims
 from tests.kit.processes import wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Claims, Crew, claims
 
 POINTS = ["-p", "stop.cycles=1:4:1", "--replications", 2, "-o", "out", "--quiet"]
 

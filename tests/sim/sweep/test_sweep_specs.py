@@ -13,16 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
-from tests.kit import small, sweeps
-from tests.kit.network import InputError
+from tests.kit import small
+from tests.kit.inner import sim as inner
+from tests.kit.inner.sim import InputError
 
 
 def listed(text):
-    return list(sweeps.read_spec("key", text))
+    return list(inner.read_spec("key", text))
 
 
 def combined(pairs):
-    return list(sweeps.combinations(sweeps.read_pairs(pairs)))
+    return list(inner.combinations(inner.read_pairs(pairs)))
 
 
 decimals = st.decimals(min_value=-1000, max_value=1000, places=3)
@@ -100,8 +101,8 @@ def file(tmp_path_factory):
 
 
 def made(file, *pairs, overrides=TIMING, variants=None, **more):
-    axes = sweeps.Axes.of(sweeps.read_pairs(pairs), variants)
-    plan = sweeps.SweepPlan(file, {**TIMING, **overrides}, axes, **more)
+    axes = inner.Axes.of(inner.read_pairs(pairs), variants)
+    plan = inner.SweepPlan(file, {**TIMING, **overrides}, axes, **more)
     count = plan.count
     points = plan.points
     assert len(points) == count
@@ -181,7 +182,7 @@ def test_a_lock_that_is_removed_is_held_by_one_at_a_time(tmp_path):
     def hold(_):
         held = 0
         while held < 10:
-            with suppress(InputError), sweeps.locked(tmp_path / "lock", "busy"):
+            with suppress(InputError), inner.locked(tmp_path / "lock", "busy"):
                 inside.append(1)
                 most.append(len(inside))
                 time.sleep(0.001)

@@ -18,8 +18,7 @@ import scenarios
 import sim
 from sim.sweep import read_sweep
 from tests.kit import small
-from tests.kit.imported import forget
-from tests.kit.processes import is_alive, wait_until
+from tests.kit.processes import forget, is_alive, wait_until
 from tests.kit.sweep_place import Place
 
 POINTS = ["-p", "stop.cycles=1:4:1", "-o", "out"]

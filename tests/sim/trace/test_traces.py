@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 import scenarios
 import sim
 from tests.kit.folders import cut, limited
-from tests.kit.network import NamedBuild, Run, build
-from tests.kit.records import (
+from tests.kit.handmade import event, transfer
+from tests.kit.inner.sim import (
     BLOCK,
     KINDS,
     Coded,
+    NamedBuild,
+    Run,
     Trace,
+    build,
     digests,
-    event,
-    transfer,
     write_tables,
 )
 from tests.kit.small import fixed, orbit

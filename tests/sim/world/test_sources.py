@@ -10,7 +10,7 @@ import orbit
 import scenarios
 from sim import InputError
 from tests.kit.every_source import ORBITS, read
-from tests.kit.network import make_plan
+from tests.kit.inner.sim import make_plan
 from tests.kit.sources import (
     SOURCES,
     Made,

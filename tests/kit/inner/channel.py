@@ -1,6 +1,6 @@
 """Inner names of ``channel`` that tests use."""
 
-from tests.kit.late import late
+from tests.kit.inner import late
 
 __getattr__ = late(
     globals(),
@@ -10,10 +10,9 @@ __getattr__ = late(
         "channel.efficiency": (
             "MODCODS MODES modcod_efficiency_bps_hz modcod_thresholds_db outage_gain"
         ),
-        "channel.environment": "excess_loss_db line_of_sight rician_k_linear",
+        "channel.environment": "rician_k_linear",
         "channel.link_curve": "between_smooth_cells cell_middle_rates",
         "channel.settings": "RATES Rate",
-        "channel.signal": "PATH_FIELDS has_zenith_kink path_losses_db",
-        "sim.capacity.budget": "LOSSES",
+        "channel.signal": "PATH_FIELDS path_losses_db",
     },
 )

@@ -1,6 +1,7 @@
-"""Names of inner modules that tests use, each imported when a test first asks for it.
+"""Names of inner modules that tests use, a module for each package that has them.
 
-So what a module hands on may be gone, and the tests of all others still run.
+Each is imported when a test first asks for it: what a module hands on may be gone, and the tests of
+all others still run.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Hand-made contacts of one cluster, and protocols that are run over them."""
+"""Made by hand: contacts of one cluster, protocols that are run over them, tables and rows."""
 
 from __future__ import annotations
 
@@ -14,32 +14,38 @@ import pyarrow as pa
 import orbit
 from channel import Link as RadioLink
 from channel import LinkCurve
-from tests.kit import learning as seam
-from tests.kit import network
-from tests.kit.records import Facts, Totals, Trace, books_of, check_books
+from sim.errors import InvariantError
+from sim.facts.events import Event
+from sim.facts.row import columns_of as columns_of_row
+from sim.facts.transfers import TransferRow
+from sim.network.books import Sums, Totals, check_balance
+from sim.trace import schema
+from tests.kit.inner import learning as seam
+from tests.kit.inner import sim as inner
+from tests.kit.inner.sim import Facts, Trace, books_of
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = seam.Cost(flops=1e9, memory_bytes=1e6)
-POLICIES: tuple[network.CutTransfers, ...] = ("resume", "restart", "drop")
+POLICIES: tuple[inner.CutTransfers, ...] = ("resume", "restart", "drop")
 LIGHT_M_S = 299_792_458.0
 Steps = Sequence[seam.Upload | seam.Download | seam.Train]
 
 
-def compute(**changes: Any) -> network.Compute:
+def compute(**changes: Any) -> inner.Compute:
     fields = {"seconds_per_round": 10.0, "flops_per_s": None, "memory_bytes": None}
-    return network.Compute(**{**fields, "per_contact": 1, "per_gap_max": None, **changes})
+    return inner.Compute(**{**fields, "per_contact": 1, "per_gap_max": None, **changes})
 
 
-def band(channels: float, sharing: Any = "fixed_subchannel") -> network.Radio:
+def band(channels: float, sharing: Any = "fixed_subchannel") -> inner.Radio:
     """A beam of so many sub-channels of 1 kHz, each with 1 kbit/s."""
     link = RadioLink(
         frequency_hz=2e9, bandwidth_hz=1e3, eirp_dbw=0.0, g_over_t_db_k=0.0,
         rate="fixed", fixed_rate_bps=1e3,
     )  # fmt: skip
-    return network.Radio(link, channels * 1e3, sharing)
+    return inner.Radio(link, channels * 1e3, sharing)
 
 
-def beam(curve: LinkCurve, radio: network.Radio | None) -> network.Beam:
+def beam(curve: LinkCurve, radio: inner.Radio | None) -> inner.Beam:
     """One direction. Where it has a rate, a narrower band has that of its link."""
     time_s = curve.time_s
     there = curve.rate_bps > 0
@@ -48,7 +54,7 @@ def beam(curve: LinkCurve, radio: network.Radio | None) -> network.Beam:
         assert link.fixed_rate_bps is not None
         return LinkCurve(time_s, there * link.fixed_rate_bps)
 
-    return network.Beam(curve, radio, narrower)
+    return inner.Beam(curve, radio, narrower)
 
 
 def contact(
@@ -57,12 +63,12 @@ def contact(
     end_s: float,
     rates: Sequence[float],
     session: int | None = None,
-    radio: network.Radio | None = None,
-    down: network.Radio | None = None,
+    radio: inner.Radio | None = None,
+    down: inner.Radio | None = None,
     *,
     satellite: str | None = None,
     delays_s: Sequence[float] | None = None,
-) -> network.PlannedContact:
+) -> inner.PlannedContact:
     """Device k has the constant rate ``rates[k]`` from start to end, in both directions.
 
     Without ``down`` the downlink is neglected; ``delays_s`` (K,) puts the devices at a distance.
@@ -71,21 +77,21 @@ def contact(
     time_s = np.tile([start_s, end_s], (len(rates), 1))
     curve = LinkCurve(time_s, np.repeat(np.array(rates, float)[:, None], 2, axis=1))
 
-    links = network.DeviceLinks(beam(curve, radio), None if down is None else beam(curve, down))
+    links = inner.DeviceLinks(beam(curve, radio), None if down is None else beam(curve, down))
     if delays_s is not None:
         links = replace(links, range_m=lambda when_s: np.array(delays_s) * LIGHT_M_S)
-    return network.PlannedContact(
+    return inner.PlannedContact(
         number, number if session is None else session, satellite or f"s{number}", cluster,
         start_s, end_s, start_s, end_s, lambda: links,
     )  # fmt: skip
 
 
-def cut(made: network.PlannedContact, start_s: float, end_s: float) -> network.PlannedContact:
+def cut(made: inner.PlannedContact, start_s: float, end_s: float) -> inner.PlannedContact:
     """The same contact, served for a part of it."""
     return replace(made, start_s=start_s, end_s=end_s)
 
 
-def seen(made: network.PlannedContact, time_s: Any, rate_bps: Any) -> network.PlannedContact:
+def seen(made: inner.PlannedContact, time_s: Any, rate_bps: Any) -> inner.PlannedContact:
     """The same contact with other links: points (K, T) of both directions."""
     links = made.links
     curve = LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
@@ -97,7 +103,7 @@ def seen(made: network.PlannedContact, time_s: Any, rate_bps: Any) -> network.Pl
 
 def passes(
     rates: Sequence[float], *starts_s: float, lasts_s: float = 10.0
-) -> list[network.PlannedContact]:
+) -> list[inner.PlannedContact]:
     return [contact(n, t, t + lasts_s, rates) for n, t in enumerate(starts_s)]
 
 
@@ -105,18 +111,16 @@ def passes(
 class GivenLinks:
     """The links of contacts that are there."""
 
-    contacts: Sequence[network.PlannedContact]
+    contacts: Sequence[inner.PlannedContact]
 
-    def links(self, number: int) -> network.DeviceLinks:
+    def links(self, number: int) -> inner.DeviceLinks:
         return self.contacts[number].make()
 
     def figures(self, numbers: Any) -> Any:
         raise NotImplementedError
 
 
-def columns_of(
-    contacts: Sequence[network.PlannedContact], stop_s: float = 1e6
-) -> network.ContactTable:
+def columns_of(contacts: Sequence[inner.PlannedContact], stop_s: float = 1e6) -> inner.ContactTable:
     """Contacts of one cluster, by number; each is a session of its own."""
     assert [c.contact_id for c in contacts] == list(range(len(contacts)))
     satellites = list(dict.fromkeys(c.satellite for c in contacts))
@@ -132,16 +136,16 @@ def columns_of(
     )
     none_s = np.full(len(contacts), np.nan)
     served = np.ones(len(contacts), bool)
-    return network.ContactTable(
+    return inner.ContactTable(
         servers=satellites,
         clients=[cluster.name],
         start=START,
         span_s=stop_s,
         uncut=windows,
-        flyers=network.PassEnd(satellites, satellite),
-        grounded=network.PassEnd([cluster.name], site),
-        topology=network.Topology(),
-        outages=network.Outages(),
+        flyers=inner.PassEnd(satellites, satellite),
+        grounded=inner.PassEnd([cluster.name], site),
+        topology=inner.Topology(),
+        outages=inner.Outages(),
         whole=windows,
         windows=windows,
         pass_numbers=np.arange(len(contacts)),
@@ -174,7 +178,7 @@ class Talk:
     tables: Mapping[str, pa.Table]
     books: Totals
     over_s: list[float]
-    devices: network.Devices
+    devices: inner.Devices
 
     def moved(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.tables["transfers"].to_pylist()
@@ -200,14 +204,14 @@ class Talk:
 
 
 def talk(
-    contacts: Sequence[network.PlannedContact],
+    contacts: Sequence[inner.PlannedContact],
     protocol: Sequence[Steps],
-    policy: network.CutTransfers = "resume",
+    policy: inner.CutTransfers = "resume",
     until_s: float = math.inf,
-    plan: network.Plan | None = None,
+    plan: inner.Plan | None = None,
     *,
     closing: seam.Quorum = seam.WAITS_FOR_ALL,
-    computing: network.Compute | None = None,
+    computing: inner.Compute | None = None,
     fresh: Sequence[bool | None] | None = None,
     at_s: float = 0.0,
     **faults: Any,
@@ -218,28 +222,28 @@ def talk(
     None asks for no contact. The first one begins not before ``at_s``.
     """
     cluster = contacts[0].cluster
-    clock = network.Clock()
+    clock = inner.Clock()
     trace = Trace()
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
-    struck = network.Faults(1, network.Outages(), churn, {}, **faults) if churn or faults else None
-    plan = plan or network.Plan(columns_of(contacts))
+    struck = inner.Faults(1, inner.Outages(), churn, {}, **faults) if churn or faults else None
+    plan = plan or inner.Plan(columns_of(contacts))
     facts = Facts(trace)
-    log = network.LegLog(facts)
-    antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster))
+    log = inner.LegLog(facts)
+    antenna = inner.ClusterSessions(clock, cluster, plan.sessions(cluster))
     replies = []
     over_s = []
-    devices = network.Devices(cluster, computing or compute(), churn.get("c"))
-    shared = network.Shared(
+    devices = inner.Devices(cluster, computing or compute(), churn.get("c"))
+    shared = inner.Shared(
         clock=clock,
-        topology=network.Topology(),
+        topology=inner.Topology(),
         facts=facts,
         log=log,
-        books=network.Books([cluster.name]),
+        books=inner.Books([cluster.name]),
         closing=closing,
         cut_transfers=policy,
         faults=struck,
     )
-    link = network.ServiceLink(antenna, devices, shared)
+    link = inner.ServiceLink(antenna, devices, shared)
 
     def actor() -> Generator[Any, Any, None]:
         if at_s:
@@ -266,3 +270,58 @@ def talk(
     books = books_of(shared.books.booked())
     check_books(books, tables["transfers"])
     return Talk(replies, tables, books, over_s, devices)
+
+
+# Tables and rows by hand.
+
+
+def tables_of(**rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
+    """Tables of a run that have these rows, by name; the others are empty."""
+    return {
+        name: pa.Table.from_pylist(rows.get(name, []), pa.schema(list(columns.items())))
+        for name, columns in schema.COLUMNS.items()
+    }
+
+
+def check_books(books: Totals, transfers: pa.Table) -> None:
+    """Raise InvariantError unless offered = delivered + carried + dropped, and the rows agree."""
+    sums = {}
+    for direction in books:
+        rows = [row for row in transfers.to_pylist() if row["direction"] == direction]
+        whole = [row["payload_bytes"] for row in rows if row["outcome"] == "delivered"]
+        sent, on_air = (sum(row[f"{key}_bytes"] for row in rows) for key in ("delivered", "on_air"))
+        sums[direction] = Sums(sent, sum(whole), on_air)
+    if found := check_balance(books, sums):
+        raise InvariantError("the bytes of the run do not add up: " + "; ".join(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AnyEvent(Event):
+    """Events of any kind, text and cause, also of kinds that nobody knows."""
+
+    given_kind: Any = None
+    given_detail: Any = None
+    given_cause: Any = None
+
+    @property
+    def kind(self) -> Any:
+        return self.given_kind
+
+    @property
+    def cause(self) -> Any:
+        return self.given_cause
+
+    def text(self) -> Any:
+        return self.given_detail
+
+
+def event(**columns: Any) -> AnyEvent:
+    """Events with these columns; those that are not given are null."""
+    given = {f"given_{key}": columns.pop(key, None) for key in ("kind", "detail", "cause")}
+    return AnyEvent(**{"time_s": None} | columns | given)
+
+
+def transfer(**columns: Any) -> TransferRow:
+    """Transfers with these columns; those that are not given are null."""
+    null = {column.attribute: None for column in columns_of_row(TransferRow)}
+    return TransferRow(**null | columns)
