@@ -103,8 +103,8 @@ class Raise(Change):
 
     def words(self, about: str) -> str:
         """Return ``raise the key (5), to 10``."""
-        now = "" if self.now is None else f" ({self.now:.4g})"
-        to = "" if self.to is None else f" to {self.to:.4g}"
+        now = "" if self.now is None else f" ({self.now:.6g})"
+        to = "" if self.to is None else f" to {self.to:.6g}"
         return f"{self._verb} {self._named(about)}{now}{to}"
 
     def overrides(self, now: Mapping[str, Any]) -> dict[str, Any]:

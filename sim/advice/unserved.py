@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -247,7 +248,8 @@ def _why_not_servable(
     longest_s = float((served.windows.set_s - served.windows.rise_s)[windows].max())
     if longest_s < source.min_contact_s:
         is_cut = len(served.uncut) != len(served.windows)
-        lower: list[Remedy] = [Lower("orbit.min_contact_s", now=source.min_contact_s)]
+        helps = Lower("orbit.min_contact_s", now=source.min_contact_s, to=floor(longest_s))
+        lower: list[Remedy] = [helps]
         return (
             f"{whose} longest contact is {longest_s:.0f} s",
             [*lower, *_less_out(world)[:1]] if is_cut else lower,
