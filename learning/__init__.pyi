@@ -27,7 +27,6 @@ from .policies.model_splitting import assignment_probability as assignment_proba
 from .policies.model_splitting import own_mass as own_mass
 from .requests.cluster import Cluster as Cluster
 from .rng import stream as stream
-from .settings import Data as Data
 from .settings import LearningConfig as LearningConfig
 from .settings import ModelConfig as ModelConfig
 from .training.evaluation import expert_relevance as expert_relevance

@@ -148,13 +148,13 @@ def _is_long(scenario):
     cycles = scenario.stop.cycles or 0
     orbit = scenario.orbit
     devices = sum(cluster.devices or 1 for cluster in scenario.ground.clusters)
-    model = scenario.learning.model
+    model = None if scenario.learning is None else scenario.learning.model
     return (
         20 < days * getattr(orbit, "satellites", 1) < 1e9
         or 2000 < cycles < 1e8
         or devices > 500
         or (scenario.orbit.source == "slots" and cycles == 0)
-        or model.experts * model.layers > 20_000
+        or (model is not None and model.experts * model.layers > 20_000)
     )  # fmt: skip
 
 

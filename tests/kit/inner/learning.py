@@ -12,7 +12,7 @@ from tests.kit.inner import late
 __getattr__ = late(
     globals(),
     {
-        "learning": "Data LearningConfig ModelConfig",
+        "learning": "LearningConfig ModelConfig",
         "learning.alignment.policy": "alignment=.",
         "learning.architecture.costs": "architecture as_sent",
         "learning.architecture.footprint": "footprint pretrained_at_once",
@@ -64,7 +64,7 @@ __getattr__ = late(
         "learning.requests.facts": "INJECTED",
         "learning.requests.ring": "ring=.",
         "learning.rng": "stream",
-        "learning.settings": "Columns Lora Optimizer Pretraining Schedule Split Training",
+        "learning.settings": "Columns Data Lora Optimizer Pretraining Schedule Split Training",
         "learning.text.checkpoints": "save_checkpoint",
         "learning.text.fused_adapters": "write_fused_adapter",
         "learning.text.mixtral": "MixtralMoE",
