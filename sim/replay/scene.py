@@ -149,7 +149,8 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
 
 def unit_of(end_s: float) -> float:
     """Return the unit in which times of a replay are written: finer for a short run."""
-    return float(10.0 ** np.clip(np.floor(np.log10(end_s / SHOWN_STEPS)), -2, 0))
+    step_s = np.clip(end_s / SHOWN_STEPS, 0.01, 1.0)  # a run may take no time
+    return float(10.0 ** np.floor(np.log10(step_s)))
 
 
 def _end_s(run: Run) -> float:
