@@ -235,8 +235,10 @@ def test_a_drag_zooms_the_chart_and_a_key_shows_all_again(tab):
     page.locator("input[data-pick=over][value=cycle]").check()
     assert shown() == [0.0, 3.0]
     page.locator("[data-pick=part]").select_option("each cluster")
+    shown()  # it has been drawn anew
     assert plot.locator("path.mean").count() == 3
     page.locator("#chart .key").first.click()
+    shown()
     assert plot.locator("path.mean").count() == 2
 
 
