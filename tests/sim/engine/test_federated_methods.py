@@ -58,7 +58,7 @@ def last(task, server, change, before, *, who):
 
 
 class Moon(learning.FedAvg):
-    """MOON (Li et al., arXiv 2103.16257), by outputs; ``previous`` is what a device trained last."""
+    """MOON (Li et al., arXiv 2103.16257) by outputs; ``previous`` is what a device trained last."""
 
     def __init__(self, world, options=None):
         super().__init__(world, options)
