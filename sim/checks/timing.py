@@ -12,7 +12,7 @@ from sim.checks.conservation import worst
 from sim.errors import DURATIONS, MONOTONE, violated
 from sim.facts.directions import Way
 from sim.facts.row import single
-from sim.facts.transfers import TransferRow
+from sim.facts.transfers import Outcome, TransferRow
 from sim.links.sharing import everywhere
 from sim.network.legs import Dropped, HopRows, MovedRows, TrainedRows
 from sim.plan.contacts import PlannedContact
@@ -193,9 +193,13 @@ class Contacts:
 
 
 def _inside(rows: MovedRows, spans_s: Floats) -> Mask:
-    """Rows within the services ``spans_s`` (S, 2) of their legs; last bits may be on their way."""
+    """Rows within the services ``spans_s`` (S, 2) of their legs; last bits may be on their way.
+
+    Those of one that is dropped may be, too: what is corrupted is refused when it is there.
+    """
     start_s, end_s = spans_s.T
     slack_s = ROUNDING * np.maximum(end_s, 1.0)
-    last_s = np.where(rows.delivered, LAST_BITS_S, 0.0) + (end_s + slack_s)[rows.leg]
+    may_be_there = rows.outcome != Outcome.CARRIED
+    last_s = np.where(may_be_there, LAST_BITS_S, 0.0) + (end_s + slack_s)[rows.leg]
     begun = rows.start_s >= (start_s - slack_s)[rows.leg]
     return begun & (rows.end_s <= last_s)
