@@ -27,6 +27,7 @@ from sim.execution.schedule import scenario_of
 from sim.facts.observer import Observer
 from sim.gym.encoding import decoded, encoded, size
 from sim.gym.episode import Episode
+from sim.gym.rewards import gained, standing, weights_of
 from statements import Code, Statement
 
 KEPT_BUILDS = 16
@@ -40,8 +41,8 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
     ``overrides`` of its keys. Its method asks for decisions (``learning.method: select``). An
     episode is a run, which ends where the scenario stops. An action has a bit for each of the C
     clients and one more (C + 1,): see :class:`learning.requests.Decision`. What is observed is in
-    :data:`FEATURES` and :data:`OVERALL`. Paid is what the accuracy has gained since the decision
-    before or, without training, how often all samples have been merged since.
+    :data:`FEATURES` and :data:`OVERALL`. A ``reward`` gives weights to what has been gained since
+    the decision before: ``accuracy``, ``merged``, ``hours``, ``kilojoules``.
 
     ``reset(seed=n)`` plays the scenario with the seed n. Without a seed the next one of ``seeds``
     is played or, if there are none, the last one again. After the seed n, that is the one at place
@@ -63,10 +64,11 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
         overrides: Mapping[str, Any] | None = None,
         *,
         seeds: Sequence[int] = (),
+        reward: Mapping[str, float] | None = None,
     ) -> None:
         loaded = _loaded(scenario, overrides)
-        self._trains = learning_in(loaded).train
-        self._scenario = _measuring(loaded) if self._trains else loaded
+        self._weights = weights_of(reward, trains=learning_in(loaded).train)
+        self._scenario = _measuring(loaded) if self._weights.accuracy else loaded
         self._windows = WindowCache(None)
         self._builds: OrderedDict[int, NamedBuild] = OrderedDict()
         self._seeds = _whole_numbers(seeds)
@@ -106,7 +108,7 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
                     f"the run is over, and {name!r} has asked nothing",
                 )
             )
-        self.observation = seen
+        self._see(episode, seen)
         return encoded(seen), self._info()
 
     def step(
@@ -131,12 +133,12 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
                     shape=self.action_space.shape,
                 )
             )
-        before = self._come_to
+        before = self._standing
         seen = episode.go_on(decision)
         if seen is None:
             self.result = episode.result
-        self.observation = self._last(episode) if seen is None else seen
-        reward = self._come_to - before
+        self._see(episode, self._last(episode) if seen is None else seen)
+        reward = gained(self._weights, before, self._standing)
         return encoded(self.observation), reward, seen is None, False, self._info()
 
     def close(self) -> None:
@@ -176,13 +178,9 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
             self._builds.popitem(last=False)
         return found
 
-    @property
-    def _come_to(self) -> float:
-        """What the run has come to, of which gains are paid."""
-        seen = self.observation
-        if not self._trains:
-            return float(seen.merged)
-        return 0.0 if math.isnan(seen.accuracy) else float(seen.accuracy)
+    def _see(self, episode: Episode, seen: Observation) -> None:
+        self.observation = seen
+        self._standing = standing(episode.simulation, self._weights, seen.accuracy, seen.merged)
 
     def _last(self, episode: Episode) -> Observation:
         """Return the last observation, with what the run has come to by its end."""

@@ -229,10 +229,25 @@ def test_a_copy_is_refused_in_one_line(make):
         make(made())
 
 
+def test_time_and_energy_are_paid_for_by_their_weights():
+    reward = {"merged": 2, "hours": np.float32(-0.5), "kilojoules": -0.1}
+    env = made(overrides=GAPS | {"compute.power_w": 10.0}, reward=reward)
+    seen, _, paid = play(env, everyone)
+    ages = env.result.updates.staleness
+    assert seen[-1].merged == pytest.approx(((1 + ages) ** -0.5).sum() / len(env.clients))
+    spent_kj = env.result.manifest["computed_device_s"] * 10.0 / 1000
+    hours = env.result.manifest["simulated_s"] / 3600
+    wanted = 2.0 * seen[-1].merged - 0.5 * hours - 0.1 * spent_kj
+    assert sum(paid) == pytest.approx(wanted) and spent_kj > 1
+
+
 @pytest.mark.parametrize(
     ("how", "line"),
     [
         ({"overrides": {}}, "learning.method: 'fedsat' asks for no decisions; set it to 'select'"),
+        ({"reward": {"speed": 1}}, "reward: no figure 'speed'; known are accuracy, merged"),
+        ({"reward": {"hours": math.nan}}, "reward.hours: nan is no finite number"),
+        ({"reward": {"accuracy": 1}}, "reward.accuracy: is never measured"),
         ({"seeds": 5}, "seeds: 5 is no list of whole numbers from 0"),
         ({"seeds": (1, "a")}, "seeds: 'a' is no whole number from 0"),
         ({"overrides": GAPS | {"learning.aggregation.quorum": 0.5}}, "learning.aggregation"),
