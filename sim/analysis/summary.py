@@ -65,7 +65,7 @@ MOVED = (
 def summarise(
     tables: Mapping[str, pa.Table],
     manifest: Mapping[str, Any],
-    round_paths: Callable[[], CriticalPath | None] = lambda: None,
+    round_paths: Callable[[], CriticalPath | None],
 ) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most.
 

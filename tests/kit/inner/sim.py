@@ -29,7 +29,7 @@ __getattr__ = late(
         "sim.analysis.ranking": "Case mean_of ranked values_of",
         "sim.analysis.round_paths": "round_paths",
         "sim.analysis.run_text": "pattern_text",
-        "sim.analysis.summary": "fault_counts summarise",
+        "sim.analysis.summary": "fault_counts",
         "sim.capacity.budget": "LOSSES",
         "sim.checks.invariants": "Invariants",
         "sim.checks.staleness": "WAITING",

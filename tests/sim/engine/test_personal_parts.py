@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 import scenarios
 import sim
 from learning.models import Residency
+from tests.docs.pages import DOCS, steps
 from tests.kit.inner.sim import InputError, build
 from tests.kit.plain_loop import PlainLoop, compare
 from tests.kit.small import SLOTS
@@ -16,6 +17,14 @@ from tests.kit.small import SLOTS
 ROUNDS = 2
 HEAD = ["head.weight", "head.bias"]
 BODY = ["layers.0.weight", "layers.0.bias"]
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """The module ``personal`` that the page on methods writes out."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    steps(DOCS / "write-a-method.md")
 
 
 def scenario(method="fedavg", **keys):
