@@ -17,7 +17,7 @@ __getattr__ = late(
         "sim.analysis.checks": "checks_of",
         "sim.analysis.comparison": "Comparison",
         "sim.analysis.comparison_text": "comparison_text",
-        "sim.analysis.critical_path": "Part RoundLink critical_path",
+        "sim.analysis.critical_path": "Part RoundLink",
         "sim.analysis.curves": "Steps curve_over_seeds=over_seeds",
         "sim.analysis.evaluations": "Evaluation TARGETS levels shared_target time_averaged",
         "sim.analysis.experts": (
