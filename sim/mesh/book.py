@@ -1,8 +1,8 @@
 """Book: what of each contact is free, and the earliest way of a message over that.
 
 Nodes are numbers, and what goes in and out is routes: ``route`` finds one, ``take`` takes its
-times, and ``forward`` forgets what is over. The functions are those of :mod:`sim.mesh.search`; a
-book holds their rows, and makes room.
+times, and ``forward`` forgets what is over. The functions are those of :mod:`sim.mesh.search` and
+:mod:`sim.mesh.free_times`; a book holds their rows, and makes room.
 """
 
 from __future__ import annotations
@@ -17,25 +17,29 @@ import numpy as np
 
 from sim.mesh.compiled import functions_of_search
 from sim.mesh.contacts import HOP, ContactPlan, Contacts, Hop, Load, Route, Sent
-from sim.mesh.search import (
+from sim.mesh.free_times import (
     ASKED,
-    COUNTERS,
     CURVE,
     FIXED,
     FULL,
     LEFT,
     NONE,
-    NOW,
     UNKNOWN,
     UNUSED,
     WANTED,
-    Best,
     Contact,
     Gap,
+    Rows,
+)
+from sim.mesh.search import (
+    COUNTERS,
+    NOW,
+    Best,
+    Count,
     Message,
     Node,
     PathHop,
-    Rows,
+    Rank,
     Search,
 )
 from statements.arrays import Floats
@@ -45,6 +49,10 @@ SPARE = 1024
 LOADED_AHEAD_S = 120.0
 """Rates of contacts that open so soon behind a wanted one are looked up together with them."""
 
+STEPS = 1 << 22
+"""Steps that are kept at most, of each node to each of the targets that were asked for last."""
+ROUNDINGS = 4.0
+"""A hop may seem shorter than it is by so many of the smallest differences between times."""
 POINTS = 3 * 4096
 """Numbers that there is room for at first, three for each point of a curve."""
 
@@ -89,6 +97,7 @@ class Book:
                 "source": contacts.source,
                 "target": contacts.target,
                 "kind": kind,
+                "steps": kind == FIXED,
                 "first_gap": np.arange(count),
                 "opens_s": contacts.start_s,
                 "closes_s": contacts.end_s,
@@ -105,6 +114,15 @@ class Book:
         gaps["begin_s"][:count] = contacts.start_s
         gaps["end_s"][:count] = contacts.end_s
         gaps["after"][:count] = NONE
+        fixed = kind == FIXED
+        most_bps = contacts.rate_bps[fixed].max(initial=0.0)
+        self._least_of_bit_s = 1.0 / most_bps if most_bps else 0.0
+        ends_s = contacts.end_s.max(initial=0.0)
+        self._least_delay_s = (
+            contacts.delay_s[fixed].min(initial=inf) - ROUNDINGS * np.spacing(ends_s)
+            if most_bps
+            else 0.0
+        )
         own = Rows(
             contacts=self._kept(Contact, rows),
             gaps=self._kept(Gap, gaps),
@@ -117,22 +135,27 @@ class Book:
     def _search_over(self, nodes: int, own: Rows) -> Search:
         """Return a search over rows that knows nothing yet."""
         contacts = self._contacts
-        by_start = np.lexsort((contacts.start_s, contacts.source))
-        edges = np.searchsorted(contacts.source[by_start], np.arange(nodes + 1))
-        places = {"first": edges[:-1], "later": edges[:-1], "last": edges[1:]}
+        ends = np.append(contacts.source, nodes + contacts.target)
+        by_start = np.lexsort((np.tile(contacts.start_s, 2), ends))
+        edges = np.searchsorted(ends[by_start], np.arange(2 * nodes + 1))
+        ranks = {"first": edges[:-1], "later": edges[:-1], "last": edges[1:]}
+        counts = max(1, min(nodes, STEPS // max(nodes, 1)))
 
         def numbers(count: int) -> Any:
             return self._plain(np.zeros(count, np.int64))
 
         return Search(
             book=own,
-            nodes=self._kept(Node, array_of(Node, nodes, places)),
-            leaving=self._plain(by_start),
+            nodes=self._kept(Node, array_of(Node, nodes, {})),
+            ranks=self._kept(Rank, array_of(Rank, 2 * nodes, ranks)),
+            rows=self._plain(by_start % max(len(contacts.source), 1)),
+            counts=self._kept(Count, array_of(Count, counts, {"target": np.full(counts, NONE)})),
+            steps=self._plain(np.zeros(counts * nodes, np.int16)),
             counters=numbers(COUNTERS),
             times_s=self._plain(np.array([-inf, contacts.end_s.max(initial=0.0)])),
-            front=numbers(nodes + 1),
-            front_ways=numbers(nodes + 1),
-            ahead=numbers(nodes + 1),
+            front=numbers(2 * nodes),
+            front_ways=numbers(nodes),
+            ahead=numbers(2 * nodes),
             ways=self._kept(PathHop, array_of(PathHop, 16 * nodes + 64, {})),
             best=self._kept(Best, array_of(Best, 1, {})),
             hop_rows=self._plain(np.zeros(4 * nodes + 8)),
@@ -158,7 +181,9 @@ class Book:
         if source == target:
             return Route.of([])
         avoids = NONE if avoid is None else avoid
-        count = self._answer("route", Message(source, target, float(bits), float(ready_s), avoids))
+        least_s = max(0.0, bits * self._least_of_bit_s + self._least_delay_s)
+        message = Message(source, target, float(bits), float(ready_s), avoids, float(least_s))
+        count = self._answer("route", message)
         if count == NONE:
             return None
         figures: Any = self._search.hop_rows[: HOP * count]
@@ -166,7 +191,8 @@ class Book:
 
     def arrivals(self, source: int, bits: float, ready_s: float) -> Floats:
         """Return when a message can be at each node (N,), over whatever contacts; inf for never."""
-        mark = self._answer("spread", Message(source, NONE, float(bits), float(ready_s), NONE))
+        message = Message(source, NONE, float(bits), float(ready_s), NONE, 0.0)
+        mark = self._answer("spread", message)
         nodes = [(node.mark, node.there_s) for node in self._search.nodes]
         return np.array([there_s if own == mark else inf for own, there_s in nodes])
 

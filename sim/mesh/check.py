@@ -21,7 +21,8 @@ from sim.errors import violated
 from sim.facts.directions import Way
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
-from sim.network.legs import OVER_LINK, SERVER_NAME, ChainEnded, HopRows, Moved
+from sim.network.books import PayloadKey
+from sim.network.legs import OVER_LINK, SERVER_NAME, ChainEnded, HopRows, Moved, hop_named
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.passes import LAST_BITS_S
@@ -35,18 +36,27 @@ ROUNDING = 1e-9
 
 
 class HopRow(NamedTuple):
-    """A row: whole bytes from one node to another, between two times."""
+    """A row: whole bytes of a message from one node to another, between two times."""
 
+    message: int
+    key: PayloadKey
     source: str
     target: str
     bytes: float
     start_s: float
     end_s: float
 
+    @property
+    def named(self) -> str:
+        """Which message it is of, and from where it was sent."""
+        return hop_named(self.message, self.key.payload, self.source)
+
 
 def hops_of(rows: HopRows) -> list[HopRow]:
     """Return the rows, one by one."""
     columns = (
+        rows.message.tolist(),
+        [rows.keys[key] for key in rows.key.tolist()],
         [rows.source.words[code] for code in rows.source.codes.tolist()],
         [rows.target.words[code] for code in rows.target.codes.tolist()],
         rows.size.tolist(),
@@ -237,23 +247,20 @@ class Messages:
 
     def moved(self, rows: HopRows) -> None:
         """Look at hops, all that have ended by now."""
-        delivered = rows.delivered.tolist()
-        for row, (hop, is_delivered) in enumerate(zip(hops_of(rows), delivered, strict=True)):
-            self._hop(rows, row, hop, is_delivered=is_delivered)
+        for hop, is_delivered in zip(hops_of(rows), rows.delivered.tolist(), strict=True):
+            self._hop(hop, is_delivered=is_delivered)
         self._links.look(rows)
         self.conclude()
 
-    def _hop(self, rows: HopRows, row: int, hop: HopRow, *, is_delivered: bool) -> None:
-        number = int(rows.message[row])
-        name = rows.named(row)
-        key = rows.keys[rows.key[row]]
+    def _hop(self, hop: HopRow, *, is_delivered: bool) -> None:
+        number, key = hop.message, hop.key
         if key.direction != self._direction(hop):
-            raise violated(HOPS, f"{name} to {hop.target} is no {key.direction}")
+            raise violated(HOPS, f"{hop.named} to {hop.target} is no {key.direction}")
         before = self._last.get(number)
         if before is not None:
-            _follows(name, hop, before.target, before.bytes, before.end_s)
+            _follows(hop, before.target, before.bytes, before.end_s)
         elif number in self._got:
-            self._sets_off(name, hop, self._got[number])
+            _sets_off(hop, self._got[number])
         if not is_delivered:
             return
         origin = self._first.setdefault(number, hop).source
@@ -271,12 +278,6 @@ class Messages:
         if hop.source in self._ground:
             return "uplink"
         return "downlink" if hop.target in self._ground else "isl"
-
-    @staticmethod
-    def _sets_off(name: str, hop: HopRow, part: _Part) -> None:
-        """Look at the first hop of what a satellite has got of a device."""
-        rounded = hop.bytes if _same(hop.bytes, part.bytes) else part.bytes
-        _follows(name, hop, part.satellite, rounded, part.end_s)
 
     def accessed(self, moved: Moved) -> None:
         """Remember what moved in a pass, to look at it when all hops before it are known."""
@@ -331,7 +332,7 @@ class Messages:
             self._parts[moved.cluster, moved.payload, version, device].append(part)
             self._got[number] = part
             if number in self._first:
-                self._sets_off(name, self._first[number], part)
+                _sets_off(self._first[number], part)
 
     def _comes_down(
         self, name: str, number: int, satellite: str, size: float, start_s: float
@@ -385,12 +386,18 @@ class Messages:
         return last.end_s
 
 
-def _follows(name: str, hop: HopRow, node: str, size: float, end_s: float) -> None:
+def _sets_off(hop: HopRow, part: _Part) -> None:
+    """Raise InvariantError for a first hop that is not of what a satellite has got of a device."""
+    rounded = hop.bytes if _same(hop.bytes, part.bytes) else part.bytes
+    _follows(hop, part.satellite, rounded, part.end_s)
+
+
+def _follows(hop: HopRow, node: str, size: float, end_s: float) -> None:
     """Raise InvariantError for a hop that does not begin where so many bytes were by a time."""
     late = hop.start_s < end_s * (1 - ROUNDING)
     if hop.source != node or hop.bytes != size or late:
         came = f"{size} bytes at {node} at {end_s} s"
-        raise violated(HOPS, f"{name} sent {hop.bytes} bytes at {hop.start_s} s, of {came}")
+        raise violated(HOPS, f"{hop.named} sent {hop.bytes} bytes at {hop.start_s} s, of {came}")
 
 
 def _same(one: float, other: float) -> bool:

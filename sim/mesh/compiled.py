@@ -16,7 +16,10 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from sim.mesh import search
+from sim.mesh import free_times, search
+
+MODULES = (free_times, search)
+"""What the search is made of."""
 
 
 def can_compile() -> bool:
@@ -66,8 +69,9 @@ def functions_of_search(*, compiled: bool) -> Mapping[str, Callable[..., Any]]:
 def _functions(*, compiled: bool) -> Mapping[str, Callable[..., Any]]:
     functions = {
         name: value
-        for name, value in vars(search).items()
-        if isinstance(value, FunctionType) and value.__module__ == search.__name__
+        for module in MODULES
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType) and value.__module__ == module.__name__
     }
     return _compiled(functions) if compiled else functions
 
@@ -101,7 +105,8 @@ def _cache_folder(given: str) -> Path | None:
     That is in the folder that numba was ``given``, beside the modules, or in the user's cache.
     """
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    digest.update(Path(search.__file__).read_bytes())
+    for module in MODULES:
+        digest.update(Path(module.__file__ or "").read_bytes())
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     places = [Path(__file__).parent / "__pycache__", Path(base).expanduser() / "leomix"]
     for place in [Path(given)] if given else places:

@@ -1,281 +1,68 @@
 """The search of the earliest way of a message over free times: plain functions over flat rows.
 
-A contact in one direction is a row. It carries one message after the other, each in one piece: one
-that is ready at a time begins in the first free time that holds all of its sending. Who is ready
-later is never there earlier, on which the search builds. :func:`first_fit` is the only place that
-knows rates and free times, and :func:`take` the only one that changes them.
-
 :func:`route` is asked for one message after the other. Of all ways a message takes one that is
 there first; of these, one of the fewest hops; of these, the first by number of node in each round,
 with the contacts of a node by their begins: Bellman and Ford's search with one hop more in each
 round, as contact graph routing has it (CCSDS 734.3-B-1, schedule-aware bundle routing).
 
-The same source runs as it is, over lists of the classes below, or compiled, over arrays with their
-fields (:mod:`sim.mesh.compiled`), with the same results to the last bit. So it has numbers,
-sequences and loops alone; it calls what is not compiled in :func:`asked` alone.
+Rounds leave nodes out from which a message cannot be at its target by a time, as A* does: each step
+that is left takes ``least_s`` or longer, and :func:`_count` says how many there are at least. The
+way is the same; without this, a download over 1,000 satellites looks at 690 of them.
+
+The same source runs as it is or compiled, like that of :mod:`sim.mesh.free_times`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass
-from math import inf, sqrt
-from typing import Any, NamedTuple
+from math import inf
+from typing import NamedTuple
 
-# How a contact carries bits: at one rate from any time on; by a curve; as somebody says who is
-# asked; or as is not known yet.
-FIXED, CURVE, ASKED, UNKNOWN = range(4)
+from sim.mesh.free_times import FULL, NONE, WANTED, Rows, first_fit
 
-NONE = -1
-"""No row, no free time, no way."""
-FULL = -2
-"""Room is wanted instead of the rates of a row."""
-
-# Counters of a book: the row whose rates are wanted, the first unused gap, how many there are.
-WANTED, UNUSED, LEFT = range(3)
-
-
-@dataclass(slots=True)
-class Contact:
-    """One contact in one direction.
-
-    Signals take ``delay_s`` over it. Its free times begin with ``first_gap``; the last one has the
-    number of the row. Of the last question, for ``asked_bits`` from ``asked_from_s`` on, it keeps
-    the answer: ``begin_s``, ``sent_s`` and ``arrival_s`` (inf for never). Whatever is booked later,
-    ``bound_bits`` from ``bound_from_s`` on do not begin before ``bound_begin_s``.
-    """
-
-    source: int
-    target: int
-    kind: int
-    first_point: int
-    points: int
-    first_gap: int
-    opens_s: float
-    closes_s: float
-    rate_bps: float
-    delay_s: float
-    asked_bits: float
-    asked_from_s: float
-    begin_s: float
-    sent_s: float
-    arrival_s: float
-    bound_bits: float
-    bound_from_s: float
-    bound_begin_s: float
-
-
-@dataclass(slots=True)
-class Gap:
-    """A free time of a contact, and the one ``after`` it, or that there is none."""
-
-    begin_s: float
-    end_s: float
-    after: int
-
-
-class Rows(NamedTuple):
-    """All contacts, their free times, and points of their curves: time, rate and bits by then.
-
-    ``ask`` says when bits have left over a row from a time on, and are there.
-    """
-
-    contacts: Sequence[Contact]
-    gaps: Sequence[Gap]
-    points: Sequence[float]
-    counters: MutableSequence[int]
-    ask: Callable[[int, float, float], tuple[float, float]] | None
-
-
-def asked(book: Any, row: int, begin_s: float, bits: float) -> tuple[float, float]:
-    """Return when bits have left over a row whose rates are a function, and are there."""
-    answer: tuple[float, float] = book.ask(row, begin_s, bits)
-    return answer
-
-
-def first_fit(book: Rows, row: int, from_s: float, bits: float, ready_s: float) -> float:
-    """Return when bits are there at first over a row, from a time on; inf for never.
-
-    The row keeps when they begin and have left. They belong to a message that is ready at
-    ``ready_s``: later ones will be ready later. A row whose rates are not known yet is noted, and
-    the answer is of no use.
-    """
-    contact = book.contacts[row]
-    if contact.asked_bits == bits and contact.asked_from_s <= from_s <= contact.begin_s:
-        return contact.arrival_s
-    if contact.kind == UNKNOWN:
-        if book.counters[WANTED] == NONE:
-            book.counters[WANTED] = row
-        return inf
-    first_s = from_s
-    if (
-        bits >= contact.bound_bits
-        and from_s >= contact.bound_from_s
-        and contact.bound_begin_s > from_s
-    ):
-        first_s = contact.bound_begin_s
-    begin_s = sent_s = arrival_s = inf
-    place = contact.first_gap if first_s <= contact.closes_s else NONE
-    while place != NONE and arrival_s == inf:
-        gap = book.gaps[place]
-        place = gap.after
-        if gap.end_s >= first_s:
-            begin_s = gap.begin_s if gap.begin_s > first_s else first_s
-            sent_s, arrival_s = _sent_s(book, row, begin_s, bits)
-            if sent_s > gap.end_s:
-                arrival_s = inf
-    if arrival_s == inf:
-        begin_s = sent_s = inf
-    contact.asked_bits = bits
-    contact.asked_from_s = from_s
-    contact.begin_s = begin_s
-    contact.sent_s = sent_s
-    contact.arrival_s = arrival_s
-    if from_s == ready_s:
-        contact.bound_bits = bits
-        contact.bound_from_s = from_s
-        contact.bound_begin_s = begin_s
-    return arrival_s
-
-
-def _sent_s(book: Rows, row: int, begin_s: float, bits: float) -> tuple[float, float]:
-    """Return when bits that begin at a time have left and are there, if nothing else is sent."""
-    contact = book.contacts[row]
-    if contact.kind == ASKED:
-        return asked(book, row, begin_s, bits)
-    if bits == 0.0:
-        sent_s = begin_s
-    elif contact.kind == FIXED:
-        sent_s = begin_s + bits / contact.rate_bps
-    else:
-        sent_s = _by_curve_s(book.points, contact, begin_s, bits)
-    return sent_s, sent_s + contact.delay_s
-
-
-def _by_curve_s(points: Sequence[float], contact: Contact, begin_s: float, bits: float) -> float:
-    """Return the same by a curve, whose formulas are those of `LinkCurve`."""
-    first = 3 * contact.first_point
-    last = first + 3 * contact.points - 3
-    if begin_s >= points[last]:
-        return inf
-    goal = bits
-    if begin_s > points[first]:
-        goal += _bits_by(points, contact, begin_s)
-    if goal > points[last + 2]:
-        return inf
-    if goal <= 0.0:
-        return points[first] if points[first] > begin_s else begin_s
-    low = 0
-    high = contact.points
-    while low < high:  # the first point with so many bits
-        middle = (low + high) // 2
-        if points[first + 3 * middle + 2] < goal:
-            low = middle + 1
-        else:
-            high = middle
-    at = first + 3 * (low - 1)
-    end_s = points[at + 3]
-    sent_s = end_s
-    if goal < points[at + 5]:
-        left = goal - points[at + 2]
-        slope = (points[at + 4] - points[at + 1]) / (end_s - points[at])
-        square = points[at + 1] * points[at + 1] + 2.0 * slope * left
-        root = sqrt(square) if square > 0.0 else 0.0
-        within_s = points[at] + 2.0 * left / (points[at + 1] + root)
-        if within_s < end_s:
-            sent_s = within_s
-    return begin_s if begin_s > sent_s else sent_s
-
-
-def _bits_by(points: Sequence[float], contact: Contact, time_s: float) -> float:
-    """Return how many bits a curve has by a time behind its begin and before its end."""
-    first = 3 * contact.first_point
-    low = 0
-    high = contact.points
-    while low < high:  # the last point by then
-        middle = (low + high) // 2
-        if time_s < points[first + 3 * middle]:
-            high = middle
-        else:
-            low = middle + 1
-    at = first + 3 * (low - 1)
-    since_s = time_s - points[at]
-    share = since_s / (points[at + 3] - points[at])
-    mean_bps = points[at + 1] + (points[at + 4] - points[at + 1]) * share / 2.0
-    before = points[at + 2] + mean_bps * since_s
-    return before if before < points[at + 5] else points[at + 5]
-
-
-def take(book: Rows, row: int, begin_s: float, sent_s: float, now_s: float) -> bool:
-    """Take a time out of a row; return whether it was free. What is over by now is forgotten.
-
-    A free time is left of the book: :func:`LEFT` is above 0.
-    """
-    if sent_s <= begin_s:
-        return True
-    contact = book.contacts[row]
-    gaps = book.gaps
-    counters = book.counters
-    first = contact.first_gap
-    while gaps[first].after != NONE and gaps[first].end_s < now_s:
-        over = first
-        first = gaps[over].after
-        gaps[over].after = counters[UNUSED]
-        counters[UNUSED] = over
-        counters[LEFT] += 1
-    contact.first_gap = first
-    before = NONE
-    place = first
-    while place != NONE and gaps[place].end_s < sent_s:
-        before = place
-        place = gaps[place].after
-    if place == NONE or gaps[place].begin_s > begin_s:
-        return False
-    contact.asked_bits = -1.0
-    start_s = gaps[place].begin_s
-    gaps[place].begin_s = sent_s
-    if start_s < begin_s:
-        new = counters[UNUSED]
-        counters[UNUSED] = gaps[new].after
-        counters[LEFT] -= 1
-        gaps[new].begin_s = start_s
-        gaps[new].end_s = begin_s
-        gaps[new].after = place
-        if before == NONE:
-            contact.first_gap = new
-        else:
-            gaps[before].after = new
-    return True
-
-
-def take_all(book: Rows, hops: Sequence[float], now_s: float) -> int:
-    """Take hops out, of each four figures: row, begin, end, arrival; return which was not free."""
-    for place in range(0, len(hops), 4):
-        if not take(book, int(hops[place]), hops[place + 1], hops[place + 2], now_s):
-            return place // 4
-    return NONE
-
-
-# Counters of a search: marks that were given, ways that are kept, the first way of a round.
-MARK, WAYS, ROUND = range(3)
-COUNTERS = 3
+# Counters of a search: marks that were given, ways that are kept, the first way of a round; nodes
+# from which steps are counted, and those of one step more.
+MARK, WAYS, ROUND, REACHED, AHEAD = range(5)
+COUNTERS = 5
 NOW, LAST = range(2)
 """Times: no message will be ready before the first one, no contact ends behind the second one."""
+FAR = 30_000
+"""More steps than any way has."""
 
 
 @dataclass(slots=True)
-class Node:
-    """Contacts of a node: ``first`` to ``last`` are not all over; those before ``later`` may be.
+class Rank:
+    """Contacts at a node, by begin: ``first`` to ``last`` are not all over.
 
-    A message is there at ``there_s`` in the search of that ``mark``, by a ``way``.
+    Those before ``later`` may be.
     """
 
     first: int
     later: int
     last: int
+
+
+@dataclass(slots=True)
+class Node:
+    """A message is at a node at ``there_s`` in the search of that ``mark``, by a ``way``."""
+
     mark: int
     way: int
     there_s: float
+
+
+@dataclass(slots=True)
+class Count:
+    """Steps to a ``target`` without the node ``avoid``, at least, are counted.
+
+    That holds for messages that are ready from ``from_s`` on, and there before ``until_s``.
+    """
+
+    target: int
+    avoid: int
+    from_s: float
+    until_s: float
 
 
 @dataclass(slots=True)
@@ -298,21 +85,32 @@ class Best:
 
 
 class Message(NamedTuple):
-    """Bits that are ready at a node. No hop leads to the node ``avoid``."""
+    """Bits that are ready at a node. No hop leads to the node ``avoid``.
+
+    Each step takes ``least_s`` or longer.
+    """
 
     source: int
     target: int
     bits: float
     ready_s: float
     avoid: int
+    least_s: float
 
 
 class Search(NamedTuple):
-    """What a search knows, and where it writes: ``leaving`` has rows from each node, by begin."""
+    """What a search knows, and where it writes.
+
+    ``rows`` has those from each node and behind all of these, those to each node, of which
+    ``ranks`` say where. ``steps`` has those from each node to a target for each of ``counts``.
+    """
 
     book: Rows
     nodes: Sequence[Node]
-    leaving: MutableSequence[int]
+    ranks: Sequence[Rank]
+    rows: MutableSequence[int]
+    counts: Sequence[Count]
+    steps: MutableSequence[int]
     counters: MutableSequence[int]
     times_s: MutableSequence[float]
     front: MutableSequence[int]
@@ -324,9 +122,12 @@ class Search(NamedTuple):
 
 
 LOOKS_AHEAD_S = 64.0
-"""How far rounds look at first: nearly all messages are there by then."""
+"""How far rounds look at most at first: nearly all messages are there by then."""
 LOOKS_FARTHER = 8.0
 """How many times as far they look next, where nothing is there by then."""
+SLACK = 0.1
+"""How much longer than at least a way may take at first, as a share of its steps."""
+MORE_SLACK = 4.0
 
 
 def route(search: Search, message: Message) -> int:
@@ -335,18 +136,146 @@ def route(search: Search, message: Message) -> int:
     Of each hop ``hop_rows`` then has the row, begin, end and arrival. Where a row is wanted, the
     answer is of no use.
     """
-    search.counters[WAYS] = 0
     search.book.counters[WANTED] = NONE
     span_s = LOOKS_AHEAD_S
     way = NONE
     while way == NONE and search.book.counters[WANTED] == NONE:
         until_s = message.ready_s + span_s
         is_all = until_s > search.times_s[LAST]
-        way = _rounds(search, message, inf if is_all else until_s)
+        way = _way_by(search, message, inf if is_all else until_s)
         if is_all:
             break
         span_s *= LOOKS_FARTHER
     return NONE if way == NONE else _write(search, way)
+
+
+def _way_by(search: Search, message: Message, until_s: float) -> int:
+    """Return the way by which a message is there first, by a time; NONE where there is none.
+
+    Rounds look little farther at first than to the soonest time at which it could be there.
+    """
+    if message.least_s == 0.0:
+        return _rounds(search, message, NONE, until_s)
+    steps = _steps_to(search, message, until_s)
+    soonest_s, left = _soonest(search, message, steps, until_s)
+    if soonest_s == inf:
+        return NONE
+    slack_s = SLACK * (1 + left) * message.least_s
+    while True:
+        by_s = soonest_s + slack_s
+        if by_s > until_s:
+            by_s = until_s
+        way = _rounds(search, message, steps, by_s)
+        if way != NONE or by_s == until_s or search.book.counters[WANTED] != NONE:
+            return way
+        slack_s *= MORE_SLACK
+
+
+def _soonest(search: Search, message: Message, steps: int, until_s: float) -> tuple[float, int]:
+    """Return when a message could be there by what is booked of its first hops, and steps behind.
+
+    That is inf if it cannot be there by a time.
+    """
+    rank = search.ranks[message.source]
+    forget_over(search, rank)
+    soonest_s = inf
+    least = 0
+    for place in range(rank.first, rank.last):
+        row = search.rows[place]
+        contact = search.book.contacts[row]
+        if contact.opens_s > soonest_s or contact.opens_s > until_s:
+            break
+        left = search.steps[steps + contact.target]
+        if left == FAR or contact.closes_s < message.ready_s or contact.target == message.avoid:
+            continue
+        there_s = first_fit(search.book, row, message.ready_s, message.bits, message.ready_s)
+        there_s += left * message.least_s
+        if there_s < soonest_s and there_s <= until_s:
+            soonest_s = there_s
+            least = left
+    return soonest_s, least
+
+
+def _steps_to(search: Search, message: Message, until_s: float) -> int:
+    """Return where it is counted how many steps lead from each node to a message's target at least.
+
+    Contacts count that are open at some time from when it is ready until ``until_s``. What closes
+    later leaves fewer ways, so that counts hold until another contact opens.
+    """
+    number = message.target % len(search.counts)
+    count = search.counts[number]
+    if (
+        count.target != message.target
+        or count.avoid != message.avoid
+        or count.from_s > message.ready_s
+        or (count.until_s <= until_s and count.until_s < inf)
+    ):
+        count.target = message.target
+        count.avoid = message.avoid
+        count.from_s = message.ready_s
+        count.until_s = inf
+        _count(search, message, number, until_s)
+    return number * len(search.nodes)
+
+
+def _count(search: Search, message: Message, number: int, until_s: float) -> None:
+    """Count steps to the target, from those nodes on that are the fewest away from it."""
+    counters = search.counters
+    front = search.front
+    base = number * len(search.nodes)
+    for place in range(base, base + len(search.nodes)):
+        search.steps[place] = FAR
+    search.steps[base + message.target] = 0
+    front[0] = message.target
+    counters[REACHED] = 1
+    left = 0
+    while counters[REACHED] > 0:
+        counters[AHEAD] = 0
+        at = 0
+        while at < counters[REACHED]:  # it grows by those from which no step leads here
+            if search.steps[base + front[at]] == left:
+                _count_to(search, message, number, front[at], until_s)
+            at += 1
+        for at in range(counters[AHEAD]):
+            front[at] = search.ahead[at]
+        counters[REACHED] = counters[AHEAD]
+        left += 1
+
+
+def _count_to(search: Search, message: Message, number: int, node: int, until_s: float) -> None:
+    """Count steps over the contacts that lead to a node, but for those from the one to avoid.
+
+    The count holds until another one opens.
+    """
+    counters = search.counters
+    count = search.counts[number]
+    base = number * len(search.nodes)
+    rank = search.ranks[len(search.nodes) + node]
+    forget_over(search, rank)
+    for place in range(rank.first, rank.last):
+        contact = search.book.contacts[search.rows[place]]
+        other = contact.source
+        if other == message.avoid or contact.closes_s < message.ready_s:
+            continue
+        if contact.opens_s > until_s:
+            if contact.opens_s < count.until_s:
+                count.until_s = contact.opens_s
+            break
+        left = search.steps[base + node] + contact.steps
+        if left >= search.steps[base + other]:
+            continue
+        search.steps[base + other] = left
+        if contact.steps == 0:
+            search.front[counters[REACHED]] = other
+            counters[REACHED] += 1
+        else:
+            search.ahead[counters[AHEAD]] = other
+            counters[AHEAD] += 1
+
+
+def _left_s(search: Search, message: Message, steps: int, node: int) -> float:
+    """Return how long a message takes at least from a node on, where steps are counted."""
+    return 0.0 if steps == NONE else search.steps[steps + node] * message.least_s
 
 
 def _write(search: Search, way: int) -> int:
@@ -373,19 +302,19 @@ def spread(search: Search, message: Message) -> int:
 
     Where a row is wanted, the answer is of no use.
     """
-    search.counters[WAYS] = 0
     search.book.counters[WANTED] = NONE
-    _rounds(search, message, inf)
+    _rounds(search, message, NONE, inf)
     return search.counters[MARK]
 
 
-def _rounds(search: Search, message: Message, by_s: float) -> int:
+def _rounds(search: Search, message: Message, steps: int, by_s: float) -> int:
     """Return the way by which a message is there first, by a time; of equal ones, of fewest hops.
 
     Each round goes one hop on from the nodes that the last one was at sooner than all before. NONE
     where there is none.
     """
     nodes = search.nodes
+    search.counters[WAYS] = 0
     search.counters[MARK] += 1
     start = nodes[message.source]
     start.there_s = message.ready_s
@@ -404,23 +333,29 @@ def _rounds(search: Search, message: Message, by_s: float) -> int:
             before = search.front_ways[at]
             time_s = message.ready_s if before == NONE else search.ways[before].arrival_s
             if time_s <= best.arrival_s:
-                ahead = _go_on(search, message, search.front[at], time_s, before, ahead)
+                ahead = _go_on(search, message, steps, search.front[at], time_s, before, ahead)
         _go_ahead(search, ahead)
         reached = ahead
     return best.way
 
 
 def _go_on(
-    search: Search, message: Message, number: int, time_s: float, before: int, ahead: int
+    search: Search,
+    message: Message,
+    steps: int,
+    number: int,
+    time_s: float,
+    before: int,
+    ahead: int,
 ) -> int:
     """Go one hop on from a node, where that is sooner; return how many nodes are ahead."""
     best = search.best[0]
     mark = search.counters[MARK]
     first = search.counters[ROUND]
-    node = search.nodes[number]
-    forget_over(search, node)
-    for place in range(node.first, node.last):
-        row = search.leaving[place]
+    rank = search.ranks[number]
+    forget_over(search, rank)
+    for place in range(rank.first, rank.last):
+        row = search.rows[place]
         contact = search.book.contacts[row]
         if contact.opens_s > best.arrival_s:
             break
@@ -428,12 +363,18 @@ def _go_on(
         is_known = other.mark == mark
         if is_known and (other.there_s <= time_s or other.there_s <= contact.opens_s):
             continue
-        if contact.closes_s < time_s or contact.target == message.avoid:
+        left_s = _left_s(search, message, steps, contact.target)
+        if (
+            contact.closes_s < time_s
+            or contact.target == message.avoid
+            or time_s + left_s > best.arrival_s
+        ):
             continue
         arrival_s = first_fit(search.book, row, time_s, message.bits, message.ready_s)
         if arrival_s == inf or (is_known and arrival_s >= other.there_s):
             continue
-        if arrival_s > best.arrival_s or (arrival_s == best.arrival_s and best.way != NONE):
+        is_second = arrival_s == best.arrival_s and best.way != NONE
+        if is_second or arrival_s + left_s > best.arrival_s:
             continue
         is_new = not is_known or other.way < first
         if is_new:
@@ -491,22 +432,22 @@ def has_room(search: Search) -> bool:
     return False
 
 
-def forget_over(search: Search, node: Node) -> None:
-    """Leave contacts of a node out that are over."""
+def forget_over(search: Search, rank: Rank) -> None:
+    """Leave contacts at a node out that are over."""
     contacts = search.book.contacts
-    leaving = search.leaving
+    rows = search.rows
     now_s = search.times_s[NOW]
-    later = node.later
-    while later < node.last and contacts[leaving[later]].opens_s <= now_s:
+    later = rank.later
+    while later < rank.last and contacts[rows[later]].opens_s <= now_s:
         later += 1
-    if later == node.later and (
-        node.first == node.last or contacts[leaving[node.first]].closes_s >= now_s
+    if later == rank.later and (
+        rank.first == rank.last or contacts[rows[rank.first]].closes_s >= now_s
     ):
         return
     first = later
-    for place in range(later - 1, node.first - 1, -1):
-        if contacts[leaving[place]].closes_s >= now_s:
+    for place in range(later - 1, rank.first - 1, -1):
+        if contacts[rows[place]].closes_s >= now_s:
             first -= 1
-            leaving[first] = leaving[place]
-    node.first = first
-    node.later = later
+            rows[first] = rows[place]
+    rank.first = first
+    rank.later = later

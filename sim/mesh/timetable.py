@@ -105,7 +105,8 @@ class MeshTimetable:
 
         That is with the longest delays; inf if it never arrives.
         """
-        route = self.book.route(source, target, bits, ready_s)
+        avoid = self._ground if source == self._ground else None
+        route = self.book.route(source, target, bits, ready_s, avoid)
         if route is None:
             return math.inf
         return route.arrival_s[-1] if route else ready_s
@@ -117,7 +118,7 @@ class MeshTimetable:
 
         None if it never arrives. It goes ``over_links`` alone, or over passes too.
         """
-        avoid = self._ground if over_links else None
+        avoid = self._ground if over_links or source == self._ground else None
         self.book.forward(ready_s)
         while True:
             route = self.book.route(source, target, bits, ready_s, avoid)

@@ -357,8 +357,7 @@ class HopRows:
     def named(self, row: int) -> str:
         """Say which message a row is of, and from where it was sent."""
         source = self.source.words[self.source.codes[row]]
-        payload = self.keys[self.key[row]].payload
-        return f"message {self.message[row]}, {payload} from {source or 'the server'}"
+        return hop_named(int(self.message[row]), self.keys[self.key[row]].payload, source)
 
     def rows(self) -> Iterator[Row]:
         """Return the rows of transfers: those over links, and those over passes."""
@@ -386,6 +385,11 @@ class HopRows:
             device=0,
             peer=peer,
         )
+
+
+def hop_named(message: int, payload: str, source: str) -> str:
+    """Say which message a hop is of, and from where it was sent."""
+    return f"message {message}, {payload} from {source or 'the server'}"
 
 
 def _transfer_row(rows: MovedRows | HopRows, **where: Any) -> TransferRow:

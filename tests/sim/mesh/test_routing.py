@@ -62,7 +62,8 @@ def test_random_plans_against_time_expanded_graph(kind, plans):
     """Plans of whole seconds, some messages each: arrival, hops, and what is booked.
 
     Of some contacts the rate is another one each second, like that of a pass; what is compiled has
-    constant ones. Some messages set off with the one before, and some avoid a node.
+    constant ones. Some messages set off with the one before, and some avoid a node. Some plans are
+    16 times as long, like their messages: a search looks a part of the plan ahead at first.
     """
     rng = np.random.default_rng(22)
     found = 0
@@ -72,50 +73,53 @@ def test_random_plans_against_time_expanded_graph(kind, plans):
         a = rng.integers(nodes, size=contacts)
         b = (a + rng.integers(1, nodes, contacts)) % nodes
         start = rng.integers(HORIZON_S - 8, size=contacts)
-        end = start + rng.integers(1, 9, contacts)
+        end = np.minimum(start + rng.integers(1, rng.choice([9, 40]), contacts), HORIZON_S - 1)
         rate = rng.integers(1, 3, contacts)
         delay = rng.integers(3, size=contacts)
+        unit_s = float(rng.choice([1, 16]))
         steady = (rng.random(contacts) < 0.6) | (kind == "compiled")
         rates = np.where(steady, rate, rng.integers(3, size=(HORIZON_S + 8, contacts))).T
 
-        def sent(contact, source, begin_s, bits, rates=rates, delay=delay):
-            through = np.flatnonzero(np.cumsum(rates[contact, int(begin_s) :]) >= bits)
-            sent_s = begin_s + through[0] + 1 if len(through) else np.inf
-            return sent_s, sent_s + delay[contact]
+        def sent(contact, source, begin_s, bits, rates=rates, delay=delay, unit_s=unit_s):
+            begin, bits = begin_s / unit_s, bits / unit_s
+            through = np.flatnonzero(np.cumsum(rates[contact, int(begin) :]) >= bits)
+            sent_s = unit_s * (begin + through[0] + 1) if len(through) else np.inf
+            return sent_s, sent_s + unit_s * delay[contact]
 
         seen = np.where(steady, rate, np.nan)
         free = np.zeros((contacts, HORIZON_S + 2), bool)
         for row, span in zip(free, zip(start, end, strict=True), strict=True):
             row[slice(*span)] = True
-        avoid = int(rng.integers(nodes)) if kind != "graph" and rng.random() < 0.3 else None
-        plan = ContactPlan(nodes, a, b, start, end, seen, delay, directed=True, sent=sent)
+        spans_s = start * unit_s, end * unit_s
+        plan = ContactPlan(nodes, a, b, *spans_s, seen, delay * unit_s, directed=True, sent=sent)
         if kind == "graph":
             book = ContactGraph(plan)
         else:
-            rows = Contacts(np.arange(contacts), a, b, start * 1.0, end * 1.0, seen, delay * 1.0)
+            rows = Contacts(np.arange(contacts), a, b, *spans_s, seen, delay * unit_s)
             book = Book(nodes, rows, sent, compiled=kind == "compiled")
-        for number in range(4):
+        for number in range(6):
             if number == 0 or rng.random() < 0.5:
-                source = int(rng.choice([node for node in range(nodes) if node != avoid]))
+                avoid = int(rng.integers(nodes)) if kind != "graph" and rng.random() < 0.3 else None
                 bits, ready = 2 * int(rng.integers(1, 4)), int(rng.integers(20))
-            target = int(rng.choice([n for n in range(nodes) if n not in (avoid, source)]))
+                target = int(rng.choice([node for node in range(nodes) if node != avoid]))
+            source = int(rng.choice([n for n in range(nodes) if n not in (avoid, target)]))
             if kind == "graph":
-                route = book.route(source, target, bits, ready)
+                route = book.route(source, target, bits * unit_s, ready * unit_s)
                 hops = [hop[:1] + hop[3:] for hop in route or []]
             else:
-                route = book.route(source, target, float(bits), float(ready), avoid)
+                route = book.route(source, target, bits * unit_s, ready * unit_s, avoid)
                 hops = hops_of(route) or []
             usable = free & ((a != avoid) & (b != avoid))[:, None]
             truth = _earliest((a, b, delay, rates, usable), source, target, ready, bits)
-            assert truth == (None if route is None else (hops[-1][3], len(hops)))
+            assert truth == (None if route is None else (hops[-1][3] / unit_s, len(hops)))
             for contact, begin_s, sent_s, _ in hops:
-                span = int(contact), slice(int(begin_s), int(sent_s))
+                span = int(contact), slice(int(begin_s / unit_s), int(sent_s / unit_s))
                 assert free[span].all()
                 free[span] = False
             if route is not None:
                 (book.book if kind == "graph" else book.take)(route)
             found += route is not None
-    assert 0.7 * plans < found < 3.3 * plans  # both happen often
+    assert 1.5 * plans < found < 4.7 * plans  # both happen often
 
 
 def _earliest(plan, source, target, ready, bits):
