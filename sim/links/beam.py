@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -184,10 +185,6 @@ class RangeGrid:
         """Where each row (K,) begins in the memory of the grids."""
         return np.arange(0, self.time_s.size, self.time_s.shape[1])
 
-    def copy(self) -> RangeGrid:
-        """The same ranges in memory of their own: those of a table keep the whole of that alive."""
-        return RangeGrid(self.time_s.copy(), self.slant_range_m.copy())
-
     def __call__(self, when_s: Floats) -> Floats:
         """Return the range of each device at its time (K,)."""
         grid_s = self.time_s
@@ -199,6 +196,26 @@ class RangeGrid:
         share = np.divide(when - begin_s, step, out=np.ones_like(when), where=step > 0)
         low = self.slant_range_m.take(at)
         return low + (self.slant_range_m.take(at + 1) - low) * share
+
+
+class OneRange:
+    """The ranges of one device, asked for at one time: a message over a mesh is alone.
+
+    They are copied: those of a table of many passes would keep the whole of that alive.
+    """
+
+    def __init__(self, ranges: RangeGrid) -> None:
+        self._time_s: list[float] = ranges.time_s[0].tolist()
+        self._range_m: list[float] = ranges.slant_range_m[0].tolist()
+
+    def __call__(self, when_s: float) -> float:
+        """Return the range at a time."""
+        when_s = min(max(when_s, self._time_s[0]), self._time_s[-1])
+        at = min(bisect_right(self._time_s, when_s), len(self._time_s) - 1) - 1
+        begin_s, end_s = self._time_s[at : at + 2]
+        share = (when_s - begin_s) / (end_s - begin_s) if end_s > begin_s else 1.0
+        low, high = self._range_m[at : at + 2]
+        return low + (high - low) * share
 
 
 class PassFigures(NamedTuple):

@@ -18,7 +18,7 @@ from learning.requests.cluster import Download, Receipt, Train, Upload
 from sim.checks.conservation import worst
 from sim.checks.timing import Contacts
 from sim.errors import violated
-from sim.facts.directions import Way
+from sim.facts.directions import DIRECTIONS, Way
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
 from sim.network.books import PayloadKey
@@ -52,16 +52,16 @@ class HopRow(NamedTuple):
         return hop_named(self.message, self.key.payload, self.source)
 
 
-def hops_of(rows: HopRows) -> list[HopRow]:
-    """Return the rows, one by one."""
+def hops_of(rows: HopRows, some: Ints) -> list[HopRow]:
+    """Return some of the rows, one by one."""
     columns = (
-        rows.message.tolist(),
-        [rows.keys[key] for key in rows.key.tolist()],
-        [rows.source.words[code] for code in rows.source.codes.tolist()],
-        [rows.target.words[code] for code in rows.target.codes.tolist()],
-        rows.size.tolist(),
-        rows.start_s.tolist(),
-        rows.end_s.tolist(),
+        rows.message[some].tolist(),
+        [rows.keys[key] for key in rows.key[some].tolist()],
+        [rows.source.words[code] for code in rows.source.codes[some].tolist()],
+        [rows.target.words[code] for code in rows.target.codes[some].tolist()],
+        rows.size[some].tolist(),
+        rows.start_s[some].tolist(),
+        rows.end_s[some].tolist(),
     )
     return [HopRow(*values) for values in zip(*columns, strict=True)]
 
@@ -246,38 +246,50 @@ class Messages:
         self._later: list[Callable[[], None]] = []
 
     def moved(self, rows: HopRows) -> None:
-        """Look at hops, all that have ended by now."""
-        for hop, is_delivered in zip(hops_of(rows), rows.delivered.tolist(), strict=True):
-            self._hop(hop, is_delivered=is_delivered)
+        """Look at hops, all that have ended by now, and those that the end of the run cuts off."""
+        self._look_at_directions(rows)
+        ended = rows.delivered
+        paths = _paths(rows, np.flatnonzero(ended))
+        for first, last in zip(*(hops_of(rows, some) for some in paths), strict=True):
+            self._follow(first, last, self._look_behind(first))
+        for hop in hops_of(rows, np.flatnonzero(~ended)):
+            self._look_behind(hop)
         self._links.look(rows)
         self.conclude()
 
-    def _hop(self, hop: HopRow, *, is_delivered: bool) -> None:
-        number, key = hop.message, hop.key
-        if key.direction != self._direction(hop):
-            raise violated(HOPS, f"{hop.named} to {hop.target} is no {key.direction}")
-        before = self._last.get(number)
+    def _look_at_directions(self, rows: HopRows) -> None:
+        """Look whether hops are named by geometry: from the ground, to it, or in between."""
+        grounded = np.array([word in self._ground for word in rows.source.words], bool)
+        up, down, _, between = range(len(DIRECTIONS))
+        way = np.where(grounded[rows.target.codes], down, between)
+        way[grounded[rows.source.codes]] = up
+        named = np.array([DIRECTIONS.index(key.direction) for key in rows.keys], np.int64)
+        wrong = named[rows.key] != way
+        if np.count_nonzero(wrong):
+            [hop] = hops_of(rows, np.array([worst(wrong)]))
+            raise violated(HOPS, f"{hop.named} to {hop.target} is no {hop.key.direction}")
+
+    def _look_behind(self, hop: HopRow) -> HopRow | None:
+        """Look at a hop behind those of its message that were known before; return the last one."""
+        before = self._last.get(hop.message)
         if before is not None:
             _follows(hop, before.target, before.bytes, before.end_s)
-        elif number in self._got:
-            _sets_off(hop, self._got[number])
-        if not is_delivered:
-            return
-        origin = self._first.setdefault(number, hop).source
+        elif hop.message in self._got:
+            _sets_off(hop, self._got[hop.message])
+        return before
+
+    def _follow(self, first: HopRow, hop: HopRow, before: HopRow | None) -> None:
+        """Follow a message from the ``first`` new hop that has ended to the last one."""
+        number, payload = hop.message, hop.key.payload
+        origin = self._first.setdefault(number, first).source
         self._last[number] = hop
         if hop.target == SERVER_NAME:
-            self._arrived[origin, Way.TO_SERVER, key.payload, hop.end_s] = number, hop
+            self._arrived[origin, Way.TO_SERVER, payload, hop.end_s] = number, hop
             del self._first[number], self._last[number]
         elif origin == SERVER_NAME:  # it may end here; who wanted it will say so
             if before is not None:
-                self._arrived.pop((before.target, Way.TO_CLIENT, key.payload, before.end_s), None)
-            self._arrived[hop.target, Way.TO_CLIENT, key.payload, hop.end_s] = number, hop
-
-    def _direction(self, hop: HopRow) -> str:
-        """By geometry: from the ground to a satellite, back, or between satellites."""
-        if hop.source in self._ground:
-            return "uplink"
-        return "downlink" if hop.target in self._ground else "isl"
+                self._arrived.pop((before.target, Way.TO_CLIENT, payload, before.end_s), None)
+            self._arrived[hop.target, Way.TO_CLIENT, payload, hop.end_s] = number, hop
 
     def accessed(self, moved: Moved) -> None:
         """Remember what moved in a pass, to look at it when all hops before it are known."""
@@ -384,6 +396,24 @@ class Messages:
             at = part.satellite if last is None else last.target
             raise violated(HOPS, f"message {part.message} is at {at}, and said to have arrived")
         return last.end_s
+
+
+def _paths(rows: HopRows, some: Ints) -> tuple[Ints, Ints]:
+    """Return the first and the last row of each message among some rows, which are in order.
+
+    Raises InvariantError where one between them does not begin where the one before it has ended.
+    """
+    order = some[np.argsort(rows.message[some], kind="stable")]
+    begins = np.diff(rows.message[order], prepend=-1) != 0
+    now, before = order[~begins], order[np.flatnonzero(~begins) - 1]
+    wrong = rows.source.codes[now] != rows.target.codes[before]
+    wrong |= rows.size[now] != rows.size[before]
+    wrong |= rows.start_s[now] < rows.end_s[before] * (1 - ROUNDING)
+    if np.count_nonzero(wrong):
+        row = worst(wrong)
+        hop, came = hops_of(rows, np.array([now[row], before[row]]))
+        _follows(hop, came.target, came.bytes, came.end_s)
+    return order[begins], order[np.roll(begins, -1)]
 
 
 def _sets_off(hop: HopRow, part: _Part) -> None:

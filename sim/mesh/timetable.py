@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from math import inf
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, LinkCurve
 from sim.facts.directions import Way
-from sim.links.beam import RangeGrid
+from sim.links.beam import OneRange, RangeGrid
 from sim.mesh.book import Book
 from sim.mesh.compiled import can_compile
 from sim.mesh.contacts import Contacts, Rates, Route
@@ -190,15 +191,14 @@ class MeshPass:
     def __init__(self, contact: PlannedContact) -> None:
         self._span_s = contact.start_s, contact.end_s
         self._curves = {way: _curve(contact, way) for way in Way}
-        range_m = contact.links.range_m
-        self._range_m = range_m.copy() if isinstance(range_m, RangeGrid) else range_m
+        self._range_m = _range_m(contact.links.range_m)
         contact.close()
 
     def delay_s(self, time_s: float) -> float:
         """How long a signal takes that leaves at a time."""
         if self._range_m is None:
             return 0.0
-        return float(self._range_m(np.array([time_s]))[0]) / SPEED_OF_LIGHT_M_S
+        return self._range_m(time_s) / SPEED_OF_LIGHT_M_S
 
     @cached_property
     def longest_delay_s(self) -> float:
@@ -215,6 +215,17 @@ class MeshPass:
         if not bits or curve is None:
             return begin_s
         return float(curve.completion_time_s(bits, begin_s)[0])
+
+
+def _range_m(
+    ranges: Callable[[Floats], Floats] | None,
+) -> Callable[[float], float] | None:
+    """Return the range of a satellite that is alone in its pass; None for no distance."""
+    if ranges is None:
+        return None
+    if isinstance(ranges, RangeGrid):
+        return OneRange(ranges)
+    return lambda time_s: float(ranges(np.array([time_s]))[0])
 
 
 def _curve(contact: PlannedContact, way: Way) -> LinkCurve | None:
