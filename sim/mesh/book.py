@@ -35,9 +35,9 @@ from sim.mesh.search import (
     COUNTERS,
     NOW,
     Best,
-    Count,
     Message,
     Node,
+    Outlook,
     PathHop,
     Rank,
     Search,
@@ -49,8 +49,8 @@ SPARE = 1024
 LOADED_AHEAD_S = 120.0
 """Rates of contacts that open so soon behind a wanted one are looked up together with them."""
 
-STEPS = 1 << 22
-"""Steps that are kept at most, of each node to each of the targets that were asked for last."""
+OUTLOOKS = 1 << 20
+"""Times that are kept of nodes to the targets that were asked for last, at most."""
 ROUNDINGS = 4.0
 """A hop may seem shorter than it is by so many of the smallest differences between times."""
 POINTS = 3 * 4096
@@ -97,7 +97,6 @@ class Book:
                 "source": contacts.source,
                 "target": contacts.target,
                 "kind": kind,
-                "steps": kind == FIXED,
                 "first_gap": np.arange(count),
                 "opens_s": contacts.start_s,
                 "closes_s": contacts.end_s,
@@ -114,15 +113,6 @@ class Book:
         gaps["begin_s"][:count] = contacts.start_s
         gaps["end_s"][:count] = contacts.end_s
         gaps["after"][:count] = NONE
-        fixed = kind == FIXED
-        most_bps = contacts.rate_bps[fixed].max(initial=0.0)
-        self._least_of_bit_s = 1.0 / most_bps if most_bps else 0.0
-        ends_s = contacts.end_s.max(initial=0.0)
-        self._least_delay_s = (
-            contacts.delay_s[fixed].min(initial=inf) - ROUNDINGS * np.spacing(ends_s)
-            if most_bps
-            else 0.0
-        )
         own = Rows(
             contacts=self._kept(Contact, rows),
             gaps=self._kept(Gap, gaps),
@@ -139,7 +129,9 @@ class Book:
         by_start = np.lexsort((np.tile(contacts.start_s, 2), ends))
         edges = np.searchsorted(ends[by_start], np.arange(2 * nodes + 1))
         ranks = {"first": edges[:-1], "later": edges[:-1], "last": edges[1:]}
-        counts = max(1, min(nodes, STEPS // max(nodes, 1)))
+        outlooks = max(1, min(nodes, OUTLOOKS // max(nodes, 1)))
+        nobody = {"target": np.full(outlooks, NONE)}
+        last_s = contacts.end_s.max(initial=0.0)
 
         def numbers(count: int) -> Any:
             return self._plain(np.zeros(count, np.int64))
@@ -149,13 +141,13 @@ class Book:
             nodes=self._kept(Node, array_of(Node, nodes, {})),
             ranks=self._kept(Rank, array_of(Rank, 2 * nodes, ranks)),
             rows=self._plain(by_start % max(len(contacts.source), 1)),
-            counts=self._kept(Count, array_of(Count, counts, {"target": np.full(counts, NONE)})),
-            steps=self._plain(np.zeros(counts * nodes, np.int16)),
+            outlooks=self._kept(Outlook, array_of(Outlook, outlooks, nobody)),
+            least_s=self._plain(np.zeros(outlooks * nodes)),
             counters=numbers(COUNTERS),
-            times_s=self._plain(np.array([-inf, contacts.end_s.max(initial=0.0)])),
-            front=numbers(2 * nodes),
+            times_s=self._plain(np.array([-inf, last_s, ROUNDINGS * np.spacing(last_s)])),
+            front=numbers(nodes),
             front_ways=numbers(nodes),
-            ahead=numbers(2 * nodes),
+            ahead=numbers(nodes),
             ways=self._kept(PathHop, array_of(PathHop, 16 * nodes + 64, {})),
             best=self._kept(Best, array_of(Best, 1, {})),
             hop_rows=self._plain(np.zeros(4 * nodes + 8)),
@@ -181,9 +173,7 @@ class Book:
         if source == target:
             return Route.of([])
         avoids = NONE if avoid is None else avoid
-        least_s = max(0.0, bits * self._least_of_bit_s + self._least_delay_s)
-        message = Message(source, target, float(bits), float(ready_s), avoids, float(least_s))
-        count = self._answer("route", message)
+        count = self._answer("route", Message(source, target, float(bits), float(ready_s), avoids))
         if count == NONE:
             return None
         figures: Any = self._search.hop_rows[: HOP * count]
@@ -191,8 +181,7 @@ class Book:
 
     def arrivals(self, source: int, bits: float, ready_s: float) -> Floats:
         """Return when a message can be at each node (N,), over whatever contacts; inf for never."""
-        message = Message(source, NONE, float(bits), float(ready_s), NONE, 0.0)
-        mark = self._answer("spread", message)
+        mark = self._answer("spread", Message(source, NONE, float(bits), float(ready_s), NONE))
         nodes = [(node.mark, node.there_s) for node in self._search.nodes]
         return np.array([there_s if own == mark else inf for own, there_s in nodes])
 
@@ -307,6 +296,7 @@ class Book:
             kind=CURVE,
             first_point=first // 3,
             points=len(points) // 3,
+            rate_bps=float(curve.rate_bps.max()),
             delay_s=rates.delay_s,
         )
 

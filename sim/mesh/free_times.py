@@ -34,17 +34,16 @@ WANTED, UNUSED, LEFT = range(3)
 class Contact:
     """One contact in one direction.
 
-    Signals take ``delay_s`` over it. It is one of the ``steps`` of a way where its rate is known
-    from the beginning, else none. Its free times begin with ``first_gap``; the last one has the
-    number of the row. Of the last question, for ``asked_bits`` from ``asked_from_s`` on, it keeps
-    the answer: ``begin_s``, ``sent_s`` and ``arrival_s`` (inf for never). Whatever is booked later,
-    ``bound_bits`` from ``bound_from_s`` on do not begin before ``bound_begin_s``.
+    Signals take ``delay_s`` over it. Where ``rate_bps`` is above 0, it has no higher one. Its free
+    times begin with ``first_gap``; the last one has the number of the row. Of the last question,
+    for ``asked_bits`` from ``asked_from_s`` on, it keeps the answer: ``begin_s``, ``sent_s`` and
+    ``arrival_s`` (inf for never). Whatever is booked later, ``bound_bits`` from ``bound_from_s`` on
+    do not begin before ``bound_begin_s``.
     """
 
     source: int
     target: int
     kind: int
-    steps: int
     first_point: int
     points: int
     first_gap: int

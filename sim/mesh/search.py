@@ -5,9 +5,9 @@ there first; of these, one of the fewest hops; of these, the first by number of 
 with the contacts of a node by their begins: Bellman and Ford's search with one hop more in each
 round, as contact graph routing has it (CCSDS 734.3-B-1, schedule-aware bundle routing).
 
-Rounds leave nodes out from which a message cannot be at its target by a time, as A* does: each step
-that is left takes ``least_s`` or longer, and :func:`_count` says how many there are at least. The
-way is the same; without this, a download over 1,000 satellites looks at 690 of them.
+Rounds leave nodes out from which a message cannot be at its target by a time, as A* does:
+:func:`_look_back` says how long it takes at least. The way is the same; without this, a download
+over 1,000 satellites looks at 690 of them.
 
 The same source runs as it is or compiled, like that of :mod:`sim.mesh.free_times`.
 """
@@ -21,14 +21,12 @@ from typing import NamedTuple
 
 from sim.mesh.free_times import FULL, NONE, WANTED, Rows, first_fit
 
-# Counters of a search: marks that were given, ways that are kept, the first way of a round; nodes
-# from which steps are counted, and those of one step more.
-MARK, WAYS, ROUND, REACHED, AHEAD = range(5)
-COUNTERS = 5
-NOW, LAST = range(2)
-"""Times: no message will be ready before the first one, no contact ends behind the second one."""
-FAR = 30_000
-"""More steps than any way has."""
+# Counters of a search: marks that were given, ways that are kept, the first way of a round.
+MARK, WAYS, ROUND = range(3)
+COUNTERS = 3
+NOW, LAST, ROUNDING = range(3)
+"""Times: no message will be ready before the first one, no contact ends behind the second one, and
+a hop may seem shorter than it is by the third one."""
 
 
 @dataclass(slots=True)
@@ -53,14 +51,15 @@ class Node:
 
 
 @dataclass(slots=True)
-class Count:
-    """Steps to a ``target`` without the node ``avoid``, at least, are counted.
+class Outlook:
+    """How long ``bits`` take at least from each node to a ``target``, without the node ``avoid``.
 
     That holds for messages that are ready from ``from_s`` on, and there before ``until_s``.
     """
 
     target: int
     avoid: int
+    bits: float
     from_s: float
     until_s: float
 
@@ -85,32 +84,29 @@ class Best:
 
 
 class Message(NamedTuple):
-    """Bits that are ready at a node. No hop leads to the node ``avoid``.
-
-    Each step takes ``least_s`` or longer.
-    """
+    """Bits that are ready at a node. No hop leads to the node ``avoid``."""
 
     source: int
     target: int
     bits: float
     ready_s: float
     avoid: int
-    least_s: float
 
 
 class Search(NamedTuple):
     """What a search knows, and where it writes.
 
     ``rows`` has those from each node and behind all of these, those to each node, of which
-    ``ranks`` say where. ``steps`` has those from each node to a target for each of ``counts``.
+    ``ranks`` say where. ``least_s`` has those from each node, for each of ``outlooks``; nodes in
+    ``ahead`` wait for their turn.
     """
 
     book: Rows
     nodes: Sequence[Node]
     ranks: Sequence[Rank]
     rows: MutableSequence[int]
-    counts: Sequence[Count]
-    steps: MutableSequence[int]
+    outlooks: Sequence[Outlook]
+    least_s: MutableSequence[float]
     counters: MutableSequence[int]
     times_s: MutableSequence[float]
     front: MutableSequence[int]
@@ -125,8 +121,8 @@ LOOKS_AHEAD_S = 64.0
 """How far rounds look at most at first: nearly all messages are there by then."""
 LOOKS_FARTHER = 8.0
 """How many times as far they look next, where nothing is there by then."""
-SLACK = 0.1
-"""How much longer than at least a way may take at first, as a share of its steps."""
+SLACK = 0.03
+"""How much longer than at least a way may take at first, as a share: links are seldom busy."""
 MORE_SLACK = 4.0
 
 
@@ -154,103 +150,108 @@ def _way_by(search: Search, message: Message, until_s: float) -> int:
 
     Rounds look little farther at first than to the soonest time at which it could be there.
     """
-    if message.least_s == 0.0:
-        return _rounds(search, message, NONE, until_s)
-    steps = _steps_to(search, message, until_s)
-    soonest_s, left = _soonest(search, message, steps, until_s)
+    least = _least(search, message, until_s)
+    soonest_s, left_s = _soonest_s(search, message, least, until_s)
     if soonest_s == inf:
         return NONE
-    slack_s = SLACK * (1 + left) * message.least_s
+    slack_s = SLACK * left_s
     while True:
         by_s = soonest_s + slack_s
-        if by_s > until_s:
+        if slack_s == 0.0 or by_s > until_s or by_s > search.times_s[LAST]:
             by_s = until_s
-        way = _rounds(search, message, steps, by_s)
+        way = _rounds(search, message, least, by_s)
         if way != NONE or by_s == until_s or search.book.counters[WANTED] != NONE:
             return way
         slack_s *= MORE_SLACK
 
 
-def _soonest(search: Search, message: Message, steps: int, until_s: float) -> tuple[float, int]:
-    """Return when a message could be there by what is booked of its first hops, and steps behind.
+def _soonest_s(search: Search, message: Message, least: int, until_s: float) -> tuple[float, float]:
+    """Return when a message could be there, by what is booked of its first hop; inf for never.
 
-    That is inf if it cannot be there by a time.
+    Behind that is how much of it is behind the first hop.
     """
     rank = search.ranks[message.source]
     forget_over(search, rank)
     soonest_s = inf
-    least = 0
+    behind_s = 0.0
     for place in range(rank.first, rank.last):
         row = search.rows[place]
         contact = search.book.contacts[row]
         if contact.opens_s > soonest_s or contact.opens_s > until_s:
             break
-        left = search.steps[steps + contact.target]
-        if left == FAR or contact.closes_s < message.ready_s or contact.target == message.avoid:
+        left_s = search.least_s[least + contact.target]
+        if left_s == inf or contact.closes_s < message.ready_s or contact.target == message.avoid:
             continue
         there_s = first_fit(search.book, row, message.ready_s, message.bits, message.ready_s)
-        there_s += left * message.least_s
+        there_s += left_s
         if there_s < soonest_s and there_s <= until_s:
             soonest_s = there_s
-            least = left
-    return soonest_s, least
+            behind_s = left_s
+    return soonest_s, behind_s
 
 
-def _steps_to(search: Search, message: Message, until_s: float) -> int:
-    """Return where it is counted how many steps lead from each node to a message's target at least.
+def _least(search: Search, message: Message, until_s: float) -> int:
+    """Return where it is written how long a message takes at least to its target from each node.
 
-    Contacts count that are open at some time from when it is ready until ``until_s``. What closes
-    later leaves fewer ways, so that counts hold until another contact opens.
+    That is over contacts that are open at some time from when it is ready until ``until_s``. What
+    closes later, or is booked, leaves fewer ways: it holds until another contact opens.
     """
-    number = message.target % len(search.counts)
-    count = search.counts[number]
+    number = message.target % len(search.outlooks)
+    outlook = search.outlooks[number]
     if (
-        count.target != message.target
-        or count.avoid != message.avoid
-        or count.from_s > message.ready_s
-        or (count.until_s <= until_s and count.until_s < inf)
+        outlook.target != message.target
+        or outlook.avoid != message.avoid
+        or outlook.bits != message.bits
+        or outlook.from_s > message.ready_s
+        or (outlook.until_s <= until_s and outlook.until_s < inf)
     ):
-        count.target = message.target
-        count.avoid = message.avoid
-        count.from_s = message.ready_s
-        count.until_s = inf
-        _count(search, message, number, until_s)
+        outlook.target = message.target
+        outlook.avoid = message.avoid
+        outlook.bits = message.bits
+        outlook.from_s = message.ready_s
+        outlook.until_s = inf
+        _look_back(search, message, number, until_s)
     return number * len(search.nodes)
 
 
-def _count(search: Search, message: Message, number: int, until_s: float) -> None:
-    """Count steps to the target, from those nodes on that are the fewest away from it."""
-    counters = search.counters
-    front = search.front
-    base = number * len(search.nodes)
-    for place in range(base, base + len(search.nodes)):
-        search.steps[place] = FAR
-    search.steps[base + message.target] = 0
-    front[0] = message.target
-    counters[REACHED] = 1
-    left = 0
-    while counters[REACHED] > 0:
-        counters[AHEAD] = 0
-        at = 0
-        while at < counters[REACHED]:  # it grows by those from which no step leads here
-            if search.steps[base + front[at]] == left:
-                _count_to(search, message, number, front[at], until_s)
-            at += 1
-        for at in range(counters[AHEAD]):
-            front[at] = search.ahead[at]
-        counters[REACHED] = counters[AHEAD]
-        left += 1
+def _look_back(search: Search, message: Message, number: int, until_s: float) -> None:
+    """Write down how long a message takes at least, from the target back: Bellman and Ford's queue.
 
-
-def _count_to(search: Search, message: Message, number: int, node: int, until_s: float) -> None:
-    """Count steps over the contacts that lead to a node, but for those from the one to avoid.
-
-    The count holds until another one opens.
+    Each node stands in the queue once: its mark says so.
     """
-    counters = search.counters
-    count = search.counts[number]
-    base = number * len(search.nodes)
-    rank = search.ranks[len(search.nodes) + node]
+    nodes = search.nodes
+    count = len(nodes)
+    search.counters[MARK] += 1
+    for place in range(number * count, (number + 1) * count):
+        search.least_s[place] = inf
+    search.least_s[number * count + message.target] = 0.0
+    search.ahead[0] = message.target
+    first = 0
+    waiting = 1
+    while waiting > 0:
+        node = search.ahead[first]
+        first = (first + 1) % count
+        waiting -= 1
+        nodes[node].mark = NONE
+        waiting = _step_back(search, message, number, node, until_s, first, waiting)
+
+
+def _step_back(
+    search: Search,
+    message: Message,
+    number: int,
+    node: int,
+    until_s: float,
+    first: int,
+    waiting: int,
+) -> int:
+    """Go one contact back from a node, but not to the one to avoid; return how many are waiting.
+
+    What is found holds until another contact opens.
+    """
+    outlook = search.outlooks[number]
+    count = len(search.nodes)
+    rank = search.ranks[count + node]
     forget_over(search, rank)
     for place in range(rank.first, rank.last):
         contact = search.book.contacts[search.rows[place]]
@@ -258,24 +259,21 @@ def _count_to(search: Search, message: Message, number: int, node: int, until_s:
         if other == message.avoid or contact.closes_s < message.ready_s:
             continue
         if contact.opens_s > until_s:
-            if contact.opens_s < count.until_s:
-                count.until_s = contact.opens_s
+            if contact.opens_s < outlook.until_s:
+                outlook.until_s = contact.opens_s
             break
-        left = search.steps[base + node] + contact.steps
-        if left >= search.steps[base + other]:
+        least_s = search.least_s[number * count + node]
+        if contact.rate_bps > 0.0:
+            lasts_s = message.bits / contact.rate_bps + contact.delay_s - search.times_s[ROUNDING]
+            least_s += lasts_s if lasts_s > 0.0 else 0.0
+        if least_s >= search.least_s[number * count + other]:
             continue
-        search.steps[base + other] = left
-        if contact.steps == 0:
-            search.front[counters[REACHED]] = other
-            counters[REACHED] += 1
-        else:
-            search.ahead[counters[AHEAD]] = other
-            counters[AHEAD] += 1
-
-
-def _left_s(search: Search, message: Message, steps: int, node: int) -> float:
-    """Return how long a message takes at least from a node on, where steps are counted."""
-    return 0.0 if steps == NONE else search.steps[steps + node] * message.least_s
+        search.least_s[number * count + other] = least_s
+        if search.nodes[other].mark != search.counters[MARK]:
+            search.nodes[other].mark = search.counters[MARK]
+            search.ahead[(first + waiting) % count] = other
+            waiting += 1
+    return waiting
 
 
 def _write(search: Search, way: int) -> int:
@@ -307,7 +305,7 @@ def spread(search: Search, message: Message) -> int:
     return search.counters[MARK]
 
 
-def _rounds(search: Search, message: Message, steps: int, by_s: float) -> int:
+def _rounds(search: Search, message: Message, least: int, by_s: float) -> int:
     """Return the way by which a message is there first, by a time; of equal ones, of fewest hops.
 
     Each round goes one hop on from the nodes that the last one was at sooner than all before. NONE
@@ -333,7 +331,7 @@ def _rounds(search: Search, message: Message, steps: int, by_s: float) -> int:
             before = search.front_ways[at]
             time_s = message.ready_s if before == NONE else search.ways[before].arrival_s
             if time_s <= best.arrival_s:
-                ahead = _go_on(search, message, steps, search.front[at], time_s, before, ahead)
+                ahead = _go_on(search, message, least, search.front[at], time_s, before, ahead)
         _go_ahead(search, ahead)
         reached = ahead
     return best.way
@@ -342,7 +340,7 @@ def _rounds(search: Search, message: Message, steps: int, by_s: float) -> int:
 def _go_on(
     search: Search,
     message: Message,
-    steps: int,
+    least: int,
     number: int,
     time_s: float,
     before: int,
@@ -363,10 +361,11 @@ def _go_on(
         is_known = other.mark == mark
         if is_known and (other.there_s <= time_s or other.there_s <= contact.opens_s):
             continue
-        left_s = _left_s(search, message, steps, contact.target)
+        left_s = 0.0 if least == NONE else search.least_s[least + contact.target]
         if (
             contact.closes_s < time_s
             or contact.target == message.avoid
+            or left_s == inf
             or time_s + left_s > best.arrival_s
         ):
             continue

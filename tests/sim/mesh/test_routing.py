@@ -72,12 +72,13 @@ def test_random_plans_against_time_expanded_graph(kind, plans):
         contacts = int(rng.integers(3, 25))
         a = rng.integers(nodes, size=contacts)
         b = (a + rng.integers(1, nodes, contacts)) % nodes
-        start = rng.integers(HORIZON_S - 8, size=contacts)
-        end = np.minimum(start + rng.integers(1, rng.choice([9, 40]), contacts), HORIZON_S - 1)
+        lasts = rng.random() < 0.5
+        start = rng.integers(1 if lasts else HORIZON_S - 8, size=contacts)
+        end = start + (HORIZON_S - 1 if lasts else rng.integers(1, 9, contacts))
         rate = rng.integers(1, 3, contacts)
         delay = rng.integers(3, size=contacts)
         unit_s = float(rng.choice([1, 16]))
-        steady = (rng.random(contacts) < 0.6) | (kind == "compiled")
+        steady = (rng.random(contacts) < 0.6) | (kind == "compiled") | lasts
         rates = np.where(steady, rate, rng.integers(3, size=(HORIZON_S + 8, contacts))).T
 
         def sent(contact, source, begin_s, bits, rates=rates, delay=delay, unit_s=unit_s):
@@ -100,8 +101,10 @@ def test_random_plans_against_time_expanded_graph(kind, plans):
         for number in range(6):
             if number == 0 or rng.random() < 0.5:
                 avoid = int(rng.integers(nodes)) if kind != "graph" and rng.random() < 0.3 else None
-                bits, ready = 2 * int(rng.integers(1, 4)), int(rng.integers(20))
                 target = int(rng.choice([node for node in range(nodes) if node != avoid]))
+                bits = 2 * int(rng.integers(1, 4))
+            if number == 0 or rng.random() < 0.5:
+                ready = int(rng.integers(20))
             source = int(rng.choice([n for n in range(nodes) if n not in (avoid, target)]))
             if kind == "graph":
                 route = book.route(source, target, bits * unit_s, ready * unit_s)
