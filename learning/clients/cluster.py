@@ -146,8 +146,8 @@ class ClusterState:
 
     def cancel_uploads(self) -> None:
         """Give up all that is on its way up."""
-        self.pending = np.zeros_like(self.pending)
-        self.sent_bytes = np.zeros_like(self.sent_bytes)
+        self.pending = np.zeros(len(self.pending), bool)
+        self.sent_bytes = np.zeros(len(self.pending))
 
     @property
     def receiving(self) -> Mask:
@@ -178,10 +178,15 @@ class ClusterState:
         models = [server if model is None else model for model in self.coming]
         self.coming = [*models]
         version = np.array([model.version for model in models])
-        # Where devices that ask differ in experts or ranks, each gets its own.
-        rows = np.column_stack([self.holds, self.cuts])[asking]
-        personal = bool((rows != rows[:1]).any())
-        return Download(Payload(name, self.coming_bytes, version), asking, personal=personal)
+        payload = Payload(name, self.coming_bytes, version)
+        return Download(payload, asking, personal=self._differ(asking))
+
+    def _differ(self, who: Mask) -> bool:
+        """Whether devices in ``who`` differ in experts or ranks: each gets what is its own."""
+        if len(who) == 1:  # a satellite that trains alone
+            return False
+        rows = np.column_stack([self.holds, self.cuts])[who]
+        return bool((rows != rows[:1]).any())
 
     def download_bytes(self, server: ServerModel, experts: Sequence[int], *, gate: bool) -> Floats:
         """Return the bytes (K,) that devices download of those of ``experts`` that they hold.

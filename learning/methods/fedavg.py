@@ -237,7 +237,9 @@ class FedAvg(GlobalModelMethod):
         """
         if self.ends_by_own_rule:
             return ""
-        there = self.arrived.keys() | self.absent
+        there: Set[str] = self.arrived.keys()
+        if self.absent:
+            there = there | self.absent
         late = len(self.world.names) - len(there)
         named = ",".join(islice((n for n in self.world.by_name if n not in there), MOST_NAMED))
         return f"{named} and {late - MOST_NAMED} more" if late > MOST_NAMED else named
@@ -339,7 +341,7 @@ class FedAvg(GlobalModelMethod):
 
     def members(self, devices: ClusterState) -> Mask:
         """Return which of a cluster's devices (K,) take part: they have the memory, and experts."""
-        return devices.eligible & (devices.holds.any(axis=1) | (not self.experts))
+        return devices.eligible & (devices.holds.any(axis=1) if self.experts else True)
 
     def holds(self, me: Cluster) -> Mask:
         """Return which experts (K, E) each of the cluster's devices takes in this round."""

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,6 +71,11 @@ class Hops(NamedTuple):
 NO_HOPS = Hops._make(np.zeros(0, kind) for kind in (np.int64, np.int64, float, float, float))
 
 
+def _new() -> Any:
+    """Return columns to which hops can be added."""
+    return Hops._make(array(kind) for kind in "qqddd")
+
+
 class HopsUnderWay:
     """Keeps the hops of messages that are under way, and writes those down that have ended.
 
@@ -92,8 +98,8 @@ class HopsUnderWay:
         # Messages that are not through, and their hops.
         self._messages: list[MeshMessage] = []
         self._under_way = NO_HOPS
-        # Five numbers of each that was booked last: Python looks for garbage among objects.
-        self._new = array("d")
+        # The columns of those that were booked last: Python looks for garbage among objects.
+        self._new = _new()
         self._looked_s = -np.inf
         self._added = 0
         self._written: list[tuple[np.ndarray, ...]] = []
@@ -104,9 +110,9 @@ class HopsUnderWay:
     def add(self, message: MeshMessage, route: Route) -> None:
         """Take a message that sets off now, with its hops."""
         of = len(self._messages)
-        for hop in route.hops():
-            self._new.append(of)
-            self._new.extend(hop)
+        hops = repeat(of, len(route)), route.row, route.begin_s, route.sent_s, route.arrival_s
+        for column, values in zip(self._new, hops, strict=True):
+            column.extend(values)
         self._messages.append(message)
         self._added += len(route)
         self._looked_s = -np.inf  # a hop may take no time
@@ -121,12 +127,10 @@ class HopsUnderWay:
         if now_s == self._looked_s:
             return
         self._looked_s = now_s
-        if self._new:
-            of, row, *times_s = np.array(self._new).reshape(-1, len(Hops._fields)).T
-            new = of.astype(np.int64), row.astype(np.int64), *times_s
-            both = zip(self._under_way, new, strict=True)
+        if self._new.of:
+            both = zip(self._under_way, map(np.array, self._new), strict=True)
             self._under_way = Hops._make(map(np.concatenate, both))
-            self._new = array("d")
+            self._new = _new()
         hops, messages = self._under_way, self._messages
         ended = hops.end_s <= now_s
         if not np.count_nonzero(ended):
