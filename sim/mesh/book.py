@@ -103,7 +103,6 @@ class Book:
                 "rate_bps": contacts.rate_bps,
                 "delay_s": contacts.delay_s,
                 "asked_bits": -1.0,
-                "bound_bits": np.inf,
             },
         )
         self._unknown = np.flatnonzero(kind == UNKNOWN)

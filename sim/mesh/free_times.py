@@ -37,8 +37,7 @@ class Contact:
     Signals take ``delay_s`` over it. Where ``rate_bps`` is above 0, it has no higher one. Its free
     times begin with ``first_gap``; the last one has the number of the row. Of the last question,
     for ``asked_bits`` from ``asked_from_s`` on, it keeps the answer: ``begin_s``, ``sent_s`` and
-    ``arrival_s`` (inf for never). Whatever is booked later, ``bound_bits`` from ``bound_from_s`` on
-    do not begin before ``bound_begin_s``.
+    ``arrival_s`` (inf for never).
     """
 
     source: int
@@ -56,9 +55,6 @@ class Contact:
     begin_s: float
     sent_s: float
     arrival_s: float
-    bound_bits: float
-    bound_from_s: float
-    bound_begin_s: float
 
 
 @dataclass(slots=True)
@@ -89,11 +85,10 @@ def asked(book: Any, row: int, begin_s: float, bits: float) -> tuple[float, floa
     return answer
 
 
-def first_fit(book: Rows, row: int, from_s: float, bits: float, ready_s: float) -> float:
+def first_fit(book: Rows, row: int, from_s: float, bits: float) -> float:
     """Return when bits are there at first over a row, from a time on; inf for never.
 
-    The row keeps when they begin and have left. They belong to a message that is ready at
-    ``ready_s``: later ones will be ready later. A row whose rates are not known yet is noted, and
+    The row keeps when they begin and have left. A row whose rates are not known yet is noted, and
     the answer is of no use.
     """
     contact = book.contacts[row]
@@ -103,20 +98,13 @@ def first_fit(book: Rows, row: int, from_s: float, bits: float, ready_s: float) 
         if book.counters[WANTED] == NONE:
             book.counters[WANTED] = row
         return inf
-    first_s = from_s
-    if (
-        bits >= contact.bound_bits
-        and from_s >= contact.bound_from_s
-        and contact.bound_begin_s > from_s
-    ):
-        first_s = contact.bound_begin_s
     begin_s = sent_s = arrival_s = inf
-    place = contact.first_gap if first_s <= contact.closes_s else NONE
+    place = contact.first_gap if from_s <= contact.closes_s else NONE
     while place != NONE and arrival_s == inf:
         gap = book.gaps[place]
         place = gap.after
-        if gap.end_s >= first_s:
-            begin_s = gap.begin_s if gap.begin_s > first_s else first_s
+        if gap.end_s >= from_s:
+            begin_s = gap.begin_s if gap.begin_s > from_s else from_s
             sent_s, arrival_s = _sent_s(book, row, begin_s, bits)
             if sent_s > gap.end_s:
                 arrival_s = inf
@@ -127,10 +115,6 @@ def first_fit(book: Rows, row: int, from_s: float, bits: float, ready_s: float) 
     contact.begin_s = begin_s
     contact.sent_s = sent_s
     contact.arrival_s = arrival_s
-    if from_s == ready_s:
-        contact.bound_bits = bits
-        contact.bound_from_s = from_s
-        contact.bound_begin_s = begin_s
     return arrival_s
 
 

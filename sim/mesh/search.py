@@ -182,7 +182,7 @@ def _soonest_s(search: Search, message: Message, least: int, until_s: float) -> 
         left_s = search.least_s[least + contact.target]
         if left_s == inf or contact.closes_s < message.ready_s or contact.target == message.avoid:
             continue
-        there_s = first_fit(search.book, row, message.ready_s, message.bits, message.ready_s)
+        there_s = first_fit(search.book, row, message.ready_s, message.bits)
         there_s += left_s
         if there_s < soonest_s and there_s <= until_s:
             soonest_s = there_s
@@ -369,7 +369,7 @@ def _go_on(
             or time_s + left_s > best.arrival_s
         ):
             continue
-        arrival_s = first_fit(search.book, row, time_s, message.bits, message.ready_s)
+        arrival_s = first_fit(search.book, row, time_s, message.bits)
         if arrival_s == inf or (is_known and arrival_s >= other.there_s):
             continue
         is_second = arrival_s == best.arrival_s and best.way != NONE
