@@ -18,6 +18,7 @@ from learning.requests.cluster import Download, Receipt, Train, Upload
 from sim.checks.conservation import worst
 from sim.checks.timing import Contacts
 from sim.errors import violated
+from sim.facts.coded import Coded
 from sim.facts.directions import DIRECTIONS, Way
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
@@ -27,7 +28,7 @@ from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.passes import LAST_BITS_S
 from sim.plan.plan import Plan
-from statements.arrays import Floats, Ints
+from statements.arrays import Floats, Ints, Mask
 
 HOPS = "messages conserved hop by hop"
 
@@ -259,15 +260,18 @@ class Messages:
 
     def _look_at_directions(self, rows: HopRows) -> None:
         """Look whether hops are named by geometry: from the ground, to it, or in between."""
-        grounded = np.array([word in self._ground for word in rows.source.words], bool)
         up, down, _, between = range(len(DIRECTIONS))
-        way = np.where(grounded[rows.target.codes], down, between)
-        way[grounded[rows.source.codes]] = up
+        way = np.where(self._is_ground(rows.target), down, between)
+        way[self._is_ground(rows.source)] = up
         named = np.array([DIRECTIONS.index(key.direction) for key in rows.keys], np.int64)
         wrong = named[rows.key] != way
         if np.count_nonzero(wrong):
             [hop] = hops_of(rows, np.array([worst(wrong)]))
             raise violated(HOPS, f"{hop.named} to {hop.target} is no {hop.key.direction}")
+
+    def _is_ground(self, ends: Coded) -> Mask:
+        """Which rows (N,) have an end on the ground."""
+        return np.array([word in self._ground for word in ends.words], bool)[ends.codes]
 
     def _look_behind(self, hop: HopRow) -> HopRow | None:
         """Look at a hop behind those of its message that were known before; return the last one."""
