@@ -56,8 +56,7 @@ class MeshLink(ServiceLink):
                 replies.append(_not_taken(step, 1))
             elif isinstance(step, Train):
                 # Nothing cuts the rounds short: there is no contact in which they have to end.
-                whole = replace(step, partial=False) if step.partial else step
-                [work] = yield from super().chain([whole])
+                [work] = yield from super().chain([replace(step, partial=False)])
                 assert isinstance(work, Work)  # which a training is replied
                 never = work.end_s[0] == math.inf  # for want of charge
                 able = not (work.excluded[0] or never)

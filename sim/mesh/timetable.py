@@ -106,8 +106,7 @@ class MeshTimetable:
 
         That is with the longest delays; inf if it never arrives.
         """
-        avoid = self._ground if source == self._ground else None
-        route = self.book.route(source, target, bits, ready_s, avoid)
+        route = self._route(source, target, bits, ready_s)
         if route is None:
             return math.inf
         return route.arrival_s[-1] if route else ready_s
@@ -119,10 +118,9 @@ class MeshTimetable:
 
         None if it never arrives. It goes ``over_links`` alone, or over passes too.
         """
-        avoid = self._ground if over_links or source == self._ground else None
         self.book.forward(ready_s)
         while True:
-            route = self.book.route(source, target, bits, ready_s, avoid)
+            route = self._route(source, target, bits, ready_s, over_links=over_links)
             if route is None:
                 return None
             there_s = []
@@ -139,6 +137,14 @@ class MeshTimetable:
                 self.book.take(route)
                 route.arrival_s = there_s
                 return route
+
+    def _route(
+        self, source: int, target: int, bits: float, ready_s: float, *, over_links: bool = False
+    ) -> Route | None:
+        # No way leads back to the ground from where it sets off. To say so lets the search bound
+        # it closely: the ground is one node, one hop from every satellite in a pass.
+        avoid = self._ground if over_links or source == self._ground else None
+        return self.book.route(source, target, bits, ready_s, avoid)
 
     def _delay_s(self, contact: int, time_s: float) -> float:
         """Return how long a signal takes over a contact, by the range as it is sent."""

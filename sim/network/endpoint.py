@@ -100,8 +100,6 @@ class Endpoint:
 
     def tell_memory_lacks(self, excluded: Mask, cost: Cost) -> None:
         """Tell which devices cannot hold what they were to train; of each once."""
-        if not np.count_nonzero(excluded):
-            return
         new = np.flatnonzero(excluded & ~self._lack_memory)
         if not len(new):
             return
