@@ -34,13 +34,13 @@ BUDGETS = {
     "CONTRIBUTING.md": 1260,
     "README.md": 800,
     "SECURITY.md": 400,
-    "docs/annex/choices.md": 1380,
-    "docs/annex/results.md": 2600,
+    "docs/annex/choices.md": 1430,
+    "docs/annex/results.md": 3000,
     "docs/commands.md": 660,
-    "docs/comparison.md": 760,
+    "docs/comparison.md": 880,
     "docs/constellations.md": 1250,
     "docs/faults.md": 735,
-    "docs/first-run.md": 970,
+    "docs/first-run.md": 1000,
     "docs/fly.md": 1460,
     "docs/glossary.md": 724,
     "docs/how-it-works.md": 830,
@@ -117,7 +117,7 @@ def test_a_page_keeps_to_its_budget_of_words(page, most):
 
 def test_the_readme_is_short_in_lines_too():
     lines = (ROOT / "README.md").read_text().splitlines()
-    assert len(lines) <= 110 and max(map(len, lines)) <= 120
+    assert len(lines) <= 116 and max(map(len, lines)) <= 120
 
 
 @pytest.mark.parametrize("page", BUDGETS)
