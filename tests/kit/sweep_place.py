@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from tests.kit import small
+from tests.kit.inner import sim as inner
 from tests.kit.inner.sim import MACHINE_COLUMNS, status
 
 METHOD = textwrap.dedent(
@@ -67,6 +69,26 @@ METHOD = textwrap.dedent(
                     return
     """
 )
+
+
+def planned(folder: Path, *specs: str) -> tuple[Path, dict[str, Any]]:
+    """Make a sweep without training that nobody works on; return its folder and its definition."""
+    folder.mkdir(exist_ok=True)
+    scenario = folder / "tiny.yaml"
+    scenario.write_text(yaml.safe_dump(small.SLOTS))
+    axes = inner.Axes.of(inner.read_pairs(specs), None)
+    about: dict[str, Any] = inner.SweepPlan(str(scenario), {"learning.train": False}, axes).about
+    place = folder / "out"
+    assert inner.claim_sweep(place, about, there=inner.There.NOTHING)
+    return place, about
+
+
+def worked(place: Path) -> list[inner.Claim]:
+    """Work on a sweep in this process; return the last claim on each point, in their order."""
+    inner.Joined(place, inner.Stop(), cache=False, keep_going=True).work()
+    held = inner.Claims(place).look()
+    points = json.loads((place / "sweep.json").read_text())["points"]
+    return [held[point["digest"]] for point in points]
 
 
 class Done(NamedTuple):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from itertools import combinations, product
 
@@ -25,10 +26,12 @@ from tests.kit.inner.sim import (
     compare,
     compared_rows,
     comparison_text,
+    drawings_of_groups,
     figure_listed,
     labels_of,
     mean_of,
     ranked,
+    reading_of_groups,
     shared_target,
     values_of,
 )
@@ -190,6 +193,44 @@ def test_a_time_of_zero_is_compared_by_differences():
     found = compared({"hours_to_0.80": {"at once": [0.0] * 3, "slow": [2.0, 3.0, 4.0]}})
     at_once, slow = found.rows.itertuples()
     assert (at_once.group, at_once.mean, slow.mean) == ("at once", 0.0, pytest.approx(3.0))
+
+
+def test_groups_whose_means_differ_by_rounding_alone_stand_in_order_of_their_names():
+    """As many seeds, or more of them first; ten is behind nine."""
+    for apart, order in ((1e-14, ["d9", "d10"]), (1e-6, ["d10", "d9"])):
+        groups = {"d10": [0.8 + apart] * 2, "d9": [0.8] * 2}
+        assert compared({"accuracy_final": groups}).groups == order
+        assert compared({"accuracy_final": dict([*groups.items()][::-1])}).groups == order
+    more = {"d9": [0.8, 0.8 + 1e-14], "d10": [0.8] * 3}
+    assert compared({"accuracy_final": more}).groups == ["d10", "d9"]
+
+
+def test_p_values_are_shown_in_two_digits_and_small_ones_in_one():
+    """Leads of one pattern and of many sizes give p values of all magnitudes."""
+    pattern = np.array([-1.0, -0.3, 0.1, 0.4, 0.8])
+    seeds = np.array([0.9, 0.91, 0.89, 0.9, 0.9])
+    leads = {f"g{n}": lead for n, lead in enumerate((0.001, 0.01, 0.02, 0.05, 0.1, 0.4))}
+    groups = {name: seeds - lead - 0.01 * pattern for name, lead in leads.items()}
+    found = compared({"accuracy_final": {"best": seeds, **groups}})
+    rows = found.by("accuracy_final").set_index("group").p
+    lines = (re.split("  +", line) for line in comparison_text(found, in_full=True).splitlines())
+    cells = {line[0]: line[-2] for line in lines if line[0] in groups}
+    units = set()
+    for group, p in rows[rows >= 0.0001].items():
+        units.add(unit := 0.01 if p >= 0.01 else 10.0 ** math.floor(math.log10(p)))
+        assert float(cells[group]) == pytest.approx(p, abs=0.501 * unit)
+    assert units >= {1e-4, 1e-3, 1e-2}
+    assert [*cells.values()].count("< 0.0001") == (rows < 0.0001).sum() > 0
+
+
+def test_a_ring_is_spoken_of_where_the_picture_has_one():
+    clear = {"a": [9e6] * 3, "b": [3e6, 3e6, 3e6]}
+    unclear = {"a": [9e6, 2e6, 4e6], "b": [3e6, 8e6, 5e6]}
+    for groups, has_best in ((clear, True), (unclear, False), ({"a": [1.0], "b": [2.0]}, False)):
+        found = compared({"uplink_bytes": groups})
+        [drawing] = drawings_of_groups(found)
+        rings = [line for line in drawing.draw().lines if line.get_markersize() > 5]
+        assert (len(rings), "ring" in reading_of_groups(found)) == (int(has_best), has_best)
 
 
 TABLES = st.dictionaries(

@@ -21,6 +21,7 @@ import orbit
 import scenarios
 import sim
 from tests.kit import small
+from tests.kit.handmade import tables_of
 from tests.kit.inner.sim import (
     COLOURS,
     COLUMNS,
@@ -241,6 +242,23 @@ def test_odd_names_are_written_as_they_are(trained):
         figure.savefig(out, format="svg")
     written = ["".join(node.itertext()) for node in ElementTree.fromstring(out.getvalue()).iter()]
     assert min(written.count(name) for name in names) >= 4
+
+
+def test_a_share_too_small_for_the_scale_stands_where_it_begins_and_none_stands_nowhere():
+    """Ten seconds of training in twelve days, and nothing sent."""
+    trained = [(t, kind) for t, kind in ((5.0, "train_start"), (15.0, "train_end"))]
+    events = [
+        {"time_s": t, "kind": kind, "cluster": "A", "device": 0, "rounds": 1} for t, kind in trained
+    ]
+    result = Result(tables_of(events=events), {"method": "", "simulated_s": 1e6})
+    axes = result.plot.where_time_went()
+    drawn = {row["part"]: row["percent"] for row in data_behind(axes).to_pylist()}
+    assert drawn["training"] == pytest.approx(1e-3) and drawn["waiting"] == pytest.approx(99.999)
+    shown = [line.get_xdata()[0] for line in axes.lines if line.get_marker() not in ("", "None")]
+    low, high = axes.get_xlim()
+    places = [x for x in shown if not np.isnan(x)]
+    assert len(shown) == 4 and len(places) == 2  # nobody sends or queues
+    assert all(low < x < high for x in places) and min(places) == 0.01
 
 
 # -- results in notebooks and in the terminal

@@ -74,6 +74,13 @@ def test_links_are_there_when_contacts_are(result, packets, which):
     assert shown == set(rows.itertuples(index=False, name=None))
 
 
+def test_a_satellite_that_serves_has_a_thicker_line_than_one_that_is_in_view(packets):
+    in_view, serving = (
+        {packet["polyline"]["width"] for packet in of(packets, which)} for which in COLUMNS
+    )
+    assert len(in_view) == len(serving) == 1 and min(serving) > max(in_view)
+
+
 def as_cesium(packet, time_s):
     """Position (3,) in metres by the polynomial through the samples around a time."""
     position = packet["position"]

@@ -359,6 +359,27 @@ def test_only_reports_are_written_over_and_only_runs_are_reported(
     assert mine.read_text() == "<p>my notes</p>"
 
 
+def test_no_page_of_another_program_is_written_over_and_a_report_is(leomix, runs, tmp_path):
+    """Also not one that speaks of reports of leomix, or says far below who made it."""
+    mark = '<meta name="generator" content="leomix report">'
+    page = "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>{}<title>mine</title></html>"
+    for number, text in enumerate(
+        (
+            page.format('<meta name="generator" content="another program">'),
+            page.format("") + "<p>see the leomix report</p>",
+            page.format(" " * 1000 + mark),
+            "",
+        )
+    ):
+        path = tmp_path / f"{number}.html"
+        path.write_text(text)
+        done = leomix("report", runs["slots-timing"], "-o", path)
+        assert (done.status, done.err.count("\n"), path.read_text()) == (2, 1, text)
+    path.write_text(page.format(mark))
+    assert leomix("report", runs["slots-timing"], "-o", path).status == 0
+    assert "mine" not in path.read_text() and mark in path.read_text()[:512]
+
+
 @pytest.mark.wide
 @pytest.mark.parametrize("name", ["flystack", "iridium-isl"])
 def test_the_page_of_a_shipped_constellation_is_small(tmp_path, name):

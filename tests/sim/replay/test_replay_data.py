@@ -13,6 +13,7 @@ import orbit
 import sim
 from sim import InputError
 from tests.kit import small
+from tests.kit.handmade import tables_of
 from tests.kit.inner.orbit import Start
 from tests.kit.inner.sim import (
     MOST_OFF_DEG,
@@ -197,6 +198,31 @@ def test_batteries_and_shadows_are_those_of_the_run(runs):
     found = sorted(zip(numbers(data["shadows"]["battery"]), begins_s, strict=True))
     wanted = sorted(zip(dark.satellite, dark.enter_s, strict=True))
     np.testing.assert_allclose(found, wanted, atol=unit_s)
+
+
+def test_the_twelve_batteries_that_fell_lowest_in_any_run_are_shown(runs):
+    """Fourteen: those of the first names never fall below the others, whichever run is asked."""
+    run = runs.result("batteries")
+    names = sorted(set(run.tables["charges"]["cluster"].to_pylist()))
+    assert len(names) == 14
+
+    def with_lowest(lowest_by_name):
+        rows = [
+            {"cluster": name, "time_s": time_s, "charge": charge}
+            for name, lowest in lowest_by_name.items()
+            for time_s, charge in ((0.0, 1.0), (3600.0, lowest), (7200.0, 0.99))
+        ]
+        return sim.Result(
+            {**run.tables, "charges": tables_of(charges=rows)["charges"]}, run.manifest
+        )
+
+    falling = {name: 0.9 - 0.05 * place for place, name in enumerate(names)}
+    one = with_lowest(falling)
+    data = scene({"it": one})
+    assert [data["satellites"][n] for n in data["batteries"]] == names[2:]
+    other = with_lowest(dict.fromkeys(names, 0.95) | {names[0]: 0.1})
+    data = scene({"one": one, "other": other})
+    assert [data["satellites"][n] for n in data["batteries"]] == [names[0], *names[3:]]
 
 
 def test_energy_is_what_all_devices_had_spent_by_each_evaluation(runs):

@@ -8,8 +8,10 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -18,8 +20,9 @@ import scenarios
 import sim
 from sim.sweep import read_sweep
 from tests.kit import small
+from tests.kit.inner.sim import packaged
 from tests.kit.processes import forget, is_alive, wait_until
-from tests.kit.sweep_place import Place
+from tests.kit.sweep_place import Place, planned, worked
 
 POINTS = ["-p", "stop.cycles=1:4:1", "-o", "out"]
 process = pytest.mark.process  # every worker of a sweep is a process
@@ -106,6 +109,24 @@ def test_points_train_once_what_they_share(tmp_path, monkeypatch):
     trained = sum(table.column("trainings").to_pylist())
     reused = table.column("trainings_reused").to_pylist()
     assert sum(reused) == 2 * trained > 20
+
+
+def test_the_digest_of_a_sweep_is_of_what_scenarios_decide_and_of_nothing_else(tmp_path):
+    """Figures that follow from the traces are not in it, as the digests of these are."""
+    place, _ = planned(tmp_path, "stop.cycles=1,2")
+    worked(place)
+    sweep = read_sweep(place)
+    left_out = yaml.safe_load(packaged("sim.sweep", "columns.yaml"))
+    left_out = {"code", "said", *left_out["following"], *left_out["machine"]}
+    assert {"energy_j", "round_p95_s", "judged_by", "wall_s", "attempts"} < left_out
+    changes = set()
+    for number, field in enumerate(sweep.rows.schema):
+        other = pa.array(["x", "y"] if field.type == pa.string() else [7, 8]).cast(field.type)
+        changed = replace(sweep, rows=sweep.rows.set_column(number, field, other))
+        if changed.sha256 != sweep.sha256:
+            changes.add(field.name)
+    assert changes == {*sweep.rows.column_names} - left_out
+    assert {"point", "seed", "stop.cycles", "status", "error", "uplink_bytes"} < changes
 
 
 # -- failures
