@@ -7,7 +7,9 @@ import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterable
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +91,28 @@ def worked(place: Path) -> list[inner.Claim]:
     held = inner.Claims(place).look()
     points = json.loads((place / "sweep.json").read_text())["points"]
     return [held[point["digest"]] for point in points]
+
+
+def by_hand(
+    folder: Path, points: Iterable[tuple[dict[str, Any], int, dict[str, Any] | None]]
+) -> Path:
+    """Return the folder of a sweep of points: values, seed, and figures or None if it failed.
+
+    Their rows are written, and there are no runs.
+    """
+    every, outcomes = [], {}
+    for number, (values, seed, figures) in enumerate(points):
+        digest = f"{number:024x}"
+        every.append(inner.Point(number, digest, "tiny.yaml", dict(values), values, 0, seed))
+        status = {"figures": figures} if figures is not None else {"error": "on purpose"}
+        outcomes[digest] = inner.PointOutcome(
+            digest, "failed" if figures is None else "complete", **status
+        )
+    about = {"scenario": "tiny.yaml", "keys": [*every[0].values], "made_with": inner.versions()}
+    about |= {"replications": 1, "points": [asdict(point) for point in every]}
+    assert inner.claim_sweep(folder, about, there=inner.There.NOTHING)
+    inner.write_rows(folder, inner.rows_table(every, outcomes))
+    return folder
 
 
 class Done(NamedTuple):

@@ -14,7 +14,7 @@ from sim.page import report
 from tests.kit import small
 from tests.kit.handmade import tables_of
 from tests.kit.inner.learning import METHODS
-from tests.kit.inner.sim import checks_of
+from tests.kit.inner.sim import checks_of, plain
 
 MLP = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
 TIMED = {**MLP, "train": False}
@@ -158,6 +158,34 @@ def test_it_still_learns_if_the_last_quarter_of_the_time_added_a_twentieth_of_al
     # Not by hours that nobody measured in, nor by how often it was measured.
     often = [*range(11), *np.linspace(15.5, 20, 40)]
     assert not learnt([0.1] + [0.5] * 10 + [0.6] * 40, hours=often).still_rises
+
+
+def test_a_loss_is_that_of_a_guess_from_99_percent_of_its_on():
+    """Of four classes a uniform guess has log 4 nats."""
+    for share, is_a_guess in ((1.2, True), (0.992, True), (0.988, False), (0.5, False)):
+        assert learnt(losses=[3.0, share * np.log(4)]).is_a_guess == is_a_guess, share
+
+
+def test_faults_are_said_from_one_in_a_hundred_device_rounds_on(runs):
+    result = runs.result("fedavg")
+    energy = [{**row, "device_rounds": 200} for row in result.manifest["energy"]]
+    for count, is_said in ((3, False), (4, True)):  # of 400
+        rows = [{"time_s": 1.0, "kind": "fault", "detail": "it broke"}] * count
+        broken = pa.concat_tables(
+            [plain(result.tables["events"]), tables_of(events=rows)["events"]]
+        )
+        checks = checked(result, {**result.tables, "events": broken}, energy=energy)
+        said = [check.sentence for check in checks if check.code == "faults"]
+        assert bool(said) == is_said and all(f"{count} faults" in text for text in said)
+
+
+def test_a_value_to_try_has_three_digits(runs):
+    result = runs.result("fedavg")
+    tables = with_course(result, *COURSES["falls"][:2])
+    scenario = {**result.manifest["scenario"]}
+    scenario["learning"] = {**scenario["learning"], "step_size": 0.12345}
+    [check] = checked(result, tables, scenario=scenario)
+    assert (check.key, check.value) == ("learning.step_size", 0.0123)
 
 
 @pytest.mark.parametrize("status", ["interrupted", "failed"])

@@ -205,6 +205,25 @@ def test_groups_whose_means_differ_by_rounding_alone_stand_in_order_of_their_nam
     assert compared({"accuracy_final": more}).groups == ["d10", "d9"]
 
 
+def test_times_to_a_target_are_in_hours_below_two_days_and_in_days_above():
+    for factor, unit, means in ((1.0, "(h)", ["30.0", "40.0"]), (2.0, "(days)", ["2.50", "3.33"])):
+        hours = {"a": [30.0 * factor], "b": [40.0 * factor]}
+        text = comparison_text(compared({"hours_to_0.80": hours}), in_full=True)
+        [head] = [line for line in text.splitlines() if "seeds" in line]
+        assert unit in head
+        rows = [line.split() for line in text.splitlines() if line.startswith(("a ", "b "))]
+        assert [row[2].rstrip("*") for row in rows] == means
+
+
+@pytest.mark.parametrize("count", [3, 6, 20])
+def test_a_headline_counts_the_groups_for_which_it_has_no_room(count):
+    groups = {f"a method of a long name {n:02}": [n / 100] for n in range(count)}
+    headline = compared({"accuracy_final": groups}).headline
+    [others] = re.findall(r"and (\d+) others?", headline)
+    named = sum(name in headline for name in groups)
+    assert len(headline) <= 90 and int(others) + named == count and named > 0
+
+
 def test_p_values_are_shown_in_two_digits_and_small_ones_in_one():
     """Leads of one pattern and of many sizes give p values of all magnitudes."""
     pattern = np.array([-1.0, -0.3, 0.1, 0.4, 0.8])

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from scipy import stats
 
 import scenarios
 import sim
@@ -25,7 +26,16 @@ from sim.page import report
 from sim.sweep import read_sweep
 from statements import RANKS, Code, Statement, as_json
 from tests.kit.folders import Each, cut, without_checksums
-from tests.kit.inner.sim import compare, portable, read_manifest
+from tests.kit.handmade import tables_of
+from tests.kit.inner.sim import (
+    Group,
+    chart_of,
+    compare,
+    data_of,
+    portable,
+    read_manifest,
+    under_one_sky,
+)
 from tests.kit.small import SLOTS, merged, slots
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -131,6 +141,60 @@ def test_what_is_said_of_a_run_stands_in_the_order_of_its_ranks(runs, tmp_path, 
         for text in (*(done.err for done in shown), summary):
             places = [text.index(str(one)) for one in said[::-1]]
             assert places == sorted(places)
+
+
+def test_the_curve_of_a_page_is_that_of_the_metrics_to_six_digits(runs, pages):
+    rows = runs.result("slots").metrics.query("scope == 'global'")
+    data = pages["slots"].data("views")
+    seconds = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}[data["unit"]]
+    views = {(view["measure"], view["over"], view["part"]): view for view in data["views"]}
+    for what in ("accuracy", "loss"):
+        [line] = views[what, "time", "all"]["curves"]
+        np.testing.assert_allclose(line["mean"], rows[what], rtol=5e-6)
+        np.testing.assert_allclose(line["x"], rows.time_s / seconds, rtol=5e-6)
+        assert line["seeds"] == 1 and "band" not in line
+        [line] = views[what, "cycle", "all"]["curves"]
+        assert line["x"] == sorted(set(rows.cycle)) == [0, 1, 2, 3]
+
+
+def seeds_of(result, count, accuracies):
+    """Runs of the seeds from 1 on, whose final accuracies are given: a group of a comparison."""
+    runs = []
+    for seed, final in zip(range(1, count + 1), accuracies, strict=False):
+        ends = zip((0.0, 600.0), (0.1, final), strict=True)
+        rows = [
+            {"time_s": t, "cycle": int(t > 0), "scope": "global", "accuracy": a} for t, a in ends
+        ]
+        tables = {**result.tables, "metrics": tables_of(metrics=rows)["metrics"]}
+        manifest = {**result.manifest, "seed": seed, "simulated_s": 900.0}
+        runs.append(sim.Result(tables, manifest))
+    return runs
+
+
+@pytest.mark.parametrize("count", [2, 4, 5, 6])
+def test_the_band_of_a_chart_is_the_range_and_from_five_seeds_on_the_interval(runs, count):
+    finals = [0.5, 0.62, 0.57, 0.7, 0.55, 0.66][:count]
+    chart = chart_of([Group("it", seeds_of(runs.result("slots-timing"), count, finals))])
+    view = next(view for view in data_of(chart)["views"] if view["measure"] == "accuracy")
+    [line] = view["curves"]
+    ends = min(finals), max(finals)
+    if count >= 5:
+        ends = stats.t.interval(0.95, count - 1, np.mean(finals), stats.sem(finals))
+    assert line["band"] == ("95 %" if count >= 5 else "range")
+    assert (line["low"][-1], line["high"][-1]) == pytest.approx(ends, rel=1e-5)
+    assert line["mean"][-1] == pytest.approx(np.mean(finals), rel=1e-5)
+    assert (len(line["each"]), line["seeds"]) == (count, count)
+
+
+def test_groups_are_replayed_by_runs_of_the_seed_that_most_of_them_have(runs):
+    result = runs.result("slots-timing")
+    seeds = {"a": (1, 2), "b": (3, 2), "c": (2, 4), "d": (5,)}
+    groups = [
+        Group(label, [sim.Result(result.tables, {**result.manifest, "seed": n}) for n in own])
+        for label, own in seeds.items()
+    ]
+    shown = under_one_sky(groups)
+    assert {label: run.manifest["seed"] for label, run in shown.items()} == dict.fromkeys("abc", 2)
 
 
 def test_names_stay_text(runs, tmp_path):

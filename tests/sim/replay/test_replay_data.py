@@ -139,6 +139,17 @@ def test_contacts_and_services_are_those_of_the_table(shown):
     assert {data["satellites"][n] for n in numbers(contacts["satellite"])} == set(rows.satellite)
 
 
+def test_a_place_has_its_own_mask_and_else_that_of_the_orbit():
+    clusters = [*small.ORBIT["ground"]["clusters"]]
+    clusters[1] = clusters[1] | {"min_elevation_deg": 33.0}
+    keys = {"learning": {"train": False}, "stop": {"days": 1}}
+    run = sim.run(small.orbit(ground={"clusters": clusters}, **keys))
+    data = scene({"it": run})
+    common_deg = run.scenario.orbit.min_elevation_deg
+    assert [place["mask_deg"] for place in data["places"]] == [common_deg, 33.0]
+    assert data["mask_deg"] == common_deg != 33.0
+
+
 def test_counters_are_the_sums_of_the_table_at_1201_times(shown):
     run, data = shown
     own = data["runs"][0]

@@ -157,6 +157,34 @@ def test_of_points_that_are_taken_no_link_is_followed(tmp_path):
     assert take_points(mine, again, place) == 0  # they are there
 
 
+def test_points_that_failed_or_were_interrupted_are_not_taken(tmp_path):
+    place, about = planned(tmp_path / "one", "stop.cycles=1,2,3")
+    worked(place)
+    runs = [place / "points" / point["digest"] for point in about["points"]]
+    for run, status in zip(runs, ("failed", "interrupted"), strict=False):
+        manifest = json.loads((run / "manifest.json").read_text())
+        (run / "manifest.json").write_text(json.dumps(manifest | {"status": status}))
+    mine, _ = planned(tmp_path / "other", "stop.cycles=1,2,3,4")
+    assert take_points(mine, about, place) == 1
+    assert [run.name for run in (mine / "points").iterdir()] == [runs[2].name]
+
+
+@pytest.mark.parametrize("inner", ["points", "claims", "points/{digest}", "workers.log"])
+def test_a_sweep_whose_folders_are_links_to_elsewhere_is_not_continued(leomix, tmp_path, inner):
+    """Whatever is written there would be written outside of the folder that was named."""
+    place, about = planned(tmp_path / "one", "stop.cycles=1,2")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = place / inner.format(digest=about["points"][0]["digest"])
+    if link.is_dir():
+        link.rmdir()
+    link.symlink_to(outside)
+    line = ("sweep", about["scenario"], "--set", "learning.train=false", "-p", "stop.cycles=1,2")
+    done = leomix(*line, "-o", place, "--resume", "--quiet")
+    assert (done.status, done.err.count("\n"), [*outside.iterdir()]) == (2, 1, [])
+    assert link.name in done.err
+
+
 @pytest.mark.process
 def test_a_process_that_is_started_while_all_are_stopped_is_stopped_too(folder, monkeypatch):
     begun = []
