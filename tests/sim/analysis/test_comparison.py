@@ -553,3 +553,4 @@ def test_times_are_compared_at_the_target_that_all_seeds_have_reached(folders, t
 )
 def test_the_one_target_is_that_of_all_runs_else_of_half_else_of_any(reached, target):
     assert shared_target(reached, 6) == target
+    assert shared_target({"0.80": 3, "0.90": 2}, 5) == "0.80"  # two of five are no half

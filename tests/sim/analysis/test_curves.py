@@ -82,6 +82,19 @@ def test_an_evaluation_counts_what_was_spent_by_then_the_same_instant_included()
     assert line.get_xydata().tolist() == [[0.0, 0.1], [9.0, 0.5], [22.0, 0.7]]  # J
 
 
+def test_the_figure_by_a_time_is_that_of_the_last_evaluation_the_same_instant_included():
+    rows = [
+        {"time_s": 3600.0 * hour, "scope": "global", "accuracy": 0.5, "validation_accuracy": own}
+        for hour, own in ((1, 0.2), (5, 0.6), (10, 0.4))
+    ]
+    manifest = {"method": "fedavg", "simulated_s": 36e3, "scenario": {"learning": {}}}
+    manifest["scenario"]["learning"]["steps_per_round"] = 1
+    result = sim.Result(tables_of(metrics=rows), manifest)
+    found = [result.validation_at(hours) for hours in (0.5, 1.0, 4.9, 5.0, 9.9, 10.0)]
+    assert found == [None, 0.2, 0.2, 0.6, 0.6, 0.4]
+    assert result.validation_at() == 0.4
+
+
 ACCURACY = st.sampled_from([0.0, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0])
 WAITS = st.lists(st.tuples(st.floats(0.0, 30.0), ACCURACY), max_size=12)
 

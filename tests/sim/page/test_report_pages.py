@@ -32,6 +32,7 @@ from tests.kit.inner.sim import (
     chart_of,
     compare,
     data_of,
+    first_days,
     portable,
     read_manifest,
     under_one_sky,
@@ -184,6 +185,20 @@ def test_the_band_of_a_chart_is_the_range_and_from_five_seeds_on_the_interval(ru
     assert (line["low"][-1], line["high"][-1]) == pytest.approx(ends, rel=1e-5)
     assert line["mean"][-1] == pytest.approx(np.mean(finals), rel=1e-5)
     assert (len(line["each"]), line["seeds"]) == (count, count)
+
+
+@pytest.mark.parametrize(("contacts", "transfers", "days"), [(200, 220, None), (500, 340, 5.0)])
+def test_a_timeline_shows_as_much_of_a_run_as_a_reader_can_tell_apart(
+    runs, contacts, transfers, days
+):
+    """About 420 bars: of 840 in ten days those of five."""
+    result = runs.result("slots-timing")
+    seen = {"contact_id": 0, "cluster": "A", "rise_s": 1.0, "set_s": 2.0, "served": False}
+    moved = {"cluster": "A", "direction": "uplink", "payload": "gate", "payload_bytes": 1.0}
+    own = tables_of(contacts=[seen] * contacts, transfers=[moved] * transfers)
+    tables = {**result.tables, **{name: own[name] for name in ("contacts", "transfers")}}
+    long = sim.Result(tables, {**result.manifest, "simulated_s": 10 * 86400.0})
+    assert first_days(long) == days
 
 
 def test_groups_are_replayed_by_runs_of_the_seed_that_most_of_them_have(runs):

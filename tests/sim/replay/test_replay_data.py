@@ -245,6 +245,33 @@ def test_energy_is_what_all_devices_had_spent_by_each_evaluation(runs):
     assert len(numbers(own["time"])) == len(spent["time_s"])
 
 
+def test_energy_of_training_and_of_sending_is_summed_up_as_far_as_it_is_known(runs):
+    run = runs.result("orbit-timing")
+    times = run.manifest["spent"]["time_s"]
+    trained = [1000.0 * n for n in range(len(times))]
+    sent = [10.0 * n for n in range(len(times))]
+    for one, other, total in (
+        (trained, sent, [1010.0 * n for n in range(len(times))]),
+        (trained, [None] * len(times), trained),
+        ([None] * len(times), sent, sent),
+    ):
+        spent = run.manifest["spent"] | {"training_j": one, "transmit_j": other}
+        shown = sim.Result(run.tables, run.manifest | {"spent": spent})
+        own = scene({"it": shown})["runs"][0]["energy"]
+        assert np.cumsum(numbers(own["joules"])).tolist() == total
+
+
+def test_what_is_sent_over_a_link_from_a_relay_goes_the_way_of_a_download():
+    """In a contact 1 is toward the satellite: an upload, and what a satellite gets over a link."""
+    ways = {("uplink", "server"): 1, ("downlink", "client"): 0}
+    ways |= {("isl", "client"): 1, ("isl", "server"): 0}
+    for (direction, toward), lane in ways.items():
+        row = {"contact_id": 7, "direction": direction, "toward": toward}
+        tables = tables_of(transfers=[row | {"start_s": 1.0, "end_s": 2.0}])
+        found = traffic.contact_lanes(tables, np.array([3, 7]))
+        assert (found.lane.tolist(), found.begin_s.tolist()) == ([2 + lane], [1.0])
+
+
 def test_marks_stand_for_all_aggregations_and_faults(runs, monkeypatch):
     run = runs.result("faults")
     monkeypatch.setattr(scenes, "MOST_TICKS", 5)

@@ -20,7 +20,14 @@ import scenarios
 import sim
 from sim.sweep import read_sweep
 from tests.kit import small
-from tests.kit.inner.sim import packaged
+from tests.kit.inner.sim import (
+    Point,
+    PointOutcome,
+    failures_text,
+    packaged,
+    reuse_text,
+    rows_table,
+)
 from tests.kit.processes import forget, is_alive, wait_until
 from tests.kit.sweep_place import Place, planned, worked
 
@@ -127,6 +134,45 @@ def test_the_digest_of_a_sweep_is_of_what_scenarios_decide_and_of_nothing_else(t
             changes.add(field.name)
     assert changes == {*sweep.rows.column_names} - left_out
     assert {"point", "seed", "stop.cycles", "status", "error", "uplink_bytes"} < changes
+
+
+def rows_by_hand(*outcomes, values=None):
+    """Rows of points, each with how it ended: digest, status, and figures."""
+    points = [
+        Point(n, own[0], "s.yaml", {}, {"k": n if values is None else values[n]}, 0, 3)
+        for n, own in enumerate(outcomes)
+    ]
+    ended = {d: PointOutcome(d, status, f"e{d}", figures=own) for d, status, own in outcomes}
+    return rows_table(points, ended)
+
+
+@pytest.mark.parametrize(
+    ("count", "lines", "more"), [(3, 3, 0), (20, 20, 0), (21, 21, 0), (25, 20, 5)]
+)
+def test_failed_points_are_named_and_the_others_counted(count, lines, more):
+    rows = rows_by_hand(*((f"{n}", "failed", {}) for n in range(count)), ("x", "complete", {}))
+    *points, last = failures_text(rows, ["k"])
+    points += [] if more else [last]
+    assert all(line.startswith(f"point {n} (k={n}") for n, line in enumerate(points))
+    assert len(points) == lines and "failed: e2" in points[2]
+    assert not more or f" {more} more" in last
+
+
+def test_what_equal_points_have_trained_counts_once():
+    own = {"trainings": 6, "trainings_reused": 2}
+    rows = rows_by_hand(("a", "complete", own), ("a", "complete", own), ("b", "complete", own))
+    assert reuse_text(rows) == "12 computed, 4 reused"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([1, 2], "int64"), ([1, 2.5], "double"), ([1, None], "int64"), ([1, "a"], "string")],
+)
+def test_a_column_of_a_key_has_the_type_that_holds_all_its_values(values, kind):
+    column = rows_by_hand(*((f"{n}", "complete", {}) for n in range(2)), values=values)["k"]
+    assert str(column.type).replace("dictionary<values=", "").startswith(kind)
+    wanted = [str(v) if kind == "string" and v is not None else v for v in values]
+    assert column.to_pylist() == wanted
 
 
 # -- failures
