@@ -136,6 +136,22 @@ def test_a_loss_has_to_fall_by_two_thousandths_for_anything_to_be_learnt(first):
         assert found.loss_stayed == (not is_enough)
 
 
+def test_a_loss_that_moved_in_between_did_not_stay_and_one_that_came_back_was_lost():
+    back = learnt(losses=[2.0, 2.001, 1.2, 2.0], loss="mse")
+    assert not back.loss_stayed and back.was_lost and not back.has_learnt
+    still = learnt(losses=[2.0, 2.001, 1.999, 2.0], loss="mse")
+    assert still.loss_stayed and not still.was_lost
+    for most, grew in ((2.1, False), (2.3, True)):  # by a tenth at any time
+        assert learnt(losses=[2.0, most, 1.9], loss="mse").loss_grew == grew
+    assert learnt(losses=[2.0, 1.5, 2.1], loss="mse").loss_grew  # or at the end
+
+
+@pytest.mark.parametrize(("most", "lost"), [(0.28, False), (0.34, True)])
+def test_an_accuracy_that_was_a_twentieth_above_its_start_and_fell_again_was_lost(most, lost):
+    found = learnt([0.28, most, 0.28])
+    assert found.has_learnt is False and found.was_lost == lost
+
+
 def test_an_accuracy_has_to_rise_by_more_than_noise_over_the_start_and_a_constant_answer():
     """Of 10,000 samples in four classes, noise is 0.0106 at 0.2 and 0.0120 at 0.25."""
     noise = 1.96 * np.sqrt((0.2 * 0.8 + 0.27 * 0.73) / 10_000)

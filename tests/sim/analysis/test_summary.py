@@ -168,6 +168,22 @@ def test_a_target_is_reached_by_the_first_evaluation_at_it_with_what_was_spent_b
     }
 
 
+def test_of_evaluations_that_are_equally_good_on_validation_samples_the_first_one_counts():
+    """Its test figures are those of the best model; the lowest loss, where that judges."""
+    rows = [
+        {"time_s": 3600.0 * n, "cycle": n, "scope": "global", "accuracy": own, "loss": 1 / (n + 1)}
+        | {"validation_accuracy": seen, "validation_loss": 1 - seen, "samples": 100}
+        for n, (own, seen) in enumerate(((0.1, 0.2), (0.5, 0.8), (0.9, 0.8), (0.7, 0.3)))
+    ]
+    for learning in (LEARNING, {**LEARNING, "loss": "mse", "targets": []}):
+        manifest = {**MANIFEST, "scenario": {"learning": learning}, "spent": None}
+        summary = sim.Result(by_hand() | {"metrics": tables_of(metrics=rows)["metrics"]}, manifest)
+        summary = summary.summary
+        assert (summary["accuracy_best"], summary["accuracy_final"]) == (0.5, 0.7)
+        assert (summary["loss_best"], summary["loss_final"]) == (0.5, 0.25)
+        assert (summary["validation_best"], summary["validation_final"]) == (0.8, 0.3)
+
+
 def numbers_in(text):
     """The numbers of a text, without separators of thousands."""
     return [

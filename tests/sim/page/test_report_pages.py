@@ -35,6 +35,7 @@ from tests.kit.inner.sim import (
     first_days,
     portable,
     read_manifest,
+    shares_of_groups,
     under_one_sky,
 )
 from tests.kit.small import SLOTS, merged, slots
@@ -185,6 +186,26 @@ def test_the_band_of_a_chart_is_the_range_and_from_five_seeds_on_the_interval(ru
     assert (line["low"][-1], line["high"][-1]) == pytest.approx(ends, rel=1e-5)
     assert line["mean"][-1] == pytest.approx(np.mean(finals), rel=1e-5)
     assert (len(line["each"]), line["seeds"]) == (count, count)
+
+
+def test_the_shares_of_a_group_are_the_means_of_those_of_its_runs(runs):
+    """One run waits a quarter of its only cycle and trains the rest, the other three quarters."""
+
+    def run(begin_s):
+        about = {"cluster": "A", "device": 0, "rounds": 1}
+        ends = ((begin_s, "train_start"), (100.0, "train_end"), (100.0, "disconnect"))
+        events = [about | {"time_s": time_s, "kind": kind} for time_s, kind in ends]
+        metrics = [{"time_s": 100.0, "cycle": 1, "scope": "global"}]
+        tables = tables_of(events=events, metrics=metrics)
+        return sim.Result(tables, {"method": "", "simulated_s": 100.0})
+
+    found = shares_of_groups([Group("a", [run(25.0), run(75.0)]), Group("b", [run(0.0)])])
+    shares = {
+        label: {str(part): own for part, own in each.items()} for label, each in found.items()
+    }
+    assert shares["a"]["training"] == pytest.approx(0.5)
+    assert shares["a"]["waiting for a pass"] == pytest.approx(0.5)
+    assert shares["b"]["training"] == 1.0
 
 
 @pytest.mark.parametrize(("contacts", "transfers", "days"), [(200, 220, None), (500, 340, 5.0)])

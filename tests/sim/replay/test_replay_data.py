@@ -272,6 +272,38 @@ def test_what_is_sent_over_a_link_from_a_relay_goes_the_way_of_a_download():
         assert (found.lane.tolist(), found.begin_s.tolist()) == ([2 + lane], [1.0])
 
 
+def test_a_fault_is_marked_where_its_contact_is_and_else_at_its_cluster():
+    """Contacts 5 and 6 are at the places 0 and 1; a cluster that is no place is nowhere."""
+    cases = [
+        *((10.0, 5, "B", 0), (20.0, 6, "A", 1), (30.0, None, "B", 1), (40.0, None, "A", 0)),
+        *((50.0, 99, "B", 1), (60.0, None, "elsewhere", -1)),
+    ]
+    rows = [
+        {"time_s": t, "kind": "fault", "contact_id": contact, "cluster": cluster, "cause": "memory"}
+        for t, contact, cluster, _ in cases
+    ]
+    rows.append(rows[0] | {"time_s": 100.5})  # behind what is shown
+    placed = np.array([5, 6]), np.array([0, 1]), {"A": 0, "B": 1}
+    found = failures.faults(tables_of(events=rows), *placed, 100.0, 0.5)
+    assert numbers(found["place"]).tolist() == [place for *_, place in cases]
+    assert (np.cumsum(numbers(found["time"])) * 0.5).tolist() == [t for t, *_ in cases]
+    assert found["causes"] == ["memory"] and set(numbers(found["count"])) == {1}
+
+
+def test_aggregations_that_a_screen_cannot_tell_apart_stand_at_the_last_of_them(runs, monkeypatch):
+    monkeypatch.setattr(scenes, "MOST_TICKS", 10)
+    run = runs.result("orbit-timing")
+    times = [0.01, 0.02, 0.05, 0.31, 0.38, 0.97]
+    end_s = run.manifest["simulated_s"]
+    rows = [{"time_s": share * end_s, "kind": "aggregate"} for share in times]
+    tables = {**run.tables, "events": tables_of(events=rows)["events"]}
+    data = scene({"it": sim.Result(tables, run.manifest)})
+    own = data["runs"][0]["aggregations"]
+    assert numbers(own["count"]).tolist() == [3, 2, 1]
+    shown = np.cumsum(numbers(own["time"])) * data["unit_s"] / end_s
+    np.testing.assert_allclose(shown, [0.05, 0.38, 0.97], atol=1e-4)
+
+
 def test_marks_stand_for_all_aggregations_and_faults(runs, monkeypatch):
     run = runs.result("faults")
     monkeypatch.setattr(scenes, "MOST_TICKS", 5)

@@ -151,6 +151,14 @@ def test_a_picture_shows_the_means_and_rings_the_best():
     assert rings.get_xdata().tolist() == [600, 800]
 
 
+def test_values_of_a_key_are_written_with_all_of_their_digits():
+    values = [0.000125, 1234.5678, 1234567]
+    text = shown([({KM: km}, {"cycles": n + 1}) for n, km in enumerate(values)], [KM])
+    assert "3 at 1,234,567 km; 1 at 0.000125 km" in text
+    rows = [line.split()[0] for line in text.splitlines() if "●" in line]
+    assert rows == ["0.000125", "1,234.5678", "1,234,567"]
+
+
 @pytest.mark.parametrize(
     ("values", "scale"),
     [

@@ -80,6 +80,21 @@ def test_who_was_stopped_itself_watches_others_for_a_lease_again(folder, monkeyp
     wait_until(lambda: waiter.is_dead(waiter.look()["a"]), "its lease has run out", 5.0)
 
 
+def test_of_several_claims_on_a_point_the_one_of_the_highest_number_holds(folder):
+    """Ten is above nine, and what is no claim is none."""
+    claims = Claims(folder)
+    for number in (1, 2, 9, 10):
+        assert claims.take("a", number, deaths=number)
+    assert claims.take("b", 1)
+    for name in ("a.txt", ".a.11.part", "a.12x", "a"):
+        (folder / "claims" / name).write_text("{}")
+    held = claims.look()
+    assert {digest: (one.number, one.deaths) for digest, one in held.items()} == {
+        "a": (10, 10),
+        "b": (1, 0),
+    }
+
+
 def test_who_comes_back_drops_its_result(folder):
     owner, first = taken_elsewhere(folder)
     checkpoint = owner.scratch(first) / "checkpoint"
