@@ -83,6 +83,8 @@ def test_the_gating_pattern_is_the_last_one_measured():
     np.testing.assert_array_equal(pattern, late)
     row = inner.pattern_text(names, pattern).splitlines()[1]
     assert row.split() == ["0", "osaka/0", "50", "%", "50", "%"]
+    result = sim.Result({**tables_of(), "assignments": rounds}, {"method": "", "simulated_s": 3.0})
+    assert "43.3 %" in result.plot.gating().get_title()  # (0.5 + 0.8 + 0.0) / 3 is kept at home
     # Use of experts is that of all clients together.
     found = inner.utilisation(rounds)
     share = late.mean(axis=0)

@@ -29,6 +29,7 @@ from tests.kit.folders import Each, cut, without_checksums
 from tests.kit.handmade import tables_of
 from tests.kit.inner.sim import (
     Group,
+    asked,
     chart_of,
     compare,
     data_of,
@@ -39,6 +40,7 @@ from tests.kit.inner.sim import (
     under_one_sky,
 )
 from tests.kit.small import SLOTS, merged, slots
+from tests.kit.sweep_place import by_hand
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"
@@ -220,6 +222,17 @@ def test_a_timeline_shows_as_much_of_a_run_as_a_reader_can_tell_apart(
     tables = {**result.tables, **{name: own[name] for name in ("contacts", "transfers")}}
     long = sim.Result(tables, {**result.manifest, "simulated_s": 10 * 86400.0})
     assert first_days(long) == days
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(3, "1, 2, 3"), (12, ", 11, 12"), (15, "1, 2, 3 ... 15 (15 values)")]
+)
+def test_a_page_names_the_values_of_a_key_and_of_many_both_ends(tmp_path, count, said):
+    points = [({"stop.cycles": n}, 1, {"cycles": n}) for n in range(1, count + 1)]
+    rows = dict(asked(read_sweep(by_hand(tmp_path, points))))
+    text = rows["stop.cycles (varied)"]
+    assert text == said if count != 12 else text.endswith(said) and text.count(",") == 11
+    assert len(rows["sweep sha256"]) == 64
 
 
 def test_groups_are_replayed_by_runs_of_the_seed_that_most_of_them_have(runs):
