@@ -248,6 +248,8 @@ def test_the_screen_of_a_run_has_the_same_figures(folder, leomix):
     assert rows["sent"] == [1.6, 3.1, 700, 7, 2]
     assert rows["trained"] == [3, 12, 4]
     assert numbers_in(lines[0]) == [0.65, 10.0, 0.2]
+    [time] = [line[11:] for line in lines if line.startswith("time ")]
+    assert all(re.match(r"(< )?\d+\.\d % [a-z]", part) for part in time.split(", ") if part)
     # Forty columns of a quarter of an hour, each with what was measured by its end.
     [curve] = [line[11:] for line in lines if "█" in line]
     assert curve == "▁" * 7 + "▅" * 12 + "█" * 12 + "▇" * 9
