@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterable
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +17,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from tests.kit import small
+from tests.kit.inner import sim as inner
 from tests.kit.inner.sim import MACHINE_COLUMNS, status
 
 METHOD = textwrap.dedent(
@@ -67,6 +71,48 @@ METHOD = textwrap.dedent(
                     return
     """
 )
+
+
+def planned(folder: Path, *specs: str) -> tuple[Path, dict[str, Any]]:
+    """Make a sweep without training that nobody works on; return its folder and its definition."""
+    folder.mkdir(exist_ok=True)
+    scenario = folder / "tiny.yaml"
+    scenario.write_text(yaml.safe_dump(small.SLOTS))
+    axes = inner.Axes.of(inner.read_pairs(specs), None)
+    about: dict[str, Any] = inner.SweepPlan(str(scenario), {"learning.train": False}, axes).about
+    place = folder / "out"
+    assert inner.claim_sweep(place, about, there=inner.There.NOTHING)
+    return place, about
+
+
+def worked(place: Path) -> list[inner.Claim]:
+    """Work on a sweep in this process; return the last claim on each point, in their order."""
+    inner.Joined(place, inner.Stop(), cache=False, keep_going=True).work()
+    held = inner.Claims(place).look()
+    points = json.loads((place / "sweep.json").read_text())["points"]
+    return [held[point["digest"]] for point in points]
+
+
+def by_hand(
+    folder: Path, points: Iterable[tuple[dict[str, Any], int, dict[str, Any] | None]]
+) -> Path:
+    """Return the folder of a sweep of points: values, seed, and figures or None if it failed.
+
+    Their rows are written, and there are no runs.
+    """
+    every, outcomes = [], {}
+    for number, (values, seed, figures) in enumerate(points):
+        digest = f"{number:024x}"
+        every.append(inner.Point(number, digest, "tiny.yaml", dict(values), values, 0, seed))
+        status = {"figures": figures} if figures is not None else {"error": "on purpose"}
+        outcomes[digest] = inner.PointOutcome(
+            digest, "failed" if figures is None else "complete", **status
+        )
+    about = {"scenario": "tiny.yaml", "keys": [*every[0].values], "made_with": inner.versions()}
+    about |= {"replications": 1, "points": [asdict(point) for point in every]}
+    assert inner.claim_sweep(folder, about, there=inner.There.NOTHING)
+    inner.write_rows(folder, inner.rows_table(every, outcomes))
+    return folder
 
 
 class Done(NamedTuple):

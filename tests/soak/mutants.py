@@ -30,6 +30,7 @@ from mutators import mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_name("mutants.json")
+RESULTS = "analysis sweep page draw export replay"
 TRANSFERS = "books chains endpoint transfer training sharing beam"
 ROOMS = {
     "orbit": ("orbit/**/*.py",),
@@ -39,11 +40,13 @@ ROOMS = {
         "sim/plan/contacts.py",
         "sim/plan/service.py",
     ),
+    "results": tuple(f"sim/{package}/**/*.py" for package in RESULTS.split()),
 }
 TESTS = {
     "orbit": ("tests/orbit", "tests/truth"),
     "channel": ("tests/channel", "tests/truth"),
     "transfers": ("tests/sim", "tests/truth"),
+    "results": (*(f"tests/sim/{package}" for package in RESULTS.split()), "tests/test_approved.py"),
 }
 """What may notice a mutant of a room."""
 PASSED = (0, 5)

@@ -12,8 +12,9 @@ import scenarios
 import sim
 from sim.page import report
 from tests.kit import small
+from tests.kit.handmade import tables_of
 from tests.kit.inner.learning import METHODS
-from tests.kit.inner.sim import checks_of
+from tests.kit.inner.sim import checks_of, plain
 
 MLP = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
 TIMED = {**MLP, "train": False}
@@ -111,6 +112,98 @@ def test_what_was_learnt_is_told_by_its_course(runs, name):
     assert codes == [] if code is None else codes == [code]
 
 
+def learnt(accuracies=(), losses=(), samples=10_000, hours=None, **learning):
+    """What a run by hand has learnt, of evaluations an hour apart."""
+    count = max(len(accuracies), len(losses))
+    hours = range(count) if hours is None else hours
+    rows = [
+        {"time_s": 3600.0 * hour, "cycle": n, "scope": "global", "samples": samples}
+        | ({"accuracy": accuracies[n]} if accuracies else {})
+        | ({"loss": losses[n]} if losses else {})
+        for n, hour in zip(range(count), hours, strict=True)
+    ]
+    scenario = {"learning": {"steps_per_round": 1, **learning}}
+    tests = {"choices": 4, "samples": [samples // 4] * 4}
+    manifest = {"method": "fedavg", "simulated_s": 3600.0 * hours[-1], "scenario": scenario}
+    return sim.Result(tables_of(metrics=rows), manifest | {"tests": tests}).learnt
+
+
+@pytest.mark.parametrize("first", [2.0, 40.0])
+def test_a_loss_has_to_fall_by_two_thousandths_for_anything_to_be_learnt(first):
+    for fallen, is_enough in ((0.0, False), (0.0015, False), (0.0025, True), (0.5, True)):
+        found = learnt(losses=[first, first * (1 - fallen)], loss="mse")
+        assert found.has_learnt is is_enough
+        assert found.loss_stayed == (not is_enough)
+
+
+def test_a_loss_that_moved_in_between_did_not_stay_and_one_that_came_back_was_lost():
+    back = learnt(losses=[2.0, 2.001, 1.2, 2.0], loss="mse")
+    assert not back.loss_stayed and back.was_lost and not back.has_learnt
+    still = learnt(losses=[2.0, 2.001, 1.999, 2.0], loss="mse")
+    assert still.loss_stayed and not still.was_lost
+    for most, grew in ((2.1, False), (2.3, True)):  # by a tenth at any time
+        assert learnt(losses=[2.0, most, 1.9], loss="mse").loss_grew == grew
+    assert learnt(losses=[2.0, 1.5, 2.1], loss="mse").loss_grew  # or at the end
+
+
+@pytest.mark.parametrize(("most", "lost"), [(0.28, False), (0.34, True)])
+def test_an_accuracy_that_was_a_twentieth_above_its_start_and_fell_again_was_lost(most, lost):
+    found = learnt([0.28, most, 0.28])
+    assert found.has_learnt is False and found.was_lost == lost
+
+
+def test_an_accuracy_has_to_rise_by_more_than_noise_over_the_start_and_a_constant_answer():
+    """Of 10,000 samples in four classes, noise is 0.0106 at 0.2 and 0.0120 at 0.25."""
+    noise = 1.96 * np.sqrt((0.2 * 0.8 + 0.27 * 0.73) / 10_000)
+    assert learnt([0.2, 0.27]).chance == pytest.approx(noise)
+    cases = {(0.2, 0.24): False, (0.2, 0.259): False, (0.2, 0.263): True}
+    cases |= {(0.5, 0.51): False, (0.5, 0.515): True}
+    for ends, is_enough in cases.items():
+        assert learnt([*ends]).has_learnt is is_enough, ends
+
+
+def test_it_still_learns_if_the_last_quarter_of_the_time_added_a_twentieth_of_all():
+    """All else came in the first half: twenty hours, with a step behind the fifteenth."""
+    for added, still in ((0.018, False), (0.025, True), (-0.025, False)):
+        steps = [0.1] + [0.5] * 15 + [0.5 + added] * 5
+        assert learnt(steps).still_rises == still, added
+    assert not learnt([0.1] + [0.45] * 11 + [0.5] * 9).still_rises
+    losses = [2.0] + [1.0] * 15 + [0.96] * 5
+    assert not learnt(losses=losses, loss="mse").still_rises
+    assert learnt(losses=[*losses[:16], *[0.94] * 5], loss="mse").still_rises
+    # Not by hours that nobody measured in, nor by how often it was measured.
+    often = [*range(11), *np.linspace(15.5, 20, 40)]
+    assert not learnt([0.1] + [0.5] * 10 + [0.6] * 40, hours=often).still_rises
+
+
+def test_a_loss_is_that_of_a_guess_from_99_percent_of_its_on():
+    """Of four classes a uniform guess has log 4 nats."""
+    for share, is_a_guess in ((1.2, True), (0.992, True), (0.988, False), (0.5, False)):
+        assert learnt(losses=[3.0, share * np.log(4)]).is_a_guess == is_a_guess, share
+
+
+def test_faults_are_said_from_one_in_a_hundred_device_rounds_on(runs):
+    result = runs.result("fedavg")
+    energy = [{**row, "device_rounds": 200} for row in result.manifest["energy"]]
+    for count, is_said in ((3, False), (4, True)):  # of 400
+        rows = [{"time_s": 1.0, "kind": "fault", "detail": "it broke"}] * count
+        broken = pa.concat_tables(
+            [plain(result.tables["events"]), tables_of(events=rows)["events"]]
+        )
+        checks = checked(result, {**result.tables, "events": broken}, energy=energy)
+        said = [check.sentence for check in checks if check.code == "faults"]
+        assert bool(said) == is_said and all(f"{count} faults" in text for text in said)
+
+
+def test_a_value_to_try_has_three_digits(runs):
+    result = runs.result("fedavg")
+    tables = with_course(result, *COURSES["falls"][:2])
+    scenario = {**result.manifest["scenario"]}
+    scenario["learning"] = {**scenario["learning"], "step_size": 0.12345}
+    [check] = checked(result, tables, scenario=scenario)
+    assert (check.key, check.value) == ("learning.step_size", 0.0123)
+
+
 @pytest.mark.parametrize("status", ["interrupted", "failed"])
 def test_a_run_that_did_not_end_is_not_judged_by_what_it_learnt(runs, status):
     """After some rounds nobody knows whether it learns; what was not tested says so."""
@@ -132,6 +225,11 @@ def test_updates_older_than_one_of_each_device_are_stale(runs):
     tables = {**result.tables, "updates": updates.set_column(place, "staleness", old)}
     assert "stale" in [check.code for check in checked(result, tables)]
     assert "stale" not in [check.code for check in checked(result)]
+    # Five devices: an update of each of the others, and its own, have come between.
+    for last, is_stale in ((5, False), (6, True)):
+        aged = pa.array([5] * (len(updates) - 1) + [last], updates["staleness"].type)
+        as_old = {**result.tables, "updates": updates.set_column(place, "staleness", aged)}
+        assert ("stale" in [check.code for check in checked(result, as_old)]) == is_stale
     tables = {**runs.result("fedavg").tables, "updates": tables["updates"]}
     assert "stale" not in [check.code for check in checked(runs.result("fedavg"), tables)]
 
@@ -219,6 +317,41 @@ def test_show_says_what_held_a_run_back_and_the_key_that_shortens_it(
     assert {said["key"]: said["value"]} == keys
     mended = sim.run(scenarios.from_stored(run.manifest["scenario"], keys))
     assert mended.summary["rounds"]["mean_s"] < 0.7 * run.summary["rounds"]["mean_s"]
+
+
+@pytest.mark.parametrize(("method", "in_gaps"), [("fedavg", False), ("emsfl", True)])
+def test_devices_that_train_until_the_next_contact_need_more_passes_and_not_more_speed(
+    runs, method, in_gaps
+):
+    """A cycle that is nearly all training, under both kinds of method."""
+    stored = runs.result("orbit-timing").manifest
+    scenario = {**stored["scenario"], "learning": {**stored["scenario"]["learning"]}}
+    assert scenario["learning"]["rounds"]["per_gap_max"] is None
+    about = {"cluster": "North", "device": 0}
+    events = [
+        about | {"time_s": time_s, "kind": kind, "rounds": 1}
+        for time_s, kind in ((100.0, "train_start"), (9500.0, "train_end"), (9900.0, "disconnect"))
+    ]
+    ends = {"service_start_s": 9600.0, "service_end_s": 9900.0}
+    seen = {"contact_id": 0, "cluster": "North", "rise_s": 9600.0, "set_s": 9900.0, "served": True}
+    up = {"contact_id": 0, "toward": "server", "direction": "uplink", "outcome": "delivered"}
+    up |= {"start_s": 9600.0, "end_s": 9610.0, "payload_bytes": 10.0, "delivered_bytes": 10.0}
+    tables = tables_of(
+        events=events,
+        contacts=[seen | ends],
+        transfers=[about | up],
+        metrics=[{"time_s": 9900.0, "cycle": 1, "scope": "global"}],
+    )
+    manifest = {**stored, "method": method, "simulated_s": 9900.0, "scenario": scenario}
+    found = sim.Result(tables, manifest).held_back
+    assert "training" in found.sentence
+    assert found.key.startswith("compute.") is not in_gaps
+    limited = {
+        **scenario["learning"],
+        "rounds": scenario["learning"]["rounds"] | {"per_gap_max": 9},
+    }
+    manifest["scenario"] = {**scenario, "learning": limited}
+    assert sim.Result(tables, manifest).held_back.key.startswith("compute.")
 
 
 def test_of_a_run_that_sends_nothing_no_part_is_named():

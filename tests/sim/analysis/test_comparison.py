@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from itertools import combinations, product
 
@@ -25,10 +26,12 @@ from tests.kit.inner.sim import (
     compare,
     compared_rows,
     comparison_text,
+    drawings_of_groups,
     figure_listed,
     labels_of,
     mean_of,
     ranked,
+    reading_of_groups,
     shared_target,
     values_of,
 )
@@ -190,6 +193,63 @@ def test_a_time_of_zero_is_compared_by_differences():
     found = compared({"hours_to_0.80": {"at once": [0.0] * 3, "slow": [2.0, 3.0, 4.0]}})
     at_once, slow = found.rows.itertuples()
     assert (at_once.group, at_once.mean, slow.mean) == ("at once", 0.0, pytest.approx(3.0))
+
+
+def test_groups_whose_means_differ_by_rounding_alone_stand_in_order_of_their_names():
+    """As many seeds, or more of them first; ten is behind nine."""
+    for apart, order in ((1e-14, ["d9", "d10"]), (1e-6, ["d10", "d9"])):
+        groups = {"d10": [0.8 + apart] * 2, "d9": [0.8] * 2}
+        assert compared({"accuracy_final": groups}).groups == order
+        assert compared({"accuracy_final": dict([*groups.items()][::-1])}).groups == order
+    more = {"d9": [0.8, 0.8 + 1e-14], "d10": [0.8] * 3}
+    assert compared({"accuracy_final": more}).groups == ["d10", "d9"]
+
+
+def test_times_to_a_target_are_in_hours_below_two_days_and_in_days_above():
+    for factor, unit, means in ((1.0, "(h)", ["30.0", "40.0"]), (2.0, "(days)", ["2.50", "3.33"])):
+        hours = {"a": [30.0 * factor], "b": [40.0 * factor]}
+        text = comparison_text(compared({"hours_to_0.80": hours}), in_full=True)
+        [head] = [line for line in text.splitlines() if "seeds" in line]
+        assert unit in head
+        rows = [line.split() for line in text.splitlines() if line.startswith(("a ", "b "))]
+        assert [row[2].rstrip("*") for row in rows] == means
+
+
+@pytest.mark.parametrize("count", [3, 6, 20])
+def test_a_headline_counts_the_groups_for_which_it_has_no_room(count):
+    groups = {f"a method of a long name {n:02}": [n / 100] for n in range(count)}
+    headline = compared({"accuracy_final": groups}).headline
+    [others] = re.findall(r"and (\d+) others?", headline)
+    named = sum(name in headline for name in groups)
+    assert len(headline) <= 90 and int(others) + named == count and named > 0
+
+
+def test_p_values_are_shown_in_two_digits_and_small_ones_in_one():
+    """Leads of one pattern and of many sizes give p values of all magnitudes."""
+    pattern = np.array([-1.0, -0.3, 0.1, 0.4, 0.8])
+    seeds = np.array([0.9, 0.91, 0.89, 0.9, 0.9])
+    leads = {f"g{n}": lead for n, lead in enumerate((0.001, 0.01, 0.02, 0.05, 0.1, 0.4))}
+    groups = {name: seeds - lead - 0.01 * pattern for name, lead in leads.items()}
+    found = compared({"accuracy_final": {"best": seeds, **groups}})
+    rows = found.by("accuracy_final").set_index("group").p
+    lines = (re.split("  +", line) for line in comparison_text(found, in_full=True).splitlines())
+    cells = {line[0]: line[-2] for line in lines if line[0] in groups}
+    units = set()
+    for group, p in rows[rows >= 0.0001].items():
+        units.add(unit := 0.01 if p >= 0.01 else 10.0 ** math.floor(math.log10(p)))
+        assert float(cells[group]) == pytest.approx(p, abs=0.501 * unit)
+    assert units >= {1e-4, 1e-3, 1e-2}
+    assert [*cells.values()].count("< 0.0001") == (rows < 0.0001).sum() > 0
+
+
+def test_a_ring_is_spoken_of_where_the_picture_has_one():
+    clear = {"a": [9e6] * 3, "b": [3e6, 3e6, 3e6]}
+    unclear = {"a": [9e6, 2e6, 4e6], "b": [3e6, 8e6, 5e6]}
+    for groups, has_best in ((clear, True), (unclear, False), ({"a": [1.0], "b": [2.0]}, False)):
+        found = compared({"uplink_bytes": groups})
+        [drawing] = drawings_of_groups(found)
+        rings = [line for line in drawing.draw().lines if line.get_markersize() > 5]
+        assert (len(rings), "ring" in reading_of_groups(found)) == (int(has_best), has_best)
 
 
 TABLES = st.dictionaries(
@@ -493,3 +553,4 @@ def test_times_are_compared_at_the_target_that_all_seeds_have_reached(folders, t
 )
 def test_the_one_target_is_that_of_all_runs_else_of_half_else_of_any(reached, target):
     assert shared_target(reached, 6) == target
+    assert shared_target({"0.80": 3, "0.90": 2}, 5) == "0.80"  # two of five are no half

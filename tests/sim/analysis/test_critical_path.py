@@ -44,6 +44,16 @@ def test_of_clusters_that_part_at_once_the_one_served_least_often_completes_the_
     assert path_of(0.0).rows() == []
 
 
+def test_of_clusters_that_part_at_once_and_were_served_as_often_the_last_by_name_counts():
+    for order in ("ABZ", "ZBA"):
+        path = path_of(
+            9.0,
+            events=[event(9, "disconnect", name) for name in order],
+            metrics=[complete(1, 9)],
+        )
+        assert [cycle.client for cycle in path.paths] == ["Z"]
+
+
 SPAN_S = 60
 SPANS = st.tuples(st.integers(0, SPAN_S + 5), st.integers(0, 20)).map(lambda s: (s[0], s[0] + s[1]))
 DONE = st.tuples(*(st.lists(SPANS, max_size=most) for most in (6, 2, 6, 4, 4)))

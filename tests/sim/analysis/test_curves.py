@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+import sim
+from tests.kit.handmade import tables_of
 from tests.kit.inner.sim import Evaluation, Steps, curve_over_seeds, time_averaged
 
 
@@ -58,6 +60,39 @@ def test_thinned_curves_hold_the_same_values_at_the_edges_of_a_screens_columns(c
         if len(curve.x) > most:
             for edge in np.linspace(curve.x[0], curve.end, most):
                 assert kept[few.x <= edge][-1] == values[curve.x[curve.x <= edge][-1]]
+
+
+def test_an_evaluation_counts_what_was_spent_by_then_the_same_instant_included():
+    """A transfer that ends as the model is tested has brought the update that is tested."""
+    measured = {0.0: 0.1, 10.0: 0.4, 19.0: 0.5, 20.0: 0.7}
+    metrics = [{"time_s": t, "scope": "global", "accuracy": a} for t, a in measured.items()]
+    sent = {10.0: 3000.0, 15.0: 500.0, 20.0: 1500.0}
+    transfers = [{"end_s": end_s, "on_air_bytes": size} for end_s, size in sent.items()]
+    joules = {
+        "time_s": [*measured],
+        "training_j": [0.0, 8.0, 8.0, 20.0],
+        "transmit_j": [0, 1, 1, 2],
+    }
+    manifest = {"method": "fedavg", "simulated_s": 20.0, "scenario": {"learning": {}}}
+    tables = tables_of(metrics=metrics, transfers=transfers)
+    plot = sim.Result(tables, {**manifest, "spent": joules}).plot
+    line, *_ = plot.accuracy(over="bytes").lines
+    assert line.get_xydata().tolist() == [[0.0, 0.1], [3.0, 0.4], [3.5, 0.5], [5.0, 0.7]]  # kB
+    line, *_ = plot.accuracy(over="energy").lines
+    assert line.get_xydata().tolist() == [[0.0, 0.1], [9.0, 0.5], [22.0, 0.7]]  # J
+
+
+def test_the_figure_by_a_time_is_that_of_the_last_evaluation_the_same_instant_included():
+    rows = [
+        {"time_s": 3600.0 * hour, "scope": "global", "accuracy": 0.5, "validation_accuracy": own}
+        for hour, own in ((1, 0.2), (5, 0.6), (10, 0.4))
+    ]
+    manifest = {"method": "fedavg", "simulated_s": 36e3, "scenario": {"learning": {}}}
+    manifest["scenario"]["learning"]["steps_per_round"] = 1
+    result = sim.Result(tables_of(metrics=rows), manifest)
+    found = [result.validation_at(hours) for hours in (0.5, 1.0, 4.9, 5.0, 9.9, 10.0)]
+    assert found == [None, 0.2, 0.2, 0.6, 0.6, 0.4]
+    assert result.validation_at() == 0.4
 
 
 ACCURACY = st.sampled_from([0.0, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0])

@@ -1,13 +1,16 @@
 """Figures of rounds and of satellites as clients, against tables that are small enough to count."""
 
 import json
-from itertools import combinations, pairwise
+import re
+from itertools import accumulate, combinations, pairwise
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import scenarios
 import sim
+from tests.kit.handmade import tables_of
 
 CHANGES = {
     **{"stop.days": 2, "ground.stations_used": 3, "orbit.use.planes": 5},
@@ -62,6 +65,24 @@ def test_a_method_without_rounds_has_none_and_devices_no_share_of_clients():
     events = runs["fedavg"].events
     assert found["rounds"]["count"] == (events.kind == "aggregate").sum() > 0
     assert found["rounds"]["planes"] is None and found["client_idle_share"] is None
+
+
+def test_show_says_how_long_rounds_took_in_the_mean_in_the_middle_and_95_percent_of_them(
+    leomix, runs, tmp_path
+):
+    """Twenty-one rounds: ten of an hour, then of 2 to 12 hours. All three figures differ."""
+    place = runs.copy("fedavg", tmp_path)
+    lasted_h = [*[1] * 10, *range(2, 13)]
+    ends_s = [3600.0 * end_h for end_h in accumulate(lasted_h[::-1])]
+    rows = [{"time_s": end_s, "kind": "aggregate", "clusters": 2} for end_s in ends_s]
+    pq.write_table(tables_of(events=rows)["events"], place / "events.parquet")
+    figures = []
+    for more in ((), ("--all",)):
+        text = leomix("show", place, *more).out
+        [line] = re.findall(r"^rounds .*(?:\n .*)*", text, flags=re.MULTILINE)
+        figures.append([float(hours) for hours in re.findall(r"([\d.]+) h\b", line)])
+        assert re.match(r"rounds +21\b", line)
+    assert figures == [[4.1, 11.0], [4.14, 2.0, 11.0]]  # the mean is 87 h / 21
 
 
 @pytest.mark.parametrize("name", ["slots-synchronous", "orbit-timing", "slots-enhanced"])

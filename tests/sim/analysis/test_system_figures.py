@@ -49,6 +49,31 @@ def test_latency_counts_every_answered_sample_once(groups, failed):
     }
 
 
+def test_answers_of_others_have_percentiles_by_nearest_rank_and_the_parts_that_they_are_made_of():
+    """Forty answers of 1 to 40 s over one or two links, and two that never came."""
+    parts = ("propagation", "transmission", "window", "queue")
+    rows = []
+    for number in range(40):
+        row = {"time_s": 0.0, "request_hops": 1 + number % 2, "latency_s": 1.0 + number}
+        row |= {f"request_{part}_s": 0.1 * n for n, part in enumerate(parts, 1)}
+        row |= {f"answer_{part}_s": 1.0 * n for n, part in enumerate(parts, 1)}
+        rows.append(row | {"computing_s": float(number)})
+    answers = tables_of(answers=[*rows, {"time_s": 1.0}, {"time_s": 2.0}])["answers"]
+    tables = {**tables_of(), "answers": answers}
+    learning = {"learning": {"steps_per_round": 1}}
+    manifest = {"method": "fedavg", "simulated_s": 9.0, "scenario": learning}
+    found = sim.Result(tables, manifest).summary["answers"]
+    assert (found["asked"], found["lost"]) == (42, 2)
+    every, one, two = found["latencies"]
+    assert [each["hops"] for each in (every, one, two)] == [None, 1, 2]
+    assert (every["answers"], one["answers"], two["answers"]) == (40, 20, 20)
+    assert (every["median_s"], every["p95_s"], every["most_s"]) == (20.0, 38.0, 40.0)
+    assert (one["median_s"], one["p95_s"], one["most_s"]) == (19.0, 37.0, 39.0)  # 1, 3, ... 39
+    wanted = {part: 1.1 * n for n, part in enumerate(parts, 1)} | {"computing": 19.5}
+    assert every["parts_s"] == pytest.approx(wanted)
+    assert every["range_km"] == pytest.approx(29_979.2458)
+
+
 def test_the_gating_pattern_is_the_last_one_measured():
     early = np.eye(3)
     late = np.array([[0.5, 0.5, 0.0], [0.2, 0.8, 0.0], [0.0, 1.0, 0.0]])
@@ -58,6 +83,8 @@ def test_the_gating_pattern_is_the_last_one_measured():
     np.testing.assert_array_equal(pattern, late)
     row = inner.pattern_text(names, pattern).splitlines()[1]
     assert row.split() == ["0", "osaka/0", "50", "%", "50", "%"]
+    result = sim.Result({**tables_of(), "assignments": rounds}, {"method": "", "simulated_s": 3.0})
+    assert "43.3 %" in result.plot.gating().get_title()  # (0.5 + 0.8 + 0.0) / 3 is kept at home
     # Use of experts is that of all clients together.
     found = inner.utilisation(rounds)
     share = late.mean(axis=0)

@@ -97,3 +97,14 @@ def test_the_time_left_counts_what_running_points_have_done(capsys):
             shown(Outcome(f"d{number}", "complete"))
         shown.look_after()
     assert capsys.readouterr().err == "4 of 12 points done, 8 left, about 60 s\n"
+
+
+def test_points_that_failed_are_counted_and_are_no_longer_left(capsys):
+    """Four of six have ended after a minute, two of them by a failure: as long again for half."""
+    points = [Point(number, f"d{number}", "s", {}, {}, 0, 1) for number in range(6)]
+    with SweepProgress(points, quiet=False) as shown:
+        shown._began -= 60.0
+        for number, status in enumerate(("complete", "failed", "refused", "complete")):
+            shown(Outcome(f"d{number}", status))
+        shown.look_after()
+    assert capsys.readouterr().err == "2 of 6 points done, 2 failed, 2 left, about 30 s\n"

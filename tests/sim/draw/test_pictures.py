@@ -21,6 +21,7 @@ import orbit
 import scenarios
 import sim
 from tests.kit import small
+from tests.kit.handmade import tables_of
 from tests.kit.inner.sim import (
     COLOURS,
     COLUMNS,
@@ -30,6 +31,7 @@ from tests.kit.inner.sim import (
     Result,
     comparison,
     data_behind,
+    draw_staleness,
     ground_sites,
     looks_of,
 )
@@ -241,6 +243,87 @@ def test_odd_names_are_written_as_they_are(trained):
         figure.savefig(out, format="svg")
     written = ["".join(node.itertext()) for node in ElementTree.fromstring(out.getvalue()).iter()]
     assert min(written.count(name) for name in names) >= 4
+
+
+def spans_of(rows):
+    """Contacts of a cluster, of which each is served all the time."""
+    return [
+        {"contact_id": n, "cluster": "A", "satellite": "s", "served": True}
+        | {"rise_s": begin, "set_s": end, "service_start_s": begin, "service_end_s": end}
+        for n, (begin, end) in enumerate(rows)
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 900), st.integers(1, 60)), min_size=1, max_size=12))
+def test_bars_of_a_timeline_are_the_union_of_spans_without_gaps_that_nobody_sees(rows):
+    """A gap of the 800th part of what is shown is closed: of 1,600 s one of two."""
+    spans = sorted((float(begin), float(begin + lasts)) for begin, lasts in rows)
+    tables = tables_of(contacts=spans_of(spans))
+    axes = Result(tables, {"method": "", "simulated_s": 1600.0}).plot.timeline()
+    wanted = []
+    for begin, end in spans:
+        if wanted and begin - wanted[-1][1] <= 2.0:
+            wanted[-1] = wanted[-1][0], max(end, wanted[-1][1])
+        else:
+            wanted.append((begin, end))
+    for what in ("in view", "connected"):
+        shown = [row for row in data_behind(axes).to_pylist() if row["what"] == what]
+        assert [(row["begin_s"], row["end_s"]) for row in shown] == wanted
+    drawn = [patch.get_path().get_extents() for patch in axes.patches]
+    assert max(box.x1 for box in drawn) == pytest.approx(max(end for _, end in spans) / 60)
+
+
+def test_what_lasts_beyond_the_end_of_a_timeline_is_cut_there():
+    tables = tables_of(contacts=spans_of([(100.0, 200.0), (700.0, 2000.0), (1700.0, 1900.0)]))
+    plot = Result(tables, {"method": "", "simulated_s": 1600.0}).plot
+    for days, end_s in ((None, 1600.0), (800 / 86400, 800.0)):
+        shown = data_behind(plot.timeline(days=days)).to_pylist()
+        spans = [(row["begin_s"], row["end_s"]) for row in shown if row["what"] == "in view"]
+        assert spans == [(100.0, 200.0), (700.0, pytest.approx(end_s))]
+
+
+def test_rounds_are_drawn_with_their_mean():
+    ends_s = [3600.0, 7200.0, 18000.0]
+    events = [{"time_s": t, "kind": "aggregate", "clusters": 1} for t in ends_s]
+    axes = Result(tables_of(events=events), {"method": "", "simulated_s": 2e4}).plot.rounds()
+    steps, mean = axes.lines
+    assert data_behind(axes)["lasted_s"].to_pylist() == [3600.0, 3600.0, 10800.0]
+    assert "minutes" in axes.get_ylabel() or "hours" in axes.get_ylabel()
+    scale = 60.0 if "minutes" in axes.get_ylabel() else 3600.0
+    assert mean.get_ydata()[0] * scale == pytest.approx(6000.0)  # and not the one in the middle
+    assert steps.get_ydata()[-1] * scale == pytest.approx(10800.0)
+
+
+@pytest.mark.parametrize(("most", "width"), [(4, 1), (99, 1), (100, 2), (250, 3)])
+def test_a_bar_of_the_staleness_stands_over_the_versions_that_it_counts(most, width):
+    counts = {0: 5, 1: 2, most: 7}
+    axes = Figure().subplots()
+    draw_staleness(axes, counts)
+    for version, count in counts.items():
+        [bar] = [
+            bar
+            for bar in axes.patches
+            if bar.get_height() and abs(bar.get_x() + bar.get_width() / 2 - version) < width / 2
+        ]
+        together = sum(n for v, n in counts.items() if v // width == version // width)
+        assert bar.get_height() == together >= count
+
+
+def test_a_share_too_small_for_the_scale_stands_where_it_begins_and_none_stands_nowhere():
+    """Ten seconds of training in twelve days, and nothing sent."""
+    trained = [(t, kind) for t, kind in ((5.0, "train_start"), (15.0, "train_end"))]
+    events = [
+        {"time_s": t, "kind": kind, "cluster": "A", "device": 0, "rounds": 1} for t, kind in trained
+    ]
+    result = Result(tables_of(events=events), {"method": "", "simulated_s": 1e6})
+    axes = result.plot.where_time_went()
+    drawn = {row["part"]: row["percent"] for row in data_behind(axes).to_pylist()}
+    assert drawn["training"] == pytest.approx(1e-3) and drawn["waiting"] == pytest.approx(99.999)
+    shown = [line.get_xdata()[0] for line in axes.lines if line.get_marker() not in ("", "None")]
+    low, high = axes.get_xlim()
+    places = [x for x in shown if not np.isnan(x)]
+    assert len(shown) == 4 and len(places) == 2  # nobody sends or queues
+    assert all(low < x < high for x in places) and min(places) == 0.01
 
 
 # -- results in notebooks and in the terminal

@@ -2,15 +2,19 @@
 
 import json
 import re
+import shutil
 from datetime import UTC, datetime
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy.interpolate import BarycentricInterpolator
 
 import scenarios
 import sim
 from orbit import keplerian_satellite
+from tests.kit.folders import without_checksums
 from tests.kit.inner.orbit import Start
 from tests.kit.inner.sim import ephemerides, export, ground_sites, satellites_of
 from tests.kit.replay import skyfield_km
@@ -72,6 +76,31 @@ def test_links_are_there_when_contacts_are(result, packets, which):
     rows = contacts[["satellite", "cluster", begin, end]].round(6)
     assert len(rows) > 5
     assert shown == set(rows.itertuples(index=False, name=None))
+
+
+def test_a_satellite_that_serves_has_a_thicker_line_than_one_that_is_in_view(packets):
+    in_view, serving = (
+        {packet["polyline"]["width"] for packet in of(packets, which)} for which in COLUMNS
+    )
+    assert len(in_view) == len(serving) == 1 and min(serving) > max(in_view)
+
+
+def test_what_goes_on_when_the_run_ends_is_shown_until_then(result, tmp_path):
+    """The plan of a run may hold contacts beyond its end."""
+    folder = without_checksums(shutil.copytree(result.folder, tmp_path / "run"))
+    contacts = pq.read_table(folder / "contacts.parquet")
+    served = np.flatnonzero(contacts["served"].to_numpy())
+    for name in ("set_s", "service_end_s"):
+        values = contacts[name].to_numpy().copy()
+        values[served[-1]] = END_S + 500.0
+        column = pa.array(values, from_pandas=True)
+        contacts = contacts.set_column(contacts.column_names.index(name), name, column)
+    pq.write_table(contacts, folder / "contacts.parquet")
+    [path] = export(folder, "czml").paths
+    shown = json.loads(path.read_text())
+    for which in COLUMNS:
+        ends = [window_s(text)[1] for packet in of(shown, which) for text in packet["availability"]]
+        assert max(ends) == END_S
 
 
 def as_cesium(packet, time_s):

@@ -145,6 +145,13 @@ def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(drawn):
         assert len(own) == max(together)
 
 
+def test_device_2_stands_before_device_10():
+    about = {"direction": "uplink", "payload": "gate", "start_s": 0.0, "end_s": 1.0}
+    rows = [about | {"cluster": "A", "device": device} for device in (10, 2, 1)]
+    lanes = lanes_of(tables_of(transfers=rows), {"simulated_s": 2.0})
+    assert [place[2] for place, _ in lanes] == ["device 1", "device 2", "device 10"]
+
+
 def test_a_halted_run_ends_its_spans_and_an_answer_that_never_came_is_a_mark():
     about = {"cluster": "A", "device": 0}
     trained = [(0.0, "train_start", 9), (5.0, "train_end", 2), (5.0, "train_start", 7)]

@@ -115,6 +115,25 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
     assert said == f"{halted}: the run is interrupted: this is what it had done by 1.33 h\n"
 
 
+def test_an_export_is_not_written_through_a_link_to_elsewhere(leomix, runs, tmp_path):
+    """Neither its folder, nor a file of an earlier one that it replaces."""
+    run = runs.copy("slots-timing", tmp_path)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "notes.txt").write_text("mine")
+    (run / "export").symlink_to(outside)
+    refused = leomix("export", run, "--to", "csv")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    (run / "export").unlink()
+    (run / "export" / "csv").mkdir(parents=True)
+    (run / "export" / "csv" / "events.csv").symlink_to(outside)
+    (run / "export" / "csv" / "contacts.csv").symlink_to(outside / "notes.txt")
+    assert leomix("export", run, "--to", "csv").status == 0
+    assert not [path for path in (run / "export" / "csv").iterdir() if path.is_symlink()]
+    assert [path.name for path in outside.iterdir()] == ["notes.txt"]
+    assert (outside / "notes.txt").read_text() == "mine"
+
+
 KILLED = """
 import itertools, os, signal, sys
 from pathlib import Path

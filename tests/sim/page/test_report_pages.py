@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from scipy import stats
 
 import scenarios
 import sim
@@ -25,8 +26,21 @@ from sim.page import report
 from sim.sweep import read_sweep
 from statements import RANKS, Code, Statement, as_json
 from tests.kit.folders import Each, cut, without_checksums
-from tests.kit.inner.sim import compare, portable, read_manifest
+from tests.kit.handmade import tables_of
+from tests.kit.inner.sim import (
+    Group,
+    asked,
+    chart_of,
+    compare,
+    data_of,
+    first_days,
+    portable,
+    read_manifest,
+    shares_of_groups,
+    under_one_sky,
+)
 from tests.kit.small import SLOTS, merged, slots
+from tests.kit.sweep_place import by_hand
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"
@@ -131,6 +145,105 @@ def test_what_is_said_of_a_run_stands_in_the_order_of_its_ranks(runs, tmp_path, 
         for text in (*(done.err for done in shown), summary):
             places = [text.index(str(one)) for one in said[::-1]]
             assert places == sorted(places)
+
+
+def test_the_curve_of_a_page_is_that_of_the_metrics_to_six_digits(runs, pages):
+    rows = runs.result("slots").metrics.query("scope == 'global'")
+    data = pages["slots"].data("views")
+    seconds = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}[data["unit"]]
+    views = {(view["measure"], view["over"], view["part"]): view for view in data["views"]}
+    for what in ("accuracy", "loss"):
+        [line] = views[what, "time", "all"]["curves"]
+        np.testing.assert_allclose(line["mean"], rows[what], rtol=5e-6)
+        np.testing.assert_allclose(line["x"], rows.time_s / seconds, rtol=5e-6)
+        assert line["seeds"] == 1 and "band" not in line
+        [line] = views[what, "cycle", "all"]["curves"]
+        assert line["x"] == sorted(set(rows.cycle)) == [0, 1, 2, 3]
+
+
+def seeds_of(result, count, accuracies):
+    """Runs of the seeds from 1 on, whose final accuracies are given: a group of a comparison."""
+    runs = []
+    for seed, final in zip(range(1, count + 1), accuracies, strict=False):
+        ends = zip((0.0, 600.0), (0.1, final), strict=True)
+        rows = [
+            {"time_s": t, "cycle": int(t > 0), "scope": "global", "accuracy": a} for t, a in ends
+        ]
+        tables = {**result.tables, "metrics": tables_of(metrics=rows)["metrics"]}
+        manifest = {**result.manifest, "seed": seed, "simulated_s": 900.0}
+        runs.append(sim.Result(tables, manifest))
+    return runs
+
+
+@pytest.mark.parametrize("count", [2, 4, 5, 6])
+def test_the_band_of_a_chart_is_the_range_and_from_five_seeds_on_the_interval(runs, count):
+    finals = [0.5, 0.62, 0.57, 0.7, 0.55, 0.66][:count]
+    chart = chart_of([Group("it", seeds_of(runs.result("slots-timing"), count, finals))])
+    view = next(view for view in data_of(chart)["views"] if view["measure"] == "accuracy")
+    [line] = view["curves"]
+    ends = min(finals), max(finals)
+    if count >= 5:
+        ends = stats.t.interval(0.95, count - 1, np.mean(finals), stats.sem(finals))
+    assert line["band"] == ("95 %" if count >= 5 else "range")
+    assert (line["low"][-1], line["high"][-1]) == pytest.approx(ends, rel=1e-5)
+    assert line["mean"][-1] == pytest.approx(np.mean(finals), rel=1e-5)
+    assert (len(line["each"]), line["seeds"]) == (count, count)
+
+
+def test_the_shares_of_a_group_are_the_means_of_those_of_its_runs(runs):
+    """One run waits a quarter of its only cycle and trains the rest, the other three quarters."""
+
+    def run(begin_s):
+        about = {"cluster": "A", "device": 0, "rounds": 1}
+        ends = ((begin_s, "train_start"), (100.0, "train_end"), (100.0, "disconnect"))
+        events = [about | {"time_s": time_s, "kind": kind} for time_s, kind in ends]
+        metrics = [{"time_s": 100.0, "cycle": 1, "scope": "global"}]
+        tables = tables_of(events=events, metrics=metrics)
+        return sim.Result(tables, {"method": "", "simulated_s": 100.0})
+
+    found = shares_of_groups([Group("a", [run(25.0), run(75.0)]), Group("b", [run(0.0)])])
+    shares = {
+        label: {str(part): own for part, own in each.items()} for label, each in found.items()
+    }
+    assert shares["a"]["training"] == pytest.approx(0.5)
+    assert shares["a"]["waiting for a pass"] == pytest.approx(0.5)
+    assert shares["b"]["training"] == 1.0
+
+
+@pytest.mark.parametrize(("contacts", "transfers", "days"), [(200, 220, None), (500, 340, 5.0)])
+def test_a_timeline_shows_as_much_of_a_run_as_a_reader_can_tell_apart(
+    runs, contacts, transfers, days
+):
+    """About 420 bars: of 840 in ten days those of five."""
+    result = runs.result("slots-timing")
+    seen = {"contact_id": 0, "cluster": "A", "rise_s": 1.0, "set_s": 2.0, "served": False}
+    moved = {"cluster": "A", "direction": "uplink", "payload": "gate", "payload_bytes": 1.0}
+    own = tables_of(contacts=[seen] * contacts, transfers=[moved] * transfers)
+    tables = {**result.tables, **{name: own[name] for name in ("contacts", "transfers")}}
+    long = sim.Result(tables, {**result.manifest, "simulated_s": 10 * 86400.0})
+    assert first_days(long) == days
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(3, "1, 2, 3"), (12, ", 11, 12"), (15, "1, 2, 3 ... 15 (15 values)")]
+)
+def test_a_page_names_the_values_of_a_key_and_of_many_both_ends(tmp_path, count, said):
+    points = [({"stop.cycles": n}, 1, {"cycles": n}) for n in range(1, count + 1)]
+    rows = dict(asked(read_sweep(by_hand(tmp_path, points))))
+    text = rows["stop.cycles (varied)"]
+    assert text == said if count != 12 else text.endswith(said) and text.count(",") == 11
+    assert len(rows["sweep sha256"]) == 64
+
+
+def test_groups_are_replayed_by_runs_of_the_seed_that_most_of_them_have(runs):
+    result = runs.result("slots-timing")
+    seeds = {"a": (1, 2), "b": (3, 2), "c": (2, 4), "d": (5,)}
+    groups = [
+        Group(label, [sim.Result(result.tables, {**result.manifest, "seed": n}) for n in own])
+        for label, own in seeds.items()
+    ]
+    shown = under_one_sky(groups)
+    assert {label: run.manifest["seed"] for label, run in shown.items()} == dict.fromkeys("abc", 2)
 
 
 def test_names_stay_text(runs, tmp_path):
@@ -357,6 +470,27 @@ def test_only_reports_are_written_over_and_only_runs_are_reported(
         assert text in outcome.err
     assert not list(tmp_path.glob("*/report.html"))
     assert mine.read_text() == "<p>my notes</p>"
+
+
+def test_no_page_of_another_program_is_written_over_and_a_report_is(leomix, runs, tmp_path):
+    """Also not one that speaks of reports of leomix, or says far below who made it."""
+    mark = '<meta name="generator" content="leomix report">'
+    page = "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>{}<title>mine</title></html>"
+    for number, text in enumerate(
+        (
+            page.format('<meta name="generator" content="another program">'),
+            page.format("") + "<p>see the leomix report</p>",
+            page.format(" " * 1000 + mark),
+            "",
+        )
+    ):
+        path = tmp_path / f"{number}.html"
+        path.write_text(text)
+        done = leomix("report", runs["slots-timing"], "-o", path)
+        assert (done.status, done.err.count("\n"), path.read_text()) == (2, 1, text)
+    path.write_text(page.format(mark))
+    assert leomix("report", runs["slots-timing"], "-o", path).status == 0
+    assert "mine" not in path.read_text() and mark in path.read_text()[:512]
 
 
 @pytest.mark.wide

@@ -13,6 +13,7 @@ import orbit
 import sim
 from sim import InputError
 from tests.kit import small
+from tests.kit.handmade import tables_of
 from tests.kit.inner.orbit import Start
 from tests.kit.inner.sim import (
     MOST_OFF_DEG,
@@ -138,6 +139,17 @@ def test_contacts_and_services_are_those_of_the_table(shown):
     assert {data["satellites"][n] for n in numbers(contacts["satellite"])} == set(rows.satellite)
 
 
+def test_a_place_has_its_own_mask_and_else_that_of_the_orbit():
+    clusters = [*small.ORBIT["ground"]["clusters"]]
+    clusters[1] = clusters[1] | {"min_elevation_deg": 33.0}
+    keys = {"learning": {"train": False}, "stop": {"days": 1}}
+    run = sim.run(small.orbit(ground={"clusters": clusters}, **keys))
+    data = scene({"it": run})
+    common_deg = run.scenario.orbit.min_elevation_deg
+    assert [place["mask_deg"] for place in data["places"]] == [common_deg, 33.0]
+    assert data["mask_deg"] == common_deg != 33.0
+
+
 def test_counters_are_the_sums_of_the_table_at_1201_times(shown):
     run, data = shown
     own = data["runs"][0]
@@ -199,6 +211,31 @@ def test_batteries_and_shadows_are_those_of_the_run(runs):
     np.testing.assert_allclose(found, wanted, atol=unit_s)
 
 
+def test_the_twelve_batteries_that_fell_lowest_in_any_run_are_shown(runs):
+    """Fourteen: those of the first names never fall below the others, whichever run is asked."""
+    run = runs.result("batteries")
+    names = sorted(set(run.tables["charges"]["cluster"].to_pylist()))
+    assert len(names) == 14
+
+    def with_lowest(lowest_by_name):
+        rows = [
+            {"cluster": name, "time_s": time_s, "charge": charge}
+            for name, lowest in lowest_by_name.items()
+            for time_s, charge in ((0.0, 1.0), (3600.0, lowest), (7200.0, 0.99))
+        ]
+        return sim.Result(
+            {**run.tables, "charges": tables_of(charges=rows)["charges"]}, run.manifest
+        )
+
+    falling = {name: 0.9 - 0.05 * place for place, name in enumerate(names)}
+    one = with_lowest(falling)
+    data = scene({"it": one})
+    assert [data["satellites"][n] for n in data["batteries"]] == names[2:]
+    other = with_lowest(dict.fromkeys(names, 0.95) | {names[0]: 0.1})
+    data = scene({"one": one, "other": other})
+    assert [data["satellites"][n] for n in data["batteries"]] == [names[0], *names[3:]]
+
+
 def test_energy_is_what_all_devices_had_spent_by_each_evaluation(runs):
     run = runs.result("batteries")
     own = scene({"it": run})["runs"][0]["energy"]
@@ -206,6 +243,65 @@ def test_energy_is_what_all_devices_had_spent_by_each_evaluation(runs):
     assert max(spent["training_j"]) > 1e5 and set(spent["transmit_j"]) == {None}
     np.testing.assert_allclose(np.cumsum(numbers(own["joules"])), spent["training_j"], atol=0.5)
     assert len(numbers(own["time"])) == len(spent["time_s"])
+
+
+def test_energy_of_training_and_of_sending_is_summed_up_as_far_as_it_is_known(runs):
+    run = runs.result("orbit-timing")
+    times = run.manifest["spent"]["time_s"]
+    trained = [1000.0 * n for n in range(len(times))]
+    sent = [10.0 * n for n in range(len(times))]
+    for one, other, total in (
+        (trained, sent, [1010.0 * n for n in range(len(times))]),
+        (trained, [None] * len(times), trained),
+        ([None] * len(times), sent, sent),
+    ):
+        spent = run.manifest["spent"] | {"training_j": one, "transmit_j": other}
+        shown = sim.Result(run.tables, run.manifest | {"spent": spent})
+        own = scene({"it": shown})["runs"][0]["energy"]
+        assert np.cumsum(numbers(own["joules"])).tolist() == total
+
+
+def test_what_is_sent_over_a_link_from_a_relay_goes_the_way_of_a_download():
+    """In a contact 1 is toward the satellite: an upload, and what a satellite gets over a link."""
+    ways = {("uplink", "server"): 1, ("downlink", "client"): 0}
+    ways |= {("isl", "client"): 1, ("isl", "server"): 0}
+    for (direction, toward), lane in ways.items():
+        row = {"contact_id": 7, "direction": direction, "toward": toward}
+        tables = tables_of(transfers=[row | {"start_s": 1.0, "end_s": 2.0}])
+        found = traffic.contact_lanes(tables, np.array([3, 7]))
+        assert (found.lane.tolist(), found.begin_s.tolist()) == ([2 + lane], [1.0])
+
+
+def test_a_fault_is_marked_where_its_contact_is_and_else_at_its_cluster():
+    """Contacts 5 and 6 are at the places 0 and 1; a cluster that is no place is nowhere."""
+    cases = [
+        *((10.0, 5, "B", 0), (20.0, 6, "A", 1), (30.0, None, "B", 1), (40.0, None, "A", 0)),
+        *((50.0, 99, "B", 1), (60.0, None, "elsewhere", -1)),
+    ]
+    rows = [
+        {"time_s": t, "kind": "fault", "contact_id": contact, "cluster": cluster, "cause": "memory"}
+        for t, contact, cluster, _ in cases
+    ]
+    rows.append(rows[0] | {"time_s": 100.5})  # behind what is shown
+    placed = np.array([5, 6]), np.array([0, 1]), {"A": 0, "B": 1}
+    found = failures.faults(tables_of(events=rows), *placed, 100.0, 0.5)
+    assert numbers(found["place"]).tolist() == [place for *_, place in cases]
+    assert (np.cumsum(numbers(found["time"])) * 0.5).tolist() == [t for t, *_ in cases]
+    assert found["causes"] == ["memory"] and set(numbers(found["count"])) == {1}
+
+
+def test_aggregations_that_a_screen_cannot_tell_apart_stand_at_the_last_of_them(runs, monkeypatch):
+    monkeypatch.setattr(scenes, "MOST_TICKS", 10)
+    run = runs.result("orbit-timing")
+    times = [0.01, 0.02, 0.05, 0.31, 0.38, 0.97]
+    end_s = run.manifest["simulated_s"]
+    rows = [{"time_s": share * end_s, "kind": "aggregate"} for share in times]
+    tables = {**run.tables, "events": tables_of(events=rows)["events"]}
+    data = scene({"it": sim.Result(tables, run.manifest)})
+    own = data["runs"][0]["aggregations"]
+    assert numbers(own["count"]).tolist() == [3, 2, 1]
+    shown = np.cumsum(numbers(own["time"])) * data["unit_s"] / end_s
+    np.testing.assert_allclose(shown, [0.05, 0.38, 0.97], atol=1e-4)
 
 
 def test_marks_stand_for_all_aggregations_and_faults(runs, monkeypatch):

@@ -3,6 +3,7 @@
 import math
 import textwrap
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -148,6 +149,30 @@ def test_a_picture_shows_the_means_and_rings_the_best():
     assert line.get_xdata().tolist() == dots.get_xdata().tolist() == list(minutes)
     assert line.get_ydata().tolist() == [1.5, 1.0, 1.0, 2.0]
     assert rings.get_xdata().tolist() == [600, 800]
+
+
+def test_values_of_a_key_are_written_with_all_of_their_digits():
+    values = [0.000125, 1234.5678, 1234567]
+    text = shown([({KM: km}, {"cycles": n + 1}) for n, km in enumerate(values)], [KM])
+    assert "3 at 1,234,567 km; 1 at 0.000125 km" in text
+    rows = [line.split()[0] for line in text.splitlines() if "●" in line]
+    assert rows == ["0.000125", "1,234.5678", "1,234,567"]
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([0.01, 0.1, 1.0], "log"),
+        ([1, 2, 4, 8, 16], "log"),
+        ([400, 600, 800], "linear"),
+        ([1, 2, 4], "linear"),
+        ([0, 0.1, 1.0], "linear"),
+    ],
+)
+def test_values_that_are_spread_over_magnitudes_are_drawn_by_powers(values, scale):
+    points = [({KM: km}, {"cycles": n + 1}) for n, km in enumerate(values)]
+    found = told(points, [KM]).over_numbers
+    assert curve(found, found.first).get_xscale() == scale
 
 
 @given(

@@ -6,6 +6,7 @@ import shutil
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -15,10 +16,13 @@ import leomix
 import scenarios
 from sim.sweep import compare, sweep
 from tests.kit import small
+from tests.kit.folders import without_checksums
+from tests.kit.handmade import tables_of
 from tests.kit.inner.sim import HOME, InputError
+from tests.kit.sweep_place import by_hand
 
 STEPS = [0.001, 0.05, 0.5]
-pytestmark = pytest.mark.process  # a sweep runs its points in processes
+process = pytest.mark.process  # a sweep runs its points in processes
 METHODS = ["emsfl", "synchronous"]
 ROUNDS = {"per_contact": 2, "per_gap_max": 2}
 VALIDATED = {"learning.data.validation": 0.2}
@@ -66,6 +70,95 @@ def means(swept, until_s=float("inf")):
     return rows.groupby(["learning.method", "learning.step_size"]).figure.mean()
 
 
+# -- by hand
+
+
+def points(figures, key="learning.step_size", **more):
+    """Points of one key, with figures of a column by value and seed; None for one that failed."""
+    [(column, each)] = figures.items()
+    for value, by_seed in each.items():
+        for seed, figure in enumerate(by_seed, 1):
+            own = None if figure is None else {column: figure, **more}
+            yield {key: value}, seed, own
+
+
+def test_the_best_mean_is_chosen_and_of_equal_ones_the_first_of_the_grid(tmp_path):
+    """Not the best seed, nor the best in the middle; and least where less is better."""
+    each = {0.3: [0.5, 0.9, 0.85], 0.1: [0.7, 0.76, 0.79], 0.2: [0.75] * 3, 0.4: [0.1, 0.1, 1.0]}
+    for column, best in (("accuracy_final", 0.3), ("uplink_bytes", 0.4)):
+        place = by_hand(tmp_path / column, points({column: each}))
+        found = compare(place, best_by=column)
+        assert found.chosen == {"all": {"learning.step_size": best}}
+        by_value = {one.keys["learning.step_size"]: found.over_seeds(one) for one in found.tried}
+        assert [*by_value] == [*each]
+        assert by_value[0.1]["mean"] == pytest.approx(0.75)
+    for grid in ([0.1, 0.2], [0.2, 0.1]):
+        place = by_hand(
+            tmp_path / f"tie-{grid[0]}", points({"accuracy_final": {s: [0.7, 0.8] for s in grid}})
+        )
+        found = compare(place, best_by="accuracy_final")
+        assert found.chosen["all"] == {"learning.step_size": grid[0]}
+        assert any("ties with" in line for line in found.notices())
+
+
+def test_what_lacks_a_seed_or_has_diverged_with_one_is_not_chosen_however_good_the_others_are(
+    tmp_path,
+):
+    for number, worst in enumerate((None, np.nan, np.inf)):
+        each = {0.1: [0.95, worst], 0.2: [0.5, 0.6]}
+        place = by_hand(tmp_path / str(number), points({"accuracy_final": each}))
+        found = compare(place, best_by="accuracy_final")
+        assert found.chosen["all"] == {"learning.step_size": 0.2}
+        lacking = [line for line in found.notices() if "cannot be chosen" in line]
+        assert len(lacking) == 1 and "step_size=0.1" in lacking[0] and "seed 2" in lacking[0]
+
+
+def test_each_method_has_a_best_of_its_own(tmp_path):
+    figures = {("emsfl", 0.1): 0.6, ("emsfl", 0.2): 0.5, ("local", 0.1): 0.3, ("local", 0.2): 0.4}
+    rows = [
+        ({"learning.method": method, "learning.step_size": step}, 1, {"accuracy_final": own})
+        for (method, step), own in figures.items()
+    ]
+    found = compare(by_hand(tmp_path, rows), best_by="accuracy_final")
+    assert {name: keys["learning.step_size"] for name, keys in found.chosen.items()} == {
+        "emsfl": 0.1,
+        "local": 0.2,
+    }
+
+
+def test_runs_are_compared_at_the_earliest_end_with_what_was_measured_by_then(runs, tmp_path):
+    """The run of the longer step is behind, ahead, and behind again; one ends when it is ahead."""
+    curves = {0.1: {0: 0.1, 5: 0.6, 10: 0.7}, 0.5: {0: 0.1, 5: 0.5, 10: 0.8, 20: 0.6}}
+    rows = [({"learning.step_size": s}, 3, {"hours": float(max(c))}) for s, c in curves.items()]
+    place = by_hand(tmp_path, rows)
+    points = json.loads((place / "sweep.json").read_text())["points"]
+    for point, curve in zip(points, curves.values(), strict=True):
+        run = without_checksums(
+            shutil.copytree(runs["slots-timing"], place / "points" / point["digest"])
+        )
+        manifest = json.loads((run / "manifest.json").read_text())
+        manifest["scenario"]["learning"]["data"]["validation"] = 0.2
+        manifest["simulated_s"] = 3600.0 * max(curve)
+        (run / "manifest.json").write_text(json.dumps(manifest))
+        metrics = [
+            {"time_s": 3600.0 * hour, "cycle": n, "scope": "global", "samples": 100}
+            | {"accuracy": 0.9 - own, "validation_accuracy": own}
+            for n, (hour, own) in enumerate(curve.items())
+        ]
+        pq.write_table(tables_of(metrics=metrics)["metrics"], run / "metrics.parquet")
+    wanted = {None: (0.5, [0.7, 0.8]), 10 / 24: (0.5, [0.7, 0.8]), 9.9 / 24: (0.1, [0.6, 0.5])}
+    for days, (step, means) in wanted.items():
+        found = compare(place, best_by="validation", at_days=days)
+        assert found.chosen == {"all": {"learning.step_size": step}}
+        assert [found.over_seeds(one)["mean"] for one in found.tried] == means
+    with pytest.raises(InputError, match="a run that is compared ends after"):
+        compare(place, best_by="validation", at_days=10.1 / 24)
+
+
+# -- whole sweeps
+
+
+@process
 def test_the_best_mean_on_validation_samples_is_chosen_for_each_method(swept):
     found = compare(swept.folder, best_by="validation")
     expected = means(swept)
@@ -82,6 +175,7 @@ def test_the_best_mean_on_validation_samples_is_chosen_for_each_method(swept):
     assert len(ends) == sum(keys["learning.step_size"] != 0.05 for keys in found.chosen.values())
 
 
+@process
 def test_runs_are_compared_at_one_time_and_not_where_each_has_ended(swept):
     """After a third of the time, the same runs have another order than at their ends."""
     end_s = 3600 * min(swept.rows["hours"].to_pylist())
@@ -94,6 +188,7 @@ def test_runs_are_compared_at_one_time_and_not_where_each_has_ended(swept):
         compare(swept.folder, best_by="validation", at_days=2 * end_s / 86400)
 
 
+@process
 def test_the_chosen_keys_are_variants(swept, file, leomix, tmp_path):
     path = tmp_path / "chosen.yaml"
     done = leomix("compare", swept.folder, "--best-by", "validation", "-o", path, "--json")
@@ -110,6 +205,7 @@ def test_the_chosen_keys_are_variants(swept, file, leomix, tmp_path):
     assert [(one.method, one.step_size) for one in loaded] == expected
 
 
+@process
 def test_by_a_column_less_is_better_of_what_is_spent_and_test_samples_are_named(swept, leomix):
     rows = swept.rows.to_pandas().groupby(["learning.method", "learning.step_size"])
     for column, best in (("loss_final", "idxmin"), ("accuracy_final", "idxmax")):
@@ -126,6 +222,7 @@ def test_by_a_column_less_is_better_of_what_is_spent_and_test_samples_are_named(
     assert done.status == 2 and "must be validation, or one of" in done.err
 
 
+@process
 def test_a_combination_without_all_seeds_is_named_and_not_chosen(swept, tmp_path):
     best = compare(swept.folder, best_by="validation").chosen["emsfl"]["learning.step_size"]
     shutil.copytree(swept.folder, tmp_path / "copy")
@@ -144,11 +241,13 @@ def test_a_combination_without_all_seeds_is_named_and_not_chosen(swept, tmp_path
     assert line.startswith(f"emsfl step_size={best:g} ") and "no validation accuracy with" in line
 
 
+@process
 def test_without_methods_and_variants_it_chooses_among_all(short):
     found = leomix.compare(short({"learning.step_size": [0.05, 0.5]}), best_by="validation")
     assert list(found.chosen) == ["all"] and list(found.chosen["all"]) == ["learning.step_size"]
 
 
+@process
 @pytest.mark.parametrize(
     ("keys", "more", "line"),
     [
@@ -170,6 +269,7 @@ def test_a_scenario_that_is_loaded_is_refused_with_what_to_give(file, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@process
 def test_the_example_gives_optuna_what_each_run_has_on_validation_samples(
     file, tmp_path, monkeypatch
 ):

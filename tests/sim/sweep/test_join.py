@@ -14,9 +14,9 @@ from dataclasses import replace
 import pytest
 
 from sim.sweep import read_sweep
-from tests.kit.inner.sim import Claims, Crew, claims
+from tests.kit.inner.sim import Claims, Crew, claims, take_points
 from tests.kit.processes import wait_until
-from tests.kit.sweep_place import Place
+from tests.kit.sweep_place import Place, planned, worked
 
 POINTS = ["-p", "stop.cycles=1:4:1", "--replications", 2, "-o", "out", "--quiet"]
 
@@ -80,6 +80,21 @@ def test_who_was_stopped_itself_watches_others_for_a_lease_again(folder, monkeyp
     wait_until(lambda: waiter.is_dead(waiter.look()["a"]), "its lease has run out", 5.0)
 
 
+def test_of_several_claims_on_a_point_the_one_of_the_highest_number_holds(folder):
+    """Ten is above nine, and what is no claim is none."""
+    claims = Claims(folder)
+    for number in (1, 2, 9, 10):
+        assert claims.take("a", number, deaths=number)
+    assert claims.take("b", 1)
+    for name in ("a.txt", ".a.11.part", "a.12x", "a"):
+        (folder / "claims" / name).write_text("{}")
+    held = claims.look()
+    assert {digest: (one.number, one.deaths) for digest, one in held.items()} == {
+        "a": (10, 10),
+        "b": (1, 0),
+    }
+
+
 def test_who_comes_back_drops_its_result(folder):
     owner, first = taken_elsewhere(folder)
     checkpoint = owner.scratch(first) / "checkpoint"
@@ -110,6 +125,79 @@ def test_one_gets_a_point_also_where_there_are_no_hard_links(error, folder, monk
     assert claim.state == "running" and not other.is_dead(claim)
     assert claim.owner["pid"] == os.getpid()
     assert [path.name for path in (folder / "claims").iterdir()] == ["a.1"]
+
+
+def owner_that_died(claims):
+    """An owner of this system whose process is gone."""
+    return {**claims.take("probe", 1).owner, "began": "0"}
+
+
+@pytest.mark.parametrize(
+    ("state", "deaths", "ends"),
+    [
+        ("running", 0, ("complete", 2)),  # of the second process
+        ("running", 1, ("complete", 3)),
+        ("running", 2, ("crashed", 3)),  # of the third one that died of it
+        ("released", 2, ("complete", 3)),  # it was given back, and nobody has died
+    ],
+)
+def test_a_point_has_crashed_when_three_processes_have_died_of_it(tmp_path, state, deaths, ends):
+    place, about = planned(tmp_path, "stop.cycles=1,2")
+    first, second = (point["digest"] for point in about["points"])
+    dead = owner_that_died(Claims(tmp_path / "out"))
+    said = {"state": state, "owner": dead, "deaths": deaths, "outcome": None}
+    (place / "claims" / f"{first}.{deaths + 1}").write_text(json.dumps(said))
+    claim, other = worked(place)
+    assert (claim.outcome.status, claim.outcome.attempts) == ends
+    assert (other.number, other.outcome.status, other.outcome.attempts) == (1, "complete", 1)
+    assert (place / "points" / second / "manifest.json").exists()
+    assert (place / "points" / first).exists() == (ends[0] == "complete")
+
+
+def test_of_points_that_are_taken_no_link_is_followed(tmp_path):
+    """What it leads to is not the point's: it is neither copied nor linked to."""
+    place, about = planned(tmp_path, "stop.cycles=1,2")
+    assert [claim.outcome.status for claim in worked(place)] == ["complete"] * 2
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key.txt").write_text("mine")
+    first = place / "points" / about["points"][0]["digest"]
+    (first / "key.txt").symlink_to(secret / "key.txt")
+    (first / "folder").symlink_to(secret)
+    mine, again = planned(tmp_path / "again", "stop.cycles=1,2,3")
+    assert take_points(mine, again, place) == 2
+    taken = {path.name for path in (mine / "points" / first.name).iterdir()}
+    assert taken == {path.name for path in first.iterdir()} - {"key.txt", "folder"}
+    assert not [path for path in mine.rglob("*") if path.is_symlink() or path.name == "key.txt"]
+    assert take_points(mine, again, place) == 0  # they are there
+
+
+def test_points_that_failed_or_were_interrupted_are_not_taken(tmp_path):
+    place, about = planned(tmp_path / "one", "stop.cycles=1,2,3")
+    worked(place)
+    runs = [place / "points" / point["digest"] for point in about["points"]]
+    for run, status in zip(runs, ("failed", "interrupted"), strict=False):
+        manifest = json.loads((run / "manifest.json").read_text())
+        (run / "manifest.json").write_text(json.dumps(manifest | {"status": status}))
+    mine, _ = planned(tmp_path / "other", "stop.cycles=1,2,3,4")
+    assert take_points(mine, about, place) == 1
+    assert [run.name for run in (mine / "points").iterdir()] == [runs[2].name]
+
+
+@pytest.mark.parametrize("inner", ["points", "claims", "points/{digest}", "workers.log"])
+def test_a_sweep_whose_folders_are_links_to_elsewhere_is_not_continued(leomix, tmp_path, inner):
+    """Whatever is written there would be written outside of the folder that was named."""
+    place, about = planned(tmp_path / "one", "stop.cycles=1,2")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = place / inner.format(digest=about["points"][0]["digest"])
+    if link.is_dir():
+        link.rmdir()
+    link.symlink_to(outside)
+    line = ("sweep", about["scenario"], "--set", "learning.train=false", "-p", "stop.cycles=1,2")
+    done = leomix(*line, "-o", place, "--resume", "--quiet")
+    assert (done.status, done.err.count("\n"), [*outside.iterdir()]) == (2, 1, [])
+    assert link.name in done.err
 
 
 @pytest.mark.process

@@ -8,8 +8,10 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -18,8 +20,16 @@ import scenarios
 import sim
 from sim.sweep import read_sweep
 from tests.kit import small
+from tests.kit.inner.sim import (
+    Point,
+    PointOutcome,
+    failures_text,
+    packaged,
+    reuse_text,
+    rows_table,
+)
 from tests.kit.processes import forget, is_alive, wait_until
-from tests.kit.sweep_place import Place
+from tests.kit.sweep_place import Place, planned, worked
 
 POINTS = ["-p", "stop.cycles=1:4:1", "-o", "out"]
 process = pytest.mark.process  # every worker of a sweep is a process
@@ -106,6 +116,63 @@ def test_points_train_once_what_they_share(tmp_path, monkeypatch):
     trained = sum(table.column("trainings").to_pylist())
     reused = table.column("trainings_reused").to_pylist()
     assert sum(reused) == 2 * trained > 20
+
+
+def test_the_digest_of_a_sweep_is_of_what_scenarios_decide_and_of_nothing_else(tmp_path):
+    """Figures that follow from the traces are not in it, as the digests of these are."""
+    place, _ = planned(tmp_path, "stop.cycles=1,2")
+    worked(place)
+    sweep = read_sweep(place)
+    left_out = yaml.safe_load(packaged("sim.sweep", "columns.yaml"))
+    left_out = {"code", "said", *left_out["following"], *left_out["machine"]}
+    assert {"energy_j", "round_p95_s", "judged_by", "wall_s", "attempts"} < left_out
+    changes = set()
+    for number, field in enumerate(sweep.rows.schema):
+        other = pa.array(["x", "y"] if field.type == pa.string() else [7, 8]).cast(field.type)
+        changed = replace(sweep, rows=sweep.rows.set_column(number, field, other))
+        if changed.sha256 != sweep.sha256:
+            changes.add(field.name)
+    assert changes == {*sweep.rows.column_names} - left_out
+    assert {"point", "seed", "stop.cycles", "status", "error", "uplink_bytes"} < changes
+
+
+def rows_by_hand(*outcomes, values=None):
+    """Rows of points, each with how it ended: digest, status, and figures."""
+    points = [
+        Point(n, own[0], "s.yaml", {}, {"k": n if values is None else values[n]}, 0, 3)
+        for n, own in enumerate(outcomes)
+    ]
+    ended = {d: PointOutcome(d, status, f"e{d}", figures=own) for d, status, own in outcomes}
+    return rows_table(points, ended)
+
+
+@pytest.mark.parametrize(
+    ("count", "lines", "more"), [(3, 3, 0), (20, 20, 0), (21, 21, 0), (25, 20, 5)]
+)
+def test_failed_points_are_named_and_the_others_counted(count, lines, more):
+    rows = rows_by_hand(*((f"{n}", "failed", {}) for n in range(count)), ("x", "complete", {}))
+    *points, last = failures_text(rows, ["k"])
+    points += [] if more else [last]
+    assert all(line.startswith(f"point {n} (k={n}") for n, line in enumerate(points))
+    assert len(points) == lines and "failed: e2" in points[2]
+    assert not more or f" {more} more" in last
+
+
+def test_what_equal_points_have_trained_counts_once():
+    own = {"trainings": 6, "trainings_reused": 2}
+    rows = rows_by_hand(("a", "complete", own), ("a", "complete", own), ("b", "complete", own))
+    assert reuse_text(rows) == "12 computed, 4 reused"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([1, 2], "int64"), ([1, 2.5], "double"), ([1, None], "int64"), ([1, "a"], "string")],
+)
+def test_a_column_of_a_key_has_the_type_that_holds_all_its_values(values, kind):
+    column = rows_by_hand(*((f"{n}", "complete", {}) for n in range(2)), values=values)["k"]
+    assert str(column.type).replace("dictionary<values=", "").startswith(kind)
+    wanted = [str(v) if kind == "string" and v is not None else v for v in values]
+    assert column.to_pylist() == wanted
 
 
 # -- failures
