@@ -56,7 +56,7 @@ class Snapshot:
     figure: str
     value: float
     model: Handle | None = None
-    personal: Mapping[str, Handle] = field(default_factory=dict)
+    personal: dict[str, Handle] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

@@ -85,13 +85,13 @@ class Progress:
         accuracy = self._evaluator.evaluate(self._clock.now, self.cycle)
         if self._method.learner.measures:  # else there is no accuracy to set it against
             self._note_spending(self._clock.now)
+        stop, evaluator = self._world.stop, self._evaluator
         reached = {
-            "accuracy": lambda least: accuracy >= least,
-            "loss": lambda most: self._evaluator.loss <= most,
-            "patience": lambda most: self._evaluator.since_best >= most,
+            "accuracy": stop.accuracy is not None and accuracy >= stop.accuracy,
+            "loss": stop.loss is not None and evaluator.loss <= stop.loss,
+            "patience": stop.patience is not None and evaluator.since_best >= stop.patience,
         }
-        early = self._world.stop.early.items()
-        self.ended_by = tuple(f"stop.{key}" for key, limit in early if reached[key](limit))
+        self.ended_by = tuple(f"stop.{key}" for key, is_reached in reached.items() if is_reached)
         if self.ended_by or self.is_over:
             self._clock.stop()
 

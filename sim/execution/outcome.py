@@ -60,8 +60,9 @@ def write_final_model(
     best = simulation.evaluator.best if keep == "best" else None
     weights, references, personal = None, dict[str, Any](), None
     if learner.trains and keep != "none":
-        server, parts = method.model(), personal_parts(method)
-        if best is not None and best.model is not None:
+        if best is None or best.model is None:
+            server, parts = method.model(), personal_parts(method)
+        else:
             server, parts = best.model, best.personal
         weights, references = final_model(learner, server, results)
         if parts:

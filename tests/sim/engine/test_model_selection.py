@@ -284,6 +284,22 @@ def test_a_run_whose_patience_was_not_used_up_is_extended_by_its_cycles(tmp_path
     assert held(tmp_path / "run") == held(tmp_path / "whole")
 
 
+@pytest.mark.wide
+def test_trainings_that_other_runs_have_done_give_the_same_best_model(tmp_path, monkeypatch):
+    """The cache answers evaluations, so that no tensor of the best model is computed by then."""
+    monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "cache"))
+    made = plain(keep="best", patience=2, cycles=12, personal=["head"])
+    alone = sim.run(made, tmp_path / "alone")
+    for name in ("first", "second"):
+        sim.run(made, tmp_path / name, cache=True)
+        assert held(tmp_path / name) == held(tmp_path / "alone")
+    half = alone.manifest["events"] // 2
+    cut(made, tmp_path / "cut", half, cache=True, checkpoint_every_s=0.0)
+    monkeypatch.setenv("LEOMIX_CACHE", "off")
+    sim.run(made, tmp_path / "cut", resume=True)
+    assert held(tmp_path / "cut") == held(tmp_path / "alone")
+
+
 # What is said, and refused.
 
 
