@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from sim.page import report
     from sim.sweep import sweep
 
+    __version__: str
+
 
 def _installation() -> ModuleType:
     """Load the module that lists our packages by its path: another one may be called ``sim``."""
@@ -97,8 +99,8 @@ testing = _Testing("leomix.testing", "What must hold of every method, for the te
 sys.modules[testing.__name__] = testing
 
 __all__ = [
-    "channel", "compare", "export", "gym", "learning", "load", "orbit", "plan", "report",
-    "run", "scenarios", "sim", "sweep", "testing",
+    "__version__", "channel", "compare", "export", "gym", "learning", "load", "orbit", "plan",
+    "report", "run", "scenarios", "sim", "sweep", "testing",
 ]  # fmt: skip
 
 
@@ -130,6 +132,10 @@ def __getattr__(name: str) -> Any:
         value = _package(_MODULES.get(name, name))
     elif name in _HOME_OF:
         value = getattr(_package(_HOME_OF[name]), name)
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("leomix")
     else:
         now = _REMOVED.get(name)
         gone = f"module 'leomix' has no attribute {name!r}"

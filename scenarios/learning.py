@@ -124,6 +124,13 @@ class Learning(Training, Course):
             max_length=20,
         ),
     ] = ()
+    keep: Annotated[
+        Literal["best", "last", "none"],
+        setting(
+            "the model that the run folder keeps: that of the best evaluation, by validation "
+            "samples where there are any, the last one, or none"
+        ),
+    ] = "last"
     options: Annotated[Arguments, setting("the method's own options, checked by it")] = NO_ENTRIES
 
     @model_validator(mode="before")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
@@ -35,6 +35,9 @@ from statements import (
 class Stop(Section):
     """When the run ends: at the first of these that is reached."""
 
+    EARLY: ClassVar[tuple[str, ...]] = ("accuracy", "loss", "patience")
+    """Keys that depend on what the run learns."""
+
     cycles: Times = setting(None, "complete cycles; needed with orbit source slots")
     days: Positive = setting(
         None, "simulated days; needed with orbits, null to the last of ready windows", le=36_525
@@ -54,6 +57,17 @@ class Stop(Section):
         "test loss to stop at, or below, with learning.data.validation the validation loss; "
         "beside cycles or days",
     )
+    patience: Times = setting(
+        None,
+        "evaluations in a row without a better accuracy, or loss where it judges the run, to stop "
+        "after; with learning.data.validation those of validation samples; beside cycles or days",
+    )
+
+    @property
+    def early(self) -> dict[str, float]:
+        """The given limits that depend on what the run learns, by key."""
+        limits = {key: getattr(self, key) for key in self.EARLY}
+        return {key: limit for key, limit in limits.items() if limit is not None}
 
 
 class DrawnStart(Section):
@@ -167,7 +181,7 @@ class Scenario(Section):
 
     rules = (
         unused(
-            *("stop.cycles", "stop.rounds", "stop.accuracy", "stop.loss"),
+            *("stop.cycles", "stop.rounds", *(f"stop.{key}" for key in Stop.EARLY)),
             when=lambda case: case.learning is None and case.orbit.cycle is None,
             by="in a network study (without the key learning)",
             remedies=(Remove(), LEARNS),

@@ -77,6 +77,8 @@ class Code(StrEnum):
     NOT_DRAWN = "not_drawn"
     """Nothing is drawn at random: every seed gives the same figures."""
     FEW_SEEDS = "few_seeds"
+    TEST_SAMPLES = "test_samples"
+    """Test samples choose something, so that their figures are better than those of new samples."""
     OTHER_LOSSES = "other_losses"
     """Runs that stand beside each other, and minimise different losses."""
     OTHER_VERSIONS = "other_versions"

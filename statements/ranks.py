@@ -41,7 +41,10 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
         *(Code.HIGH_EFFICIENCY, Code.OWN_CODE, Code.NOT_CACHED, Code.NOT_INSTALLED),
         *(Code.UNREACHABLE, Code.OTHER),
     ),
-    Rank.LIMIT: (*(Code.NOT_DRAWN, Code.FEW_SEEDS, Code.OTHER_LOSSES, Code.OTHER_VERSIONS),),
+    Rank.LIMIT: (
+        *(Code.NOT_DRAWN, Code.FEW_SEEDS, Code.TEST_SAMPLES),
+        *(Code.OTHER_LOSSES, Code.OTHER_VERSIONS),
+    ),
 }
 RANKS: dict[Code, Rank] = {code: rank for rank, codes in _CODES.items() for code in codes}
 """The rank of each code."""

@@ -4,7 +4,7 @@ import inspect
 import subprocess
 import sys
 from configparser import ConfigParser
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 
 import pytest
@@ -106,6 +106,15 @@ def test_opening_and_using_a_package_loads_what_it_needs_and_no_other_package(pa
     settings = {"channel", "channel.settings", "learning", "learning.settings"}
     settings.add("learning.declarations")
     assert others <= (settings if package == "scenarios" else set())
+
+
+@pytest.mark.process
+def test_the_version_is_that_of_the_installation_and_takes_no_library():
+    script = "import leomix, sys\nprint(leomix.__version__)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    number, modules = done.stdout.splitlines()
+    assert number == metadata.version("leomix") == leomix.__version__
+    assert not HEAVY & {name.partition(".")[0] for name in modules.split()}
 
 
 def test_leomix_hands_on_what_a_user_needs(tmp_path):

@@ -39,6 +39,7 @@ def doubts_of(built: Build) -> tuple[Statement, ...]:
         *_split_doubts(built),
         *_reach_doubts(built),
         *_memory_doubts(built),
+        *_selection_doubts(built),
     )
 
 
@@ -242,6 +243,23 @@ def _memory_doubts(built: Build) -> Iterator[Statement]:
         kind=kind,
         needed_bytes=needed_bytes,
         most_bytes=most,
+    )
+
+
+def _selection_doubts(built: Build) -> Iterator[Statement]:
+    """Say that test samples choose the model, or the end of the run, if they do."""
+    learning, stop = built.world.learning, built.world.stop
+    keys = {"stop.patience": stop.patience, "learning.keep": learning.keep == "best"}
+    asked = [key for key, is_asked in keys.items() if is_asked]
+    if not asked or not built.learner.measures or learning.data.validation > 0:
+        return
+    yield Statement.doubt(
+        Code.TEST_SAMPLES,
+        "learning.data.validation",
+        "is 0, so that {keys} go by test samples, whose figures are then better than those of new "
+        "samples",
+        *([] if built.method.traits.own_learning else [Set(value=0.2)]),
+        keys=listed(asked),
     )
 
 

@@ -148,6 +148,8 @@ CELLS = 40
 """Letters of the curve."""
 LEVELS = "▁▂▃▄▅▆▇█"
 OF_METHODS = (
+    "ended by",
+    "model kept",
     "worst client",
     "validation",
     "stand-in",

@@ -85,6 +85,8 @@ def summarise(
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
         "own_code": code_label(manifest),
+        "ended_by": manifest.get("ended_by"),
+        "model_kept": manifest.get("model_kept"),
         **learning,
         "client": client_word(manifest),
         "hours": manifest.get("simulated_s", 0.0) / 3600,

@@ -119,11 +119,9 @@ def _outages(plan: Plan) -> Iterator[str]:
 def _stops_sooner(built: Build) -> str:
     """Name what may end a run before the days of its plan are over."""
     stop = built.world.stop
-    keys = ("cycles", "rounds", "accuracy", "loss")
-    limits = {key: getattr(stop, key) for key in keys}
+    limits = {"cycles": stop.cycles, "rounds": stop.rounds, **stop.early}
     given = [f"stop.{key}={limit:g}" for key, limit in limits.items() if limit is not None]
-    measured = stop.accuracy is not None or stop.loss is not None
-    validates = measured and built.world.learning.data.validation > 0
+    validates = stop.early and built.world.learning.data.validation > 0
     by = f"{' or '.join(given)}{' on validation samples' if validates else ''}"
     return f" at most: {by} may end it sooner" if given else ""
 

@@ -79,8 +79,7 @@ class Progress(Bar, Observer):
         parts = [how_far(beat["time_s"], beat["span_s"], beat["cycle"], beat["cycles"])]
         parts += [counted(rounds, "round")] if rounds else []
         if share and took_s > 0.0:
-            stop = self._world.stop
-            about = "about" if stop.accuracy is None and stop.loss is None else "at most"
+            about = "at most" if self._world.stop.early else "about"
             pace = f" at {_pace(took_s / rounds)} a round" if rounds else ""
             parts.append(f"{about} {duration(time_left_s(took_s, share))} left{pace}")
         if still_s > STILL_EVERY_S:

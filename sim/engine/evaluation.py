@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -23,6 +24,8 @@ from learning.metrics import (
     figures_in,
     pooled_figures,
 )
+from learning.values.lazy import Handle
+from sim.analysis.evaluations import Judged, judged_of
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
 from sim.facts.learning import Evaluated, MetricsRow
@@ -38,14 +41,43 @@ TAKEN = NOT_FIGURES | {
 """What no figure of a user's own can be called."""
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """When the server's model was evaluated, and the figure by which it is judged.
+
+    ``figure`` is that figure's name, such as ``validation_accuracy``. ``model`` and ``personal``,
+    the personal parts of the devices (K, ...) by cluster, are those that were evaluated, if they
+    may be kept as the best ones.
+    """
+
+    time_s: float
+    cycle: int
+    version: int
+    figure: str
+    value: float
+    model: Handle | None = None
+    personal: dict[str, Handle] = field(default_factory=dict)
+
+
 @dataclass(eq=False)
 class Evaluator:
-    """Tells what an evaluation measures: a pooled row, one per cluster, maybe one per client."""
+    """Tells what an evaluation measures: a pooled row, one per cluster, maybe one per client.
+
+    ``latest`` and ``best`` are the last evaluation and the best one, the first of equals, by the
+    figure by which the run is judged: of validation samples if there are any, else of test samples.
+    ``since_best`` counts the evaluations after the best one. Evaluations without that figure do not
+    count. With ``keeps_best`` the model of the best evaluation is held.
+    """
 
     _plan: Plan
     _method: Method
     _journal: Journal
     _facts: Facts
+    keeps_best: bool = False
+    latest: Snapshot | None = None
+    best: Snapshot | None = None
+    since_best: int = 0
+    _has_accuracy: bool = False
     _last: tuple[float, int] | None = None
     _accuracy: float = math.nan
     loss: float = math.nan
@@ -117,6 +149,7 @@ class Evaluator:
         self._accuracy = math.nan if followed is None else followed
         loss = pooled.get(VALIDATED[1] if self._validates else "loss")
         self.loss = math.nan if loss is None else loss
+        self._compare(time_s, cycle, pooled)
         self._facts.emit(
             Evaluated(
                 time_s=time_s,
@@ -127,6 +160,28 @@ class Evaluator:
             )
         )
         return self._accuracy
+
+    def _compare(self, time_s: float, cycle: int, pooled: Mapping[str, Any]) -> None:
+        """Compare the pooled figures of an evaluation with those of the best one so far."""
+        config = self._method.learner.config
+        self._has_accuracy |= pooled["accuracy"] is not None
+        judged = judged_of(config.loss, config.data.objective)
+        if not self._has_accuracy:
+            judged = Judged.LOSS
+        figure = f"validation_{judged}" if self._validates else str(judged)
+        if (value := pooled.get(figure)) is None:
+            return
+        self.latest = Snapshot(time_s, cycle, self._method.version, figure, value)
+        best = self.best if self.best and self.best.figure == figure else None
+        if best is not None and judged.merit(value) <= judged.merit(best.value):
+            self.since_best += 1
+            return
+        self.since_best = 0
+        self.best = self.latest
+        if self.keeps_best:
+            self.best = replace(
+                self.latest, model=self._method.model(), personal=personal_parts(self._method)
+            )
 
     def _scores(self) -> list[Score]:
         """Return what the method measures now."""
@@ -163,6 +218,13 @@ class Evaluator:
             values = [row.get(name) for row in self._own]
             metrics = metrics.append_column(name, pa.array(values, pa.float64()))
         return metrics
+
+
+def personal_parts(method: Method) -> dict[str, Handle]:
+    """Return the personal parts of the devices (K, ...) by cluster; {} if nothing is personal."""
+    if not method.learner.config.personal:
+        return {}
+    return {cluster.name: method.personal(cluster) for cluster in method.world.clusters}
 
 
 def _are_scores(rows: Any) -> bool:

@@ -157,6 +157,7 @@ OF_LEARNING: tuple[Rule[Case], ...] = (
         *(f"learning.{section}.*" for section in ("data", "pretraining")),
         *(f"learning.{key}" for key in ("sized_as", "precision", "trains_backbone", "personal")),
         *(f"learning.{key}" for key in ("loss", "metrics", "targets", "evaluate_every_hours")),
+        "learning.keep",
         when=lambda case: kind_of(case.kind).weightless,
         by="by kind {kind!r}, a size alone",
     ),
@@ -398,6 +399,13 @@ OF_OWN_LEARNING: tuple[Rule[MethodCase], ...] = (
         *(f"learning.{key}" for key in ("precision", "gate_step_size_ratio", "device")),
         when=lambda case: case.method.traits.own_learning,
         by="by {name}, which learns by itself",
+    ),
+    Rule(
+        keys=("learning.keep",),
+        when=lambda case: case.method.traits.own_learning and case.learning.keep == "best",
+        text="got 'best', and {name} learns by itself and hands over its weights at the end only",
+        remedies=(Set("", "last", ("none",)),),
+        code=Code.UNSUPPORTED,
     ),
 )
 """What means nothing where leomix trains nothing itself."""

@@ -38,15 +38,9 @@ def learner_of(world: World) -> Learner:
                     Code.WRONG_VALUE, "learning.data.paths", f"no cluster {name!r} in {where}"
                 )
             )
-    for figure in ("accuracy", "loss") if not learning.train else ():
-        if getattr(world.stop, figure) is not None:
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    f"stop.{figure}",
-                    "is never measured with learning.train=false; remove it",
-                )
-            )
+    for key in () if learning.train else world.stop.early:
+        text = "is never measured with learning.train=false; remove it"
+        raise InputError(Statement.of(Code.WRONG_VALUE, f"stop.{key}", text))
     config = learning_config(world)
     counted = learning.sized_as
     if method.traits.own_learning:

@@ -22,7 +22,8 @@ class Progress:
     A cycle is complete when each cluster has been served once more. The model is
     evaluated at the start, at every complete cycle, every ``learning.evaluate_every_hours`` if that
     is given, and at the end. ``ended_because`` says why the method has ended the run, empty if it
-    has not. The run ends early when ``stop`` of the ``world`` says so.
+    has not. The run ends early when ``stop`` of the ``world`` says so; ``ended_by`` are the keys of
+    ``stop`` that the last evaluation reached, () if it ended for another reason.
     ``energy`` returns what each cluster has spent so far.
     """
 
@@ -39,6 +40,7 @@ class Progress:
         self.cycle = self.rounds = 0
         self.spending = Spending()
         self.ended_because = ""
+        self.ended_by: tuple[str, ...] = ()
         self._clock = clock
         self._method = method
         self._evaluator = evaluator
@@ -83,10 +85,14 @@ class Progress:
         accuracy = self._evaluator.evaluate(self._clock.now, self.cycle)
         if self._method.learner.measures:  # else there is no accuracy to set it against
             self._note_spending(self._clock.now)
-        stop = self._world.stop
-        reached = stop.accuracy is not None and accuracy >= stop.accuracy
-        reached |= stop.loss is not None and self._evaluator.loss <= stop.loss
-        if reached or self.is_over:
+        stop, evaluator = self._world.stop, self._evaluator
+        reached = {
+            "accuracy": stop.accuracy is not None and accuracy >= stop.accuracy,
+            "loss": stop.loss is not None and evaluator.loss <= stop.loss,
+            "patience": stop.patience is not None and evaluator.since_best >= stop.patience,
+        }
+        self.ended_by = tuple(f"stop.{key}" for key, is_reached in reached.items() if is_reached)
+        if self.ended_by or self.is_over:
             self._clock.stop()
 
     @property

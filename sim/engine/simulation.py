@@ -62,7 +62,8 @@ class Simulation:
         # Invariants come last, so that a row that violates one is recorded and shown first.
         self._facts = Facts(trace, Followers(observers), self.invariants)
         self._log = LegLog(self._facts)
-        self.evaluator = Evaluator(plan, method, journal, self._facts)
+        keeps_best = build.world.learning.keep == "best"
+        self.evaluator = Evaluator(plan, method, journal, self._facts, keeps_best)
         self._progress = Progress(
             clock,
             build.world,
@@ -199,6 +200,11 @@ class Simulation:
     def ended_because(self) -> str:
         """Why the method has ended the run, empty if it has not."""
         return self._progress.ended_because
+
+    @property
+    def ended_by(self) -> tuple[str, ...]:
+        """The keys of ``stop`` that ended the run by what it had learnt, such as stop.patience."""
+        return self._progress.ended_by
 
     @property
     def spending(self) -> dict[str, list[Any]]:

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sim.analysis.evaluations import Judged
+from scenarios.scenario import Stop
 from sim.errors import InputError
 from sim.execution.checkpoint import hand_over, run_of
 from sim.execution.folder import MANIFEST, POINTS, is_sweep
 from sim.execution.identity import Named, NamedBuild
-from sim.execution.result import stored
 from sim.facts.status import COMPLETE
 from sim.files import from_here
 from statements import Code, Other
@@ -36,7 +35,7 @@ def begin(place: Path, named: NamedBuild, before: Mapping[str, Any] | None) -> b
     _check_later(place, _stop_of(of), named.stop)
     _check_not_tuned(place, named)
     if before is not None and before["status"] == COMPLETE:
-        _check_not_enough(place, before, named.stop)
+        _check_not_ended_early(place, before, named.stop)
     hand_over(place, named.about)
     (place / MANIFEST).unlink(missing_ok=True)
     return True
@@ -65,7 +64,7 @@ def _check_no_point(place: Path) -> None:
 
 
 def _check_later(place: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    for key in (*LIMITS, "accuracy", "loss"):
+    for key in (*LIMITS, *Stop.EARLY):
         before, after = was.get(key), now[key]
         if after is None:
             continue
@@ -92,22 +91,11 @@ def _check_not_tuned(place: Path, named: NamedBuild) -> None:
         )
 
 
-def _check_not_enough(place: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    was = before["scenario"]["stop"]
-    kept = {key: now[key] for key in ("accuracy", "loss") if now[key] is not None}
-    kept = {key: wanted for key, wanted in kept.items() if wanted == was.get(key)}
-    if not kept:
-        return
-    if was["days"] is not None and before["simulated_s"] >= was["days"] * 86400.0:
-        return  # what its model came to when time was over did not end it
-    run = stored(place, dict(before))
-    *_, last = run.evaluations
-    validates = before["scenario"]["learning"]["data"].get("validation")
-    for key, wanted in kept.items():
-        judged = Judged(key)
-        found = last.validated(judged) if validates else last.figure(judged)
-        if found is not None and judged.merit(found) >= judged.merit(wanted):
-            further = "lower" if judged == Judged.LOSS else "raise"
+def _check_not_ended_early(place: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for key in Stop.EARLY:
+        wanted = before["scenario"]["stop"].get(key)
+        if f"stop.{key}" in (before.get("ended_by") or ()) and now[key] == wanted:
+            further = "lower" if key == "loss" else "raise"
             raise InputError.of_file(
                 from_here(place),
                 Code.WRONG_FILE,

@@ -95,6 +95,17 @@ _SHAPE: dict[str, Any] = {
     "tests?": ({"choices": _COUNT, "samples": [_COUNT]}, None),
     "identity": _TEXT,
     "besides_stop?": _TEXT,
+    "ended_by?": ([_TEXT], None),
+    "model_kept?": (
+        {
+            "keep": _TEXT,
+            "cycle": (_COUNT, None),
+            "hours": (_NUMBER, None),
+            "figure": (_TEXT, None),
+            "value": (_NUMBER, None),
+        },
+        None,
+    ),
     "trace_sha256": _TEXT,
     "checksums?": {},
     "code?": {},

@@ -19,8 +19,9 @@ from scenarios.files import named_code, origin_name
 from sim.analysis.checks import checks_of
 from sim.engine.simulation import Simulation
 from sim.execution.identity import NamedBuild
-from sim.execution.outcome import charge_ends
+from sim.execution.outcome import charge_ends, model_kept
 from sim.execution.versions import changes, versions
+from sim.facts.status import COMPLETE
 from sim.network.books import books_of
 from sim.trace.digest import digests
 from statements import Statement, as_json
@@ -58,6 +59,8 @@ def manifest_of(
         "simulated_s": end_s,
         **({} if own is None else {"own_learning": True, "counts": dict(own.counts())}),
         **({"ended_by_method": why} if (why := simulation.ended_because) else {}),
+        "ended_by": [*simulation.ended_by] or None,
+        "model_kept": model_kept(built, simulation) if status == COMPLETE else None,
         **more,
         "identity": named.identity,
         "besides_stop": named.besides_stop,

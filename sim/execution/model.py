@@ -139,7 +139,15 @@ def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
     path = folder / "model" / WEIGHTS
     if path.is_file():
         return
-    trained = manifest["scenario"]["learning"].get("train", True)
+    learning = manifest["scenario"]["learning"]
+    trained = learning.get("train", True)
+    if trained and learning.get("keep") == "none":
+        raise InputError.of_file(
+            folder,
+            Code.NOT_RECORDED,
+            "has no weights (learning.keep was none)",
+            Other(said="run it anew elsewhere with learning.keep: last, or best"),
+        )
     if trained and not manifest.get("own_learning"):  # such code may give none
         raise InputError.of_file(path, Code.NO_FILE, "is missing", Other(said=ANEW))
     raise InputError.of_file(

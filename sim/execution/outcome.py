@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from learning.values.lazy import Handle
 from learning.values.store import Tensors, as_file
 from sim.advice.doubts import doubts_of
 from sim.devices.battery import Battery
+from sim.engine.evaluation import personal_parts
 from sim.engine.setup import Build
 from sim.engine.simulation import Simulation
 from sim.execution.cache import Namespace
@@ -49,20 +51,29 @@ def tables_so_far(built: Build, simulation: Simulation, clients: pa.Table | None
 def write_final_model(
     place: Path, built: Build, simulation: Simulation, results: Namespace | None
 ) -> None:
-    """Write the final model, out of ``results`` if it is there, and what was carried."""
+    """Write the model that ``learning.keep`` names, out of ``results`` if it is there, and what
+    was carried.
+    """
     learner = built.learner
     method = simulation.method
+    keep = built.world.learning.keep
+    best = simulation.evaluator.best if keep == "best" else None
     weights, references, personal = None, dict[str, Any](), None
-    if learner.trains:
-        weights, references = final_model(learner, method.model(), results)
-        if learner.config.personal:
-            personal = as_file(personal_tensors(method))
-    if isinstance(method, OwnLearning):
+    if learner.trains and keep != "none":
+        if best is None or best.model is None:
+            server, parts = method.model(), personal_parts(method)
+        else:
+            server, parts = best.model, best.personal
+        weights, references = final_model(learner, server, results)
+        if parts:
+            personal = as_file(personal_tensors(method, parts))
+    if isinstance(method, OwnLearning) and keep != "none":
         weights = method.final_weights()
     about = {
-        "what": "the satellite's model at the end of the run",
+        "what": "the satellite's model at "
+        + ("the end of the run" if best is None else f"its best evaluation, cycle {best.cycle}"),
         "kind": None if built.method.traits.own_learning else learner.config.model.kind,
-        "version": method.version,
+        "version": method.version if best is None else best.version,
         "trained": learner.measures,
     }
     references = with_folders(references, learner.config.model.checkpoints, place)
@@ -70,11 +81,32 @@ def write_final_model(
     write_model(place, weights, about, payloads, references, personal)
 
 
-def personal_tensors(method: Method) -> Tensors:
-    """Return what each device has trained for itself, as CLUSTER/DEVICE/NAME."""
+def model_kept(built: Build, simulation: Simulation) -> dict[str, Any] | None:
+    """Return which model the run folder keeps, and the evaluation that it is of, as JSON.
+
+    Keys: keep, and cycle, hours, figure and value of that evaluation; these are None if no model is
+    kept, and the value is None if it is not finite. None for a run that measures nothing.
+    """
+    if not built.learner.measures:
+        return None
+    keep = built.world.learning.keep
+    evaluator = simulation.evaluator
+    kept = {"best": evaluator.best, "last": evaluator.latest, "none": None}[keep]
+    if kept is None:
+        return {"keep": keep, **dict.fromkeys(("cycle", "hours", "figure", "value"))}
+    value = kept.value if math.isfinite(kept.value) else None
+    hours = kept.time_s / 3600
+    found = {"cycle": kept.cycle, "hours": hours, "figure": kept.figure, "value": value}
+    return {"keep": keep, **found}
+
+
+def personal_tensors(method: Method, parts: Mapping[str, Handle]) -> Tensors:
+    """Return the personal parts of the devices, which are stacked by cluster, by
+    CLUSTER/DEVICE/NAME.
+    """
     found: Tensors = {}
     for me in method.world.clusters:
-        own = method.learner.force(method.personal(me))
+        own = method.learner.force(parts[me.name])
         for name, stacked in own.items():
             rows = (f"{me.name}/{device}/{name}" for device in range(me.devices))
             found = {**found, **dict(zip(rows, stacked, strict=True))}

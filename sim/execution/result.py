@@ -139,8 +139,9 @@ class Result(Run):
         return map(plain, pieces_of(self.tables, name, columns))
 
     def model(self) -> dict[str, Any]:
-        """Return the model at the end of the run: all its tensors (of torch), by stored name.
+        """Return the model that the run keeps: all its tensors (of torch), by stored name.
 
+        That is the model at the end, or of the best evaluation with ``learning.keep: best``.
         Weights of `learning.model.checkpoints` that nothing trained are read from there. Raises
         InputError for a run without a folder or weights, and for a checkpoint that is missing or
         has changed.

@@ -201,8 +201,7 @@ def clients_unlike(run: EndedRun) -> Found:
 
 def _still_learning(run: EndedRun) -> str:
     """Say that a longer run would have learnt more; empty where that is not known."""
-    stop = run.scenario["stop"]
-    if not (run.is_complete and run.used) or stop.get("accuracy") or stop.get("loss"):
+    if not (run.is_complete and run.used) or run.manifest.get("ended_by"):
         return ""
     if run.learnt.still_rises and not run.learnt.is_most:
         return f"Still learning at the end: {run.learnt.course}"

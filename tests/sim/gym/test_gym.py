@@ -17,6 +17,7 @@ import scenarios
 import sim
 from learning.requests import Decision
 from leomix import gym
+from tests.kit.small import SLOTS
 
 PLAYED = {"learning.method": "select", "learning.train": False}
 GAPS = PLAYED | {"learning.options": {"trains": "gaps"}}
@@ -289,3 +290,16 @@ def test_an_agent_that_returns_no_decision_is_refused_in_one_line():
     line = r"returns a ndarray with clients of shape \(\); it must be a Decision with clients of s"
     with pytest.raises(ValueError, match=line):
         sim.run(scenarios.load("fedsat", GAPS | {"learning.options": options}))
+
+
+def test_an_episode_ends_when_the_model_no_longer_improves():
+    learning = {
+        "method": "select", "keep": "best", "model": {"kind": "vector-mlp", "hidden": 12},
+        "steps_per_round": 2, "batch_size": 4, "step_size": 0.8,
+    }  # fmt: skip
+    stop = {"cycles": 30, "patience": 1}
+    env = made({**SLOTS, "learning": learning, "stop": stop}, None)
+    play(env, everyone)
+    summary = env.result.summary
+    assert summary["ended_by"] == ["stop.patience"] and summary["cycles"] < 30
+    assert summary["model_kept"]["cycle"] == summary["cycles"] - 1
