@@ -97,10 +97,14 @@ class Trials:
         if override is None and self._keys == TIMING_ONLY and not self._run.learning["train"]:
             return self._run
         keys = {**self._keys, **({} if override is None else {override.key: override.value})}
+        limit = _Limit(MOST_TIMES * MOST_EVENTS)
         try:
-            scenario = scenarios.from_stored(self._run.scenario, keys)
-            found = self._simulate(scenario, _Limit(MOST_TIMES * MOST_EVENTS))
-        except ANYTHING:  # refused, too long, or code of the user's that fails
+            found = self._simulate(scenarios.from_stored(self._run.scenario, keys), limit)
+        except Interrupted as why:
+            if limit.is_exceeded:
+                return None
+            raise KeyboardInterrupt from why
+        except ANYTHING:  # refused, or code of the user's that fails
             return None
         timed = EndedRun(found.tables, found.manifest, self._run.method)
         is_doubtful = override is not None and _doubts(timed) - _doubts(self._run)
@@ -112,9 +116,12 @@ class _Limit(Observer):
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self.is_exceeded = False
 
     def event(self, number: int, time_s: float) -> None:
+        """End the trial if that was the last event that it may have."""
         if number > self._most:
+            self.is_exceeded = True
             raise Interrupted("more events than a trial may have")
 
 
