@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -99,7 +100,11 @@ class Trials:
         keys = {**self._keys, **({} if override is None else {override.key: override.value})}
         limit = _Limit(MOST_TIMES * MOST_EVENTS)
         try:
-            found = self._simulate(scenarios.from_stored(self._run.scenario, keys), limit)
+            mapping = deepcopy(dict(self._run.scenario))
+            for key, value in keys.items():
+                scenarios.set_key(mapping, key, value)
+            # Code that it names has been run: it needs no consent again.
+            found = self._simulate(scenarios.from_dict(mapping), limit)
         except Interrupted as why:
             if limit.is_exceeded:
                 return None
