@@ -9,10 +9,13 @@ from dataclasses import fields
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from learning.methods.base import GlobalModelMethod, MethodType
+from learning.methods.emsfl import EmsFl
 from learning.methods.options import read_options
+from learning.policies.model_splitting import assign_experts, home_threshold, own_mass
 from sim.analysis.checks import check as keys
 from sim.analysis.checks.check import Check, Finding, Override
 from sim.analysis.checks.held_back import (
@@ -263,6 +266,12 @@ def experts_away(run: EndedRun) -> Finding | None:
         f"than others do: own gate mass {split.own_mass:.2f} at the {when}, {split.home_mass:.2f} "
         "with all at home"
     )
+    if issubclass(run.method, EmsFl):
+        threshold = home_threshold(split.relevance)
+        owner = assign_experts(split.relevance, threshold, np.random.default_rng(0))
+        drawn = own_mass(split.relevance, owner)
+        if drawn > split.own_mass:
+            text += f", {drawn:.2f} if drawn with learning.options.threshold={threshold:g}"
     return Finding(text)
 
 
