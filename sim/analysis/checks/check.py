@@ -92,6 +92,8 @@ def scaled(scenario: Mapping[str, Any], key: str, *factors: float) -> Iterator[O
         yield Override(key, int(value) if whole else float(f"{value:.3g}"))
 
 
+SOME = (2.0, 4.0, 8.0)
+"""Factors of a number of antennas or beams that are tried one after another."""
 MORE = (10.0, 100.0, 1000.0)
 """Factors of a power or a rate that are tried one after another."""
 
@@ -124,7 +126,7 @@ def more_passes(scenario: Mapping[str, Any]) -> Iterator[Override]:
 def more_service(scenario: Mapping[str, Any]) -> Iterator[Override]:
     """Yield what serves more clients at a time."""
     at_stations = scenario["roles"]["server"] == "stations"
-    yield from scaled(scenario, "ground.antennas" if at_stations else "orbit.beams", 2.0)
+    yield from scaled(scenario, "ground.antennas" if at_stations else "orbit.beams", *SOME)
 
 
 def more_links(scenario: Mapping[str, Any]) -> Iterator[Override]:
