@@ -16,6 +16,7 @@ from orbit.look_angles import elevation_and_range
 from orbit.sites import site_frames
 from orbit.tracks import contact_tracks
 from orbit.windows import groups
+from scenarios.presets import BANDS, Side
 from sim.advice.remedies import less_rain
 from sim.formatting import counted, percent, some
 from sim.links.beam import PAPER_ALTITUDE_M
@@ -24,7 +25,7 @@ from sim.plan.contacts import ContactTable
 from sim.plan.plan import Plan
 from sim.world.sites import distances_km
 from sim.world.world import World
-from statements import Code, Give, Lower, Raise, Remedy, Set, Statement
+from statements import Code, Give, Lower, Raise, Remedy, Remove, Set, Statement
 from statements.arrays import Floats, Ints
 
 
@@ -35,6 +36,11 @@ class BestSight(NamedTuple):
     slant_range_m: float
 
 
+RADIOS_IN_ORBIT: tuple[tuple[Side, str], ...] = (
+    ("uplink", "g_over_t_db_k"),
+    ("downlink", "eirp_dbw"),
+)
+"""Keys of the radios of satellites that differ by 7 dB or more from band to band."""
 Terms = dict[str, float]
 """Figures of a link budget by name."""
 
@@ -47,6 +53,7 @@ def link_doubts(world: World, plan: Plan) -> Iterator[Statement]:
     are treated as clusters are, and those that see no satellite are named too.
     """
     served = plan.contacts
+    yield from _of_another_band(world)
     if served.topology.grounded == "relay":
         return
     width_deg = _beamwidth_deg(world) if served.places else None
@@ -68,6 +75,33 @@ def link_doubts(world: World, plan: Plan) -> Iterator[Statement]:
     serving = [_best_in_service(served, windows) for windows in windows_of]
     for side, own in zip(sides, zip(*links, strict=True), strict=True):
         yield from _too_fast(f"link.{side}", names, own, serving)
+
+
+def _of_another_band(world: World) -> Iterator[Statement]:
+    """Yield the radios of satellites whose given values are typical of another band of the dish."""
+    dish = world.link.station
+    if dish is None:
+        return
+    for side, key in RADIOS_IN_ORBIT:
+        given = getattr(getattr(world.link, side), key, None)
+        if given is None:
+            continue
+        typical = {band: float(BANDS[band][side][key]) for band in BANDS}
+        band = dish.band_of(side)
+        nearest = min(typical, key=lambda other: abs(typical[other] - given))
+        if nearest != band:
+            yield Statement.doubt(
+                Code.CONFLICT,
+                f"link.{side}.{key}",
+                "{given:g} is near what satellites have in band {nearest} ({near:g}), and the dish "
+                "uses band {band} ({typical:g})",
+                Remove(),
+                given=given,
+                nearest=nearest,
+                near=typical[nearest],
+                band=band,
+                typical=typical[band],
+            )
 
 
 def _unseen_stations(served: ContactTable) -> Iterator[Statement]:

@@ -311,12 +311,14 @@ def check_lines(comparison: Comparison) -> list[str]:
     found: dict[str, list[CheckOfRun]] = {}
     for one in firsts.values():
         found.setdefault(one.check.code, []).append(one)
-    lines = []
+    lines: list[str] = []
+    advised: set[str] = set()
     for same in found.values():
         groups = [*dict.fromkeys(one.group for one in same)]
         who = "" if len(groups) == len(comparison.groups) else f"{listed(groups)}: "
         first, *others = same
         more = f" (seed {first.seed}; {counted(len(others), 'other run')})" if others else ""
-        sentence_ = f"{who}{first.check.sentence}{more}. {first.check.advice}"
-        lines.append(sentence_.rstrip())
-    return lines
+        advice = first.check.advice
+        lines.append(f"{who}{first.check.sentence}{more}. {'' if advice in advised else advice}")
+        advised.add(advice)
+    return [line.rstrip() for line in lines]

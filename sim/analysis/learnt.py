@@ -97,12 +97,8 @@ class Learnt:
 
     @property
     def loss_grew(self) -> bool:
-        """Whether the loss has become larger by far at any time, or is larger at the end."""
-        if len(self.losses) < 2:
-            return False
-        first = self.losses[0]
-        most = change(first, max(self.losses)) > GROWN - 1.0
-        return most or change(first, self.losses[-1]) >= STILL
+        """Whether the loss has become larger by a tenth or more at any time."""
+        return len(self.losses) > 1 and change(self.losses[0], max(self.losses)) > GROWN - 1.0
 
     @property
     def loss_stayed(self) -> bool:

@@ -48,14 +48,16 @@ def headline_of_run(summary: Mapping[str, Any]) -> str:
 
 
 def lines_below(summary: Mapping[str, Any], held: Check | None) -> list[str]:
-    """Return what stands below the headline of a run: its checks, but for what that has said.
+    """Return the lines below the headline of a run: its checks, but for what that has said.
 
-    What held it back is the last line, unless a check names the same key.
+    The last line is the bottleneck, unless a check has the same remedy or speaks of passes as well.
     """
     said = {*ENDED, *IN_PLACE}
     every = checks_in(summary)
     lines = [check.advice if check.code in said else check.line for check in every]
-    if held is not None and held.key not in {check.key for check in every}:
+    remedies = {(check.key, check.value) for check in every if check.key}
+    is_said = any(check.code == "too-few-passes" for check in every)
+    if held is not None and not is_said and (held.key, held.value) not in remedies:
         lines.append(held.line)
     return [line for line in lines if line]
 

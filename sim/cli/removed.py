@@ -49,7 +49,7 @@ REMOVED = {
     "validate --estimate": "leomix validate tells the memory by itself; "
     "leomix run tells how long the rest takes, and --resume continues what Ctrl-C stops",
     "watch": "report shows a sweep that is under way, and run --tensorboard DIR follows a run",
-    "why": "show RUN says what held the run back, and which key to change",
+    "why": "show RUN says what held the run back, and a key that was tried",
 }
 
 

@@ -33,7 +33,7 @@ def show_command(
     in_full: Annotated[bool, typer.Option("--all", help="every figure of the run")] = False,
     json_: Json = False,
 ) -> None:
-    """Show what a run came to, and what held it back, with the key to change."""
+    """Show a run's result, its bottleneck, and a setting that improves it."""
     from sim.analysis.run_text import pattern_text, run_screen, summary_text
     from sim.execution.folder import as_written
     from sim.execution.result import load

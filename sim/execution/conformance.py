@@ -146,7 +146,8 @@ class _Trial:
         said = {**self.said, **changes}
         place = self.folder / name if name else None
         observers = [_StopAt(stop_at)] if stop_at else []
-        return run(scenarios.from_dict(said), place, resume, observers=observers)
+        scenario = scenarios.from_dict(said)
+        return run(scenario, place, resume, observers=observers, advise=False)
 
     @cached_property
     def tried(self) -> Result | BaseException:

@@ -79,6 +79,14 @@ def _check_said(said: object) -> None:
         raise ValueError("is no warning or note of leomix")
 
 
+_CHECK = {
+    "code": _TEXT,
+    "sentence": _TEXT,
+    "key": (_TEXT, None),
+    "figure?": (_TEXT, None),
+    "before?": (_NUMBER, None),
+    "after?": (_NUMBER, None),
+}
 _SHAPE: dict[str, Any] = {
     "name?": _TEXT,
     "read_from?": _TEXT,
@@ -150,7 +158,8 @@ _SHAPE: dict[str, Any] = {
         },
         None,
     ),
-    "checks?": [{"code": _TEXT, "sentence": _TEXT, "key": (_TEXT, None)}],
+    "checks?": [_CHECK],
+    "held_back?": (_CHECK, None),
     "warnings?": [_TEXT],
     "said?": [_check_said],
     "versions?": {},

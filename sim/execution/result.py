@@ -209,12 +209,12 @@ class Result(Run):
 
     @cached_property
     def checks(self) -> list[Check]:
-        """What a user should know of the run, each with the key to change; made when it ended."""
+        """What a user should know of the run, each with a remedy that was tried, if one helped."""
         return checks_in(self.manifest)
 
     @cached_property
     def held_back(self) -> Check | None:
-        """What most of the critical path went into, and a key that shortens that.
+        """The largest part of the critical path, and a remedy that was tried, if one helped.
 
         None where nothing was sent, or neither a round nor a cycle was complete.
         """

@@ -20,6 +20,7 @@ from learning.rng import drawing, draws_so_far
 from scenarios import Scenario
 from sim.advice import memory
 from sim.advice.doubts import doubts_of, gap_doubts
+from sim.analysis.checks.run import EndedRun
 from sim.analysis.evaluations import followed, judged_of
 from sim.engine.journal import Journal
 from sim.engine.learning_facts import clients_table
@@ -48,6 +49,7 @@ from sim.execution.ready import build
 from sim.execution.result import Result, stored
 from sim.execution.run_cache import RunCache
 from sim.execution.study import run_study
+from sim.execution.trial import with_remedies
 from sim.facts import status
 from sim.facts.observer import Observer
 from sim.files import from_here, trouble_text
@@ -65,6 +67,7 @@ def run(
     checkpoint_every_s: float = 10.0,
     cache: bool = False,
     keep: bool = True,
+    advise: bool = True,
 ) -> Result:
     """Simulate ``scenario`` (or the one of that name or path) and return its :class:`Result`.
 
@@ -72,6 +75,8 @@ def run(
     With ``out`` the run folder is written there, and the run can be resumed after an interruption,
     or with a later ``stop``: it is then extended, to what an undisturbed run with that stop gives.
     With ``keep`` a complete run keeps a checkpoint for that; else it is trained from the start.
+    With ``advise`` a complete run whose checks find something is timed again, in some seconds at
+    most, with keys that may help: a check names the first that does.
     ``observers`` follow every evaluation and every event (see :class:`sim.Observer`). ``cache``
     lets runs share what they train and the contact windows that they find (see
     :mod:`sim.execution.run_cache`); traces are the same with and without.
@@ -100,9 +105,9 @@ def run(
 
         how = (place, checkpoint_every_s, shared, observers)
         try:
-            return run_build(built(), *how, keep=keep)
+            return run_build(built(), *how, keep=keep, advise=advise)
         except extension.GoesAnotherWay:
-            return run_build(built(), *how, keep=keep)
+            return run_build(built(), *how, keep=keep, advise=advise)
 
 
 def run_build(
@@ -113,6 +118,7 @@ def run_build(
     observers: Sequence[Observer],
     *,
     keep: bool,
+    advise: bool,
 ) -> Result:
     """Return the result of a run as :func:`run` does, out of its folder if it is there.
 
@@ -127,11 +133,12 @@ def run_build(
             if before is not None and before["status"] == status.COMPLETE:
                 # Its process may have been killed just before it did this.
                 Checkpoint(place, named.about).remove()
-                return stored(place, before)
+                found = stored(place, before)
+                return _with_remedies(found, named) if advise else found
             claim.check_writable(place)
         execution = Run(named, place, checkpoint_every_s, cache, observers, keep=keep)
         try:
-            return execution.execute()
+            result = execution.execute()
         except (SimulationError, InputError) as error:
             saved = execution.checkpoint
             if saved is None or not (saved.is_handed_over and execution.replays):
@@ -140,6 +147,26 @@ def run_build(
                 raise  # that is no other way, and what was kept is still of use
             saved.remove()
             raise extension.GoesAnotherWay from error
+        return _with_remedies(result, named) if advise else result
+
+
+def _with_remedies(result: Result, named: NamedBuild) -> Result:
+    """Return a complete result with the remedies of its checks, and store them in its folder.
+
+    Remedies that are there were found when it ended. A method that learns by itself is not timed.
+    """
+    method = named.build.method
+    if "held_back" in result.manifest or method.traits.own_learning:
+        return result
+
+    def simulate(scenario: Scenario, observer: Observer) -> Result:
+        return run(scenario, observers=[observer], advise=False)
+
+    found = with_remedies(result, EndedRun(result.tables, result.manifest, method), simulate)
+    if found.folder is not None and found is not result:
+        with suppress(OSError):  # the run is complete without them
+            run_folder.write_manifest(found.folder, found.manifest)
+    return found
 
 
 class Run(Observer):

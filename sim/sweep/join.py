@@ -310,7 +310,8 @@ def _result(
             )
         )
     began = place.is_file() or (place.is_dir() and any(place.iterdir()))
-    go_on = partial(run, scenario, place, resume=True, observers=observers, cache=cache, keep=False)
+    how = {"observers": observers, "cache": cache, "keep": False, "advise": False}
+    go_on = partial(run, scenario, place, resume=True, **how)
     resumed = has_saved(place)
     try:
         return go_on(), ""

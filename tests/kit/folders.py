@@ -13,7 +13,7 @@ import pytest
 import sim
 from learning import hardware, provenance
 from sim.execution import cache as shared_cache
-from sim.execution import folder, run_cache
+from sim.execution import folder, run_cache, trial
 from sim.execution.checkpoint import EXTENSION
 from sim.network import legs
 from sim.trace import blocks, parquet, recorder, tables
@@ -27,6 +27,7 @@ LIMITS: dict[str, tuple[Any, str]] = {
     "rows_of_a_large_table": (folder, "LARGE"),
     "cache_bytes": (shared_cache, "BOUND_BYTES"),
     "worth_keeping_s": (run_cache, "WORTH_KEEPING_S"),
+    "events_of_a_trial": (trial, "MOST_EVENTS"),
     "version": (run_cache, "version"),
     "source_at_the_start": (provenance, "SOURCE"),
     "meminfo": (hardware, "MEMINFO"),

@@ -1,39 +1,59 @@
-"""What a check is, and the keys of a scenario that one may name, each with a value to try."""
+"""What a check is: a finding, the figure that it speaks of, and overrides that may improve that."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import scenarios
 
-class Key(NamedTuple):
-    """A key of the scenario, and a value to try: None where nobody knows one."""
 
-    key: str | None = None
-    value: Any = None
+class Override(NamedTuple):
+    """A key of the scenario with another value."""
+
+    key: str
+    value: Any
+
+
+class Finding(NamedTuple):
+    """A sentence on a run without its stop, and what may help.
+
+    ``figure`` is the name of an attribute of :class:`~sim.analysis.checks.run.EndedRun` and a key
+    of ``FIGURES`` there. ``overrides`` may improve it, the first to be tried first.
+    """
+
+    sentence: str
+    figure: str = ""
+    overrides: tuple[Override, ...] = ()
 
 
 class Check(NamedTuple):
-    """What a user should know of a run: a sentence without its stop, and the key to change.
+    """What a user should know of a run: a sentence without its stop, and a remedy if one is known.
 
-    ``value`` is one to try, None where nobody knows it.
+    A remedy is an override (``key`` and ``value``) with which the run was timed again: ``figure``
+    is the name of what it improved, from ``before`` to ``after``. All are None without a remedy.
     """
 
     code: str
     sentence: str
     key: str | None = None
     value: Any = None
+    figure: str | None = None
+    before: float | None = None
+    after: float | None = None
 
     @property
     def advice(self) -> str:
-        """The key to change, with the value to try; empty where there is none."""
+        """The override with what it gave, as a sentence; empty without a remedy."""
         if self.key is None:
             return ""
-        if self.value is None:
-            return f"Key to change: {self.key}."
-        value = f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
-        return f"Try {self.key}={value.lower()}."
+        from sim.analysis.checks.run import FIGURES
+
+        value = f"{self.value:g}" if isinstance(self.value, float) else str(self.value).lower()
+        after, before = (_number(figure or 0.0) for figure in (self.after, self.before))
+        words = FIGURES[self.figure or ""].words
+        return f"{self.key}={value}: {after} {words} in place of {before}."
 
     @property
     def line(self) -> str:
@@ -41,12 +61,13 @@ class Check(NamedTuple):
         return f"{self.sentence}. {self.advice}".rstrip()
 
 
+def _number(figure: float) -> str:
+    return f"{figure:,.0f}" if abs(figure) >= 100.0 else f"{figure:.3g}"
+
+
 def checks_in(stored: Mapping[str, Any]) -> list[Check]:
     """Return the checks of a run that its manifest, or its summary, holds."""
-    return [
-        Check(found["code"], found["sentence"], found["key"], found.get("value"))
-        for found in stored.get("checks", ())
-    ]
+    return [Check(**found) for found in stored.get("checks", ())]
 
 
 def value_in(scenario: Mapping[str, Any], key: str) -> Any:
@@ -57,56 +78,73 @@ def value_in(scenario: Mapping[str, Any], key: str) -> Any:
     return found
 
 
-def scaled(scenario: Mapping[str, Any], *moves: tuple[str, float]) -> Key:
-    """Return the first key that has a number, and so many times that; of decibels, as a power.
+def scaled(scenario: Mapping[str, Any], key: str, *factors: float) -> Iterator[Override]:
+    """Yield a key with so many times its number; decibels are raised by that as a power.
 
-    Where none has, the last key, whose value nobody knows.
+    Yields nothing where the key has no number, or 0.
     """
-    for key, times in moves:
-        now = value_in(scenario, key)
-        if isinstance(now, int | float) and not isinstance(now, bool) and now:
-            value = now + 10.0 * math.log10(times) if "_db" in key else now * times
-            whole = isinstance(now, int) and float(value).is_integer()
-            return Key(key, int(value) if whole else float(f"{value:.3g}"))
-    return Key(moves[-1][0])
+    now = value_in(scenario, key)
+    if not isinstance(now, int | float) or isinstance(now, bool) or not now:
+        return
+    for factor in factors:
+        value = now + 10.0 * math.log10(factor) if "_db" in key else now * factor
+        whole = isinstance(now, int) and float(value).is_integer()
+        yield Override(key, int(value) if whole else float(f"{value:.3g}"))
 
 
-def longer(scenario: Mapping[str, Any]) -> Key:
-    """Return what lets a run go on: twice of what ends it."""
-    return scaled(scenario, *((f"stop.{key}", 2.0) for key in ("rounds", "cycles", "days")))
+SOME = (2.0, 4.0, 8.0)
+"""Factors of a number of antennas or beams that are tried one after another."""
+MORE = (10.0, 100.0, 1000.0)
+"""Factors of a power or a rate that are tried one after another."""
 
 
-def shorter_rounds(scenario: Mapping[str, Any]) -> Key:
-    """Return what makes rounds of training shorter."""
-    return scaled(scenario, ("compute.seconds_per_round", 0.1), ("compute.tflops", 10.0))
+def longer(scenario: Mapping[str, Any]) -> Iterator[Override]:
+    """Yield what lets a run go on: twice of what ends it."""
+    for key in ("rounds", "cycles", "days"):
+        yield from scaled(scenario, f"stop.{key}", 2.0)
 
 
-def more_passes(scenario: Mapping[str, Any]) -> Key:
-    """Return what gives clients more passes."""
-    keys = ("orbit.satellites", "orbit.use.satellites_per_plane", "ground.stations_used")
-    return scaled(scenario, *((key, 2.0) for key in keys), ("orbit.min_elevation_deg", 0.5))
+def more_rounds(scenario: Mapping[str, Any]) -> Iterator[Override]:
+    """Yield what lets devices train more between two passes: no pass is needed for that."""
+    for key in ("rounds.per_contact", "rounds.per_gap_max", "options.local_rounds"):
+        yield from scaled(scenario, f"learning.{key}", 4.0)
 
 
-def more_service(scenario: Mapping[str, Any]) -> Key:
-    """Return what serves more clients at a time."""
+def shorter_rounds(scenario: Mapping[str, Any]) -> Iterator[Override]:
+    """Yield what makes rounds of training shorter."""
+    yield from scaled(scenario, "compute.seconds_per_round", 0.1)
+    yield from scaled(scenario, "compute.tflops", 10.0)
+
+
+def more_passes(scenario: Mapping[str, Any]) -> Iterator[Override]:
+    """Yield what gives clients more passes: first the mask, which costs nothing."""
+    yield from scaled(scenario, "orbit.min_elevation_deg", 0.5)
+    for key in ("ground.stations_used", "orbit.use.satellites_per_plane", "orbit.satellites"):
+        yield from scaled(scenario, key, 2.0)
+
+
+def more_service(scenario: Mapping[str, Any]) -> Iterator[Override]:
+    """Yield what serves more clients at a time."""
     at_stations = scenario["roles"]["server"] == "stations"
-    return scaled(scenario, ("ground.antennas" if at_stations else "orbit.beams", 2.0))
+    yield from scaled(scenario, "ground.antennas" if at_stations else "orbit.beams", *SOME)
 
 
-def more_links(scenario: Mapping[str, Any]) -> Key:
-    """Return what lets more satellites have links to each other."""
-    return scaled(scenario, ("link.isl.terminals", 2.0), ("link.isl.grazing_km", 0.5))
+def more_links(scenario: Mapping[str, Any]) -> Iterator[Override]:
+    """Yield what lets more satellites have links to each other."""
+    yield from scaled(scenario, "link.isl.terminals", 2.0)
+    yield from scaled(scenario, "link.isl.grazing_km", 0.5)
 
 
-def faster_isls(scenario: Mapping[str, Any]) -> Key:
-    """Return what raises the rate of links between satellites."""
-    return scaled(scenario, ("link.isl.rate_mbps", 10.0))
+def smaller_payloads(scenario: Mapping[str, Any]) -> Iterator[Override]:
+    """Yield what makes payloads smaller without another model."""
+    yield from scaled(scenario, "learning.lora.rank", 0.5, 0.25)
 
 
-def faster(scenario: Mapping[str, Any], directions: Collection[str]) -> Key:
-    """Return what raises the rate of the link over which something was sent."""
+def faster(scenario: Mapping[str, Any], directions: Collection[str]) -> Iterator[Override]:
+    """Yield what raises the rate of the links over which something was sent."""
     if "isl" in directions:
-        return faster_isls(scenario)
-    link = f"link.{min(directions)}"
-    names = ("fixed_rate_mbps", "tx_power_dbm", "eirp_dbw")
-    return scaled(scenario, *((f"{link}.{name}", 10.0) for name in names), (link, 1.0))
+        yield from scaled(scenario, "link.isl.rate_mbps", *MORE)
+    resolved = {"link": scenarios.resolved_link(scenarios.from_dict(scenario))}
+    for direction in sorted(directions):
+        for name in ("fixed_rate_mbps", "tx_power_dbm", "eirp_dbw"):
+            yield from scaled(resolved, f"link.{direction}.{name}", *MORE)

@@ -1,14 +1,15 @@
-"""What held a run back: what most of its critical path went into, and a key that shortens it."""
+"""The bottleneck of a run: the largest part of its critical path, and what may shorten it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import pyarrow.compute as pc
 
 from sim.analysis.checks import check as keys
-from sim.analysis.checks.check import Check, Key, checks_in
+from sim.analysis.checks.check import Check, Finding, Override, checks_in
 from sim.analysis.checks.run import moved_in
 from sim.analysis.critical_path import Part
 from sim.analysis.methods import known_method
@@ -16,6 +17,8 @@ from sim.analysis.run import Run
 from sim.analysis.spans import names_of_clients
 from sim.formatting import data_size, percent
 
+CODE = "held-back"
+"""The code of the bottleneck where it is a check."""
 SECONDS_A_DAY = 86400.0
 MANY_PASSES = 2.0
 """Passes that a payload takes on average from which on its size is why passes are waited for."""
@@ -46,11 +49,20 @@ def waiting_for_passes(shares: Mapping[Part, float]) -> float:
 
 
 def held_back(run: Run) -> Check | None:
-    """Return what most of a run's critical path went into, and a key that shortens it.
+    """Return the bottleneck of a run: the largest part of its critical path, with its remedy.
 
-    None where neither a round nor a cycle was complete, where nothing was sent, and where no update
-    was used: then the run says what is missing.
+    None without a complete round or cycle, without transfers, and where no update was used: a check
+    says then what is missing. The remedy is known of runs that were timed again when they ended.
     """
+    if "held_back" in run.manifest:
+        stored = run.manifest["held_back"]
+        return None if stored is None else Check(**stored)
+    found = bottleneck(run)
+    return None if found is None else Check(CODE, found.sentence)
+
+
+def bottleneck(run: Run) -> Finding | None:
+    """Return the largest part of a run's critical path, and overrides that may shorten it."""
     if any(check.code == "no-update" for check in checks_in(run.manifest)):
         return None
     shares = critical_shares(run)
@@ -74,8 +86,11 @@ def held_back(run: Run) -> Check | None:
         else:
             text += f" ({passes_a_day(run):.1f} a day for each client)"
     scenario = run.manifest["scenario"]
-    key = _shortens(part, run.manifest) if slow is None else keys.faster(scenario, slow.directions)
-    return Check("held-back", text, *key)
+    if slow is None:
+        overrides = _shortens(part, run.manifest)
+    else:
+        overrides = chain(keys.smaller_payloads(scenario), keys.faster(scenario, slow.directions))
+    return Finding(text, "updates_used_per_day", tuple(overrides))
 
 
 def passes_a_day(run: Run) -> float:
@@ -85,22 +100,26 @@ def passes_a_day(run: Run) -> float:
     return float(served / clients / (run.manifest["simulated_s"] / SECONDS_A_DAY))
 
 
-def _shortens(part: Part, manifest: Mapping[str, Any]) -> Key:
-    """Return what shortens a part of the critical path that is not a matter of bytes."""
+def _shortens(part: Part, manifest: Mapping[str, Any]) -> Iterable[Override]:
+    """Return what may shorten a part of the critical path that is not a matter of bytes."""
     scenario = manifest["scenario"]
     if "slots" in scenario["orbit"]:  # in which a round lasts a slot
-        return Key()
+        return ()
     if part is Part.TRAINING and _fills_gaps(manifest):
         part = Part.PASS_AWAITED
-    ways: Mapping[Part, Callable[[Mapping[str, Any]], Key]] = {
+    ways: Mapping[Part, Callable[[Mapping[str, Any]], Iterable[Override]]] = {
         Part.PASS_AWAITED: keys.more_passes,
         Part.PASS_TAKEN: keys.more_service,
         Part.TRAINING: keys.shorter_rounds,
         Part.LINK_AWAITED: keys.more_links,
-        Part.LINK_TAKEN: keys.faster_isls,
-        Part.LINK: keys.faster_isls,
+        Part.LINK_TAKEN: _faster_isls,
+        Part.LINK: _faster_isls,
     }
-    return ways[part](scenario) if part in ways else Key()
+    return ways[part](scenario) if part in ways else ()
+
+
+def _faster_isls(scenario: Mapping[str, Any]) -> Iterable[Override]:
+    return keys.faster(scenario, ["isl"])
 
 
 def _fills_gaps(manifest: Mapping[str, Any]) -> bool:

@@ -1,22 +1,23 @@
-"""The list of checks: each a predicate over a run, a sentence, and the key to change."""
+"""The list of checks: each a predicate over a run with a sentence, and overrides that may help."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from learning.methods.base import GlobalModelMethod, MethodType
-from learning.methods.emsfl import EmsFl, EmsFlOptions
+from learning.methods.emsfl import EmsFl
 from learning.methods.options import read_options
 from learning.policies.model_splitting import assign_experts, home_threshold, own_mass
 from sim.analysis.checks import check as keys
-from sim.analysis.checks.check import Check, Key
+from sim.analysis.checks.check import Check, Finding, Override
 from sim.analysis.checks.held_back import (
     SECONDS_A_DAY,
     critical_shares,
@@ -25,7 +26,6 @@ from sim.analysis.checks.held_back import (
 )
 from sim.analysis.checks.run import EndedRun
 from sim.analysis.experts import ENDS, by_cluster, split_at
-from sim.analysis.learnt import GROWN
 from sim.facts.status import FAILED, INTERRUPTED
 from sim.formatting import counted, data_size, how_far, listed, percent
 from sim.trace.tables import pieces_of
@@ -43,17 +43,20 @@ AWAY = 0.1
 """How much more of the gate's mass is on own experts if all are at home, where it is the draw that
 keeps it from them: more than now, and more than the 1 / C that any draw has under an even gate. In
 few trial samples the shares of an even gate differ by less."""
-Found = tuple[str, Key] | None
-"""What a check finds: its sentence and key, None where there is nothing to say."""
 
 
 def checks_of(
     tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], method: MethodType
 ) -> list[Check]:
-    """Return the checks of a run that has ended, by its ``method``."""
-    run = EndedRun(tables, manifest, method)
+    """Return the checks of a run that has ended, by its ``method``, without remedies."""
+    found = findings_of(EndedRun(tables, manifest, method))
+    return [Check(code, finding.sentence) for code, finding in found.items()]
+
+
+def findings_of(run: EndedRun) -> dict[str, Finding]:
+    """Return what the checks find in a run that has ended, by their codes."""
     every = ((code, check(run)) for code, check in CHECKS.items())
-    return [Check(code, found[0], *found[1]) for code, found in every if found is not None]
+    return {code: found for code, found in every if found is not None}
 
 
 # How a run ended.
@@ -65,22 +68,22 @@ def _how_far(run: EndedRun) -> str:
     return how_far(run.manifest["simulated_s"], span_s, run.cycles, stop.get("cycles"))
 
 
-def interrupted(run: EndedRun) -> Found:
+def interrupted(run: EndedRun) -> Finding | None:
     """The run was interrupted; `--resume` goes on with it."""
     if run.manifest["status"] != INTERRUPTED:
         return None
-    return f"Interrupted at {_how_far(run)}; --resume goes on with it", Key()
+    return Finding(f"Interrupted at {_how_far(run)}; --resume goes on with it")
 
 
-def failed(run: EndedRun) -> Found:
+def failed(run: EndedRun) -> Finding | None:
     """The run failed before its end."""
     if run.manifest["status"] != FAILED:
         return None
     why = str(run.manifest.get("error") or "").rstrip(".")
-    return f"Failed at {_how_far(run)}" + (why and f": {why}"), Key()
+    return Finding(f"Failed at {_how_far(run)}" + (why and f": {why}"))
 
 
-def no_update(run: EndedRun) -> Found:
+def no_update(run: EndedRun) -> Finding | None:
     """No update of a client became part of the model (exit code 4 if the run trains)."""
     if not run.is_complete or run.used:
         return None
@@ -95,108 +98,102 @@ def no_update(run: EndedRun) -> Found:
     else:
         what = "No update of a client reached the server"
     if because := run.manifest.get("ended_by_method"):
-        return f"{what}: {run.manifest['method']} ended the run ({because})", Key()
+        return Finding(f"{what}: {run.manifest['method']} ended the run ({because})")
     if memory(run) or large_payload(run):
-        return what, Key()  # these name it
-    why, key = _why_no_update(run)
-    return f"{what}: {why}", key
+        return Finding(what)  # these name it
+    why, overrides = _why_no_update(run)
+    return Finding(f"{what}: {why}", "updates_used", tuple(overrides))
 
 
-def _why_no_update(run: EndedRun) -> tuple[str, Key]:
+def _why_no_update(run: EndedRun) -> tuple[str, Iterable[Override]]:
     asked = bool(run.manifest.get("loads"))
+    scenario = run.scenario
     if run.unserved:
         clients = counted(len(run.devices), "client")
-        return f"{run.unserved} of {clients} never served", keys.more_service(run.scenario)
+        more = chain(keys.more_service(scenario), keys.more_passes(scenario))
+        return f"{run.unserved} of {clients} never served", more
     if run.over_mesh and (run.device_rounds or not asked):
-        return "none came over links between satellites", keys.faster_isls(run.scenario)
+        more = chain(keys.faster(scenario, ["isl"]), keys.more_links(scenario))
+        return "none came over links between satellites", more
     if run.moved.up.delivered:
-        return "they were not what it waits for", Key()
+        return "they were not what it waits for", ()
     if run.device_rounds:
-        return "no upload began", keys.longer(run.scenario)
+        return "no upload began", keys.longer(scenario)
     if not asked:
-        return "none was asked for", keys.longer(run.scenario)
-    return "none that began came to its end", keys.shorter_rounds(run.scenario)
+        return "none was asked for", keys.longer(scenario)
+    more = chain(keys.shorter_rounds(scenario), keys.longer(scenario))
+    return "none that began came to its end", more
 
 
-def not_trained(run: EndedRun) -> Found:
+def not_trained(run: EndedRun) -> Finding | None:
     """`learning.train` is false, and a key asks for what only training gives."""
     if run.learning["train"]:
         return None
     asked = [f"learning.{key}" for key in ("targets", "metrics") if run.learning.get(key)]
     if not asked:
         return None
-    text = f"Only the timing was simulated: nothing was trained that {listed(asked)} could show"
-    return text, Key("learning.train", value=True)
+    why = "Only the timing was simulated (learning.train is false)"
+    return Finding(f"{why}: {listed(asked)} show nothing")
 
 
-def not_tested(run: EndedRun) -> Found:
+def not_tested(run: EndedRun) -> Finding | None:
     """The model was trained, and not tested since the start."""
     curve = run.learnt.curve
     if not curve or not run.used or any(one.hours > 0.0 for one in curve):
         return None
     text = "Not tested since the start: whether it learns is not known"
-    hours = run.manifest["simulated_s"] / 3600.0 / 10.0
-    return text, Key("learning.evaluate_every_hours", float(f"{hours:.2g}"))
+    hours = float(f"{run.days * 24.0 / 10.0:.2g}")
+    return Finding(text, "tests", (Override("learning.evaluate_every_hours", hours),))
 
 
 # What was learnt.
 
 
-def diverged(run: EndedRun) -> Found:
-    """The loss or an update is not finite; or nothing was learnt, and the loss grew."""
+def diverged(run: EndedRun) -> Finding | None:
+    """The loss or an update is not finite; or nothing was learnt, and the loss grew by a tenth."""
     lost = [one.cycles for one in run.learnt.curve if not math.isfinite(one.loss or 0.0)]
     refused = run.events.refused
-    smaller = _other_step(run, 0.1)
     if lost:
-        return f"Training diverged: the loss is not finite from cycle {lost[0]} on", smaller
+        return Finding(f"Training diverged: the loss is not finite from cycle {lost[0]} on")
     if refused:
         text = f"{counted(refused, 'update')} were not finite, and refused by the server"
-        return f"Training diverged: {text}", smaller
+        return Finding(f"Training diverged: {text}")
     if run.stayed and run.learnt.loss_grew and sum(run.untaught.values()) < 1.0:
         first, *_, last = losses = run.learnt.losses
         text = f"loss {first:.4g} to {last:.4g}, at most {max(losses):.4g}"
-        return f"Training diverged: {text}; {run.learnt.course}", smaller
+        return Finding(f"Training diverged: {text}; {run.learnt.course}")
     return None
 
 
-def _other_step(run: EndedRun, times: float) -> Key:
-    if run.method.traits.own_learning:  # it stands in code of one's own
-        return Key()
-    return keys.scaled(run.scenario, ("learning.step_size", times))
-
-
-def step_size(run: EndedRun) -> Found:
+def step_size(run: EndedRun) -> Finding | None:
     """Nothing was learnt: the loss hardly moved, is that of a guess, or fell and rose again."""
     learnt = run.learnt
     if not run.stayed or diverged(run) or sum(run.untaught.values()) >= 1.0:
         return None
     if learnt.was_lost:
-        return f"What was learnt was lost again: {learnt.course}", _other_step(run, 0.1)
+        return Finding(f"What was learnt was lost again: {learnt.course}")
     if learnt.loss_stayed:
-        text = f"The loss stays at {learnt.losses[-1]:.4g}: {learnt.course}"
-        return text, _other_step(run, 10.0)
-    if learnt.guess is not None and learnt.is_a_guess:
-        has_fallen = learnt.losses[0] > GROWN * learnt.guess.loss_nats
+        return Finding(f"The loss stays at {learnt.losses[-1]:.4g}: {learnt.course}")
+    if learnt.is_a_guess:
         text = f"The loss is that of a guess, {learnt.losses[-1]:.4g}: {learnt.course}"
-        return text, _other_step(run, 0.1 if has_fallen else 10.0)
+        return Finding(text)
     return None
 
 
-def clients_unlike(run: EndedRun) -> Found:
+def clients_unlike(run: EndedRun) -> Finding | None:
     """No client has samples of a tested class; or nothing was learnt of clients that differ."""
-    key = keys.scaled(run.scenario, ("learning.data.split.alpha", 10.0), ("learning.data", 1.0))
     if run.untaught:
         names = [*map(str, run.untaught)]
         few = f"class{'es' if names[1:] else ''} {listed(names)}"
         of = few if len(names) <= MOST_CLASSES else f"{len(names)} classes"
         share = sum(run.untaught.values())
-        return f"No client has a sample of {of}: {percent(share, 0)} of the tests", key
+        return Finding(f"No client has a sample of {of}: {percent(share, 0)} of the tests")
     if not run.stayed or diverged(run) or step_size(run) or run.skew < UNLIKE:
         return None
     text = (
         f"{percent(run.skew, 0)} of a client's samples would be of other classes if all were alike"
     )
-    return f"Not learnt beyond chance: {run.learnt.course}; {text}", key
+    return Finding(f"Not learnt beyond chance: {run.learnt.course}; {text}")
 
 
 def _still_learning(run: EndedRun) -> str:
@@ -210,7 +207,7 @@ def _still_learning(run: EndedRun) -> str:
     return f"Not learnt beyond chance yet: {run.learnt.course}"
 
 
-def too_few_passes(run: EndedRun) -> Found:
+def too_few_passes(run: EndedRun) -> Finding | None:
     """The run was still learning at its end, and mostly waited for passes."""
     text = _still_learning(run)
     if not text or "slots" in run.scenario["orbit"]:
@@ -221,34 +218,39 @@ def too_few_passes(run: EndedRun) -> Found:
     passes = (
         f"{passes_a_day(run):.1f} passes a day for each client, {percent(waiting, 1)} of the time"
     )
-    return f"{text}; {passes} went by until the next one", keys.more_passes(run.scenario)
+    return Finding(
+        f"{text}; {passes} went by until the next one",
+        "device_rounds_per_day",
+        (*keys.more_rounds(run.scenario), *keys.more_passes(run.scenario)),
+    )
 
 
-def budget(run: EndedRun) -> Found:
+def budget(run: EndedRun) -> Finding | None:
     """The run was still learning when `stop` ended it, for another reason than passes."""
     text = _still_learning(run)
-    return None if not text or too_few_passes(run) else (text, keys.longer(run.scenario))
+    if not text or too_few_passes(run):
+        return None
+    return Finding(text, "device_rounds", tuple(keys.longer(run.scenario)))
 
 
-def stale(run: EndedRun) -> Found:
+def stale(run: EndedRun) -> Finding | None:
     """The mean age of updates, in versions of the model, is larger than the number of devices."""
     # FedSat has no option against it: its updates are as old as its protocol makes them.
     options = {option.name for option in fields(run.method.Options)}
     if not options & {"staleness", "buffer_size"}:
         return None
-    count = sum(run.staleness.values())
-    versions = sum(old * times for old, times in run.staleness.items())
     devices = sum(run.devices.values())
-    if versions <= count * devices:
+    if run.mean_staleness <= devices:
         return None
-    text = f"Updates are {versions / count:.0f} versions old in the mean"
-    key = Key("learning.options.buffer_size") if "buffer_size" in options else Key()
-    if "staleness" in options and run.learning["options"].get("staleness") == "constant":
-        key = Key("learning.options.staleness", "polynomial")
-    return f"{text}, of {counted(devices, 'device')}", key
+    text = f"Updates are {run.mean_staleness:.0f} versions old in the mean"
+    overrides = []
+    if "buffer_size" in options:
+        size = read_options(run.method.Options, run.learning["options"]).buffer_size
+        overrides = [Override("learning.options.buffer_size", 2 * size)]
+    return Finding(f"{text}, of {counted(devices, 'device')}", "mean_staleness", tuple(overrides))
 
 
-def experts_away(run: EndedRun) -> Found:
+def experts_away(run: EndedRun) -> Finding | None:
     """The draw of a method gave experts to clusters that use them less than others do."""
     rows = pa.concat_tables(map(by_cluster, pieces_of(run.tables, "assignments")))
     if not (run.learning["train"] and run.method.traits.splits_experts and len(rows)):
@@ -263,21 +265,19 @@ def experts_away(run: EndedRun) -> Found:
         f"than others do: own gate mass {split.own_mass:.2f} at the {when}, {split.home_mass:.2f} "
         "with all at home"
     )
-    if not issubclass(run.method, EmsFl):
-        return text, Key()
-    threshold = home_threshold(split.relevance)
-    owner = assign_experts(split.relevance, threshold, np.random.default_rng(0))
-    if own_mass(split.relevance, owner) > split.own_mass:
-        return text, Key("learning.options.threshold", threshold)
-    period = read_options(run.method.Options, run.learning["options"]).resplit_cycles
-    cycles = 1 if period > 1 else EmsFlOptions().resplit_cycles
-    return text, Key("learning.options.resplit_cycles", cycles)
+    if issubclass(run.method, EmsFl):
+        threshold = home_threshold(split.relevance)
+        owner = assign_experts(split.relevance, threshold, np.random.default_rng(0))
+        drawn = own_mass(split.relevance, owner)
+        if drawn > split.own_mass:
+            text += f", {drawn:.2f} if drawn with learning.options.threshold={threshold:g}"
+    return Finding(text)
 
 
 # What devices and links lack.
 
 
-def memory(run: EndedRun) -> Found:
+def memory(run: EndedRun) -> Finding | None:
     """Devices have too little memory for a round, and do not train."""
     excluded = len(run.events.excluded)
     if not excluded:
@@ -289,27 +289,35 @@ def memory(run: EndedRun) -> Found:
     text = (
         f"{excluded} of {devices} do not train: a round takes {data_size(needed_bytes)} of memory"
     )
-    return text, Key("compute.memory_gib", math.ceil(needed_bytes / GIB) or None)
+    sized = "learning" if run.learning["sized_as"] is None else "learning.sized_as"
+    overrides = [
+        Override(f"{sized}.micro_batch", 1),
+        Override("compute.memory_gib", math.ceil(needed_bytes / GIB)),
+    ]
+    return Finding(text, "devices_training", tuple(overrides))
 
 
-def large_payload(run: EndedRun) -> Found:
+def large_payload(run: EndedRun) -> Finding | None:
     """No pass carried a whole upload, or a whole download."""
     if run.over_mesh:
         return None
-    for what, sent in (("an upload", run.moved.up), ("a download", run.moved.down)):
+    for name, sent in (("upload", run.moved.up), ("download", run.moved.down)):
         if sent.rows and sent.carried_bytes < sent.payload_bytes:
-            took = "none got through"
+            took, figure = "none got through", f"{name}s_delivered"
             if sent.passes_each is not None:
                 took = f"one takes {sent.passes_each:.1f} passes on average"
+                figure = f"passes_per_{name}"
             text = (
-                f"No pass carries more than {data_size(sent.carried_bytes)} of {what} of "
+                f"No pass carries more than {data_size(sent.carried_bytes)} of "
+                f"{'an' if name == 'upload' else 'a'} {name} of "
                 f"{data_size(sent.payload_bytes)}: {took}"
             )
-            return text, keys.faster(run.scenario, sent.directions)
+            smaller = keys.smaller_payloads(run.scenario)
+            return Finding(text, figure, (*smaller, *keys.faster(run.scenario, sent.directions)))
     return None
 
 
-def silent_devices(run: EndedRun) -> Found:
+def silent_devices(run: EndedRun) -> Finding | None:
     """Devices sent nothing while others of their client did: they may see no satellite."""
     heard = run.moved.heard | run.events.faulty
     by_client = Counter(cluster for cluster, _ in heard)
@@ -319,20 +327,21 @@ def silent_devices(run: EndedRun) -> Found:
         return None
     devices = counted(sum(lacking.values()), "device")
     text = f"{devices} of {listed([*lacking])} sent nothing while others there did"
-    return text, keys.scaled(run.scenario, ("orbit.min_elevation_deg", 0.5))
+    lower_mask = keys.scaled(run.scenario, "orbit.min_elevation_deg", 0.5)
+    return Finding(text, "devices_heard", tuple(lower_mask))
 
 
-def faults(run: EndedRun) -> Found:
+def faults(run: EndedRun) -> Finding | None:
     """One device round in a hundred, or more, failed by what no key of `faults` asked for."""
     total = run.events.faults.total()
     if total == 0 or total < FEW * run.device_rounds:
         return None
     [(most, times)] = run.events.faults.most_common(1)
     others = "" if total == times else f" ({total - times} others are in the table events)"
-    return f"{counted(times, 'fault')}: {most}{others}", Key()
+    return Finding(f"{counted(times, 'fault')}: {most}{others}")
 
 
-CHECKS: Mapping[str, Callable[[EndedRun], Found]] = {
+CHECKS: Mapping[str, Callable[[EndedRun], Finding | None]] = {
     check.__name__.replace("_", "-"): check
     for check in (
         *(interrupted, failed, no_update, memory, large_payload, not_trained, not_tested),

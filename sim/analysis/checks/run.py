@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -112,6 +112,43 @@ def moved_in(tables: Mapping[str, pa.Table]) -> Moved:
     return found
 
 
+class Figure(NamedTuple):
+    """How a figure that advice speaks of is printed, and whether less of it is better."""
+
+    words: str
+    is_cost: bool = False
+
+
+FIGURES: Mapping[str, Figure] = {
+    "device_rounds": Figure("device rounds"),
+    "device_rounds_per_day": Figure("device rounds a day"),
+    "updates_used": Figure("updates used"),
+    "updates_used_per_day": Figure("updates used a day"),
+    "mean_staleness": Figure("versions of mean staleness", is_cost=True),
+    "passes_per_upload": Figure("passes per upload", is_cost=True),
+    "passes_per_download": Figure("passes per download", is_cost=True),
+    "uploads_delivered": Figure("uploads delivered"),
+    "downloads_delivered": Figure("downloads delivered"),
+    "devices_heard": Figure("devices heard"),
+    "devices_training": Figure("devices that train"),
+    "tests": Figure("tests after the start"),
+}
+"""Figures of a run that a remedy may improve: each is an attribute of :class:`EndedRun`."""
+LEAST_GAIN = 0.05
+"""The share by which a figure has to improve: less may be chance of when contacts are."""
+
+
+def improves(
+    figure: str, before: float | None, after: float | None, least: float = LEAST_GAIN
+) -> bool:
+    """Whether a figure is better by at least the share ``least``."""
+    if before is None or after is None:
+        return False
+    if FIGURES[figure].is_cost:
+        return after < before and after <= before * (1.0 - least)
+    return after > before and after >= before * (1.0 + least)
+
+
 @dataclass(frozen=True)
 class EndedRun(Run):
     """A run that has ended; what several checks need is read once."""
@@ -194,6 +231,67 @@ class EndedRun(Run):
     def stayed(self) -> bool:
         """Whether a complete run has learnt nothing that its tests show."""
         return self.is_complete and self.used and self.learnt.has_learnt is False
+
+    @property
+    def days(self) -> float:
+        """Simulated days."""
+        return float(self.manifest["simulated_s"] / 86400.0)
+
+    @property
+    def device_rounds_per_day(self) -> float:
+        """Local rounds that devices completed, per simulated day."""
+        return self.device_rounds / self.days if self.days else 0.0
+
+    @property
+    def updates_used(self) -> int:
+        """Updates of devices that became part of the server's model."""
+        return sum(self.staleness.values())
+
+    @property
+    def updates_used_per_day(self) -> float:
+        """The same per simulated day."""
+        return self.updates_used / self.days if self.days else 0.0
+
+    @property
+    def mean_staleness(self) -> float:
+        """Mean age of the updates that the server used, in versions of its model."""
+        versions = sum(age * count for age, count in self.staleness.items())
+        return versions / self.updates_used if self.updates_used else 0.0
+
+    @property
+    def passes_per_upload(self) -> float | None:
+        """Mean passes that an upload took; None if no upload was delivered."""
+        return self.moved.up.passes_each
+
+    @property
+    def passes_per_download(self) -> float | None:
+        """Mean passes that a download took; None if no download was delivered."""
+        return self.moved.down.passes_each
+
+    @property
+    def uploads_delivered(self) -> int:
+        """Uploads that reached the server."""
+        return self.moved.up.delivered
+
+    @property
+    def downloads_delivered(self) -> int:
+        """Downloads that reached a client."""
+        return self.moved.down.delivered
+
+    @property
+    def devices_heard(self) -> int:
+        """Devices that sent something."""
+        return len(self.moved.heard)
+
+    @property
+    def devices_training(self) -> int:
+        """Devices with enough memory for a round."""
+        return sum(self.devices.values()) - len(self.events.excluded)
+
+    @property
+    def tests(self) -> int:
+        """How often the model is tested after the start."""
+        return int(pc.sum(pc.greater(pooled_metrics(self.tables)["time_s"], 0.0)).as_py() or 0)
 
     @cached_property
     def events(self) -> Counts:

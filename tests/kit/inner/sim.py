@@ -63,6 +63,7 @@ __getattr__ = late(
         "sim.execution.result": "Result compare",
         "sim.execution.run_cache": "RunCache window_cache=.",
         "sim.execution.running": "Run",
+        "sim.execution.trial": "MOST_EVENTS",
         "sim.execution.versions": "versions",
         "sim.export.czml": "ephemerides",
         "sim.export.formats": "FORMATS export",

@@ -8,7 +8,9 @@ import pytest
 
 import channel
 import orbit as geometry
-from statements import Code
+import scenarios
+import sim
+from statements import Code, as_json
 from tests.kit.inner.sim import flying_of, make_plan
 from tests.kit.small import orbit, slots
 
@@ -161,3 +163,38 @@ def test_a_link_that_is_too_weak_names_its_clusters():
     paper = {"preset": "paper", "uplink": {"rate": "shannon", "required_snr_db": 60.0}}
     [line] = weak_lines(make_plan(slots(link=paper)))
     assert line.endswith("(over A, B)")
+
+
+# A satellite's EIRP is 5, 15 and 25 dBW in bands S, X and Ka, its G/T -27, -20 and -9 dB/K.
+@pytest.mark.parametrize(
+    ("band", "keys", "doubted"),
+    [
+        ("X", {"link.downlink.eirp_dbw": 12}, []),
+        ("Ka", {"link.downlink.eirp_dbw": 12}, ["link.downlink.eirp_dbw"]),
+        ("S", {"link.downlink.eirp_dbw": 12}, ["link.downlink.eirp_dbw"]),
+        ("Ka", {"link.downlink.eirp_dbw": 21}, []),
+        ("Ka", {"link.downlink.eirp_dbw": 60}, []),
+        ("Ka", {"link.downlink.eirp_dbw": None}, []),
+        ("Ka", {"link.downlink.eirp_dbw": None, "link.uplink.g_over_t_db_k": -27}, []),
+        (
+            "Ka",
+            {
+                **{"link.downlink.eirp_dbw": None, "link.uplink.g_over_t_db_k": -27},
+                "link.station.uplink_band": "Ka",
+            },
+            ["link.uplink.g_over_t_db_k"],
+        ),
+    ],
+)
+def test_a_radio_that_stays_when_the_band_of_the_dish_changes_is_a_doubt(band, keys, doubted):
+    keys = {"link.station.band": band, "stop.days": 0.05, **keys}
+
+    def conflicts(**others):
+        found = sim.run(scenarios.load("three-stations", {**keys, **others})).warnings
+        return [doubt for doubt in found if doubt.code is Code.CONFLICT]
+
+    radios = conflicts()
+    assert [key for doubt in radios for key in as_json(doubt)["keys"]] == doubted
+    for doubt, key in zip(radios, doubted, strict=True):
+        assert f"band {band}" in str(doubt) and doubt.values["given"] == keys[key]
+        assert conflicts(**{key: None}) == []

@@ -64,7 +64,7 @@ def test_a_message_larger_than_all_links_and_passes_is_told_at_the_end_of_the_ru
     slow = {"rate": "fixed", "fixed_rate_mbps": 1e-6}
     links = {"isl": ROUTE | {"rate_mbps": 1e-6}, "uplink": slow, "downlink": slow}
     [check] = sim.run(scenarios.from_dict(over_ring(link=links))).checks
-    assert (check.code, check.key, check.value) == ("no-update", "link.isl.rate_mbps", 1e-5)
+    assert (check.code, check.key) == ("no-update", None)  # no key alone helps: three are slow
     assert check.sentence.endswith("none came over links between satellites")
 
 
@@ -108,7 +108,7 @@ def test_a_round_that_waits_for_who_is_never_served_says_so_at_the_end(method):
     assert bool(unused) == method.startswith("fedavg")
     for check in unused:
         assert check.sentence.endswith("of 12 clients never served")
-        assert (check.key, check.value) == ("ground.antennas", 2)
+        assert (check.key, check.value) == ("ground.antennas", 4)
 
 
 def test_a_sweep_goes_on_past_a_station_that_a_mesh_never_reaches(leomix, tmp_path):

@@ -37,19 +37,19 @@ UNSCALED = {"kind": "tests.kit.spoilt:unscaled"}
 RUNS = {
     "steps too long": (
         lambda: digits(step_size=30.0),
-        [("diverged", "learning.step_size", 3.0)],
+        [("diverged", None, None)],
     ),
     "steps too short": (
         lambda: digits(step_size=1e-5),
-        [("step-size", "learning.step_size", 1e-4)],
+        [("step-size", None, None)],
     ),
     "no tested class, whatever the step": (
         lambda: digits(step_size=30.0, data=UNTESTED),
-        [("clients-unlike", "learning.data", None)],
+        [("clients-unlike", None, None)],
     ),
     "inputs of 0 to 255: the loss falls to that of a guess": (
         lambda: digits(step_size=2.0, data=UNSCALED),
-        [("step-size", "learning.step_size", 0.2)],
+        [("step-size", None, None)],
     ),
     "a payload of several passes": (
         lambda: over_orbit(link=small.fixed(uplink=1e-4)),
@@ -57,11 +57,11 @@ RUNS = {
     ),
     "a payload that never gets through": (
         lambda: over_orbit(link=small.fixed(uplink=1e-7)),
-        [("no-update", None, None), ("large-payload", "link.uplink.fixed_rate_mbps", 1e-6)],
+        [("no-update", None, None), ("large-payload", "link.uplink.fixed_rate_mbps", 1e-4)],
     ),
     "targets without training": (
         lambda: small.slots(learning={"train": False, "targets": [0.5]}),
-        [("not-trained", "learning.train", True)],
+        [("not-trained", None, None)],
     ),
 }
 """What is run, and its checks."""
@@ -69,7 +69,7 @@ RUNS = {
 
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.quick(4)
-def test_a_run_has_its_checks_and_the_key_to_change(name):
+def test_a_run_has_its_checks_and_a_remedy_that_timing_can_show(name):
     make, checks = RUNS[name]
     assert found(sim.run(make())) == checks
 
@@ -78,6 +78,11 @@ COURSES = {
     # Accuracies and losses from start to end, and the check of a run whose clients are alike.
     "falls": ((0.25, 0.26, 0.20, 0.14), (1.9, 2.0, 2.4, 2.6), "diverged"),
     "is lost": ((0.10, 0.60, 0.30, 0.11), (2.3, 1.2, 1.8, 2.2), "step-size"),
+    "ends 2 % above its first loss": (
+        (0.10, 0.12, 0.09, 0.10),
+        (2.3, 2.31, 2.32, 2.344),
+        "step-size",
+    ),
     "stays": ((0.10, 0.12, 0.09, 0.10), (2.3, 2.3, 2.3, 2.3), "step-size"),
     "learns slowly": ((0.10, 0.10, 0.11, 0.12), (2.3, 2.2, 2.1, 2.0), "budget"),
     "comes to a constant answer": ((0.04, 0.1, 0.12, 0.125), (2.6, 2.5, 2.4, 2.3), "step-size"),
@@ -214,7 +219,6 @@ def test_a_run_that_did_not_end_is_not_judged_by_what_it_learnt(runs, status):
     start = metrics.filter(pa.compute.equal(metrics["time_s"], 0.0))
     checks = checked(result, {**flat, "metrics": start}, status=status)
     assert [check.code for check in checks] == [status, "not-tested"]
-    assert checks[1].key == "learning.evaluate_every_hours" and checks[1].value > 0.0
 
 
 def test_updates_older_than_one_of_each_device_are_stale(runs):
@@ -285,22 +289,24 @@ CASES = {
     "waiting for passes": (
         {"orbit": TWO_SATELLITES, "ground": QUITO},
         "93.4 % of the critical path went into waiting for passes "
-        "(28.0 a day for each client). Try orbit.satellites=4.",
+        "(28.0 a day for each client). "
+        "orbit.satellites=4: 111 updates used a day in place of 56.",
         {"orbit.satellites": 4},
     ),
     "upload size": (
         {"link": small.fixed(uplink=1e-4)},
         "98.2 % of the critical path went into waiting for passes, "
-        "as an upload of 19.24 kB takes 5.4 of them. Try link.uplink.fixed_rate_mbps=0.001.",
+        "as an upload of 19.24 kB takes 5.4 of them. "
+        "link.uplink.fixed_rate_mbps=0.001: 10 updates used a day in place of 3.33.",
         {"link.uplink.fixed_rate_mbps": 1e-3},
     ),
 }
-"""What a scenario changes, what `show` prints of its run, and the key to change."""
+"""What a scenario changes, what `show` prints of its run, and the remedy."""
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.quick(1)
-def test_show_says_what_held_a_run_back_and_the_key_that_shortens_it(
+def test_show_says_what_held_a_run_back_and_the_remedy_that_was_tried(
     leomix, tmp_path, monkeypatch, name
 ):
     changes, line, keys = CASES[name]
@@ -310,7 +316,7 @@ def test_show_says_what_held_a_run_back_and_the_key_that_shortens_it(
     whole = leomix("show", "run", "--all").out
     [(key, value)] = keys.items()
     for text in (" ".join(whole.split()), report([run.folder]).read_text()):
-        assert text.count(f"Try {key}={value:g}.") == 1
+        assert text.count(f"{key}={value:g}: ") == 1
         assert (line in text) == (name == "waiting for passes")  # else a check names the key
     said = json.loads(leomix("show", run.folder, "--json").out)["held_back"]
     assert said["code"] == "held-back" and line.startswith(said["sentence"])
