@@ -62,7 +62,7 @@ BUDGETS = {
     "papers/ems-fl.md": 1500,
     "papers/nmoe.md": 500,
     "papers/outside.md": 990,
-    "tests/soak/README.md": 550,
+    "tests/soak/README.md": 570,
 }
 """The most words of a page: its code counts, its comments do not."""
 LONGEST_SENTENCE = 30
