@@ -105,7 +105,7 @@ __all__ = [
 
 
 def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Any:
-    """Return the Scenario of a file or shipped name, or the Result of a run folder.
+    """Return the Scenario of a file or shipped name, or the Result or Sweep of its folder.
 
     ``overrides`` replaces keys of a scenario by dotted name, like ``{"stop.days": 2}``. Raises
     :class:`scenarios.ScenarioError` or :class:`sim.InputError` for wrong input, and ValueError for
@@ -114,6 +114,8 @@ def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Any:
     if Path(source).is_dir():
         if overrides:
             raise ValueError(f"{source}: is a run folder, which takes no overrides")
+        if _package("sim.execution.folder").is_sweep(Path(source)):
+            return _package("sim.sweep").read_sweep(source)
         return _package("sim").load(source)
     return _package("scenarios").load(str(source), dict(overrides or {}))
 

@@ -93,8 +93,8 @@ def limiting(run: Any) -> str:
 
     That is a direction of a link between satellites, or of all passes of a station.
     """
-    paths = run.round_paths
-    if paths is None or not paths.paths:
+    paths = run.critical_path
+    if not paths.paths:
         return ""
     part, share = next(iter(paths.shares.items()))
     stations = {station.name for station in run.scenario.ground.stations or ()}

@@ -304,6 +304,11 @@ class Scenario(Section):
         """The file that the scenario was read from, if any; neither compared nor stored."""
         return self._source_path
 
+    @property
+    def overridden(self) -> tuple[str, ...]:
+        """The dotted keys that were overridden when the scenario was read; not stored either."""
+        return self._origin.overridden
+
     def remember_source(self, path: Path | None, origin: Origin) -> None:
         """Keep the file, if any, and the lines that the scenario has just been read from."""
         self._source_path, self._origin = path, origin

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import typer
 
+from sim.formatting import legend_of
+from tests.kit.inner.sim import figure_listed
+
 APPROVED = Path(__file__).with_name("approved")
 TIMING = "--set learning.train=false --set stop.cycles=3 --quiet"
 MADE = [
@@ -84,3 +87,20 @@ def test_a_command_says_what_is_approved(line, place, leomix, approved, monkeypa
 def test_nothing_else_is_approved():
     names = {re.sub(r"[^\w.]+", "-", line).strip("-") for line in OUTPUTS}
     assert {path.stem for path in APPROVED.iterdir()} == names
+
+
+@pytest.mark.parametrize("command", ["compare", "sweep"])
+def test_help_explains_heads_that_the_table_prints(command):
+    """Each under the key of its figure: what was renamed or left has no line."""
+    for key, (head, _) in legend_of(command).items():
+        column = f"{key}_0.80" if key.endswith("_to") else key
+        assert figure_listed(column).head in (head, f"{head} 80 %")
+
+
+def test_help_of_capacity_explains_heads_that_its_tables_print():
+    tables = [
+        path.read_text() for path in APPROVED.glob("capacity-*.txt") if "help" not in path.stem
+    ]
+    printed = {*re.findall(r"[\w%]+", " ".join(tables))}
+    for head, _ in legend_of("capacity").values():
+        assert {*re.findall(r"\w+", head)} <= printed

@@ -428,30 +428,40 @@ def has_accuracy(task: Task) -> bool:
 def test_labels(task: Task) -> dict[str, Any]:
     """Return what a guess has to go by: ``choices``, and the test ``samples`` of each class (C,).
 
+    ``constant`` counts the samples that the best constant answers are right about: one answer for
+    all, or where clients are tested with models of their own, one for each client. ``distinct``
+    counts what several clusters are tested on once; samples of clients are of one client each.
     Where each next token is learnt, the choices are the vocabulary, and there are no classes: [].
-    So it is of a label per pixel. ``distinct`` counts what several clusters are tested on once.
-    Where nothing is right or wrong, or the loss is the user's own, nothing is returned.
+    So it is of a label per pixel. Where nothing is right or wrong, or the loss is the user's own,
+    nothing is returned.
     """
     if not task.objective.classifies or is_own(task.config.loss):
         return {}
     if task.spec.form == "next_token":
         return {"choices": task.spec.vocabulary, "samples": []}
     classes = task.spec.outputs
-    counts = np.zeros(classes, np.int64)
+    sets = [*task.test.values()]
+    if task.config.tests_clients:
+        parts = task.client_test
+        sets = [parts[name].of(k) for name in parts for k in range(task.devices(name))]
+    counts = np.zeros((len(sets), classes), np.int64)
     apart: dict[tuple[bytes, ...], int] = {}
-    for test in task.test.values():
+    for count, test in zip(counts, sets, strict=True):
         labels = test.y.cpu().numpy()
         if not are_classes(labels):
             return {"choices": classes, "samples": []}
         known = labels[labels >= 0]
-        counts += np.bincount(known, minlength=classes)
+        count += np.bincount(known, minlength=classes)
         # The first and the last sample tell an order of pixels, or a domain, from another one.
         ends = (bytes_of(test.x[place]).cpu().numpy().tobytes() for place in (0, -1) if len(labels))
         apart[labels.tobytes(), *ends] = len(known)
+    of_classes = counts.sum(axis=0)
+    own = task.config.tests_clients
     return {
         "choices": classes,
-        "samples": counts.tolist(),
-        "distinct": sum(apart.values()),
+        "samples": of_classes.tolist(),
+        "constant": int(counts.max(axis=1).sum() if own else of_classes.max()),
+        "distinct": int(counts.sum()) if own else sum(apart.values()),
     }
 
 

@@ -6,8 +6,9 @@ targets it reached; ``learnt`` whether it has learnt, ``curves`` what it measure
 that for who tells of a run, worked out once. ``checks`` says what a user should know of it, and
 ``run_text`` puts it into words.
 
-*Where the time went*: ``spans`` reads what went on when, ``critical_path`` has stretches, paths and
-their sums, and finds the paths of cycles. ``round_paths`` finds those of rounds, upload by upload.
+*Where the time went*: ``spans`` reads what went on when. ``round_paths`` finds the
+critical path of rounds, upload by upload; ``critical_path`` finds that of cycles, for runs without
+rounds, and adds up both.
 
 *Who is best*: ``groups`` makes groups of runs, ``labels`` calls them. ``cases`` makes of them, or
 of a sweep's rows, what is compared, ``figures`` says by what. ``ranking`` has the test and its

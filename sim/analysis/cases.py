@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from learning.settings import CROSS_ENTROPY, NEXT_TOKEN
@@ -33,6 +34,7 @@ from sim.analysis.labels import METHOD
 from sim.analysis.methods import known_method
 from sim.analysis.ranking import Case
 from sim.facts.status import COMPLETE
+from sim.formatting import duration
 from statements import Code, Other, Remedy, Statement
 
 HOURS_TO = "hours_to_"
@@ -75,8 +77,8 @@ def compare_cases(
     """Compare runs, or network studies, by their figures; ``lacking`` says why groups have none.
 
     Times are those to the targets that the scenarios name, or else to one that runs share: the
-    highest that all have reached, or half, or any. What manifests say is said of runs that were
-    read.
+    highest that all have reached, or half, or any. For runs that were read, a note says how far
+    their evaluations are apart, and what manifests say is said.
     """
     known = [case for case in cases if case.figures]
     manifests = [case.manifest for case in cases if case.manifest]
@@ -90,17 +92,21 @@ def compare_cases(
         "groups": _groups_of(cases, lacking),
     }
     every = [case.figures for case in known]
+    leading, exactness = "", ""
     if every and any(map(figure_of_network, every[0])):
         figures, beside = _figures_of_studies(every)
     else:
         judged = judged_together(every)
         targets, shared = _targets(known, judged)
         cases = [_with_hours(case, targets) for case in cases]
+        leading = f"{HOURS_TO}{shared}" if shared else ""
+        exactness = _exactness(known, targets)
         figures, beside = _figures_of_runs(every, targets, judged, ranks_loss=losses is None)
         about = {"judged_by": judged, "shared_target": shared} | about
-    return Comparison.of(
+    found = Comparison.of(
         cases,
         figures,
+        leading=leading,
         untrained={case.group for case in known if case.figures.get("trained") is False},
         limits=[said for said in (losses, _other_versions(manifests)) if said],
         drawn=not every or any(one.get("drawn") is not False for one in every),
@@ -113,6 +119,32 @@ def compare_cases(
             for check in checks_in(case.manifest)
         ),
         about=about,
+    )
+    return replace(found, notes=(*found.notes, exactness)) if exactness else found
+
+
+COARSE = 0.05
+"""Share of a time to a target from which on the gap between evaluations is worth a note."""
+
+
+def _exactness(cases: Sequence[Case], targets: Sequence[str]) -> str:
+    """Say how exactly times to targets are known, by the longest gap before their evaluations.
+
+    Empty where no gap is notable beside its time.
+    """
+    gaps_h = []
+    for case, target in product(cases, targets):
+        hours = [one.hours for one in case.evaluations]
+        reached_h = _hours(case, target) if hours else None
+        if reached_h:  # not at the start
+            before_h = max(hour for hour in [0.0, *hours] if hour < reached_h)
+            gaps_h.append((reached_h - before_h, reached_h))
+    if not any(gap_h >= COARSE * reached_h for gap_h, reached_h in gaps_h):
+        return ""
+    longest = duration(3600.0 * max(gap_h for gap_h, _ in gaps_h))
+    return (
+        f"Accuracy is measured at complete cycles: a target may have been reached up to {longest} "
+        "before its time."
     )
 
 
@@ -174,17 +206,17 @@ def _loss_of_the_data(learning: Mapping[str, Any]) -> str:
 def _figures_of_studies(
     known: Sequence[Mapping[str, Any]],
 ) -> tuple[dict[str, Figure], dict[str, Figure]]:
-    """Return the figures that all network studies have, but for those of one place.
+    """Return the figures that some network study has, but for those of one place.
 
     Those by which some study is the best come first, then the others.
     """
-    every = dict.fromkeys((*OF_NETWORKS, *(known[0] if known else ())))
+    every = dict.fromkeys((*OF_NETWORKS, *(name for one in known for name in one)))
     of_all = (name for name in every if ":" not in name)
     found = {
         name: figure
         for name in of_all
         if (figure := figure_of_network(name)) is not None
-        and all(one.get(name) is not None for one in known)
+        and any(one.get(name) is not None for one in known)
     }
     table = {name: figure for name, figure in found.items() if figure.best}
     return table, {name: figure for name, figure in found.items() if not figure.best}
@@ -199,10 +231,12 @@ def _figures_of_runs(
     none by which somebody is best, nor is any loss where these are of several kinds.
     """
     trained = any(map(is_measured, known))
+    # A cycle may be a part of a round: where all runs have rounds, these are counted.
+    progress = "cycles" if all(one.get("rounds") is not None for one in known) else "rounds"
     tokens = any(one.get("accuracy_final") is not None for one in known)
     listed = figures_of(judged, tokens=tokens)
     other = Judged.LOSS if judged == Judged.ACCURACY else Judged.ACCURACY
-    unranked = {f"{other}_final"} | (set() if ranks_loss else {"loss_final"})
+    unranked = {f"{other}_final", progress} | (set() if ranks_loss else {"loss_final"})
     methods = {str(one.get("method") or one.get(METHOD)) for one in known}
     if trained:
         unranked |= {"round_mean_s", "contacts_served"}
@@ -217,12 +251,11 @@ def _figures_of_runs(
     for column in FIGURES:
         figure = listed[column]
         values = [one.get(column) for one in known]
-        have = sum(value is not None for value in values)
-        if not have or not figure.head:
+        if not figure.head or all(value is None for value in values):
             continue
         if not figure.best or column in unranked:
             others[column] = figure
-        elif figure.learnt or (have == len(values) and any(values)):
+        elif figure.learnt or any(values):
             table[column] = figure
     return table, others
 
@@ -233,7 +266,7 @@ def _is_asynchronous(name: str) -> bool:
 
 
 def _targets(known: Sequence[Case], judged: Judged) -> tuple[list[str], str | None]:
-    """Return the targets of the table, the one that runs share first; and this one.
+    """Return the targets of the table, rising; and the one that runs share.
 
     Where scenarios name none, they are levels above the start of all runs that were read, or those
     of the columns of rows, as far as they are above it.
@@ -253,7 +286,8 @@ def _targets(known: Sequence[Case], judged: Judged) -> tuple[list[str], str | No
     shared = shared_target(count, len(curves) or len(known))
     if shared is None:
         return [], None
-    return [shared, *reversed([name for name in rest if count[name] and name != shared])], shared
+    shown = [name for name in {shared, *rest} if count.get(name)]
+    return sorted(shown, key=float), shared
 
 
 def _hours(case: Case, target: str) -> float | None:

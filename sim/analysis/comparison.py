@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.analysis.checks import Check
-from sim.analysis.figures import FEWEST, Figure, in_percent
+from sim.analysis.figures import FEWEST, Figure, figure_of_network, in_percent
 from sim.analysis.notebook import framed
 from sim.analysis.ranking import Case, Verdict, mean_of, ranked, values_of
-from sim.formatting import capital, counted, listed
+from sim.formatting import capital, counted, listed, percent, some
 from statements import Code, Other, Remedy, Statement, as_json, by_rank, sentence
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ class Comparison(Mapping[str, Any]):
     ``rows`` is the table: a row a figure and group, the best group first. ``headline`` is what was
     found in one sentence, ``notes`` are sentences that qualify it, and ``limits`` what limits its
     meaning; ``checks`` are those of single runs, and runs of ``untrained`` groups trained nothing.
-    ``figures`` are those of the table by column, and ``values`` those of each run. ``lacking``
+    ``figures`` are those of the table by column, in its order, and ``values`` those of each run.
+    ``leading`` is the column of the figure that matters most, by default the first. ``lacking``
     says why groups have none, and ``beside`` are figures by which nobody is best, by column, with
     the mean of each group. With ``folders`` it shows itself in a notebook as a page.
     """
@@ -62,6 +63,7 @@ class Comparison(Mapping[str, Any]):
     )
     about: Mapping[str, Any] = field(default_factory=dict, repr=False)
     drawn: bool = field(default=True, repr=False)
+    leading: str = field(default="", repr=False)
     checks: tuple[CheckOfRun, ...] = field(default=(), repr=False)
     folders: tuple[Path, ...] = field(default=(), repr=False)
 
@@ -74,10 +76,11 @@ class Comparison(Mapping[str, Any]):
         limits: Sequence[Statement] = (),
         drawn: bool = True,
         beside: Mapping[str, Figure] = {},
+        leading: str = "",
         more_seeds: Remedy = MORE_SEEDS,
         **more: Any,
     ) -> Comparison:
-        """Compare the groups of some cases by some figures, of which the first matter most.
+        """Compare the groups of some cases by some figures.
 
         ``limits`` are those that are known; that losses differ is why what was learnt may not be
         compared. ``more`` are other fields.
@@ -91,6 +94,7 @@ class Comparison(Mapping[str, Any]):
         every += _limits(rows, more_seeds, drawn=drawn or not cases)
         means = _means(cases, beside)
         known = {"limits": tuple(by_rank(every)), "beside": means, "drawn": drawn, **more}
+        known["leading"] = leading or next(iter(figures), "")
         found = cls(rows, figures, values, **known).in_words()
         return replace(found, headline=capital(sentence(unranked[0]))) if unranked else found
 
@@ -100,7 +104,8 @@ class Comparison(Mapping[str, Any]):
         setting = self.values["group"].map({label: place[1] for label, place in places.items()})
         values = self.values.assign(group=group, setting=setting)
         rows = ranked(values, self.figures, drawn=self.drawn)
-        return Comparison(rows, self.figures, values, drawn=self.drawn).in_words()
+        told = {"drawn": self.drawn, "leading": self.leading}
+        return Comparison(rows, self.figures, values, **told).in_words()
 
     @cached_property
     def printed(self) -> Mapping[str, Any]:
@@ -117,18 +122,30 @@ class Comparison(Mapping[str, Any]):
 
     @property
     def groups(self) -> list[str]:
-        """The groups, in order of the first figure."""
-        return [*dict.fromkeys(self.rows["group"])] or [*dict.fromkeys(self.values["group"])]
+        """The groups, in order of the leading figure."""
+        rows = self.by(self.leading) if self.leading else self.rows
+        return [*dict.fromkeys(rows["group"])] or [*dict.fromkeys(self.values["group"])]
+
+    @property
+    def known(self) -> list[str]:
+        """The columns in which some group has a mean: the leading one, then the others in order."""
+        columns = sorted(self.figures, key=lambda column: column != self.leading)
+        return [column for column in columns if self.by(column)["mean"].notna().any()]
 
     @property
     def telling(self) -> str:
-        """The figure that the headline is on: the first by which groups may differ, or the first.
+        """The column of the headline: the first by which groups may differ, or the first known.
 
+        Columns that say nothing of what was learnt, and that some group does not have, come last.
         It is empty where no figure is known.
         """
-        known = [column for column in self.figures if self.by(column)["mean"].notna().any()]
+        known = sorted(self.known, key=self._is_partial)
         decided = (column for column in known if _is_decided(self.by(column)))
         return next(decided, next(iter(known), ""))
+
+    def _is_partial(self, column: str) -> bool:
+        is_missing = (self.by(column)["verdict"] == Verdict.NOT_REACHED).any()
+        return bool(is_missing) and not self.figures[column].learnt
 
     def by(self, column: str) -> pd.DataFrame:
         """Return the rows of a figure."""
@@ -137,7 +154,8 @@ class Comparison(Mapping[str, Any]):
     def leaders(self, column: str) -> list[str]:
         """Return the groups that are best by a figure: several if they are equal at every seed."""
         own = self.by(column)
-        words = dict(zip(own["group"], own["verdict"], strict=True))
+        ranked = own[own["verdict"].notna()]
+        words = dict(zip(ranked["group"], ranked["verdict"], strict=True))
         shared = [group for group, word in words.items() if word in (Verdict.BEST, Verdict.EQUAL)]
         alone = {*words.values()} <= {Verdict.BEST, Verdict.EQUAL, Verdict.BEHIND}
         return shared if alone and len(shared) < len(words) else []
@@ -155,8 +173,7 @@ class Comparison(Mapping[str, Any]):
 
     def _sentences(self) -> tuple[str, list[str]]:
         """Return the headline, and sentences that qualify it; what was learnt comes first."""
-        each = {column: self.by(column) for column in self.figures}
-        known = {key: own for key, own in each.items() if own["mean"].notna().any()}
+        known = {column: self.by(column) for column in self.known}
         if not known:
             return "", []
         first = next(iter(known))
@@ -173,23 +190,49 @@ class Comparison(Mapping[str, Any]):
         return self._values(decided), [f"{note}." for note in notes]
 
     def _values(self, column: str) -> str:
-        """Say what groups have of a figure, the best first; those that print the same together."""
+        """Say which groups are first by a figure, with its value, and what the others have."""
         figure, own = self.figures[column], self.by(column)
         alike: dict[str, list[str]] = {}
         without: dict[str, list[str]] = {}
+        is_spent = figure.spent and bool((own["mean"] > 0.0).any())
         for group, mean in zip(own["group"], own["mean"], strict=True):
             if math.isnan(mean):
                 without.setdefault(self.why_none(column, group), []).append(group)
+            elif is_spent and not mean:
+                without.setdefault("nothing", []).append(group)
             else:
                 alike.setdefault(figure.text(mean), []).append(group)
-        name = f"{in_percent(figure.target)} accuracy" if figure.target else capital(figure.name)
-        key = _common_key([*own["group"]])
-        parts: dict[str, int] = {}
-        for text, groups in (*alike.items(), *without.items()):
-            first, *rest = (group.removeprefix(key) for group in groups)
-            who = listed([first if parts else groups[0], *rest])  # the first one names the key
-            parts[f"{text} with {who}"] = len(groups)
-        return fitted(f"{name}: ", parts)
+        (best, leaders), *rest = alike.items()
+        alone = len(leaders) == len(own)
+        one = len(leaders) == 1
+        value = f"{best}{self._gain(column, leaders)}"
+        target = in_percent(figure.target) if figure.target else ""
+        if target and alone:
+            said = f"{'reaches' if one else 'reach'} {target} after {value}"
+        elif target:
+            said = f"{'reaches' if one else 'reach'} {target} first ({value})"
+        elif alone:
+            said = f"{'has' if one else 'have'} the same {figure.name} ({value})"
+        else:
+            said = f"{'has' if one else 'have'} the {figure.best} {figure.name} ({value})"
+        names = listed(leaders)
+        if len(f"{names} {said}") > LONGEST:
+            names = some(leaders, 1)
+        return _fitted_sentence(f"{names} {said}", [*rest, *without.items()])
+
+    def _gain(self, column: str, leaders: Sequence[str]) -> str:
+        """Say how much more of a network's rate the first groups have than the one given first.
+
+        Empty for other figures, and where that group is itself among the first.
+        """
+        figure = self.figures[column]
+        base = str(self.values["group"].iloc[0])
+        if figure_of_network(column) is None or not figure.rising or base in leaders:
+            return ""
+        means = self.by(column).set_index("group")["mean"]
+        if not means[base] > 0.0:
+            return ""
+        return f", {percent(means[leaders[0]] / means[base] - 1.0, 0, '+')} over {base}"
 
     def why_none(self, column: str, group: str) -> str:
         """Say why a group has no mean of a figure: "never", "in 2 of 3 seeds"."""
@@ -254,14 +297,32 @@ def _means(
 def _is_decided(own: pd.DataFrame) -> bool:
     """Return whether groups may differ by a figure, of which these are the rows."""
     found = {*own["verdict"]}
-    return bool(found & {Verdict.BEST, Verdict.BEHIND, Verdict.TOO_FEW, Verdict.NOT_REACHED})
+    differ = len({f"{mean:.12g}" for mean in own["mean"]}) > 1
+    untested = differ and Verdict.TOO_FEW in found
+    return untested or bool(found & {Verdict.BEST, Verdict.BEHIND, Verdict.NOT_REACHED})
 
 
-def _common_key(groups: Sequence[str]) -> str:
-    """Return the ``KEY=`` that is all that labels begin with; empty where they name more."""
-    heads = {group.partition("=")[0] for group in groups}
-    alone = len(heads) == 1 and all(group.count("=") == 1 for group in groups)
-    return f"{heads.pop()}=" if alone else ""
+def _fitted_sentence(first: str, others: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Return a headline that says what is first, and as much of the others as it has room for.
+
+    ``others`` are values with the groups that have them, the best first. Without room for each of
+    them it says how many groups these are, and their first and last value.
+    """
+    parts = [f"{listed(groups)} {text}" for text, groups in others]
+    whole = f"{first}; {', '.join(parts)}" if parts else first
+    if len(whole) <= LONGEST or not parts:
+        return whole
+    count = counted(sum(len(groups) for _, groups in others), "other")
+    (first_text, _), *_, (last_text, _) = [*others, *others[-1:]]
+    value, _, unit = first_text.partition(" ")
+    if first_text == last_text:
+        ends = first_text
+    elif last_text.endswith(f" {unit}"):
+        ends = f"{value} to {last_text}"  # the unit once
+    else:
+        ends = f"{first_text} to {last_text}"
+    short = f"{first}; {count} {ends}"
+    return short if len(short) <= LONGEST else first
 
 
 def fitted(head: str, parts: Mapping[str, int]) -> str:
@@ -286,11 +347,9 @@ def _limits(rows: pd.DataFrame, more_seeds: Remedy, *, drawn: bool) -> Iterator[
         yield Statement.note(Code.NOT_DRAWN, "seed", text)
     elif Verdict.TOO_FEW in {*rows["verdict"]}:
         seeds = int(rows["seeds"].min())
-        text = "Groups have too few seeds in common: a test takes {least}"
-        if seeds < FEWEST:
-            text = "Two seeds show no noise: a test takes {least}"
+        text = "Fewer than {least} seeds in common: no test is possible"
         if seeds == 1:
-            text = "One seed, another one may give another order"
+            text = "There is only one seed, and the order may be chance"
         helps = [more_seeds] if seeds == 1 else []
         yield Statement.note(Code.FEW_SEEDS, "seed", text, *helps, seeds=seeds, least=FEWEST)
 

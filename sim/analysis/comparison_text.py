@@ -47,23 +47,26 @@ class Shown:
 
 
 def shown_figures(comparison: Comparison) -> list[Shown]:
-    """Return the figures of a comparison as they are shown."""
+    """Return the figures of a comparison as they are shown; times to targets share one unit."""
+    figures = comparison.figures
+    times = [mean for key in figures if figures[key].target for mean in comparison.by(key)["mean"]]
     found = []
-    for column in comparison.figures:
+    for column in figures:
         own = comparison.by(column)
-        figure = in_column(comparison.figures[column], own["mean"])
+        figure = in_column(figures[column], times if figures[column].target else own["mean"])
         means: dict[str, float] = {}
         cells, ends, words = {}, {}, {}
         for _, group, seeds, *numbers, _, verdict in own.itertuples(index=False):
             mean, *both = (number / figure.unit for number in numbers)
             means[group] = mean
             none = math.isnan(mean)
-            cells[group] = comparison.why_none(column, group) if none else figure.form(mean)
+            why_none = comparison.why_none(column, group) if none else ""
+            cells[group] = "-" if why_none == "none" else why_none or figure.form(mean)
             texts = [figure.form(end) for end in both if not math.isnan(end)]
             ends[group] = " to ".join(texts) if len({*texts}) > 1 else ""
-            words[group] = verdict or ""
+            words[group] = verdict if isinstance(verdict, str) else ""
             if verdict == Verdict.NOT_REACHED:
-                some = f"0 of {seeds}" if cells[group] in ("never", "none") else cells[group]
+                some = f"0 of {seeds}" if cells[group] in ("never", "-") else cells[group]
                 some = some.removeprefix("in ").partition(" seed")[0]
                 words[group] = comparison.lacking.get(group, f"{verdict} ({some})")
         leading = {cells[group] for group in comparison.leaders(column)}
@@ -101,7 +104,8 @@ def _screen(comparison: Comparison, shown: Sequence[Shown]) -> Iterator[str]:
     groups = comparison.groups[:MOST_ROWS]
     several = len(groups) > 1
     dotted: list[Shown] = []
-    for one in shown if several else ():
+    leading_first = sorted(shown, key=lambda one: one.column != comparison.leading)
+    for one in leading_first if several else ():
         again = one.figure.target and any(other.figure.target for other in dotted)
         differ = len({*one.cells.values()}) > 1 and not all(map(math.isnan, one.means.values()))
         if differ and not again and len(dotted) < MOST_DOTTED:
@@ -143,12 +147,12 @@ def _dotted(comparison: Comparison, one: Shown) -> list[str]:
         Column(f"\n{one.figure.head}", names, left=True),
         Column("mean", means),
         dots(each),
-        Column("", words, left=True),
+        *([Column("", words, left=True)] if any(words) else []),
     ]
     if len(one.figure.head) > max(room, max(map(len, names))):
         columns[0] = Column("", names, left=True)
-        return [one.figure.head, *block(columns, fixed=4)[0]]
-    return block(columns, fixed=4)[0]
+        return [one.figure.head, *block(columns, fixed=len(columns))[0]]
+    return block(columns, fixed=len(columns))[0]
 
 
 def _in_full(comparison: Comparison, shown: Sequence[Shown]) -> Iterator[str]:

@@ -1,9 +1,10 @@
-"""Where simulated time went: chains of stretches, and what they add up to.
+"""Where simulated time went: the critical path of a run, and the time of each client.
 
-A cycle or a round is as long as its last client takes. What that client spent it on, stretch by
-stretch, is its path; all paths, which follow each other from the start, are the critical path.
-That of cycles is read off what clusters do (:func:`critical_path`); that of rounds goes back from
-the end of each (:mod:`sim.analysis.round_paths`).
+A round is as long as its last client takes. What that client spent it on, stretch by stretch, is
+its path; the paths of all rounds, which follow each other from the start, are the critical path.
+Paths of rounds go back from the end of each (:mod:`sim.analysis.round_paths`). The critical path
+of a run without rounds has a path for each cycle, read off what its last client did
+(:func:`cycle_paths`).
 
 At every instant a cluster does the first of these that holds:
 
@@ -40,13 +41,13 @@ class Part(StrEnum):
     """What a round or a cycle can spend time on."""
 
     TRAINING = "training"
-    CONTACT_AWAITED = "waiting for the next contact"
-    """A pass was free: the method waits for another one, as it has used the contact.
-
-    Of devices over a mesh also where no message over that pass is at the server sooner.
-    """
     PASS_AWAITED = "waiting for a pass"
-    """None was there, or what was left of it was too short. Of a cycle all waiting is that."""
+    """There was none, or what was left of it was too short.
+
+    Without a link: a pass was free, and the method waited for another one, as it had used that
+    contact; over a mesh also where no message over that pass reaches the server sooner. Of a cycle
+    all waiting is that.
+    """
     PASS_TAKEN = "queueing for a pass"
     """One was there, and others had so much of it that too little was left at a time."""
     SENDING = "sending"
@@ -61,13 +62,13 @@ class Part(StrEnum):
     """Between a download and its training, or from the last upload to the end of the round."""
 
 
-OF_CLUSTERS = {
+OF_CLIENTS = {
     Part.SENDING: "transmitting",
     Part.PASS_TAKEN: "queueing",
     Part.TRAINING: "training",
     Part.PASS_AWAITED: "waiting",
 }
-"""What a cluster can do, the first that holds, and what that is called beside a cluster."""
+"""What a client can do, the first that holds, and what that is called in the row of a client."""
 
 
 class RoundLink(NamedTuple):
@@ -119,14 +120,13 @@ class Path:
 
 @dataclass(frozen=True)
 class CriticalPath:
-    """The paths of the rounds or cycles of a run, which follow each other from its start.
+    """The paths of the rounds of a run, which follow each other from its start.
 
-    With those of cycles there are the ``clusters``, and the seconds of the whole run that each of
-    them spent on each part.
+    ``unit`` says of what they are: rounds, or cycles of a run without rounds.
     """
 
     paths: tuple[Path, ...] = ()
-    clusters: Mapping[str, Mapping[Part, float]] = field(default_factory=dict)
+    unit: Literal["round", "cycle"] = "round"
 
     @property
     def parts_s(self) -> dict[Part, float]:
@@ -149,10 +149,6 @@ class CriticalPath:
         """Where the last path ends."""
         return self.paths[-1].end_s if self.paths else 0.0
 
-    def rows(self) -> list[tuple[str, Mapping[Part, float]]]:
-        """Return the seconds of each part, of each cluster in the whole run and of this path."""
-        return [*self.clusters.items(), *([(CRITICAL, self.parts_s)] if self.paths else [])]
-
     def _summed(self, key: Callable[[Stretch], Key]) -> dict[Key, float]:
         lasted_s: defaultdict[Key, float] = defaultdict(float)
         for path in self.paths:
@@ -161,45 +157,52 @@ class CriticalPath:
         return dict(sorted(lasted_s.items(), key=lambda item: -item[1]))
 
 
-CRITICAL = "critical path"
-
-
 def shares_of(parts_s: Mapping[Part, float]) -> dict[Part, float]:
     """Return the share of each part in the time of all; empty of no time."""
     whole_s = sum(parts_s.values())
     return {part: lasted_s / whole_s for part, lasted_s in parts_s.items() if whole_s}
 
 
-def together(clusters: Sequence[Mapping[Part, float]]) -> dict[Part, float]:
-    """Return the seconds of each part that several clusters spent."""
-    return {part: sum(spent.get(part, 0.0) for spent in clusters) for part in OF_CLUSTERS}
+def together(clients: Sequence[Mapping[Part, float]]) -> dict[Part, float]:
+    """Return the seconds of each part that several clients spent."""
+    return {part: sum(spent.get(part, 0.0) for spent in clients) for part in OF_CLIENTS}
 
 
-def critical_path(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> CriticalPath:
-    """Return where the time of a run went, by cluster and by cycle, from its tables."""
+def client_timelines(
+    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]
+) -> dict[str, Course]:
+    """Return what each client did in a run, by name: states are positions in OF_CLIENTS."""
     names = spans.names_of_clients(tables, manifest)
-    simulated_s = manifest["simulated_s"]
-    courses = dict(zip(names, _courses(tables, names, simulated_s), strict=True))
-    parts = [*OF_CLUSTERS]
+    return dict(zip(names, _timelines(tables, names, manifest["simulated_s"]), strict=True))
+
+
+def client_times(timelines: Mapping[str, Course], end_s: float) -> dict[str, dict[Part, float]]:
+    """Return the seconds of the whole run that each client spent on each part of OF_CLIENTS."""
+    times = {}
+    for name, timeline in timelines.items():
+        lasted_s = np.diff(timeline.begins_s, append=end_s)
+        each_s = np.bincount(timeline.states, lasted_s, len(OF_CLIENTS)).tolist()
+        times[name] = dict(zip(OF_CLIENTS, each_s, strict=True))
+    return times
+
+
+def cycle_paths(tables: Mapping[str, pa.Table], timelines: Mapping[str, Course]) -> CriticalPath:
+    """Return the path of each cycle of a run: what the client that completed it did meanwhile."""
+    parts = [*OF_CLIENTS]
     paths: list[Path] = []
     begin_s = 0.0
-    for number, end_s, cluster in _completions(tables):
-        paths.append(Path(number, cluster, begin_s, end_s))
-        for until_s, state in courses[cluster].between(begin_s, end_s):
+    for number, end_s, client in _completions(tables):
+        paths.append(Path(number, client, begin_s, end_s))
+        for until_s, state in timelines[client].between(begin_s, end_s):
             paths[-1].spend(until_s, parts[state])
         begin_s = end_s
-    clusters = {}
-    for name, course in courses.items():
-        lasted_s = np.diff(course.begins_s, append=simulated_s)
-        each_s = np.bincount(course.states, lasted_s, len(parts)).tolist()
-        clusters[name] = dict(zip(parts, each_s, strict=True))
-    return CriticalPath(tuple(paths), clusters)
+    return CriticalPath(tuple(paths), "cycle")
 
 
-def _courses(
+def _timelines(
     tables: Mapping[str, pa.Table], names: Sequence[str], end_s: float
 ) -> Iterator[Course]:
-    """Yield what each cluster did, by the places of parts in :data:`OF_CLUSTERS`."""
+    """Yield what each client did, by the positions of parts in :data:`OF_CLIENTS`."""
     contacts = tables["contacts"]
     events = tables["events"]
     every = (

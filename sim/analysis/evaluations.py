@@ -84,12 +84,15 @@ def judged_together(runs: Iterable[Mapping[str, Any]]) -> Judged:
 class Guess:
     """A guess at the test samples, between so many ``choices``: classes, or tokens.
 
-    ``samples`` are those of each class in the tests (C,), empty where there are no classes. Of
-    these, so many are ``distinct`` as several clusters may be tested on the same; 0 if unknown.
+    ``samples`` are those of each class in the tests (C,), empty where there are no classes. The
+    best constant answers are right about ``constant`` of them; where clients are tested with models
+    of their own, each client has its own constant answer. So many are ``distinct``, as several
+    clusters may be tested on the same; 0 if unknown.
     """
 
     choices: int
     samples: Sequence[int] = ()
+    constant: int = 0
     distinct: int = 0
 
     @property
@@ -99,9 +102,13 @@ class Guess:
 
     @property
     def share(self) -> float | None:
-        """The accuracy of the best constant answer, the most frequent class; None without any."""
+        """The accuracy of the best constant answers; None without classes.
+
+        It is the share of the most frequent class. Where clients are tested with models of their
+        own, it is the mean of the clients' shares, weighted by their samples.
+        """
         total = sum(self.samples)
-        return max(self.samples) / total if total else None
+        return self.constant / total if total else None
 
     @property
     def loss_nats(self) -> float:
@@ -117,7 +124,8 @@ def guess_of(manifest: Mapping[str, Any]) -> Guess | None:
     found = manifest.get("tests")
     if not found:
         return None
-    return Guess(int(found["choices"]), tuple(found["samples"]), int(found.get("distinct", 0)))
+    counts = (int(found.get(key, 0)) for key in ("constant", "distinct"))
+    return Guess(int(found["choices"]), tuple(found["samples"]), *counts)
 
 
 TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)

@@ -44,8 +44,9 @@ class Figure(NamedTuple):
     It is not below ``least`` and not above ``most``. ``ratios`` says that two runs are compared by
     the ratio of theirs, not by the difference. ``in_text`` is its form in a sentence, with its
     unit. ``best`` is how its best value is called, empty where none is better than another.
-    ``learnt`` says that it depends on what a model has learnt. ``target`` is the accuracy to which
-    it leads, if any.
+    ``learnt`` says that it depends on what a model has learnt. ``spent`` says that it is an
+    expense: a group that spent nothing is not the best. ``target`` is the accuracy to which it
+    leads, if any.
     """
 
     head: str
@@ -58,6 +59,7 @@ class Figure(NamedTuple):
     in_text: Callable[[float], str] = "{:g}".format
     best: str = ""
     learnt: bool = False
+    spent: bool = False
     target: str = ""
 
     @classmethod
@@ -128,9 +130,9 @@ TIMES = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 def in_column(figure: Figure, values: Iterable[float | None]) -> Figure:
     """Return a figure in one unit, which its head names, with as many digits in all of a column.
 
-    Bytes, energies and times to targets are in the unit that the largest of the values holds,
-    times of rounds in the largest of which the least of them is one or more. Any other figure is as
-    it was.
+    Bytes and energies are in the unit that the largest of the values holds, times of rounds in the
+    largest of which the least of them is one or more. Times to targets are in days if all of them
+    are long, else in hours. Any other figure is as it was.
     """
     known = [value for value in values if value is not None and math.isfinite(value)]
     units = UNITS_OF.get(figure.form)
@@ -141,9 +143,13 @@ def in_column(figure: Figure, values: Iterable[float | None]) -> Figure:
         return figure
     most = max(known)
     name, unit = unit_for(most, *units)
-    if figure.form is NAMED_FORMS["duration"]:
-        name, unit = ("days", 24.0) if most >= MOST_HOURS else ("h", 1.0)
-    digits = max(0, 2 - math.floor(math.log10(most / unit))) if most >= unit else 0
+    digits = 0
+    if figure.form is NAMED_FORMS["duration"] and most > 0.0:
+        least = min(value for value in known if value > 0.0)
+        name, unit = ("days", 24.0) if least >= MOST_HOURS else ("h", 1.0)
+        digits = 1 - math.floor(math.log10(least / unit))  # two figures of the shortest time
+    if most >= unit:
+        digits = max(0, digits, 2 - math.floor(math.log10(most / unit)))
 
     def form(value: float) -> str:
         return f"{value:,.{min(digits, 2)}f}" if value else "0"
@@ -152,7 +158,7 @@ def in_column(figure: Figure, values: Iterable[float | None]) -> Figure:
 
 
 MOST_HOURS = 48.0
-"""Times to targets from here on are in days."""
+"""Times to targets are in days where the shortest is as long as this."""
 UNITS_OF: dict[Callable[[float], str], tuple[Sequence[tuple[str, float]], str]] = {
     data_size: (BYTES, "B"),
     energy: (JOULES, "J"),

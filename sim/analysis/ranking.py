@@ -42,7 +42,7 @@ class Verdict(StrEnum):
     NO_DIFFERENCE = "no difference found"
     """A test finds none."""
     EQUAL = "equal"
-    """It has the same at every seed."""
+    """It has the same at every seed, of which there are three or more in common."""
     TOO_FEW = "too few seeds"
     """One or two are in common, which allow no test."""
     NOT_REACHED = "not reached"
@@ -125,8 +125,9 @@ class _Cube:
     """A figure of groups, the best one first: ``values`` (settings, seeds, groups), nan for none.
 
     They are logarithms where ratios are compared. ``seeds`` and ``reached`` count those of each
-    group, the first ``whole`` of which have the figure with all of them. ``p`` (groups, groups) is
-    known above the diagonal where it is ``tested``.
+    group. The first ``whole`` groups have the figure with all of their seeds and are ranked; the
+    next ``unspent`` groups spent nothing where others did, and are not ranked. ``p`` (groups,
+    groups) is known above the diagonal where it is ``tested``.
     """
 
     figure: Figure
@@ -135,6 +136,7 @@ class _Cube:
     seeds: Sequence[int]
     reached: Sequence[int]
     whole: int
+    unspent: int
     by_ratio: bool
     drawn: bool
     p: Floats = field(init=False)
@@ -167,10 +169,15 @@ class _Cube:
         means = _nanmean(_nanmean(scaled, 0), 0)
         sign = -1.0 if figure.rising else 1.0
 
-        def rank(place: int) -> tuple[bool, float, float, list[Any]]:
-            is_whole = bool(has[:, :, place].any()) and reached[place] == count[place]
-            mean = sign * float(f"{means[place]:.12g}") if is_whole else 0.0
-            return not is_whole, mean, -float(reached[place]), natural(groups[place])
+        is_whole = has.any(axis=(0, 1)) & (reached == count)
+        unspent = is_whole & (means == 0.0) if figure.spent else np.zeros(len(groups), bool)
+        if (unspent | ~is_whole).all():
+            unspent[:] = False
+
+        def rank(place: int) -> tuple[bool, bool, float, float, list[Any]]:
+            mean = sign * float(f"{means[place]:.12g}") if is_whole[place] else 0.0
+            state = bool(~is_whole[place]), bool(unspent[place])
+            return *state, mean, -float(reached[place]), natural(groups[place])
 
         order = sorted(range(len(groups)), key=rank)
         return cls(
@@ -179,7 +186,8 @@ class _Cube:
             scaled[:, :, order],
             count[order].tolist(),
             reached[order].tolist(),
-            sum(not rank(place)[0] for place in order),
+            int((is_whole & ~unspent).sum()),
+            int(unspent.sum()),
             by_ratio,
             drawn,
         )
@@ -207,7 +215,7 @@ class _Cube:
         verdicts = self._verdicts()
         for place, group in enumerate(self.groups):
             ends = mean_of(each[:, place], self.figure, by_ratio=self.by_ratio)
-            if place >= self.whole:
+            if place >= self.whole + self.unspent:
                 ends = (math.nan,) * 3
             p = float(self.p[0, place])
             verdict = verdicts[place]
@@ -219,23 +227,25 @@ class _Cube:
         if self.whole > 1:
             apart = self._apart(0)
             others = [self._beside(n, apart[:, :, n - 1]) for n in range(1, self.whole)]
-        others += [Verdict.NOT_REACHED] * (len(self.groups) - max(self.whole, 1))
+        missing = [Verdict.NOT_REACHED] * (len(self.groups) - self.whole - self.unspent)
         if not self.whole:
-            return [Verdict.NOT_REACHED, *others]
-        return [self._of_first(others), *others]
+            return [*missing]
+        first = self._of_first([*others, *missing])
+        return [first, *others, *[None] * self.unspent, *missing]
 
     def _beside(self, place: int, apart: Floats) -> Verdict:
         """Return the verdict on a group by its distances (settings, seeds) from the first one."""
         by_seed = _nanmean(apart, 0)
         by_seed = by_seed[~np.isnan(by_seed)]
         seeds = len(by_seed)
+        certain = not self.figure.learnt and not self.drawn
         if not seeds:
             return Verdict.TOO_FEW
         if not np.nanmax(np.abs(apart)):
-            return Verdict.EQUAL
+            return Verdict.EQUAL if certain or seeds >= FEWEST else Verdict.TOO_FEW
         constant = seeds > 1 and bool(self._constant[0] and self._constant[place])
         ahead = float(by_seed.mean()) * (1.0 if self.figure.rising else -1.0) > 0.0
-        if not self.figure.learnt and (constant or not self.drawn):
+        if certain or (constant and not self.figure.learnt):
             return Verdict.BEHIND if ahead else Verdict.NO_DIFFERENCE
         if seeds < FEWEST:
             return Verdict.TOO_FEW
@@ -249,7 +259,8 @@ class _Cube:
         if found := next((one for one in UNDECIDED if one in others), None):
             return found
         enough = self.seeds[0] >= FEWEST or not self.drawn
-        if Verdict.NOT_REACHED not in others or (enough and not any(self.reached[self.whole :])):
+        missing = self.reached[self.whole + self.unspent :]
+        if Verdict.NOT_REACHED not in others or (enough and not any(missing)):
             return Verdict.BEST
         return Verdict.NO_DIFFERENCE if enough else Verdict.TOO_FEW
 

@@ -137,7 +137,7 @@ class _Walks:
             begin_s, end_s = float(self._sent.start_s[row]), float(self._sent.end_s[row])
             for until_s, state in self._links.before(row, path.now_s):
                 if row == rows[0] and state in unused:  # it could have gone: the method waits
-                    path.spend(until_s, Part.CONTACT_AWAITED)
+                    path.spend(until_s, Part.PASS_AWAITED)
                 elif state is State.TAKEN:
                     path.spend(until_s, Part.PASS_TAKEN if passes else Part.LINK_TAKEN, link)
                 elif state is not State.FREE or until_s < begin_s:

@@ -9,10 +9,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.critical_path import CriticalPath, critical_path
+from sim.analysis.critical_path import (
+    CriticalPath,
+    Part,
+    client_timelines,
+    client_times,
+    cycle_paths,
+)
 from sim.analysis.evaluations import Evaluation, evaluations
 from sim.analysis.learnt import Learnt
 from sim.analysis.round_paths import round_paths
+from sim.analysis.spans import Course
 from sim.analysis.summary import network_summary, summarise
 from sim.errors import InputError
 from sim.trace.tables import pooled_metrics
@@ -36,7 +43,7 @@ class Run:
         """The run in a few figures."""
         if self.of_network:
             return network_summary(self.manifest)
-        return summarise(self.tables, self.manifest, lambda: self.round_paths)
+        return summarise(self.tables, self.manifest, lambda: self.critical_path)
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
@@ -52,13 +59,28 @@ class Run:
 
     @cached_property
     def critical_path(self) -> CriticalPath:
-        """Where the simulated time went, by cluster and cycle; InputError for a network study."""
+        """Where the time of the rounds went; of a run without rounds, that of its cycles.
+
+        Raises InputError for a network study.
+        """
+        self._check_learns()
+        rounds = round_paths(self.tables, self.manifest)
+        return cycle_paths(self.tables, self._timelines) if rounds is None else rounds
+
+    @cached_property
+    def client_times(self) -> dict[str, dict[Part, float]]:
+        """Seconds of the whole run that each client spent on each part, by its name.
+
+        Raises InputError for a network study.
+        """
+        return client_times(self._timelines, self.manifest["simulated_s"])
+
+    @cached_property
+    def _timelines(self) -> dict[str, Course]:
+        self._check_learns()
+        return client_timelines(self.tables, self.manifest)
+
+    def _check_learns(self) -> None:
         if self.of_network:
             text = "a network study has no rounds, and so no critical path"
             raise InputError(Statement.of(Code.NOT_RECORDED, "", text))
-        return critical_path(self.tables, self.manifest)
-
-    @cached_property
-    def round_paths(self) -> CriticalPath | None:
-        """What each round was spent on, and the link that limits; None where that is not known."""
-        return None if self.of_network else round_paths(self.tables, self.manifest)

@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import Any
 
 from sim.analysis.checks import Check, checks_in
-from sim.analysis.checks.held_back import critical_shares, held_back
+from sim.analysis.checks.held_back import held_back
 from sim.analysis.evaluations import Judged, is_measured
 from sim.analysis.run import Run
 from sim.analysis.screen import is_writable, steps_lines, wrapped
@@ -212,7 +212,7 @@ def figures(run: Run) -> Iterator[tuple[str, str]]:
     if summary["reached"]:
         hours = {target: when["hours"] for target, when in summary["reached"].items()}
         yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
-    if shares := critical_shares(run):
+    if shares := run.critical_path.shares:
         parts = [*shares.items()][:MOST_PARTS]
         yield "time", ", ".join(f"{percent(share, 1)} {part}" for part, share in parts)
     served, lasted = summary["contacts_served"], duration(3600 * summary["service_hours"])

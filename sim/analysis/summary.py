@@ -65,12 +65,12 @@ MOVED = (
 def summarise(
     tables: Mapping[str, pa.Table],
     manifest: Mapping[str, Any],
-    round_paths: Callable[[], CriticalPath | None],
+    critical_path: Callable[[], CriticalPath],
 ) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most.
 
     Events and transfers are read once, piece by piece, and only the columns that count.
-    ``round_paths`` are asked for where messages travel over a mesh.
+    ``critical_path`` is called where messages travel over a mesh.
     """
     steps = steps_of(manifest)
     own = server_rounds(manifest.get("spent"), -1)
@@ -98,7 +98,7 @@ def summarise(
         "idle_share": idle_share(manifest),
         "client_idle_share": client_idle_share(tables, manifest),
         "rounds": round_figures(events["round_ends_s"], tables, manifest),
-        **_over_mesh(manifest, round_paths),
+        **_over_mesh(manifest, critical_path),
         "kept_bytes": manifest.get("kept_bytes"),
         "trainings": manifest.get("trainings"),
         "trainings_reused": manifest.get("trainings_reused"),
@@ -183,17 +183,17 @@ def _of_clients(tables: Mapping[str, pa.Table], figure: str) -> list[float]:
 
 
 def _over_mesh(
-    manifest: Mapping[str, Any], round_paths: Callable[[], CriticalPath | None]
+    manifest: Mapping[str, Any], critical_path: Callable[[], CriticalPath]
 ) -> dict[str, Any]:
     """What the rounds over a mesh were spent on, and the link that takes most; None without one."""
     isl = manifest["scenario"].get("link", {}).get("isl") or {}
-    found = round_paths() if isl.get("route") == "earliest" else None
-    if found is None or not found.paths:
+    path = critical_path() if isl.get("route") == "earliest" else None
+    if path is None or path.unit != "round":
         return {"round_shares": None, "limiting_link": None}
     link = None
-    for most, lasted_s in [*found.links_s.items()][:1]:
-        link = most._asdict() | {"share": lasted_s / sum(found.parts_s.values())}
-    shares = {str(part): share for part, share in found.shares.items()}
+    for most, lasted_s in [*path.links_s.items()][:1]:
+        link = most._asdict() | {"share": lasted_s / sum(path.parts_s.values())}
+    shares = {str(part): share for part, share in path.shares.items()}
     return {"round_shares": shares, "limiting_link": link}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from sim.analysis import spans
-from sim.analysis.critical_path import OF_CLUSTERS, Part, shares_of, together
+from sim.analysis.critical_path import OF_CLIENTS, Part, shares_of, together
 from sim.analysis.rounds import client_word, round_ends_s
 from sim.analysis.run import Run
 from sim.draw.canvas import Drawn, behind, new_axes, nothing, unit_of
@@ -104,40 +104,46 @@ def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
     return axes
 
 
-MARKS = "os^D"
-"""How the parts of :data:`OF_CLUSTERS` are marked."""
+MARKS = "os^Dv<>pPX*"
+"""How parts are marked, in their order."""
 LEAST_PERCENT = 0.01
 """Where the scale of shares begins: less stands there too, nothing stands nowhere."""
 MOST_LINES = 16
-"""Clusters up to which each has a line of its own, and not only their mean."""
+"""Clients up to which each has a line, and not only their mean."""
 LONGEST_LABEL = 60
 """Letters of a name that are written whole."""
 
 
 def where_time_went(self: Drawn, axes: Axes | None = None) -> Axes:
-    """Draw which shares of the simulated time each cluster, and the critical path, spent how."""
-    path = self.run.critical_path
-    clusters = path.clusters
-    if not any(map(any, (spent.values() for spent in clusters.values()))):
+    """Draw which shares of the simulated time each client spent how."""
+    lines = self.run.client_times
+    if not any(map(any, (spent.values() for spent in lines.values()))):
         raise nothing("the run has no time to show: it ended before anything happened")
-    lines = dict(path.rows())
-    if len(clusters) > MOST_LINES:
-        for name in clusters:
-            del lines[name]
-        who = f"all {len(clusters)} {client_word(self.run.manifest)}s together"
-        lines = {who: together([*clusters.values()]), **lines}
-    return draw_shares({who: shares_of(spent) for who, spent in lines.items()}, axes)
+    if len(lines) > MOST_LINES:
+        together_name = f"all {len(lines)} {client_word(self.run.manifest)}s together"
+        lines = {together_name: together([*lines.values()])}
+    shares = {label: shares_of(spent) for label, spent in lines.items()}
+    return draw_shares(shares, OF_CLIENTS, axes)
 
 
-def draw_shares(lines: Mapping[str, Mapping[Part, float]], axes: Axes | None = None) -> Axes:
-    """Draw the shares of time of some lines by part, on a scale that shows 1 % beside 99 %."""
+def draw_shares(
+    lines: Mapping[str, Mapping[Part, float]],
+    names: Mapping[Part, str] | None = None,
+    axes: Axes | None = None,
+) -> Axes:
+    """Draw the shares of time of some lines by part, on a scale that shows 1 % beside 99 %.
+
+    ``names`` has the parts that are drawn and their names in the legend; by default all parts of
+    the lines, by their own names.
+    """
+    names = names or {part: str(part) for shares in lines.values() for part in shares}
     axes = axes or new_axes()
     places = np.arange(len(lines))
     for place, label in enumerate(lines):
         axes.axhline(place, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
         axes.text(LEAST_PERCENT, place - 0.22, name(label, LONGEST_LABEL), va="bottom")
     handles = []
-    for number, (part, word) in enumerate(OF_CLUSTERS.items()):
+    for number, (part, word) in enumerate(names.items()):
         percent = 100 * np.array([shares.get(part, 0.0) for shares in lines.values()])
         shown = np.where(percent > 0, np.maximum(percent, LEAST_PERCENT), np.nan)
         behind(axes, line=list(lines), part=word, percent=percent)
@@ -150,7 +156,7 @@ def draw_shares(lines: Mapping[str, Mapping[Part, float]], axes: Axes | None = N
     axes.set_ylim(len(lines) - 0.6, -0.8)
     axes.set_xticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
     axes.set_xlabel("share of the time in percent, by powers of ten")
-    legend(axes, handles, [*OF_CLUSTERS.values()])
+    legend(axes, handles, [*names.values()])
     return axes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sim.analysis import comparison_text as text
 from sim.analysis.cases import compare_groups
 from sim.analysis.comparison import Comparison, check_lines
-from sim.analysis.critical_path import OF_CLUSTERS, Part
+from sim.analysis.critical_path import Part
 from sim.analysis.curves import FEWEST
 from sim.analysis.groups import Group, group_runs
 from sim.draw.accuracy import OVER, accuracy
@@ -92,7 +92,6 @@ def compared(groups: Sequence[Group], comparison: Comparison) -> dict[str, Any]:
         "several_seeds": bool((comparison.rows["seeds"] > 1).any()),
         "shared": shared,
         "OVER": OVER,
-        "PARTS": OF_CLUSTERS.values(),
         "drawn_groups": {group.label: group.runs for group in groups[:MOST_GROUPS]},
         "MOST_GROUPS": MOST_GROUPS,
         "replays": under_one_sky(groups) if groups else {},
@@ -118,8 +117,9 @@ def shares_of_groups(groups: Sequence[Group]) -> dict[str, dict[Part, float]]:
     """Return the shares of the critical path of each group that has one, the mean of its runs'."""
     each = {group.label: [run.critical_path.shares for run in group.runs] for group in groups}
     known = {label: [shares for shares in own if shares] for label, own in each.items()}
+    parts = [part for part in Part if any(part in one for own in known.values() for one in own)]
     return {
-        label: {part: mean(one.get(part, 0.0) for one in own) for part in OF_CLUSTERS}
+        label: {part: mean(one.get(part, 0.0) for one in own) for part in parts}
         for label, own in known.items()
         if own
     }

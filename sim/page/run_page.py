@@ -1,8 +1,9 @@
 """The page of one run."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from sim.analysis.critical_path import OF_CLUSTERS, CriticalPath, shares_of, together
+from sim.analysis.critical_path import OF_CLIENTS, CriticalPath, Part, shares_of, together
 from sim.analysis.groups import Group
 from sim.analysis.rounds import client_word
 from sim.analysis.run_text import figures, headline_of_run, lines_below, summary_rows
@@ -32,6 +33,7 @@ def page(run: Result) -> Page:
         client_word,
         scenario_yaml,
         time_rows,
+        path_rows,
     )
     title, more = headline_and_rest(headline_of_run(run.summary))
     below = lines_below(run.summary, run.held_back)
@@ -52,7 +54,7 @@ def page(run: Result) -> Page:
             "summary": run.summary,
             "path": run.critical_path,
             "OVER": OVER,
-            "PARTS": OF_CLUSTERS.values(),
+            "STATES": OF_CLIENTS.values(),
             "MOST_LINES": MOST_LINES,
             "lanes": lanes_of(names_of_clients(run.tables, manifest)),
             "first_days": first_days(run),
@@ -93,16 +95,23 @@ def first_days(run: Result) -> float | None:
     return None if bars <= MOST_BARS else float(days * MOST_BARS / bars)
 
 
-def time_rows(path: CriticalPath, client: str) -> list[list[str]]:
-    """Return the table of where the time went: clusters, those behind the first ones together."""
-    rows = path.rows()
-    if others := [*path.clusters.values()][MOST_ROWS:]:
-        behind = f"{len(others)} other {client}s together", together(others)
-        rows[MOST_ROWS : len(path.clusters)] = [behind]
+def path_rows(path: CriticalPath) -> list[list[str]]:
+    """Return the table of the critical path: a row a part, the largest first; time and share."""
+    return [
+        [part, seconds(lasted_s), percent(path.shares[part], 1)]
+        for part, lasted_s in path.parts_s.items()
+    ]
+
+
+def time_rows(client_times: Mapping[str, Mapping[Part, float]], client: str) -> list[list[str]]:
+    """Return the table of clients' time: a row a client, those after the first ones together."""
+    rows = [*client_times.items()]
+    if others := [*client_times.values()][MOST_ROWS:]:
+        rows[MOST_ROWS:] = [(f"{len(others)} other {client}s together", together(others))]
     cells = []
     for name, parts_s in rows:
         shares = shares_of(parts_s)
-        spent = ((parts_s.get(part), shares.get(part, 0.0)) for part in OF_CLUSTERS)
+        spent = ((parts_s.get(part), shares.get(part, 0.0)) for part in OF_CLIENTS)
         each = (
             f"{seconds(time_s)}, {percent(share, 1)}" if time_s else "-" for time_s, share in spent
         )

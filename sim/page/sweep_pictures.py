@@ -1,5 +1,6 @@
 """Pictures of what is compared: a curve over one number, a map of two, dots of names."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -296,8 +297,8 @@ def heat_map(
 
 
 def _steps(course: Course) -> list[int]:
-    """Return the step of each spot's colour: the last for the best; -1 without a figure."""
-    known = course.known
+    """Return the step of each spot's colour: the last for the best; -1 for what is not ranked."""
+    known = [place for place in course.known if course.merit(place) > -math.inf]
     merits = [course.merit(place) for place in known] or [0.0]
     low, span = min(merits), max(merits) - min(merits)
     steps = [-1] * len(course.means)

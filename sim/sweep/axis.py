@@ -110,7 +110,7 @@ class Course:
 
     ``each`` has its values over the seeds of a spot, none where one never got there or has not
     run; ``lacking`` says why there are none. ``level`` are the spots that no test tells from the
-    best one.
+    best one. ``scale`` are means of other figures that are shown in the same unit.
     """
 
     column: str
@@ -119,6 +119,7 @@ class Course:
     means: tuple[float | None, ...]
     lacking: tuple[str, ...]
     level: tuple[int, ...] = ()
+    scale: tuple[float | None, ...] = ()
 
     @classmethod
     def ranked(cls, column: str, found: Comparison, spots: Sequence[Spot]) -> Self:
@@ -150,7 +151,7 @@ class Course:
     @cached_property
     def shown(self) -> Figure:
         """The figure in the one unit that fits all of its values."""
-        return in_column(self.figure, self.means)
+        return in_column(self.figure, [*self.means, *self.scale])
 
     def text(self, place: int) -> str:
         """Write a mean in a column whose head names the unit; why there is none, else."""
@@ -178,9 +179,12 @@ class Course:
         return len({self.said(place) for place in self.known}) < 2
 
     def merit(self, place: int) -> float:
-        """Return what is the greater the better; least where there is no figure."""
+        """Return what is the greater the better; -inf where there is no figure.
+
+        The same holds for 0 of an expense: who spends nothing is not the best.
+        """
         value = self.means[place]
-        if value is None:
+        if value is None or (self.figure.spent and self.figure.best and not value):
             return -math.inf
         return value if self.figure.rising or not self.figure.best else -value
 
@@ -194,6 +198,7 @@ class Course:
 
     def _like(self, end: Any, among: Iterable[int] | None) -> list[int]:
         known = [place for place in self.known if among is None or place in {*among}]
+        known = [place for place in known if self.merit(place) > -math.inf]
         if not known:
             return []
         same = self.said(end(known, key=self.merit))
@@ -246,9 +251,14 @@ class OverNumbers:
             for key, unit in zip(numeric, units, strict=True)
         )
         columns = [*found.figures]
-        columns.sort(key=lambda column: bool(found.figures[column].target))  # what was learnt first
+        # What was learnt comes first, then the time to the target that runs share.
+        columns.sort(key=lambda key: (bool(found.figures[key].target), key != found.leading))
         every = [Course.ranked(column, found, spots) for column in columns]
         every += [Course.beside(column, found, spots) for column in found.beside]
+        times = tuple(t for course in every if course.figure.target for t in course.means)
+        every = [
+            replace(course, scale=times) if course.figure.target else course for course in every
+        ]
         known = [course for course in every if course.known]
         first = next((course for course in known if course.has_best), (known or every)[0])
         rest = (

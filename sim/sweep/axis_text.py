@@ -32,7 +32,7 @@ def headline(found: OverNumbers) -> str:
         return fitted(f"{what}: ", _of_names(found))
     best, last = course.best(), course.last()
     ends = [f"{course.said(own[0])} at {_places(found, own)}" for own in (best, last)]
-    return f"{what}: {'; '.join(ends)}"
+    return f"{what}: {'; '.join(dict.fromkeys(ends))}"
 
 
 def _of_names(found: OverNumbers) -> dict[str, int]:
@@ -45,7 +45,7 @@ def _of_names(found: OverNumbers) -> dict[str, int]:
         where = _on_axis(found, each[label])
         alike.setdefault(f"{course.said(each[label][0])} at {where}", []).append(label)
     for label in (label for label in each if not each[label]):
-        alike.setdefault(course.lacking[found.by_label[label][0]], []).append(label)
+        alike.setdefault(course.said(found.by_label[label][0]), []).append(label)
     return {f"{own} with {listed(labels)}": len(labels) for own, labels in alike.items()}
 
 

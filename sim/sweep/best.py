@@ -272,7 +272,10 @@ def best_of(sweep: Sweep, best_by: str, at_days: float | None = None) -> Choice:
         found = {row["folder"]: _validated(sweep, row, basis) for row in done}
     else:
         basis = _by_column(sweep, best_by, at_days)
-        found = {row["folder"]: _if_finite(row[best_by]) for row in done}
+        spent = basis.figure.spent
+        values = {row["folder"]: _if_finite(row[best_by]) for row in done}
+        # Who spends nothing is not the best.
+        found = {key: None if spent and not value else value for key, value in values.items()}
     tried = _tried(sweep, [found.get(row["folder"]) for row in rows])
     best: dict[str, Tried] = {}
     for one in tried:

@@ -1,5 +1,7 @@
 """The sweep folder: claimed for one sweep, and read; `sweep.parquet` has one row per point."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -11,7 +13,7 @@ from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from socket import gethostname
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,6 +40,9 @@ from sim.sweep.rows import (
 )
 from sim.trace.parquet import described, read_groups
 from statements import Code, Other
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROWS = "sweep.parquet"
 RESUME = "go on with it by leomix sweep --resume"
@@ -79,6 +84,26 @@ class Sweep:
         status = self.rows["status"].to_pylist()
         pairs = zip(self.folders, status, strict=True)
         return list(dict.fromkeys(folder for folder, ended in pairs if ended == COMPLETE))
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """Metrics of all complete points in one pandas table, in the order of the points.
+
+        A row is one of a run's ``metrics``; before its columns it has the swept keys, ``seed`` and
+        ``replication`` of its point. Of network studies it has no rows.
+        """
+        import pandas as pd
+
+        from sim.execution.result import load
+
+        keys = [*dict.fromkeys((*self.keys, "seed", "replication"))]
+        tables = []
+        for row, folder in zip(self.rows.to_pylist(), self.folders, strict=True):
+            if row["status"] == COMPLETE:
+                metrics = load(folder).metrics
+                told = pd.DataFrame({key: [row[key]] * len(metrics) for key in keys})
+                tables.append(pd.concat([told, metrics.reset_index(drop=True)], axis=1))
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=keys)
 
     @property
     def sha256(self) -> str:

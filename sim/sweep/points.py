@@ -248,15 +248,39 @@ def scenario_name(given: str | Path) -> str:
     """Return the name of a shipped scenario, or the absolute path of a file that is there."""
     import scenarios
 
-    if isinstance(given, Scenario):
-        raise InputError.of_option(
-            "scenario",
-            Code.WRONG_VALUE,
-            "is a Scenario; give its name or path, and what you change of it as overrides",
-        )
     name = str(given)
     if name in scenarios.shipped():
         return name
     if not Path(name).is_file():
         scenarios.load(name)  # says what there is instead
     return str(Path(name).resolve())
+
+
+def read_again(scenario: Scenario) -> tuple[str, dict[str, Any]]:
+    """Return the name or path of a scenario's file, and the overrides that it was loaded with.
+
+    Points of a sweep, also of one that is resumed, are read from that file. Raises InputError for a
+    scenario that was not loaded from a file, or that was changed since.
+    """
+    import scenarios
+
+    path = scenario.source_path
+    overrides = {key: _value_at(scenario, key) for key in scenario.overridden}
+    if path is None or scenarios.load(path, overrides) != scenario:
+        raise InputError.of_option(
+            "scenario",
+            Code.WRONG_VALUE,
+            "is a Scenario that its file and overrides do not give"
+            if path is not None
+            else "is a Scenario that was not loaded from a file",
+            Other(said="give a name or path, and what you change of it as overrides"),
+        )
+    return path.stem if scenarios.is_shipped(path) else str(path.resolve()), overrides
+
+
+def _value_at(scenario: Scenario, key: str) -> Any:
+    """Return what a scenario has at a dotted key, without values that nobody has set."""
+    value: Any = scenario.model_dump(mode="json", exclude_unset=True)
+    for part in key.split("."):
+        value = value[int(part)] if isinstance(value, list) else value.get(part)
+    return value

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from scenarios import Scenario
 from sim.errors import Interrupted
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.interrupt import BROKEN_OFF, PATIENCE_S, on_signals
@@ -27,7 +28,7 @@ from sim.sweep.doubts import Looked, look_at
 from sim.sweep.folder import Sweep, There, is_of_other_code, read_sweep
 from sim.sweep.options import SweepOptions, workers
 from sim.sweep.point import Outcome, Point, labelled
-from sim.sweep.points import SweepPlan, scenario_name
+from sim.sweep.points import SweepPlan, read_again, scenario_name
 from sim.sweep.progress import SweepProgress
 from sim.sweep.rows import missing_status, outcome_in, rows_table
 from sim.sweep.varied import Axes, read_spec
@@ -35,7 +36,7 @@ from statements import code_of
 
 
 def sweep(  # noqa: PLR0913 (a documented signature)
-    scenario: str | Path,
+    scenario: str | Path | Scenario,
     keys: Mapping[str, str | Sequence[Any]],
     out: str | Path | None = None,
     *,
@@ -50,17 +51,21 @@ def sweep(  # noqa: PLR0913 (a documented signature)
 ) -> Sweep:
     """Run ``scenario`` for combinations of values of ``keys``, as ``leomix sweep`` does.
 
-    ``scenario`` is a path or a shipped name. ``keys`` maps dotted keys to values, or to a text like
-    ``400:1200:50``; ``variants`` are sets of keys by name, or a file of them, and vary like the
-    values of one key. All combinations are run, each with ``replications`` seeds. ``jobs``
-    processes run the points (0: one per core). ``out`` is a new folder (default: a free one in
-    ``runs``), or with ``resume`` that of a sweep to continue.
+    ``scenario`` is a path, a shipped name, or a Scenario that was loaded from one, with its
+    overrides. ``keys`` maps dotted keys to values, or to a text like ``400:1200:50``; ``variants``
+    are sets of keys by name, or a file of them, and vary like the values of one key. All
+    combinations are run, each with ``replications`` seeds. ``jobs`` processes run the points (0:
+    one per core). ``out`` is a new folder (default: a free one in ``runs``), or with ``resume``
+    that of a sweep to continue.
     Returns the sweep with the rows that there are; their ``status`` says which points failed.
     Raises InputError for wrong input, before anything runs.
     """
+    source, loaded_with = scenario, dict[str, Any]()
+    if isinstance(scenario, Scenario):
+        source, loaded_with = read_again(scenario)
     plan = SweepPlan(
-        scenario=scenario_name(scenario),
-        overrides=dict(overrides or {}),
+        scenario=scenario_name(source),
+        overrides={**loaded_with, **(overrides or {})},
         axes=axes_of(keys, variants),
         replications=replications,
     )

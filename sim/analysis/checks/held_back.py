@@ -34,18 +34,17 @@ IN_WORDS = {
     Part.LINK: "sending over links between satellites",
     Part.OTHER: "waiting for other clients or for the server",
 }
-"""What the critical path goes into; a contact that is awaited is a pass."""
+"""What the critical path goes into, as a sentence says it."""
 
 
 def critical_shares(run: Run) -> dict[Part, float]:
-    """Return the shares of the critical path of rounds by part; of a run without any, of cycles."""
-    rounds = {} if run.round_paths is None else run.round_paths.shares
-    return rounds or run.critical_path.shares
+    """Return the shares of the critical path by part, the largest first."""
+    return run.critical_path.shares
 
 
 def waiting_for_passes(shares: Mapping[Part, float]) -> float:
-    """Return the share of both kinds of waiting for a pass."""
-    return shares.get(Part.PASS_AWAITED, 0.0) + shares.get(Part.CONTACT_AWAITED, 0.0)
+    """Return the share of waiting for a pass."""
+    return shares.get(Part.PASS_AWAITED, 0.0)
 
 
 def held_back(run: Run) -> Check | None:
@@ -70,7 +69,6 @@ def bottleneck(run: Run) -> Finding | None:
     up, down = moved.up, moved.down
     if not shares or not (up.rows or down.rows):
         return None
-    shares[Part.PASS_AWAITED] = waiting_for_passes(shares)
     part = max(IN_WORDS, key=lambda part: shares.get(part, 0.0))
     text = f"{percent(shares[part], 1)} of the critical path went into {IN_WORDS[part]}"
     slow = {Part.TO_SERVER: up, Part.TO_CLIENT: down}.get(part)

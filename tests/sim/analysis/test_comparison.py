@@ -23,7 +23,9 @@ from tests.kit.inner.sim import (
     LONGEST,
     Case,
     Comparison,
+    Evaluation,
     compare,
+    compare_cases,
     compared_rows,
     comparison_text,
     drawings_of_groups,
@@ -33,6 +35,7 @@ from tests.kit.inner.sim import (
     ranked,
     reading_of_groups,
     shared_target,
+    shown_figures,
     values_of,
 )
 
@@ -161,6 +164,8 @@ CLEAR = {"a": [0.90, 0.91, 0.92], "b": [0.80, 0.812, 0.82]}
     [
         ({**CLEAR, "c": [0.5, 0.9, 0.7]}, {"a": "no difference found", "b": "behind"}),
         ({"a": [0.9] * 3, "b": [0.9] * 3}, {"a": "equal", "b": "equal"}),
+        ({"a": [0.9] * 2, "b": [0.9] * 2}, {"a": "too few seeds", "b": "too few seeds"}),
+        ({"a": [0.9], "b": [0.9]}, {"a": "too few seeds", "b": "too few seeds"}),
         ({"a": {1: 0.9, 2: 0.8}, "b": {3: 0.7}}, {"a": "too few seeds", "b": "too few seeds"}),
         ({"a": [0.9, 0.8, 0.9], "b": [0.7, 0.6, 0.7]}, {"a": "best", "b": "behind"}),  # same lead
         ({"a": [0.9] * 3}, {"a": None}),
@@ -174,19 +179,62 @@ def test_each_word_has_its_case(groups, found):
 
 
 def test_what_seeds_do_not_change_needs_no_test():
-    """Contacts and bytes of a plan without chance: two seeds show that, where one cannot."""
+    """Contacts and bytes of a plan without chance: two seeds show that, where one cannot.
+
+    That they are always equal takes three.
+    """
     counts = {"700": [31, 31], "800": [34, 34], "900": [34, 34]}
+    assert compared({"contacts_served": counts}).rows.verdict.tolist() == [
+        "too few seeds",
+        "too few seeds",
+        "behind",
+    ]
+    counts = {group: [*own, own[0]] for group, own in counts.items()}
     found = compared({"contacts_served": counts})
     assert found.rows.verdict.tolist() == ["equal", "equal", "behind"]
     assert found.leaders("contacts_served") == ["800", "900"]
-    assert found.headline == "Contacts served: 34 with 800 and 900, 31 with 700"
+    assert found.headline == "800 and 900 have the most contacts served (34); 700 31"
     one = {name: own[:1] for name, own in counts.items()}
     assert words({"contacts_served": one})["contacts_served", "700"] == "too few seeds"
     told = words({"contacts_served": one}, drawn=False)
     assert told["contacts_served", "700"] == "behind"
     # What is learnt has chance in it even where two seeds agree.
+    assert words({"contacts_served": one}, drawn=False)["contacts_served", "900"] == "equal"
     learnt = {"a": [0.9, 0.9], "b": [0.8, 0.8]}
     assert words({"accuracy_final": learnt})["accuracy_final", "b"] == "too few seeds"
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 5])
+@pytest.mark.parametrize("column", ["accuracy_final", "cycles", "uplink_bytes", "hours_to_0.80"])
+def test_what_is_equal_at_fewer_than_three_seeds_may_differ_at_the_next(column, seeds):
+    same = [0.1 * (seed + 1) for seed in range(seeds)]
+    found = {*words({column: {"a": same, "b": same, "c": same}}).values()}
+    assert found == {"equal" if seeds > 2 else "too few seeds"}
+
+
+SPENT = ["uplink_bytes", "downlink_bytes", "sidelink_bytes", "isl_bytes", "energy_j"]
+
+
+@pytest.mark.parametrize("column", SPENT)
+@given(
+    sent=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    silent=st.integers(0, 2),
+    seeds=st.integers(1, 5),
+)
+def test_who_spends_nothing_neither_wins_nor_loses(column, sent, silent, seeds):
+    """The others have the verdicts and stars that they have among themselves."""
+    spends = {f"s{n}": [size * 1e6 + n] * seeds for n, size in enumerate(sent)}
+    alone = compared({column: spends})
+    found = compared({column: spends | {f"none{n}": [0.0] * seeds for n in range(silent)}})
+    count = len(spends)
+    assert found.rows[:count].to_json() == alone.rows.to_json()
+    rest = found.rows[count:]
+    assert rest["mean"].tolist() == [0.0] * silent and rest["verdict"].isna().all()
+    assert found.leaders(column) == alone.leaders(column)
+    text = comparison_text(found)
+    assert "0*" not in text.split() and "nan" not in text
+    nobody = compared({column: {"a": [0.0] * 3, "b": [0.0] * 3}})
+    assert nobody.rows.verdict.tolist() == ["equal", "equal"]
 
 
 def test_a_time_of_zero_is_compared_by_differences():
@@ -310,7 +358,8 @@ SENT = {
     "local": [0.0] * 3,
 }
 SCREEN = """\
-90 % accuracy: 25.0 h with one-model-per-city, 30.9 h with EMS-FL; and 2 others
+one-model-per-city reaches 90 % first (25.0 h); EMS-FL 30.9 h, local and
+synchronous never
 No difference found between one-model-per-city and EMS-FL in time to 90 % (3
 seeds).
 
@@ -331,8 +380,8 @@ local               0.840  ·····●●··············  behind
                     uplink
                       (GB)
 one-model-per-city   1.96
-EMS-FL               1.93
-local                   0*
+EMS-FL               1.93*
+local                   0
 synchronous          3.70
 ● a seed   * best   p values and all figures: --all"""
 
@@ -341,7 +390,7 @@ def test_a_screen_has_the_answer_first_and_the_figures_behind_it():
     figures = {"hours_to_0.90": HOURS, "accuracy_final": FINAL, "uplink_bytes": SENT}
     found = compared(figures)
     screen = comparison_text(found)
-    assert max(map(len, screen.splitlines())) <= 79 and len(screen.splitlines()) <= 25
+    assert max(map(len, screen.splitlines())) <= 79 and len(screen.splitlines()) <= 26
     assert screen == SCREEN
     in_full = comparison_text(found, in_full=True)
     assert "no difference found" in in_full and "1.0000" not in in_full
@@ -353,23 +402,46 @@ def test_a_screen_has_the_answer_first_and_the_figures_behind_it():
         ({"accuracy_final": {"a": [0.9]}, "cycles": {"a": [4]}}, "Final accuracy 0.900, cycles 4"),
         (
             {"hours_to_0.80": {"a": [12.0, 24.0, 48.0], "b": [30.0, None, None], "c": [None] * 3}},
-            "80 % accuracy: 24.0 h with a, in 1 of 3 seeds with b, never with c",
+            "a reaches 80 % first (24.0 h); b in 1 of 3 seeds, c never",
         ),
+        (
+            {"hours_to_0.80": {"a": [7.5], "b": [7.5], "local": [10.1], "sync": [46.7]}},
+            "a and b reach 80 % first (7.5 h); local 10.1 h, sync 46.7 h",
+        ),
+        ({"hours_to_0.80": {"a": [7.5] * 3, "b": [7.5] * 3}}, "a and b reach 80 % after 7.5 h"),
+        ({"cycles": {"a": [3.0] * 3, "b": [3.0] * 3}}, "a and b have the same cycles (3)"),
         # Who learns least is often who sends least: that leads only where no difference is found.
         (
             {"accuracy_final": CLEAR, "uplink_bytes": {"a": [9e6] * 3, "b": [3e6] * 3}},
-            "Final accuracy: 0.910 with a, 0.811 with b",
+            "a has the highest final accuracy (0.910); b 0.811",
         ),
         (
             {
                 "accuracy_final": {"a": [0.8, 0.9, 0.85], "b": [0.9, 0.8, 0.84]},
                 "uplink_bytes": {"a": [9e6] * 3, "b": [3e6] * 3},
             },
-            "Uplink: 3.00 MB with b, 9.00 MB with a",
+            "b has the least uplink (3.00 MB); a 9.00 MB",
+        ),
+        # All are in one sentence, or from where to where the others are.
+        (
+            {"uplink_bytes": {"a": [9e6] * 3, "b": [3e6] * 3, "local": [0.0] * 3}},
+            "b has the least uplink (3.00 MB); a 9.00 MB, local nothing",
         ),
         (
-            {"accuracy_final": {f"a method of a long name {n}": [n / 20] for n in range(9)}},
-            "Final accuracy: 0.400 with a method of a long name 8; and 8 others",
+            {"accuracy_final": {f"method {n} of many": [n / 20] for n in range(1, 10)}},
+            "method 9 of many has the highest final accuracy (0.450); 8 others 0.400 to 0.050",
+        ),
+        (
+            {"cycles": {f"point number {n}": [4.0 - (n > 11)] for n in range(20)}},
+            "point number 0 and 11 more have the most cycles (4); 8 others 3",
+        ),
+        (
+            {"down_gb_a_day": {"base": [1620], "two-poles": [2025], "with_svalbard": [4504]}},
+            "with_svalbard has the most data down (4.50 TB a day, +178 % over base)",
+        ),
+        (
+            {"down_gb_a_day": {"all": [300], "without": [150]}},
+            "all has the most data down (300 GB a day); without 150 GB a day",
         ),
         ({"accuracy_final": {"a": [None], "b": [None]}}, ""),
     ],
@@ -407,7 +479,8 @@ def test_a_key_is_compared_where_all_others_are_equal():
         "mask": {"5": "equal", "15": "equal"},
     }
     notes = found.comparison.notes
-    assert "By orbit, all else equal: Final accuracy: 0.670 with high, 0.570 with low." in notes
+    said = "high has the highest final accuracy (0.670); low 0.570"
+    assert f"By orbit, all else equal: {said}." in notes
     # A value does not win because its bad points were refused.
     rows = [row if row["mask"] == "5" else row | point(1, None) for row in rows[:6]]
     unseen = compared_rows(rows, ["mask", "orbit"]).comparison
@@ -536,7 +609,7 @@ def test_times_are_compared_at_the_target_that_all_seeds_have_reached(folders, t
     assert found["shared_target"] == "0.85"
     asked = {row["figure"] for row in found["rows"] if row["figure"].startswith("hours")}
     assert asked == {"hours_to_0.85"}
-    assert found.headline.startswith("85 % accuracy: ") or "85 %" in "".join(found.notes)
+    assert "85 %" in " ".join([found.headline, *found.notes])
     page = report(folders, tmp_path / "page.html").read_text()
     assert "time to 85 %" in page and "time to 90 %" not in page
 
@@ -554,3 +627,90 @@ def test_times_are_compared_at_the_target_that_all_seeds_have_reached(folders, t
 def test_the_one_target_is_that_of_all_runs_else_of_half_else_of_any(reached, target):
     assert shared_target(reached, 6) == target
     assert shared_target({"0.80": 3, "0.90": 2}, 5) == "0.80"  # two of five are no half
+
+
+@given(
+    st.lists(st.sampled_from([0.5, 0.6, 0.75, 0.8, 0.9, 0.95]), min_size=2, unique=True),
+    st.lists(st.floats(0.4, 400.0), min_size=6, max_size=6),
+    st.randoms(),
+)
+def test_times_to_targets_stand_in_their_order_and_in_one_unit(targets, hours, random):
+    """In the table, in full and with --json; whatever the order in which they are compared."""
+    targets = sorted(targets)
+    times = dict(zip(targets, sorted(hours), strict=False))
+    evaluations = [evaluated(0.0, 0.1), *(evaluated(h, target) for target, h in times.items())]
+    random.shuffle(asked := [*targets])
+    manifest = {"scenario": {"learning": {"targets": asked}}}
+    cases = [
+        Case(group, 1, {"accuracy_final": 0.9, "judged_by": "accuracy"}, "", evaluations, manifest)
+        for group in ("a", "b")
+    ]
+    found = compare_cases(cases)
+    own = [f"hours_to_{target:.2f}" for target in targets]
+    assert [name for name in found.figures if name.startswith("hours")] == own
+    assert [*dict.fromkeys(found.rows.figure)][: len(own)] == own
+    shown = [one for one in shown_figures(found) if one.figure.target]
+    assert [one.column for one in shown] == own
+    [unit] = {one.figure.head.rpartition("(")[2] for one in shown}
+    hours_of_unit = {"h)": 1.0, "days)": 24.0}[unit]
+    for one, target in zip(shown, targets, strict=True):
+        assert float(one.cells["a"].replace(",", "")) * hours_of_unit == pytest.approx(
+            times[target], rel=0.06
+        )
+
+
+def evaluated(hours, accuracy):
+    """An evaluation of that accuracy."""
+    return Evaluation(accuracy, None, 0, hours, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("hours", "gap"),
+    [
+        ([0.0, 10.0, 19.7, 31.8], "12.1 h"),  # 0.9 was reached between 19.7 and 31.8 h
+        ([0.0, 0.1, 30.0, 31.0], None),  # within 1 h of 31 h
+        ([0.0, 0.1, 0.2, 72.0], "3.0 days"),
+    ],
+)
+def test_a_comparison_says_how_exactly_its_times_are_known(hours, gap):
+    rising = [
+        evaluated(h, accuracy) for h, accuracy in zip(hours, (0.1, 0.3, 0.5, 0.9), strict=True)
+    ]
+    manifest = {"scenario": {"learning": {"targets": [0.9]}}}
+    figures = {"accuracy_final": 0.9, "judged_by": "accuracy"}
+    notes = compare_cases(
+        [Case(group, 1, figures, "", rising, manifest) for group in ("a", "b")]
+    ).notes
+    said = [note for note in notes if "complete cycles" in note]
+    assert len(said) == (gap is not None)
+    assert gap is None or f"up to {gap} before" in said[0]
+
+
+def test_a_group_without_a_figure_leaves_the_column_to_the_others():
+    """One network study delivers nothing: the latency of the others stays."""
+    payload = "images.hours_median"
+    studies = {"a": {payload: 2.0}, "b": {payload: 3.0}, "silent": {payload: None}}
+    cases = [
+        Case(group, seed, {"down_gb_a_day": 5.0, "drawn": False} | own)
+        for group, own in studies.items()
+        for seed in (1, 2, 3)
+    ]
+    found = compare_cases(cases)
+    assert found.by(payload).group.tolist() == ["a", "b", "silent"]
+    [shown] = [one for one in shown_figures(found) if one.column == payload]
+    assert shown.cells == {"a": "2.00", "b": "3.00", "silent": "-"}
+    assert (
+        found.telling == "down_gb_a_day" or not found.by("down_gb_a_day").verdict.eq("best").any()
+    )
+
+
+def test_rounds_of_the_server_stand_in_place_of_cycles_where_all_runs_have_them():
+    figures = {"judged_by": "accuracy", "method": "fedavg", "cycles": 16, "rounds": 3}
+    groups = {"a": figures, "b": figures | {"rounds": 4}, "c": figures | {"rounds": None}}
+
+    def shown(names):
+        found = compare_cases([Case(name, 1, groups[name]) for name in names])
+        return [*found.figures], [*found.beside]
+
+    assert shown("ab") == (["rounds"], ["cycles"])
+    assert shown("abc") == (["cycles"], ["rounds"])

@@ -135,7 +135,7 @@ def test_a_comparison_ranks_by_the_loss(leomix, folders, tmp_path):
     text = leomix("compare", *folders, "--all").out
     assert text.index("final loss of the next token") < text.index("final share of tokens right")
     assert "accuracy" not in text
-    assert compared["headline"].startswith("Final loss of the next token: ")
+    assert compared["headline"].startswith("step_size=0.03 has the lowest final loss of the next")
     page = report(folders, tmp_path / "compared.html").read_text()
     assert f"<h1>{compared['headline']}" in page
 

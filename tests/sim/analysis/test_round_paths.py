@@ -94,8 +94,9 @@ def by_hand():
 
 
 def paths_of(rows, clients="satellites"):
-    manifest = {"method": "fedavg", "scenario": {"roles": {"clients": clients}}}
-    return sim.Result(tables_of(**rows), manifest).round_paths
+    manifest = {"method": "fedavg", "simulated_s": 100.0}
+    manifest["scenario"] = {"roles": {"clients": clients}}
+    return sim.Result(tables_of(**rows), manifest).critical_path
 
 
 def table(text):
@@ -145,7 +146,7 @@ WAITS = {
         [(AWAITED, 69, 70), (TAKEN, 70, 75), (AWAITED, 75, 80)],
     ),
     "the pass was free for twice as long as the model took: it was not what was waited for": (
-        [contact(0, "A", 2, 40)], [], [(AWAITED, 0, 2), (Part.CONTACT_AWAITED, 2, 10)],
+        [contact(0, "A", 2, 40)], [], [(AWAITED, 0, 2), (AWAITED, 2, 10)],
     ),
     "somebody always leaves one of two passes free, and none of them for long enough": (
         [contact(0, "A", 2, 40), contact(2, "B", 2, 9)], OF_OTHERS,
@@ -171,8 +172,17 @@ def test_what_was_waited_for_is_told_by_all_passes_and_what_they_carried(case):
     assert [one for one in found if begin_s <= one[1] and one[2] <= end_s] == waits
 
 
+def test_time_in_which_a_pass_was_free_counts_for_no_link():
+    rows = by_hand()
+    rows["contacts"][0] |= {"rise_s": 2, "service_start_s": 2}
+    first, second, *_ = paths_of(rows).paths[0].stretches
+    assert first == (AWAITED, 0, 2, RoundLink("pass", "Kiruna", "A"))
+    assert second == (AWAITED, 2, 10, None)
+
+
 def test_messages_between_clients_that_are_no_mesh_have_no_path():
-    assert paths_of(by_hand() | {"transfers": [hop(None, "A", 14, 16, "B")]}) is None
+    found = paths_of(by_hand() | {"transfers": [hop(None, "A", 14, 16, "B")]})
+    assert (found.unit, found.paths) == ("cycle", ())
 
 
 def of_mesh(tmp_path, keys, text=MESH):
@@ -200,7 +210,7 @@ RUNS = {
 @pytest.mark.quick(1)
 def test_the_parts_of_a_round_sum_up_to_it(name, tmp_path):
     run = sim.run(RUNS[name](tmp_path))
-    paths = run.round_paths
+    paths = run.critical_path
     assert len(paths.paths) == run.summary["rounds"]["count"] > 1
     edges_s = [0.0, *(path.end_s for path in paths.paths)]
     assert edges_s[:-1] == [path.begin_s for path in paths.paths]

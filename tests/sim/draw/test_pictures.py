@@ -354,7 +354,7 @@ def test_a_network_study_is_a_line_and_in_notebooks_a_table(tmp_path):
     page = ElementTree.fromstring(study._repr_html_())
     cells = {row[0].text: row[1].text for row in page.iter("tr")}
     assert cells["folder"] == str(study.folder) and page.find("img") is None
-    assert (study.held_back, study.round_paths, study.gating_pattern) == (None, None, None)
+    assert (study.held_back, study.gating_pattern) == (None, None)
     with pytest.raises(InputError, match="a network study has no rounds"):
         _ = study.critical_path
     with pytest.raises(InputError, match=r"has no picture of this kind \(accuracy\): nobody"):

@@ -171,3 +171,43 @@ def test_a_client_without_test_samples_is_not_counted():
 def test_overrides_are_no_run_folder():
     with pytest.raises(InputError, match=r"^out: is the run folder; .*run\(load\(scenario, {"):
         sim.run("paper-slots", {"stop.cycles": 1})
+
+
+SPLITS = {
+    "iid": {"kind": "iid", "over": "clients"},
+    "few classes": {"kind": "dirichlet", "alpha": 0.1, "over": "clients"},
+    "some classes": {"kind": "dirichlet", "alpha": 0.5, "over": "clients"},
+}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_guess_and_the_noise_of_personal_models_are_those_of_their_own_tests(split):
+    """Each client has a model and a majority class of its own, and no sample is tested twice."""
+    said = scenario(data={"kind": "digits", "split": SPLITS[split]})
+    task = Loop(said).task
+    tests = [
+        task.client_test[name].of(device).y
+        for name in task.client_test
+        for device in range(task.devices(name))
+    ]
+    count = sum(map(len, tests))
+    result = sim.run(said)
+    start, *_, end = result.evaluations
+    assert {start.samples, end.samples} == {count}
+    rows = result.metrics[(result.metrics.scope == "client") & (result.metrics.time_s == 0)]
+    assert rows.samples.sum() == count
+    majority = sum(int(torch.bincount(y).max()) for y in tests if len(y))
+    assert result.summary["guess"]["share"] == pytest.approx(majority / count)
+    variance = sum(p * (1 - p) / count for p in (start.accuracy, end.accuracy))
+    assert result.learnt.chance == pytest.approx(1.96 * variance**0.5)
+
+
+def test_a_guess_at_tests_of_one_model_is_one_class_for_all():
+    """Clusters have the same test labels: one class is the most frequent of all."""
+    said = scenario(personal=[])
+    task = Loop(said).task
+    [one, *others] = task.test.values()
+    assert others and all(torch.equal(one.y, other.y) for other in others)
+    result = sim.run(said)
+    share = int(torch.bincount(one.y).max()) / len(one.y)
+    assert result.summary["guess"]["share"] == pytest.approx(share)

@@ -263,10 +263,50 @@ def test_what_cannot_be_chosen_from_is_one_line(short, leomix, keys, more, line)
     assert line in done.err
 
 
-def test_a_scenario_that_is_loaded_is_refused_with_what_to_give(file, tmp_path):
-    with pytest.raises(InputError, match="is a Scenario; give its name or path, and what you"):
-        sweep(scenarios.load(file), {"learning.step_size": STEPS}, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"stop.cycles": 1},
+        {"stop": {"cycles": 2}, "learning.rounds": {"per_contact": 3}, "seed": 4},
+    ],
+)
+def test_a_loaded_scenario_is_swept_as_its_file_with_its_overrides(file, tmp_path, overrides):
+    more = {"learning.train": False, **overrides}
+    keys = {"learning.step_size": [0.1, 0.2]}
+    given = leomix.sweep(scenarios.load(file, more), keys, tmp_path / "given")
+    named = leomix.sweep(file, keys, tmp_path / "named", overrides=more)
+    assert given.sha256 == named.sha256
+    assert given.rows["folder"] == named.rows["folder"]
+    again = leomix.load(tmp_path / "given")
+    assert (again.keys, again.sha256) == (given.keys, given.sha256)
+    with pytest.raises(ValueError, match="takes no overrides"):
+        leomix.load(tmp_path / "given", {"seed": 2})
+
+
+def test_a_scenario_that_its_file_does_not_give_is_refused_with_what_to_give(file, tmp_path):
+    changed = scenarios.load(file).model_copy(update={"seed": 7})
+    for scenario in (changed, scenarios.from_dict(small.SLOTS)):
+        with pytest.raises(InputError, match=r"is a Scenario that .* give a name or path"):
+            sweep(scenario, {"learning.step_size": STEPS}, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
+def test_metrics_of_all_points_are_one_long_table(swept):
+    """Each point's own table, behind its keys, seed and replication."""
+    rows = swept.rows.to_pylist()
+    assert len(rows) == 12
+    whole = swept.metrics
+    told = ["learning.method", "learning.step_size", "learning.rounds", "seed", "replication"]
+    assert [*whole.columns[:5]] == told
+    first = 0
+    for row, folder in zip(rows, swept.folders, strict=True):
+        own = pd.read_parquet(folder / "metrics.parquet")
+        part = whole.iloc[first : first + len(own)].reset_index(drop=True)
+        assert all((part[key] == row[key]).all() for key in told if key != "learning.rounds")
+        assert part["accuracy"].to_list() == own["accuracy"].to_list()
+        assert part["scope"].to_list() == own["scope"].to_list()
+        first += len(own)
+    assert first == len(whole)
 
 
 @process
