@@ -56,9 +56,10 @@ def lines_below(summary: Mapping[str, Any], held: Check | None) -> list[str]:
     every = checks_in(summary)
     lines = [check.advice if check.code in said else check.line for check in every]
     remedies = {(check.key, check.value) for check in every if check.key}
-    is_said = any(check.code == "too-few-passes" for check in every)
-    if held is not None and not is_said and (held.key, held.value) not in remedies:
-        lines.append(held.line)
+    waits = [check for check in every if check.code == "too-few-passes"]
+    if held is not None and (held.key, held.value) not in remedies:
+        is_said = any(check.key or not held.key for check in waits)
+        lines += [] if is_said else [held.line]
     return [line for line in lines if line]
 
 

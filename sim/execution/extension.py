@@ -93,8 +93,9 @@ def _check_not_tuned(place: Path, named: NamedBuild) -> None:
 
 def _check_not_ended_early(place: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for key in Stop.EARLY:
-        wanted = before["scenario"]["stop"].get(key)
-        if f"stop.{key}" in (before.get("ended_by") or ()) and now[key] == wanted:
+        was, wanted = before["scenario"]["stop"].get(key), now[key]
+        has_ended_it = f"stop.{key}" in (before.get("ended_by") or ())
+        if has_ended_it and wanted is not None and wanted == was:
             further = "lower" if key == "loss" else "raise"
             raise InputError.of_file(
                 from_here(place),

@@ -51,8 +51,9 @@ def tables_so_far(built: Build, simulation: Simulation, clients: pa.Table | None
 def write_final_model(
     place: Path, built: Build, simulation: Simulation, results: Namespace | None
 ) -> None:
-    """Write the model that ``learning.keep`` names, out of ``results`` if it is there, and what
-    was carried.
+    """Write the model that the run keeps, out of ``results`` if it is there, and what was carried.
+
+    ``learning.keep`` says which: that of the end, that of the best evaluation, or no weights.
     """
     learner = built.learner
     method = simulation.method
@@ -101,9 +102,7 @@ def model_kept(built: Build, simulation: Simulation) -> dict[str, Any] | None:
 
 
 def personal_tensors(method: Method, parts: Mapping[str, Handle]) -> Tensors:
-    """Return the personal parts of the devices, which are stacked by cluster, by
-    CLUSTER/DEVICE/NAME.
-    """
+    """Return the personal parts of each device, out of those by cluster, as CLUSTER/DEVICE/NAME."""
     found: Tensors = {}
     for me in method.world.clusters:
         own = method.learner.force(parts[me.name])

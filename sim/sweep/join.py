@@ -310,8 +310,8 @@ def _result(
             )
         )
     began = place.is_file() or (place.is_dir() and any(place.iterdir()))
-    how = {"observers": observers, "cache": cache, "keep": False, "advise": False}
-    go_on = partial(run, scenario, place, resume=True, **how)
+    execute = partial(run, observers=observers, cache=cache, keep=False, advise=False)
+    go_on = partial(execute, scenario, place, resume=True)
     resumed = has_saved(place)
     try:
         return go_on(), ""

@@ -141,9 +141,7 @@ def not_tested(run: EndedRun) -> Finding | None:
     curve = run.learnt.curve
     if not curve or not run.used or any(one.hours > 0.0 for one in curve):
         return None
-    text = "Not tested since the start: whether it learns is not known"
-    hours = float(f"{run.days * 24.0 / 10.0:.2g}")
-    return Finding(text, "tests", (Override("learning.evaluate_every_hours", hours),))
+    return Finding("Not tested since the start: whether it learns is not known")
 
 
 # What was learnt.

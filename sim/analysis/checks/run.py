@@ -131,7 +131,6 @@ FIGURES: Mapping[str, Figure] = {
     "downloads_delivered": Figure("downloads delivered"),
     "devices_heard": Figure("devices heard"),
     "devices_training": Figure("devices that train"),
-    "tests": Figure("tests after the start"),
 }
 """Figures of a run that a remedy may improve: each is an attribute of :class:`EndedRun`."""
 LEAST_GAIN = 0.05
@@ -287,11 +286,6 @@ class EndedRun(Run):
     def devices_training(self) -> int:
         """Devices with enough memory for a round."""
         return sum(self.devices.values()) - len(self.events.excluded)
-
-    @property
-    def tests(self) -> int:
-        """How often the model is tested after the start."""
-        return int(pc.sum(pc.greater(pooled_metrics(self.tables)["time_s"], 0.0)).as_py() or 0)
 
     @cached_property
     def events(self) -> Counts:

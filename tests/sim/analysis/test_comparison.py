@@ -257,7 +257,7 @@ def test_times_to_a_target_are_in_hours_below_two_days_and_in_days_above():
     for factor, unit, means in ((1.0, "(h)", ["30.0", "40.0"]), (2.0, "(days)", ["2.50", "3.33"])):
         hours = {"a": [30.0 * factor], "b": [40.0 * factor]}
         text = comparison_text(compared({"hours_to_0.80": hours}), in_full=True)
-        [head] = [line for line in text.splitlines() if "seeds" in line]
+        [head] = [line for line in text.splitlines() if line.startswith("time to 80 %")]
         assert unit in head
         rows = [line.split() for line in text.splitlines() if line.startswith(("a ", "b "))]
         assert [row[2].rstrip("*") for row in rows] == means

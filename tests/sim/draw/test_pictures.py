@@ -282,6 +282,16 @@ def test_what_lasts_beyond_the_end_of_a_timeline_is_cut_there():
         assert spans == [(100.0, 200.0), (700.0, pytest.approx(end_s))]
 
 
+def test_all_targets_among_what_is_shown_are_lines():
+    ends = zip((0.0, 3600.0, 7200.0), (0.74, 0.8, 0.91), strict=True)
+    rows = [{"time_s": t, "cycle": 0, "scope": "global", "accuracy": a} for t, a in ends]
+    manifest = {"method": "fedavg", "simulated_s": 7200.0, "scenario": {"learning": {}}}
+    axes = Result(tables_of(metrics=rows), manifest).plot.accuracy()
+    drawn = [line.get_ydata()[0] for line in axes.lines[1:]]
+    assert drawn == [0.75, 0.8, 0.85, 0.88, 0.9] == [*TARGETS]
+    assert [text.get_text() for text in axes.texts] == ["0.75", "0.80", "0.85", "0.88", "0.90"]
+
+
 def test_rounds_are_drawn_with_their_mean():
     ends_s = [3600.0, 7200.0, 18000.0]
     events = [{"time_s": t, "kind": "aggregate", "clusters": 1} for t in ends_s]

@@ -303,6 +303,17 @@ def test_trainings_that_other_runs_have_done_give_the_same_best_model(tmp_path, 
 # What is said, and refused.
 
 
+def test_a_limit_that_did_not_end_the_run_changes_no_check():
+    """Also the advice to run longer is given."""
+    scenario = plain(cycles=6, step_size=0.2, steps_per_round=10).model_dump(mode="json")
+    found = [
+        sim.run(scenarios.from_dict({**scenario, "stop": {"cycles": 6, **limit}})).checks
+        for limit in ({}, {"accuracy": 0.99}, {"patience": 6})
+    ]
+    assert found[0] == found[1] == found[2]
+    assert any(check.sentence.startswith("Still learning") for check in found[0])
+
+
 def doubts(scenario):
     return [str(said) for said in doubts_of(build(scenario)) if said.code == "test_samples"]
 

@@ -54,7 +54,6 @@ def figure_of(result, name):
             sum(row["devices"] for row in result.manifest["energy"])
             - sum(summary["excluded_devices"].values())
         ),
-        "tests": lambda: ((result.metrics.scope == "global") & (result.metrics.time_s > 0)).sum(),
     }[name]()
 
 
@@ -299,3 +298,18 @@ def test_a_long_run_is_tried_over_a_part_of_its_span():
         assert figure_of(timed, "updates_used_per_day") == pytest.approx(said)
     with limited(events_of_a_trial=events // 100):  # in two hours nothing is sent
         assert remedies_of(sim.run(scenario)) == []
+
+
+def test_a_comparison_prints_one_remedy_once(leomix, tmp_path):
+    """Two groups whose checks differ by their code have the same remedy."""
+    for method in ("fedavg", "fedasync"):
+        learns = {**TIMED, "method": method}
+        sim.run(scenarios.from_dict({**SLOW_UPLINK, "learning": learns}), tmp_path / method)
+    place = tmp_path / "fedasync" / "manifest.json"
+    manifest = json.loads(place.read_text())
+    remedy = json.loads((tmp_path / "fedavg" / "manifest.json").read_text())["checks"][0]
+    manifest["checks"] = [{**remedy, "code": "silent-devices"}]
+    place.write_text(json.dumps(manifest))
+    text = " ".join(leomix("compare", tmp_path / "fedavg", tmp_path / "fedasync").out.split())
+    assert text.count("No pass carries more than") == 2
+    assert text.count("link.uplink.fixed_rate_mbps=0.001") == 1

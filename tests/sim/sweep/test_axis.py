@@ -129,6 +129,24 @@ def test_a_value_without_a_figure_is_named_and_two_values_are_names():
     assert told([({"seed": s}, {"cycles": s}) for s in (1, 2, 3)], ["seed"]).over_numbers is None
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        ("refused", "never_seen", "no contact"),
+        ("refused", "wrong_value", "refused"),
+        ("failed", "", "failed"),
+        ("crashed", "", "failed"),
+        ("missing", "", "missing"),
+    ],
+)
+def test_why_a_value_has_no_figure_stands_in_its_place(status, code, said):
+    points = [({KM: km}, {"cycles": km // 100}) for km in (400, 500, 600)]
+    lacking = {"status": status, "code": code, "cycles": None, "contacts_served": None}
+    text = shown([*points, ({KM: 700}, lacking)], [KM])
+    [row] = [line for line in text.splitlines() if line.split()[:1] == ["700"]]
+    assert said in row
+
+
 def test_the_headline_is_on_the_first_figure_in_which_values_differ():
     unseen = {"status": "refused", "code": "never_seen", "contacts_served": None}
     seen = {500: {"cycles": 5, "contacts_served": 9}, 600: {"cycles": 5, "contacts_served": 8}}
