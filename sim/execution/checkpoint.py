@@ -192,6 +192,15 @@ def run_of(folder: Path) -> dict[str, Any]:
     return {} if file is None else read_journal(file)[1]
 
 
+def saved_event(folder: Path) -> int:
+    """Return the event of a run folder's checkpoint; 0 if there is none, or it cannot be read."""
+    path = folder / CHECKPOINT / JOURNAL
+    try:
+        return read_journal(path)[0].event if path.exists() else 0
+    except (InputError, OSError):
+        return 0
+
+
 def has_saved(folder: Path) -> bool:
     """Whether a run folder has a checkpoint after the first event, or a broken one."""
     path = folder / CHECKPOINT / JOURNAL

@@ -49,7 +49,7 @@ from statements import UNSERVABLE, Code, Other, Statement, refused_json
 LOOK_S = 0.5
 """Seconds between two looks where others run all that is left."""
 MOST_DEATHS = 3
-"""How many processes may die of a point until it has crashed."""
+"""How many processes may die of a point, without a new checkpoint, until it has crashed."""
 ATTEMPTS = 2
 """How often a process tries a point that fails."""
 GRACE_S = 30.0
@@ -153,14 +153,16 @@ class Joined:
             return next((place for place, it_is in enumerate(kinds) if it_is), len(kinds))
 
         for point, before in sorted(free, key=rank):
-            deaths = 0 if before is None else before.deaths + (before.state == RUNNING)
+            deaths, saved_event = (0, 0) if before is None else self._claims.deaths(before)
             number = 1 if before is None else before.number + 1
             if deaths >= MOST_DEATHS:
-                text = f"its process was ended {deaths} times (out of memory?)"
-                crashed = Outcome(point.digest, CRASHED, text, attempts=deaths)
+                text = f"its process was ended {deaths} times without a new checkpoint"
+                crashed = Outcome(
+                    point.digest, CRASHED, f"{text} (out of memory?)", attempts=deaths
+                )
                 self._claims.take(point.digest, number, state=ENDED, outcome=crashed)
                 return True
-            claim = self._claims.take(point.digest, number, deaths=deaths)
+            claim = self._claims.take(point.digest, number, deaths=deaths, saved_event=saved_event)
             if claim is not None:
                 self._start = point.start
                 self._run(point, claim)
@@ -354,7 +356,8 @@ def main() -> None:
             code = CANNOT
         except KeyboardInterrupt:
             code = STATUS_OF_SIGNALS
-        sys.stderr.flush()
+        with suppress(OSError):  # the log's disk may be full
+            sys.stderr.flush()
         os._exit(code)  # libraries are not taken apart, which takes a second
 
 
