@@ -24,7 +24,7 @@ from sim.analysis.groups import WithoutTables, group_runs
 from sim.analysis.run import Run
 from sim.analysis.run_text import figures
 from sim.errors import InputError
-from sim.execution.folder import read_manifest, read_tables
+from sim.execution.folder import check_weights, read_manifest, read_tables
 from sim.execution.model import whole_model
 from sim.facts.status import COMPLETE
 from sim.trace.parquet import plain
@@ -75,6 +75,7 @@ def stored(place: Path, manifest: dict[str, Any]) -> Result:
     """Return the result of a run folder whose manifest was read."""
     known = manifest.get("checksums", {}) if manifest["status"] == COMPLETE else {}
     tables = read_tables(place, known, of_network=manifest["method"] is None)
+    check_weights(place, known)
     return Result(tables, manifest, place, warnings_in(manifest))
 
 

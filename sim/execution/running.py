@@ -467,9 +467,9 @@ class Run(Observer):
             if complete and self._kept is not None and self._kept.is_there:
                 manifest["kept_bytes"] = self._kept.size_bytes
             if complete:
-                manifest["checksums"] = run_folder.checksums(place, result.tables)
                 results = None if self.cache is None else self.cache.results
                 write_final_model(place, self.built, self.simulation, results)
+                manifest["checksums"] = run_folder.checksums(place, result.tables)
         self._count_reuse(manifest)  # now that the last of it is done
         result.warnings.extend(self._doubts)
         if self.cache is not None:
