@@ -17,7 +17,7 @@ from learning.files import checksum_of, read_object
 from learning.own.raised import cause_of
 from scenarios.errors import ScenarioError
 from sim.errors import InputError, helped
-from sim.execution.checkpoint import CHECKPOINT
+from sim.execution.checkpoint import CHECKPOINT, EXTENDING
 from sim.facts.status import COMPLETE, FAILED, INTERRUPTED
 from sim.files import naming, write_text, written
 from sim.trace.parquet import AGAIN, LARGE, described, plain_schema, reading, write_table
@@ -289,7 +289,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                 f"or name one of its points, {folder / POINTS}/..."
             ),
         )
-    if (folder / CHECKPOINT).exists() and not path.exists():
+    if not path.exists() and any((folder / name).exists() for name in (CHECKPOINT, EXTENDING)):
         raise InputError.of_file(
             folder,
             Code.WRONG_FILE,

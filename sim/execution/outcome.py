@@ -47,9 +47,17 @@ def tables_so_far(built: Build, simulation: Simulation, clients: pa.Table | None
 
 
 def write_final_model(
-    place: Path, built: Build, simulation: Simulation, results: Namespace | None
+    place: Path,
+    built: Build,
+    simulation: Simulation,
+    results: Namespace | None,
+    *,
+    known_as: Path,
 ) -> None:
-    """Write the final model, out of ``results`` if it is there, and what was carried."""
+    """Write the final model, out of ``results`` if it is there, and what was carried.
+
+    Checkpoints are named as they are seen from the folder that the run is ``known_as``.
+    """
     learner = built.learner
     method = simulation.method
     weights, references, personal = None, dict[str, Any](), None
@@ -65,7 +73,7 @@ def write_final_model(
         "version": method.version,
         "trained": learner.measures,
     }
-    references = with_folders(references, learner.config.model.checkpoints, place)
+    references = with_folders(references, learner.config.model.checkpoints, known_as)
     payloads = simulation.clients.books.listed()
     write_model(place, weights, about, payloads, references, personal)
 

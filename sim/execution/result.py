@@ -29,7 +29,7 @@ from sim.execution.model import whole_model
 from sim.facts.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
-from sim.trace.tables import pieces_of
+from sim.trace.tables import Tables, pieces_of
 from statements import Code, Other, Statement
 
 if TYPE_CHECKING:
@@ -138,6 +138,13 @@ class Result(Run):
         not have.
         """
         return map(plain, pieces_of(self.tables, name, columns))
+
+    def moved(self, folder: Path) -> Result:
+        """Return the result of a run whose files were moved to another folder."""
+        if isinstance(self.tables, Tables):
+            for name, path in self.tables.files.items():
+                self.tables.files[name] = folder / path.name
+        return replace(self, folder=folder)
 
     def model(self) -> dict[str, Any]:
         """Return the model at the end of the run: all its tensors (of torch), by stored name.
