@@ -82,6 +82,8 @@ def run(
     if isinstance(out, Mapping):
         text = "is the run folder; overrides are those of load: run(load(scenario, {{...}}))"
         raise InputError.of_option("out", Code.WRONG_VALUE, text)
+    if out == "":
+        raise InputError.of_option("out", Code.WRONG_VALUE, "is empty; name the run's folder")
     place = None if out is None else Path(out).absolute()
     if place is not None:
         claim.check_place(from_here(place), resume=resume)

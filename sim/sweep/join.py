@@ -38,6 +38,7 @@ from sim.execution.versions import check_versions
 from sim.facts.observer import Observer
 from sim.facts.status import COMPLETE, CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.files import free_folder, trouble_text
+from sim.process.beginning import tell_exits
 from sim.process.garbage import collect_seldom
 from sim.sweep.claims import ENDED, RELEASED, RUNNING, Claim, Claims
 from sim.sweep.folder import SHARED_S, is_of_other_code, read_about
@@ -336,6 +337,7 @@ def _one_line(error: BaseException) -> str:
 def main() -> None:
     """Work on the sweep in a folder until all of its points have ended."""
     collect_seldom()
+    end = tell_exits()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what else is printed to stdout goes to stderr
     asked = os.fdopen(os.dup(0), "rb")
@@ -358,7 +360,7 @@ def main() -> None:
             code = STATUS_OF_SIGNALS
         with suppress(OSError):  # the log's disk may be full
             sys.stderr.flush()
-        os._exit(code)  # libraries are not taken apart, which takes a second
+        end(code)  # libraries are not taken apart, which takes a second
 
 
 if __name__ == "__main__":

@@ -336,8 +336,8 @@ def test_claims_that_are_removed_end_the_sweep_in_a_line_and_keep_what_is_done(p
 def test_processes_that_join_share_the_points_and_all_write_the_same_rows(place, alone):
     running = [place.start(*POINTS, "--join") for _ in range(3)]
     for one in running:
-        _, errors = one.communicate(timeout=200)
-        assert (one.returncode, errors) == (0, "")
+        answer, errors = one.communicate(timeout=200)
+        assert (one.returncode, answer, errors) == (0, "sweep folder   out\n", "")
     assert place.rows() == alone
     assert sorted(place.runs()) == sorted(f"{s}-{n}" for s in (3, 4) for n in (1, 2, 3, 4))
     assert len(list((place.folder / "out" / "points").iterdir())) == 8

@@ -227,6 +227,29 @@ def test_the_folder_of_a_point_counts_and_not_what_its_claim_says(runs, plain, t
     assert place.runs()[4:] == ["3-1", "3-2"]
 
 
+def test_rows_that_were_not_written_come_from_claims_and_few_runs_are_opened(
+    runs, plain, tmp_path, monkeypatch
+):
+    """As of a sweep that is under way, or was killed: to open thousands of runs takes long."""
+    place = Place(runs.copy("sweep-plain", tmp_path))
+    whole = read_sweep(place.folder / "out")
+    (place.folder / "out" / "sweep.parquet").unlink()
+    opened = []
+    read = sim.load
+
+    def watched(folder):
+        opened.append(folder.name)
+        return read(folder)
+
+    monkeypatch.setattr("sim.sweep.rows.load", watched)
+    assert read_sweep(place.folder / "out").rows.equals(whole.rows)
+    assert opened == []
+    digest = whole.points[1].digest
+    (place.folder / "out" / "claims" / f"{digest}.1").unlink()
+    assert read_sweep(place.folder / "out").sha256 == whole.sha256
+    assert opened == [digest]
+
+
 def test_another_sweep_does_not_continue_in_the_folder(plain, runs, tmp_path):
     place = Place(runs.copy("sweep-plain", tmp_path))
     for arguments, word in (
