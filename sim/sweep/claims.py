@@ -45,6 +45,15 @@ LEASE_S = 60.0
 BEAT_S = 2.0
 """Seconds between two signs of life."""
 RUNNING, RELEASED, ENDED = "running", "released", "ended"
+TYPES = {
+    "state": str,
+    "owner": dict,
+    "deaths": int,
+    "saved_event": int,
+    "beat": int,
+    "share": float,
+}
+"""What the file of a claim says, with its types, beside its outcome and its checksum."""
 
 
 @dataclass(frozen=True)
@@ -73,21 +82,16 @@ class Claim:
 
         One with a matching checksum may still be anybody's: types are checked as well.
         """
-        state, owner, outcome = (said.get(key) for key in ("state", "owner", "outcome"))
-        counts = [said.get(key) for key in ("deaths", "saved_event", "beat")]
-        share = said.get("share")
-        is_sound = (
-            said.get("checksum") == json_digest({**said, "checksum": None})
-            and state in (RUNNING, RELEASED, ENDED)
-            and isinstance(owner, dict)
-            and all(type(count) is int for count in counts)
-            and type(share) is float
-            and (outcome is not None) == (state == ENDED)
-        )
-        if not is_sound:
+        values = dict(said)
+        is_whole = values.pop("checksum", None) == json_digest({**values, "checksum": None})
+        outcome = values.pop("outcome", None)
+        types = {key: type(value) for key, value in values.items()}
+        if not is_whole or types != TYPES or values["state"] not in (RUNNING, RELEASED, ENDED):
             raise ValueError("is not as its owner wrote it")
+        if (outcome is not None) != (values["state"] == ENDED):
+            raise ValueError("has an outcome before its end, or none after it")
         ended = None if outcome is None else check_outcome(outcome, digest)
-        return cls(digest, number, str(state), dict(owner or {}), *counts, share, ended)
+        return cls(digest, number, outcome=ended, **values)
 
     @property
     def is_of_the_dead(self) -> bool:
@@ -144,9 +148,9 @@ class Claims:
         latest: dict[str, int] = {}
         with suppress(FileNotFoundError):
             for name in os.listdir(self.folder):
-                digest, _, number = name.rpartition(".")
-                if digest and not digest.startswith(".") and number.isdecimal():
-                    latest[digest] = max(int(number), latest.get(digest, 0))
+                digest, _, end = name.rpartition(".")
+                if digest and not digest.startswith(".") and end.isdecimal():
+                    latest[digest] = max(int(end), latest.get(digest, 0))
         found = {}
         for digest, number in latest.items():
             known = self._ended.get(digest)
