@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
 import struct
 import zlib
@@ -62,6 +63,17 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write ``data`` to ``path`` at once."""
     with at_once(path, durable=durable) as part:
         part.write_bytes(data)
+
+
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Give a file a second name, or copy it where the file system has no links.
+
+    Only for files that nobody changes in place.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 SEAL = struct.Struct("<6sI")

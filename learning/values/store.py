@@ -11,6 +11,7 @@ from learning.files import (
     check_header,
     checksum,
     checksum_of,
+    link_or_copy,
     read_regular,
     sync_folder,
     write_bytes,
@@ -58,11 +59,26 @@ class FolderStore:
         write_bytes(self._path(key), data, durable=False)
         self.checksums[key] = checksum(data)
 
+    def take(self, key: str, other: FolderStore) -> None:
+        """Have the file of ``key`` that another folder has; raise OSError where it cannot be."""
+        if key in self.checksums:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._is_synced = False
+        link_or_copy(other._path(key), self._path(key))
+        self.checksums[key] = other.checksums[key]
+
     def sync(self) -> None:
         """Sync all that was saved to the disk; call it before relying on that."""
         if not self._is_synced:
             sync_folder(self.folder)
             self._is_synced = True
+
+    def remove_unknown(self) -> None:
+        """Delete files that a process has saved which was killed before it could say so."""
+        for path in self.folder.glob(f"*{SUFFIX}"):
+            if path.name.removesuffix(SUFFIX) not in self.checksums:
+                path.unlink(missing_ok=True)
 
     def keep_only(self, keys: Collection[str]) -> None:
         """Delete every value whose key is not in ``keys``."""

@@ -7,6 +7,7 @@ import atexit
 import gc
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -33,13 +34,13 @@ from sim.cli import (
 )
 from sim.cli.output import ExitCode, answers, json_alone, one_line, print_json
 from sim.cli.removed import check_removed
-from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
+from sim.errors import ESTIMATE, NO_MEMORY, InputError, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of, listed
-from sim.process.beginning import raise_when_interrupted
+from sim.process.beginning import raise_when_interrupted, tell_exits
 from sim.process.garbage import collect_seldom
 from sim.process.terminal import drop_unwritten, escaped_streams
-from statements import refused_json
+from statements import Code, Other, refused_json
 
 app = typer.Typer(
     name="leomix",
@@ -127,11 +128,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     In a process that goes on, call :func:`status`.
     """
     collect_seldom()
+    end = tell_exits()
     sys.unraisablehook = _interrupt_again
     # Pydantic would look for plugins in all installed packages, which takes as long as the schema.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     _open_streams()
-    _end_process(_check_limit() or status(arguments))
+    _end_process(_check_limit() or status(arguments), end)
 
 
 def _interrupt_again(unraisable: Any) -> None:
@@ -194,7 +196,7 @@ def _check_limit() -> int:
     return ExitCode.WRONG_INPUT
 
 
-def _end_process(code: int) -> NoReturn:
+def _end_process(code: int, end: Callable[[int], NoReturn]) -> NoReturn:
     """End the process as Python does, but do not take interpreter and libraries apart.
 
     A library's own thread that then asks for Python (Arrow's does, to free an array of numpy) is
@@ -202,7 +204,7 @@ def _end_process(code: int) -> NoReturn:
     complete run. To take torch apart also takes about a second.
     """
     with suppress(ValueError):  # this is not the main thread
-        signal.signal(signal.SIGINT, lambda *_: os._exit(code))
+        signal.signal(signal.SIGINT, lambda *_: end(code))
     _end_threads()
     atexit._run_exitfuncs()  # noqa: SLF001
     drop_unwritten(sys.stdout)
@@ -213,7 +215,7 @@ def _end_process(code: int) -> NoReturn:
             if issubclass(type(thing), kinds) and not thing.closed:  # custom code left it open
                 with suppress(OSError):
                     thing.flush()
-    os._exit(code)
+    end(code)
 
 
 def _end_threads() -> None:
@@ -262,6 +264,7 @@ def _status(given: list[str], *, as_json: bool) -> int:
     try:
         raise_when_interrupted()
         check_removed(given)
+        _check_empty(given)
         with _interrupts():
             code = command_line()(given or ["--help"], "leomix", standalone_mode=False)
         sys.stdout.flush()
@@ -292,6 +295,18 @@ def _status(given: list[str], *, as_json: bool) -> int:
         return _interrupted(str(error))
     # Typer makes this status of an interrupt that no command has met.
     return _interrupted() if code == ExitCode.INTERRUPTED else code or ExitCode.DONE
+
+
+def _check_empty(given: list[str]) -> None:
+    """Refuse an argument or option without text: of a path it would be the current folder."""
+    for before, text in zip(["leomix", *given], given, strict=False):
+        if not text or re.fullmatch(r"--[\w-]+=", text):
+            raise InputError.of_option(
+                text or f'{before} ""',
+                Code.WRONG_VALUE,
+                "is empty (a variable that is not set?)",
+                Other(said="give a value, or leave the option out"),
+            )
 
 
 @contextmanager

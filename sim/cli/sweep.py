@@ -110,15 +110,18 @@ def sweep_command(
             raise typer.Exit(ExitCode.WRONG_INPUT)
         return
     done = run_sweep(plan, how, quiet=shown.quiet, doubts=True)
-    _show(done, as_json=shown.json_)
+    _show(done, as_json=shown.json_, is_brief=how.join and shown.quiet)
     left = len(done.left)
     if left or done.trouble:  # rows that could not be written leave something to be done
         some = left < len(done.tasks) or done.is_out_of_time
         raise typer.Exit(ExitCode.PARTLY if some else ExitCode.FAILED)
 
 
-def _show(done: Sweeping, *, as_json: bool) -> None:
-    """Say on stderr what is left to be done, and show the rows on stdout."""
+def _show(done: Sweeping, *, as_json: bool, is_brief: bool) -> None:
+    """Say on stderr what is left to be done, and show the rows on stdout.
+
+    In brief, that is the folder alone: of many processes that join, each would show the same rows.
+    """
     from sim.files import from_here
     from sim.sweep.rows import printed_rows, reuse_text, sha256_text
 
@@ -133,11 +136,11 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
         if as_json:
             output.print_json(printed_rows(rows))
             return
-        said, steps = _finding(done)
+        said, steps = ("", []) if is_brief else _finding(done)
         print(said, end="\n\n" if said else "")
         below = {
-            "trainings": reuse_text(rows),
-            "sweep sha256": sha256_text(rows),
+            "trainings": "" if is_brief else reuse_text(rows),
+            "sweep sha256": "" if is_brief else sha256_text(rows),
             "sweep folder": str(named) if done.kept else "",
         }
         for head, text in below.items():

@@ -7,11 +7,11 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from learning.files import read_object
+from learning.files import link_or_copy, read_object
 from learning.own.replies import check_replies
 from learning.values.lazy import Values
 from learning.values.store import FolderStore
@@ -25,6 +25,8 @@ from statements import Code, Other, sentence, statement_of
 CHECKPOINT = "checkpoint"
 EXTENSION = "extension"
 """What a complete run keeps, to be extended from: a checkpoint from before it felt its end."""
+EXTENDING = "extending"
+"""In the folder of a complete run: the folder of a run that extends it, until that is complete."""
 JOURNAL = "journal.json"
 VALUES = "values"
 REPLIES = "replies"
@@ -77,6 +79,7 @@ class Checkpoint:
         with _usable(self.folder):
             self._store.check()
             check_replies(self.replies)
+            self._store.remove_unknown()
         if state.get("identity") != self._of["identity"]:
             noted = {name: one for name, one in versions().items() if name in journal.saved_with}
             changed = changes({name: journal.saved_with[name] for name in noted}, noted)
@@ -112,8 +115,8 @@ class Checkpoint:
         if other.replies.is_dir():
             self.replies.mkdir(parents=True, exist_ok=True)
             for path in other.replies.glob("[!.]*"):
-                with suppress(FileExistsError):
-                    (self.replies / path.name).hardlink_to(path)
+                if not (self.replies / path.name).exists():
+                    link_or_copy(path, self.replies / path.name)
 
     @property
     def is_due(self) -> bool:
@@ -139,6 +142,8 @@ class Checkpoint:
         for key, handle in live.items():
             if (tensors := values.kept(handle)) is not None:
                 self._store.save(key, tensors)
+            elif values.store is not None and key in values.store:
+                self._store.take(key, values.store)  # nobody has needed it since the run resumed
         self._store.sync()
         state = Journal(journal.entries, event, time_s, digest(), saved_with)
         known = self._store.checksums
@@ -172,14 +177,39 @@ def hand_over(folder: Path, to: Mapping[str, Any]) -> None:
     if not (source / JOURNAL).exists():
         Checkpoint(folder, to).begin(Journal())
         return
-    journal, _, checksums = read_journal(source / JOURNAL)
-    with _usable(source):
-        FolderStore(source / VALUES, checksums).check()
-        check_replies(source / REPLIES)
+    journal, checksums = _checked(source)
     _write(source / JOURNAL, {**to, "values": checksums}, journal, is_handed_over=True)
     if source is kept:
         shutil.rmtree(saved, ignore_errors=True)
         kept.rename(saved)
+
+
+def lend(folder: Path, target: Path, to: Mapping[str, Any]) -> None:
+    """Begin a run with a later stop in ``target`` from what the run in ``folder`` has kept.
+
+    That stays as it is. The journal is written last: without it, nothing was begun. Raises
+    InputError where what the run has kept is broken.
+    """
+    kept, saved = folder / EXTENSION, target / CHECKPOINT
+    if not (kept / JOURNAL).exists():
+        Checkpoint(target, to).begin(Journal())
+        return
+    journal, checksums = _checked(kept)
+    shutil.rmtree(target, ignore_errors=True)
+    for name in (VALUES, REPLIES):
+        if (kept / name).is_dir():
+            shutil.copytree(kept / name, saved / name, copy_function=link_or_copy)
+    saved.mkdir(parents=True, exist_ok=True)
+    _write(saved / JOURNAL, {**to, "values": checksums}, journal, is_handed_over=True)
+
+
+def _checked(folder: Path) -> tuple[Journal, dict[str, str]]:
+    """Return the journal of a checkpoint, and the checksums of its values, which agree."""
+    journal, _, checksums = read_journal(folder / JOURNAL)
+    with _usable(folder):
+        FolderStore(folder / VALUES, checksums).check()
+        check_replies(folder / REPLIES)
+    return journal, checksums
 
 
 def run_of(folder: Path) -> dict[str, Any]:
@@ -190,6 +220,15 @@ def run_of(folder: Path) -> dict[str, Any]:
     files = (folder / name / JOURNAL for name in (CHECKPOINT, EXTENSION))
     file = next(filter(Path.exists, files), None)
     return {} if file is None else read_journal(file)[1]
+
+
+def saved_event(folder: Path) -> int:
+    """Return the event of a run folder's checkpoint; 0 if there is none, or it cannot be read."""
+    path = folder / CHECKPOINT / JOURNAL
+    try:
+        return read_journal(path)[0].event if path.exists() else 0
+    except (InputError, OSError):
+        return 0
 
 
 def has_saved(folder: Path) -> bool:

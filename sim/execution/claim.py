@@ -11,7 +11,7 @@ from learning.files import is_stray
 from learning.own.code import changed_modules
 from sim import files
 from sim.errors import InputError, SimulationError, failure_code
-from sim.execution.checkpoint import CHECKPOINT, EXTENSION, JOURNAL
+from sim.execution.checkpoint import CHECKPOINT, EXTENDING, EXTENSION, JOURNAL
 from sim.execution.extension import is_of_another_stop
 from sim.execution.folder import MANIFEST, RUN_LOG, read_manifest
 from sim.execution.identity import Named, changed_checkpoints, changed_code
@@ -37,7 +37,7 @@ def check_place(place: Path, *, resume: bool) -> None:
             "is not empty",
             Other(said="name another folder, or go on with its run by --resume"),
         )
-    if not any((place / name).exists() for name in (MANIFEST, *CHECKPOINTS)):
+    if not any((place / name).exists() for name in (MANIFEST, *CHECKPOINTS, EXTENDING)):
         raise InputError.of_option(
             f"-o {from_here(place)}",
             Code.NO_FILE,
@@ -184,12 +184,13 @@ SPILLED = ".spilled"
 LOCK = ".run.lock"
 """Held by the process that runs in the folder."""
 CHECKPOINTS = (CHECKPOINT, EXTENSION)
-WITHIN = (
+_OF_A_RUN = (
     "",
     "model",
     *CHECKPOINTS,
     *(f"{name}/{inner}" for name in CHECKPOINTS for inner in ("values", "replies")),
 )
+WITHIN = (*_OF_A_RUN, *(f"{EXTENDING}/{name}" for name in _OF_A_RUN))
 
 
 def is_leftover(path: Path) -> bool:

@@ -1,13 +1,15 @@
 """A run that is extended: one with a later stop goes on where one with an earlier stop has been."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from learning.files import sync_folder
 from scenarios.scenario import Stop
 from sim.errors import InputError
-from sim.execution.checkpoint import hand_over, run_of
-from sim.execution.folder import MANIFEST, POINTS, is_sweep
+from sim.execution.checkpoint import EXTENDING, Checkpoint, hand_over, lend, run_of
+from sim.execution.folder import MANIFEST, POINTS, is_sweep, read_manifest
 from sim.execution.identity import Named, NamedBuild
 from sim.facts.status import COMPLETE
 from sim.files import from_here
@@ -22,23 +24,60 @@ LIMITS = ("days", "cycles", "rounds")
 """Keys of ``stop`` at the first of which a run ends, whatever it has learnt."""
 
 
-def begin(place: Path, named: NamedBuild, before: Mapping[str, Any] | None) -> bool:
-    """Make the folder of a run with an earlier stop that of this one; return whether it was one.
+def begin(place: Path, named: NamedBuild, before: Mapping[str, Any] | None) -> Path:
+    """Return the folder in which a run begins that has the folder ``place``.
 
-    ``before`` is its manifest, if it came to write one. Raises InputError where it stops later, or
-    could not be what this run would have been by then.
+    That is ``place`` itself, unless a run with an earlier stop is complete there: then it is
+    ``EXTENDING`` in it, and what is complete stays as it is. Where ``place`` has a run with an
+    earlier stop that is not complete, it becomes that of this one. ``before`` is the manifest in
+    it, if there is one. Raises InputError where the run there stops later, or could not be what
+    this run would have been by then.
     """
     of = run_of(place) if before is None else before
     if not is_of_another_stop(of, named):
-        return False
+        return place
     _check_no_point(place)
     _check_later(place, _stop_of(of), named.stop)
     _check_not_tuned(place, named)
-    if before is not None and before["status"] == COMPLETE:
-        _check_not_ended_early(place, before, named.stop)
-    hand_over(place, named.about)
+    if before is None or before["status"] != COMPLETE:
+        hand_over(place, named.about)
+        (place / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(place / EXTENDING, ignore_errors=True)
+        return place
+    _check_not_ended_early(place, before, named.stop)
+    folder = place / EXTENDING
+    begun = run_of(folder)
+    if begun.get("identity") == named.identity:
+        return folder
+    if is_of_another_stop(begun, named) and _later_key(_stop_of(begun), named.stop) is None:
+        hand_over(folder, named.about)
+        (folder / MANIFEST).unlink(missing_ok=True)
+    else:
+        lend(place, folder, named.about)
+    return folder
+
+
+def adopt(place: Path) -> None:
+    """Make an extension that is complete the run of the folder ``place`` that it extends.
+
+    A process that is killed meanwhile leaves the folder without a manifest, and the next one that
+    resumes goes on. Does nothing where no extension is complete.
+    """
+    folder = place / EXTENDING
+    if not (folder / MANIFEST).exists() or read_manifest(folder)["status"] != COMPLETE:
+        return
     (place / MANIFEST).unlink(missing_ok=True)
-    return True
+    Checkpoint(folder, {}).remove()
+    for path in folder.iterdir():
+        if path.name == MANIFEST:
+            continue
+        if path.is_dir():
+            shutil.rmtree(place / path.name, ignore_errors=True)
+        path.replace(place / path.name)
+    sync_folder(place)
+    (folder / MANIFEST).replace(place / MANIFEST)
+    sync_folder(place)
+    folder.rmdir()
 
 
 def is_of_another_stop(of: Mapping[str, Any], named: Named) -> bool:
@@ -63,21 +102,30 @@ def _check_no_point(place: Path) -> None:
         )
 
 
-def _check_later(place: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _later_key(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Return the first key by which the stop ``was`` may come later than ``now``; None without."""
     for key in (*LIMITS, *Stop.EARLY):
         before, after = was.get(key), now[key]
         if after is None:
             continue
         if before is None or (after > before if key == "loss" else after < before):
-            raise InputError.of_file(
-                from_here(place),
-                Code.WRONG_FILE,
-                "holds a run that stops later: at stop.{key} {before}, and not at {after}",
-                Other(said="name another folder"),
-                key=key,
-                before="null" if before is None else before,
-                after=after,
-            )
+            return key
+    return None
+
+
+def _check_later(place: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    key = _later_key(was, now)
+    if key is not None:
+        before = was.get(key)
+        raise InputError.of_file(
+            from_here(place),
+            Code.WRONG_FILE,
+            "holds a run that stops later: at stop.{key} {before}, and not at {after}",
+            Other(said="name another folder"),
+            key=key,
+            before="null" if before is None else before,
+            after=now[key],
+        )
 
 
 def _check_not_tuned(place: Path, named: NamedBuild) -> None:

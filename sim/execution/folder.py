@@ -17,7 +17,7 @@ from learning.files import checksum_of, read_object
 from learning.own.raised import cause_of
 from scenarios.errors import ScenarioError
 from sim.errors import InputError, helped
-from sim.execution.checkpoint import CHECKPOINT
+from sim.execution.checkpoint import CHECKPOINT, EXTENDING
 from sim.facts.status import COMPLETE, FAILED, INTERRUPTED
 from sim.files import naming, write_text, written
 from sim.trace.parquet import AGAIN, LARGE, described, plain_schema, reading, write_table
@@ -30,6 +30,8 @@ READ = (0, 3)
 NOTHING: Mapping[str, str] = MappingProxyType({})
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"
+MODEL = "model"
+"""Folder of the weights in that of a run."""
 SWEEP = "sweep.json"
 """In a sweep folder: what the sweep is."""
 POINTS = "points"
@@ -254,8 +256,33 @@ def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
 
 
 def checksums(folder: Path, tables: Iterable[str]) -> dict[str, str]:
-    """Return the checksum of the file of each table, as it stands in the folder."""
-    return {name: checksum_of(folder / f"{name}.parquet") for name in tables}
+    """Return the checksum of each table by its name, and of each file of weights by its path."""
+    known = {name: checksum_of(folder / f"{name}.parquet") for name in tables}
+    weights = sorted((folder / MODEL).glob("[!.]*.safetensors"))
+    return known | {f"{MODEL}/{path.name}": checksum_of(path) for path in weights}
+
+
+def _check_sum(path: Path, known: str | None) -> None:
+    """Raise InputError for a file that is missing, or whose checksum is not the one ``known``."""
+    with reading(path):
+        if checksum_of(path) != known:
+            raise InputError.of_file(
+                path,
+                Code.BROKEN_FILE,
+                "is not the file that the run wrote",
+                Other(said="get the run folder again from its source, or do the run again"),
+            )
+
+
+def check_weights(folder: Path, known: Mapping[str, str]) -> None:
+    """Raise InputError for weights in a run folder that have changed since the run.
+
+    ``known`` are the checksums in its manifest. Weights that were removed, as to save room, are
+    missed by whoever needs them: the tables do without.
+    """
+    for name in known:
+        if Path(name).parent == Path(MODEL) and (folder / name).exists():  # else it is a table
+            _check_sum(folder / name, known[name])
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -282,7 +309,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                 f"or name one of its points, {folder / POINTS}/..."
             ),
         )
-    if (folder / CHECKPOINT).exists() and not path.exists():
+    if not path.exists() and any((folder / name).exists() for name in (CHECKPOINT, EXTENDING)):
         raise InputError.of_file(
             folder,
             Code.WRONG_FILE,
@@ -344,14 +371,8 @@ def read_tables(
         if name in OPTIONAL and name not in known and not path.exists():
             continue
         rows, schema = described(path)
-        with reading(path):
-            if known and checksum_of(path) != known.get(name):
-                raise InputError.of_file(
-                    path,
-                    Code.BROKEN_FILE,
-                    "is not the file that the run wrote",
-                    Other(said="get the run folder again from its source, or do the run again"),
-                )
+        if known:
+            _check_sum(path, known.get(name))
         found = {field.name: field.type for field in schema}
         lacking = [column for column, kind in COLUMNS[name].items() if found.get(column) != kind]
         if lacking:

@@ -49,11 +49,17 @@ def tables_so_far(built: Build, simulation: Simulation, clients: pa.Table | None
 
 
 def write_final_model(
-    place: Path, built: Build, simulation: Simulation, results: Namespace | None
+    place: Path,
+    built: Build,
+    simulation: Simulation,
+    results: Namespace | None,
+    *,
+    known_as: Path,
 ) -> None:
     """Write the model that the run keeps, out of ``results`` if it is there, and what was carried.
 
     ``learning.keep`` says which: that of the end, that of the best evaluation, or no weights.
+    Checkpoints are named as they are seen from the folder that the run is ``known_as``.
     """
     learner = built.learner
     method = simulation.method
@@ -77,7 +83,7 @@ def write_final_model(
         "version": method.version if best is None else best.version,
         "trained": learner.measures,
     }
-    references = with_folders(references, learner.config.model.checkpoints, place)
+    references = with_folders(references, learner.config.model.checkpoints, known_as)
     payloads = simulation.clients.books.listed()
     write_model(place, weights, about, payloads, references, personal)
 

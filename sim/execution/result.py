@@ -24,12 +24,12 @@ from sim.analysis.groups import WithoutTables, group_runs
 from sim.analysis.run import Run
 from sim.analysis.run_text import figures
 from sim.errors import InputError
-from sim.execution.folder import read_manifest, read_tables
+from sim.execution.folder import check_weights, read_manifest, read_tables
 from sim.execution.model import whole_model
 from sim.facts.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
-from sim.trace.tables import pieces_of
+from sim.trace.tables import Tables, pieces_of
 from statements import Code, Other, Statement
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def stored(place: Path, manifest: dict[str, Any]) -> Result:
     """Return the result of a run folder whose manifest was read."""
     known = manifest.get("checksums", {}) if manifest["status"] == COMPLETE else {}
     tables = read_tables(place, known, of_network=manifest["method"] is None)
+    check_weights(place, known)
     return Result(tables, manifest, place, warnings_in(manifest))
 
 
@@ -137,6 +138,13 @@ class Result(Run):
         not have.
         """
         return map(plain, pieces_of(self.tables, name, columns))
+
+    def moved(self, folder: Path) -> Result:
+        """Return the result of a run whose files were moved to another folder."""
+        if isinstance(self.tables, Tables):
+            for name, path in self.tables.files.items():
+                self.tables.files[name] = folder / path.name
+        return replace(self, folder=folder)
 
     def model(self) -> dict[str, Any]:
         """Return the model that the run keeps: all its tensors (of torch), by stored name.

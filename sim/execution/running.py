@@ -87,6 +87,8 @@ def run(
     if isinstance(out, Mapping):
         text = "is the run folder; overrides are those of load: run(load(scenario, {{...}}))"
         raise InputError.of_option("out", Code.WRONG_VALUE, text)
+    if out == "":
+        raise InputError.of_option("out", Code.WRONG_VALUE, "is empty; name the run's folder")
     place = None if out is None else Path(out).absolute()
     if place is not None:
         claim.check_place(from_here(place), resume=resume)
@@ -125,20 +127,30 @@ def run_build(
     Raises GoesAnotherWay where an extended run has to be built and run anew.
     """
     with claim.locked(place), collected_seldom():
+        folder = place
         if place is not None:
             with claim.as_run_failure(place):
+                extension.adopt(place)  # a process may have been killed at this
                 before = claim.manifest_before(place, named)
-                if extension.begin(place, named, before):
-                    before = None
-            if before is not None and before["status"] == status.COMPLETE:
+                is_complete = before is not None and before["status"] == status.COMPLETE
+                is_extended = extension.is_of_another_stop(before or {}, named)
+            if before is not None and is_complete and not is_extended:
                 # Its process may have been killed just before it did this.
                 Checkpoint(place, named.about).remove()
                 found = stored(place, before)
                 return _with_remedies(found, named) if advise else found
             claim.check_writable(place)
-        execution = Run(named, place, checkpoint_every_s, cache, observers, keep=keep)
+            with claim.as_run_failure(place):
+                folder = extension.begin(place, named, before)
+        execution = Run(
+            named, folder, checkpoint_every_s, cache, observers, keep=keep, known_as=place
+        )
         try:
             result = execution.execute()
+            if place is not None and folder != place:
+                with claim.as_run_failure(place):
+                    extension.adopt(place)
+                result = result.moved(place)
         except (SimulationError, InputError) as error:
             saved = execution.checkpoint
             if saved is None or not (saved.is_handed_over and execution.replays):
@@ -146,6 +158,8 @@ def run_build(
             if isinstance(error.__cause__, OSError) or failure_code(error) == Code.NO_MEMORY:
                 raise  # that is no other way, and what was kept is still of use
             saved.remove()
+            if place is not None:
+                Checkpoint(place, {}, name=EXTENSION).remove()
             raise extension.GoesAnotherWay from error
         return _with_remedies(result, named) if advise else result
 
@@ -170,7 +184,11 @@ def _with_remedies(result: Result, named: NamedBuild) -> Result:
 
 
 class Run(Observer):
-    """One execution of a build; a ``player`` decides in place of the method's own agent."""
+    """One execution of a build; a ``player`` decides in place of the method's own agent.
+
+    Its files are written to ``place``. Its user calls that ``known_as``: an extension is written
+    in a folder of the run that it extends.
+    """
 
     def __init__(
         self,
@@ -182,10 +200,12 @@ class Run(Observer):
         player: Agent | None = None,
         *,
         keep: bool = False,
+        known_as: Path | None = None,
     ) -> None:
         self.named = named
         self.built = built = named.build
         self.place = place
+        self._known_as = place if known_as is None else known_as
         self.cache = cache
         if cache is not None:
             cache.serve(built.learner)
@@ -247,7 +267,7 @@ class Run(Observer):
                     self.checkpoint.begin(self.simulation.journal)
             for observer in self._observers:
                 observer.follows(self._so_far)
-            with run_log(self.place):
+            with run_log(self._known_as):
                 log_start(self.built.world, self.simulation.journal.event)
                 result = self._executed()
                 log_end(result.manifest)
@@ -408,6 +428,7 @@ class Run(Observer):
         if self._event < self.simulation.journal.event:
             return  # what is replayed has been kept, or the run is cut behind it
         try:
+            kept.remove()  # what a process has left that was killed meanwhile
             kept.take_replies(saved)
             self._save_to(kept)
         except OSError as error:  # the run itself can do without
@@ -453,9 +474,9 @@ class Run(Observer):
 
     def _how_to_resume(self, why: str) -> str:
         at = f"{why} at {self.simulation.clock.now / 3600:.2f} h"
-        if self.place is None:
+        if self._known_as is None:
             return at
-        return f"{at}; go on with: --resume -o {from_here(self.place)}"
+        return f"{at}; go on with: --resume -o {from_here(self._known_as)}"
 
     def _result(self, ended: str, error: str = "", code: Code | None = None) -> Result:
         tables = tables_so_far(self.built, self.simulation, self._clients)
@@ -494,9 +515,10 @@ class Run(Observer):
             if complete and self._kept is not None and self._kept.is_there:
                 manifest["kept_bytes"] = self._kept.size_bytes
             if complete:
-                manifest["checksums"] = run_folder.checksums(place, result.tables)
                 results = None if self.cache is None else self.cache.results
-                write_final_model(place, self.built, self.simulation, results)
+                final = (self.built, self.simulation, results)
+                write_final_model(place, *final, known_as=self._known_as or place)
+                manifest["checksums"] = run_folder.checksums(place, result.tables)
         self._count_reuse(manifest)  # now that the last of it is done
         result.warnings.extend(self._doubts)
         if self.cache is not None:

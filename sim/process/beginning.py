@@ -9,8 +9,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
+from typing import NoReturn
 
+FAILED = 1
 INTERRUPTED = 130
 SAID = b"leomix: interrupted: nothing was saved\n"
 HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -51,6 +54,29 @@ def _handle_by(handler: Callable[[int, FrameType | None], object]) -> None:
 def _end(_number: int, _frame: FrameType | None) -> None:
     os.write(2, SAID)
     os._exit(INTERRUPTED)
+
+
+def tell_exits() -> Callable[[int], NoReturn]:
+    """Have ``os._exit`` say who calls it, and end with status 1; return the one that does not.
+
+    Code of the user's, or a library, could else end a run in silence, with the status of one that
+    is complete. A status of 130 stays, and so do processes that this one forks.
+    """
+    process, end = os.getpid(), os._exit
+
+    def told(status: int) -> NoReturn:
+        if os.getpid() == process and status != INTERRUPTED:
+            caller = sys._getframe(1)  # noqa: SLF001
+            file = os.path.basename(caller.f_code.co_filename)
+            where = f"{file}:{caller.f_lineno} has called os._exit({status})"
+            line = f"leomix: the process was ended by custom code ({where}); raise an error there\n"
+            with suppress(OSError):
+                os.write(2, line.encode())
+            end(FAILED)
+        end(status)
+
+    os._exit = told
+    return end
 
 
 _begun_as = (getattr(sys, "argv", None) or [""])[0]

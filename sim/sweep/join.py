@@ -38,6 +38,7 @@ from sim.execution.versions import check_versions
 from sim.facts.observer import Observer
 from sim.facts.status import COMPLETE, CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.files import free_folder, trouble_text
+from sim.process.beginning import tell_exits
 from sim.process.garbage import collect_seldom
 from sim.sweep.claims import ENDED, RELEASED, RUNNING, Claim, Claims
 from sim.sweep.folder import SHARED_S, is_of_other_code, read_about
@@ -49,7 +50,7 @@ from statements import UNSERVABLE, Code, Other, Statement, refused_json
 LOOK_S = 0.5
 """Seconds between two looks where others run all that is left."""
 MOST_DEATHS = 3
-"""How many processes may die of a point until it has crashed."""
+"""How many processes may die of a point, without a new checkpoint, until it has crashed."""
 ATTEMPTS = 2
 """How often a process tries a point that fails."""
 GRACE_S = 30.0
@@ -153,14 +154,16 @@ class Joined:
             return next((place for place, it_is in enumerate(kinds) if it_is), len(kinds))
 
         for point, before in sorted(free, key=rank):
-            deaths = 0 if before is None else before.deaths + (before.state == RUNNING)
+            deaths, saved_event = (0, 0) if before is None else self._claims.deaths(before)
             number = 1 if before is None else before.number + 1
             if deaths >= MOST_DEATHS:
-                text = f"its process was ended {deaths} times (out of memory?)"
-                crashed = Outcome(point.digest, CRASHED, text, attempts=deaths)
+                text = f"its process was ended {deaths} times without a new checkpoint"
+                crashed = Outcome(
+                    point.digest, CRASHED, f"{text} (out of memory?)", attempts=deaths
+                )
                 self._claims.take(point.digest, number, state=ENDED, outcome=crashed)
                 return True
-            claim = self._claims.take(point.digest, number, deaths=deaths)
+            claim = self._claims.take(point.digest, number, deaths=deaths, saved_event=saved_event)
             if claim is not None:
                 self._start = point.start
                 self._run(point, claim)
@@ -335,6 +338,7 @@ def _one_line(error: BaseException) -> str:
 def main() -> None:
     """Work on the sweep in a folder until all of its points have ended."""
     collect_seldom()
+    end = tell_exits()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what else is printed to stdout goes to stderr
     asked = os.fdopen(os.dup(0), "rb")
@@ -355,8 +359,9 @@ def main() -> None:
             code = CANNOT
         except KeyboardInterrupt:
             code = STATUS_OF_SIGNALS
-        sys.stderr.flush()
-        os._exit(code)  # libraries are not taken apart, which takes a second
+        with suppress(OSError):  # the log's disk may be full
+            sys.stderr.flush()
+        end(code)  # libraries are not taken apart, which takes a second
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from sim.sweep.point import Outcome, Point, labelled
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import FLAG, FLOAT, INT, TEXT, TYPES
 from statements import NO_CONTACT as UNSEEN
-from statements import Code
+from statements import Code, Statement
 
 _FIGURES: dict[str, dict[str, str]] = shipped_table(packaged("sim.sweep", "columns.yaml"))
 
@@ -88,16 +88,38 @@ _VALUES: Mapping[pa.DataType, tuple[type, ...]] = {
 }
 
 
-def check_figures(figures: Mapping[str, Any]) -> None:
-    """Raise ValueError for figures that do not fit into the columns of a row."""
-    for name, value in figures.items():
-        heads = (kind for head, kind in TO_TARGETS.items() if name.startswith(head))
-        of_study = FLOAT if figure_of_network(name) else None
-        kind = (
-            {**DECIDED, **FOLLOWING, **MACHINE_COLUMNS}.get(name) or of_study or next(heads, None)
-        )
-        if kind is None or not (value is None or isinstance(value, _VALUES[kind])):
-            raise ValueError(f"{name} is no figure of a point, or no number")
+def check_outcome(said: Any, digest: str) -> Outcome:
+    """Return the outcome of a point out of JSON; raise ValueError for what is none.
+
+    Its figures fit into the columns of a row.
+    """
+    try:
+        outcome = Outcome(**said)
+        texts = (outcome.status, outcome.error, outcome.note, outcome.code)
+        is_sound = all(isinstance(text, str) for text in texts) and _is_number(outcome.attempts)
+        if not is_sound or outcome.digest != digest or outcome.status not in ENDED_AS:
+            raise ValueError("is no outcome of the point")
+        if outcome.said is not None:
+            Statement.told(outcome.said)
+        for name, value in outcome.figures.items():
+            _check_figure(name, value)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"is no outcome of a point ({error})") from None
+    return outcome
+
+
+def _check_figure(name: str, value: Any) -> None:
+    heads = (kind for head, kind in TO_TARGETS.items() if name.startswith(head))
+    of_study = FLOAT if figure_of_network(name) else None
+    kind = {**DECIDED, **FOLLOWING, **MACHINE_COLUMNS}.get(name) or of_study or next(heads, None)
+    fits = kind is not None and (value is None or isinstance(value, _VALUES[kind]))
+    if not fits or (isinstance(value, int) and not _is_number(value)):
+        raise ValueError(f"{name} is no figure of a point, or no number")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a whole number that a column can hold."""
+    return isinstance(value, int) and abs(value) < 2**63
 
 
 def outcome_in(place: Path, digest: str) -> Outcome | None:
@@ -129,6 +151,8 @@ MISSING = "missing"
 """Status of a point that has not been run, or not to its end."""
 NOT_COMPLETE = {REFUSED: "refused", FAILED: "failed", CRASHED: "failed", MISSING: "missing"}
 """What is said of a point by the status of its row, if it is not complete."""
+ENDED_AS = {COMPLETE, *NOT_COMPLETE} - {MISSING}
+"""How a point can have ended."""
 
 
 def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.Table:

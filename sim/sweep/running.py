@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -162,18 +162,35 @@ class Sweeping:
     is_out_of_time: bool = False
 
     def collect(self) -> None:
-        """Find out how points ended before: by their folders, and by claims where these are."""
-        held = Claims(self.place).look()
+        """Find out how points ended before: by their folders, and by claims where these are.
+
+        The figures are those of the folder; the claim adds how often the point was tried. A process
+        that joins reads a folder only where its claim does not say how the point has ended.
+        """
+        claims = Claims(self.place)
+        held = claims.look()
+        for claim in held.values():
+            if claim.is_damaged:
+                path = from_here(claims.path(claim.digest, claim.number))
+                print(f"note: {path}: is damaged, and ignored", file=sys.stderr)
         for digest, point in {point.digest: point for point in self.points}.items():
             told = held[digest].outcome if digest in held else None
             if self.options.join and told is not None:
-                self.outcomes[digest] = told
+                if told.status != COMPLETE or (self.place / POINTS / digest).is_dir():
+                    self.outcomes[digest] = told
                 continue
-            place = self.place / POINTS / digest
-            found = outcome_in(place, digest) if place.is_dir() else None
-            if found is not None and not is_of_other_code(point, place):
+            found = self._outcome_in_folder(point)
+            if found is not None:
                 is_same = told is not None and told.status == found.status
-                self.outcomes[digest] = told if told is not None and is_same else found
+                self.outcomes[digest] = (
+                    replace(told, figures=found.figures) if told is not None and is_same else found
+                )
+
+    def _outcome_in_folder(self, point: Point) -> Outcome | None:
+        """Return how a point ended by its run folder; None if that does not say it."""
+        folder = self.place / POINTS / point.digest
+        outcome = outcome_in(folder, point.digest) if folder.is_dir() else None
+        return None if outcome is None or is_of_other_code(point, folder) else outcome
 
     @cached_property
     def tasks(self) -> list[Point]:
@@ -188,15 +205,19 @@ class Sweeping:
         return [point for point in self.tasks if point.digest not in done]
 
     def reopen(self) -> None:
-        """Let what has failed be run again, or is broken; a process that joins leaves it to users.
+        """Let what has failed be run again, or is broken, or whose folder was removed.
 
-        Else each of those that join would try it once more.
+        A process that joins leaves what failed to users: else each of them would try it once more.
         """
         claims = Claims(self.place)
-        held = {} if self.options.join else claims.look()
+        held = claims.look()
         for point in self.left:
             claim = held.get(point.digest)
-            if claim is not None and claim.state == ENDED:
+            if claim is None or claim.outcome is None:
+                continue
+            is_complete = claim.outcome.status == COMPLETE
+            is_removed = is_complete and not (self.place / POINTS / point.digest).exists()
+            if is_removed or not self.options.join:
                 claims.take(point.digest, claim.number + 1, state=RELEASED)
 
     def run(self, *, quiet: bool) -> None:
@@ -209,6 +230,11 @@ class Sweeping:
                 stopped = self._worked(left, follows, quiet=quiet)
         finally:
             self._take_in(follows)
+            for point in self.left:  # its claim may be lost, as on a disk that is full
+                if point.digest not in self.outcomes and (
+                    outcome := self._outcome_in_folder(point)
+                ):
+                    self.outcomes[point.digest] = outcome
             try:
                 self._keep_rows()
             except OSError as error:

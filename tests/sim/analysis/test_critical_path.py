@@ -51,11 +51,8 @@ def test_of_clusters_that_part_at_once_the_one_served_least_often_completes_the_
 
 def test_of_clusters_that_part_at_once_and_were_served_as_often_the_last_by_name_counts():
     for order in ("ABZ", "ZBA"):
-        path = path_of(
-            9.0,
-            events=[event(9, "disconnect", name) for name in order],
-            metrics=[complete(1, 9)],
-        )
+        parting = [event(9, "disconnect", name) for name in order]
+        path = run_of(9.0, events=parting, metrics=[complete(1, 9)]).critical_path
         assert [cycle.client for cycle in path.paths] == ["Z"]
 
 

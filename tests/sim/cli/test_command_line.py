@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 import scenarios
+import sim
 from learning import Learner, LearningConfig
 from tests.kit.inner.learning import evaluation
 from tests.kit.inner.sim import REMOVED
@@ -20,6 +21,29 @@ SMALL = ["--set", "stop.cycles=3", "--set", "learning.batch_size=4", "--set", FE
 
 
 # -- runs
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["run", "quickstart", "-o", ""],
+        ["run", "quickstart", "--output="],
+        ["sweep", "quickstart", "-p", "seed=1,2", "-o", ""],
+        ["contacts", "quickstart", "-o", ""],
+        ["show", ""],
+        ["report", "none", "--figures", ""],
+    ],
+)
+def test_an_empty_path_is_refused_and_is_not_the_current_folder(
+    line, leomix, tmp_path, monkeypatch
+):
+    """As of a shell variable that is not set."""
+    monkeypatch.chdir(tmp_path)
+    done = leomix(*line)
+    assert (done.status, done.err.count("\n"), "is empty" in done.err) == (2, 1, True)
+    with pytest.raises(sim.InputError, match="is empty"):
+        sim.run("quickstart", "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_leaves_its_folder_and_the_model_of_its_last_evaluation(leomix, tmp_path):

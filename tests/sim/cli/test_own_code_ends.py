@@ -165,6 +165,37 @@ def test_so_it_is_where_code_writes_to_the_stdout_of_the_process(tmp_path, print
     assert said <= set(done.stderr.splitlines())
 
 
+ENDS = """
+import os
+
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Linear(64, 10)
+
+    def forward(self, x):
+        if not os.fork():
+            os._exit(0)  # of a process of its own
+        os._exit({status})
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_model_that_ends_the_process_at_once_is_said_and_no_success(tmp_path, status):
+    (tmp_path / "silent.py").write_text(ENDS.format(status=status))
+    model = ["--set", "learning.model.kind=silent:Net", "--set", "stop.days=0.5"]
+    line = [sys.executable, "-m", "leomix", "run", "plain-fedavg", *model, "-o", "out", "--quiet"]
+    path = os.pathsep.join([*filter(None, sys.path), str(tmp_path)])
+    how = {"env": os.environ | {"PYTHONPATH": path}, "cwd": tmp_path}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, **how)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert f"silent.py:15 has called os._exit({status})" in done.stderr
+
+
 def test_a_writer_that_ends_the_process_is_refused(leomix, runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_writer.py").write_text("def write(run, place):\n    raise SystemExit(3)\n")

@@ -11,7 +11,7 @@ import pytest
 import scenarios
 import sim
 from sim.sweep import sweep
-from tests.kit.folders import cut, held
+from tests.kit.folders import Each, cut, held
 from tests.kit.small import orbit, slots
 from tests.kit.small_nmoe import nmoe
 from tests.runs import UNTRAINED
@@ -127,6 +127,75 @@ def test_a_broken_tensor_is_one_line_and_the_run_stays_complete(tmp_path):
     assert sim.run(later, tmp_path, resume=True).manifest["status"] == "complete"
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.quick(1)
+def test_what_was_trained_before_a_kill_is_not_trained_again(share, tmp_path):
+    """A process is killed between two checkpoints, and has left files that no journal names."""
+    first, later = to(slots(), {"cycles": 3}), to(slots(), {"cycles": 4})
+    events = sim.run(first, tmp_path / "run").manifest["events"]
+    once = sim.run(later, tmp_path / "run", resume=True).manifest["trainings"]
+    place = cut(first, tmp_path / "killed", int(share * events))
+    (place / "manifest.json").unlink()
+    is_kept = (place / "extension" / "journal.json").exists()
+    for name in ["checkpoint"] if is_kept else ["checkpoint", "extension"]:
+        stray = place / name / "values" / f"{'0' * 32}.safetensors"
+        stray.parent.mkdir(parents=True, exist_ok=True)
+        stray.write_bytes(b"saved by the process that was killed")
+    sim.run(first, place, resume=True)
+    journal = json.loads((place / "extension" / "journal.json").read_text())
+    values = {path.stem for path in (place / "extension" / "values").iterdir()}
+    assert values == journal["values"].keys() != set()
+    assert sim.run(later, place, resume=True).manifest["trainings"] == once
+    assert held(place) == held(tmp_path / "run")
+
+
+@pytest.mark.parametrize("share", [0.55, 0.75, 0.95])
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.quick(1)
+def test_until_an_extension_is_complete_the_folder_is_that_of_the_finished_run(
+    is_killed, share, leomix, tmp_path
+):
+    """It is read, and run with its own stop, as if nobody had begun to extend it."""
+    scenario = slots()
+    first, later, latest = (to(scenario, {"cycles": number}) for number in (2, 4, 5))
+    whole = sim.run(later, tmp_path / "whole").manifest
+    done = sim.run(first, tmp_path / "run").manifest
+    finished = held(tmp_path / "run")
+    place = cut(later, tmp_path / "run", int(share * whole["events"]), resume=True)
+    if is_killed:
+        (place / "extending" / "manifest.json").unlink()
+    is_whole(place, done, finished)
+    for line in (["show", place], ["compare", place], ["export", place, "--to", "csv"]):
+        assert leomix(*line, *(["-o", tmp_path / "csv"] if "--to" in line else [])).status == 0
+    assert sim.run(first, place, resume=True).manifest == done
+    shutil.copytree(place, tmp_path / "further")
+    after = sim.run(later, place, resume=True)
+    assert after.folder == place and after.manifest["trace_sha256"] == whole["trace_sha256"]
+    assert after.metrics.equals(sim.load(place).metrics)
+    assert held(place) == held(tmp_path / "whole")
+    assert after.manifest["trainings"] < whole["trainings"]
+    with pytest.raises(sim.InputError, match="holds a run that stops later"):
+        sim.run(first, place, resume=True)
+    # An even later stop goes on from there, an earlier one from the run that is complete.
+    assert sim.run(latest, tmp_path / "further", resume=True).summary["cycles"] == 5
+
+
+def is_whole(place, manifest, files):
+    """A folder still holds a finished run, whatever else is in it."""
+    assert sim.load(place).manifest == manifest
+    now = held(place)
+    assert {name: now[name] for name in files} == files
+
+
+def test_a_stop_before_that_of_a_broken_extension_begins_at_the_finished_run(tmp_path):
+    scenario = slots()
+    sim.run(to(scenario, {"cycles": 2}), tmp_path / "run")
+    events = sim.run(to(scenario, {"cycles": 3}), tmp_path / "whole").manifest["events"]
+    cut(to(scenario, {"cycles": 5}), tmp_path / "run", events, resume=True)
+    sim.run(to(scenario, {"cycles": 3}), tmp_path / "run", resume=True)
+    assert held(tmp_path / "run") == held(tmp_path / "whole")
+
+
 class Killed(BaseException):
     pass
 
@@ -181,6 +250,59 @@ def test_a_process_that_is_killed_while_it_hands_over_costs_no_run(begins, tmp_p
         assert sim.run(later, place, resume=True).manifest["trace_sha256"] == whole["trace_sha256"]
         assert held(place) == held(tmp_path / "whole")
     assert step > 2
+
+
+def killed_after(scenario, place, monkeypatch, event, step):
+    """Extend a run in a process that is killed at a step after an event; False if it has fewer."""
+    steps, seen = [], []
+
+    def counted(does):
+        def act(*given, **how):
+            if seen:
+                steps.append(does)
+            if len(steps) == step:
+                raise Killed
+            return does(*given, **how)
+
+        return act
+
+    with monkeypatch.context() as patch:
+        for name in ("unlink", "rename", "replace", "rmdir"):
+            patch.setattr(Path, name, counted(getattr(Path, name)))
+        watch = Each(lambda number: seen.append(number) if number == event else None)
+        try:
+            sim.run(scenario, place, resume=True, observers=[watch])
+        except Killed:
+            return True
+        return False
+
+
+@pytest.mark.wide
+def test_a_process_that_is_killed_when_its_extension_is_complete_costs_no_run(
+    tmp_path, monkeypatch
+):
+    """At each step from its last event to the end: it is the finished run, or can be resumed."""
+    first, later = to(slots(), {"cycles": 2}), to(slots(), {"cycles": 3})
+    whole = sim.run(later, tmp_path / "whole").manifest
+    done = sim.run(first, tmp_path / "first").manifest
+    finished = held(tmp_path / "first")
+    ends = [0, 0]
+    for step in range(1, 60, 3):
+        place = Path(shutil.copytree(tmp_path / "first", tmp_path / str(step)))
+        if not killed_after(later, place, monkeypatch, whole["events"], step):
+            break
+        if (place / "manifest.json").exists():
+            now = sim.load(place).manifest["trace_sha256"]
+            assert now in (done["trace_sha256"], whole["trace_sha256"])
+            if now == done["trace_sha256"]:
+                is_whole(place, done, finished)
+        else:
+            with pytest.raises(sim.InputError, match="has not ended"):
+                sim.load(place)
+        ends[(place / "manifest.json").exists()] += 1
+        sim.run(later, place, resume=True)
+        assert held(place) == held(tmp_path / "whole")
+    assert min(ends) > 1
 
 
 def is_extended(later, place):

@@ -3,11 +3,13 @@
 import json
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import scenarios
 import sim
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.folders import cut, held
@@ -217,6 +219,17 @@ def test_a_cut_run_stores_no_frozen_weights_and_ends_as_if_never_cut(both, place
     after = sim.run(scenario(place), folder, resume=True)
     assert after.manifest["trace_sha256"] == run.manifest["trace_sha256"]
     assert held(folder) == held(run.folder)
+
+
+def test_an_extended_run_refers_to_its_checkpoints_from_its_own_folder(place, tmp_path):
+    """It is computed in a folder below that."""
+    shorter = scenario(place).model_dump(mode="json") | {"stop": {"cycles": 1}}
+    sim.run(scenarios.from_dict(shorter), tmp_path / "run")
+    folder = sim.run(scenario(place), tmp_path / "run", resume=True).folder
+    said = json.loads((folder / REFERENCES).read_text())
+    for known in said["folders"]:
+        assert (folder / known["from_run"]).resolve() == Path(known["path"])
+    assert sim.load(folder).model()
 
 
 def test_no_resume_takes_a_changed_checkpoint(both, place, tmp_path):

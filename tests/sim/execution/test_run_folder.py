@@ -174,6 +174,60 @@ def test_a_table_that_is_not_the_one_that_a_complete_run_wrote_is_refused(leomix
     assert f"{path}: is missing" in leomix("show", run).err
 
 
+@pytest.fixture(scope="module")
+def personal(tmp_path_factory):
+    """The folder of a run with weights of the server, and of each device."""
+    keys = {"method": "fedavg", "personal": ["moe.0.gate"]}
+    return sim.run(slots(learning=keys), tmp_path_factory.mktemp("personal") / "run").folder
+
+
+@given(draw=st.randoms(use_true_random=False))
+def test_weights_that_a_complete_run_did_not_write_are_refused_by_their_name(personal, draw):
+    """A bit is flipped, or the file cut short: by load, and where a run is resumed."""
+    files = sorted((personal / "model").glob("*.safetensors"))
+    assert [file.name for file in files] == ["model.safetensors", "personal.safetensors"]
+    whole = sim.load(personal).manifest
+    file = draw.choice(files)
+    before = file.read_bytes()
+    data = bytearray(before)
+    data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+    is_cut = draw.choice([False, True])
+    file.write_bytes(before[: draw.randrange(len(data))] if is_cut else data)
+    scenario = scenarios.from_dict(whole["scenario"])
+    try:
+        for read in (lambda: sim.load(personal), lambda: sim.run(scenario, personal, resume=True)):
+            with pytest.raises(sim.InputError) as refused:
+                read()
+            said = str(refused.value)
+            assert said.startswith(f"{file}: is not the file that the run wrote; ")
+            assert "\n" not in said
+    finally:
+        file.write_bytes(before)
+    assert sim.load(personal).manifest == whole
+
+
+def test_tables_are_read_without_the_weights_and_these_are_missed_where_they_are_needed(
+    runs, tmp_path
+):
+    run = Path(shutil.copytree(runs["slots"], tmp_path / "run"))
+    shutil.rmtree(run / "model")
+    result = sim.load(run)
+    with pytest.raises(sim.InputError, match=r"model\.safetensors: is missing; to export"):
+        result.model()
+
+
+def test_weights_that_were_changed_are_not_exported(leomix, runs, tmp_path):
+    run = Path(shutil.copytree(runs["slots"], tmp_path / "run"))
+    path = run / "model" / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1  # of a weight: safetensors has no checksum
+    path.write_bytes(data)
+    for line in (["export", run, "--to", "peft"], ["show", run], ["compare", run]):
+        done = leomix(*line)
+        assert (done.status, done.err.count("\n")) == (2, 1)
+        assert done.err.startswith(f"leomix: {path}: is not the file that the run wrote")
+
+
 # -- trouble with the disk
 
 

@@ -12,10 +12,14 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim.sweep import read_sweep
-from tests.kit.inner.sim import Claims, Crew, claims, take_points
+from tests.kit.folders import cut
+from tests.kit.inner.sim import Claims, Crew, PointOutcome, claims, json_digest, take_points
 from tests.kit.processes import wait_until
+from tests.kit.small import slots
 from tests.kit.sweep_place import Place, planned, worked
 
 POINTS = ["-p", "stop.cycles=1:4:1", "--replications", 2, "-o", "out", "--quiet"]
@@ -127,6 +131,165 @@ def test_one_gets_a_point_also_where_there_are_no_hard_links(error, folder, monk
     assert [path.name for path in (folder / "claims").iterdir()] == ["a.1"]
 
 
+DISKS = {
+    "full": lambda part: part.symlink_to("/dev/full"),
+    "in the way": lambda part: part.mkdir(),
+    "removed": lambda part: shutil.rmtree(part.parent),
+}
+
+
+@pytest.mark.parametrize("disk", DISKS)
+def test_a_heartbeat_that_cannot_be_written_neither_spins_nor_hangs(disk, folder, monkeypatch):
+    """A full disk, one that refuses, and a folder of claims that is gone."""
+    monkeypatch.setattr(claims, "BEAT_S", 0.05)
+    owner = Claims(folder)
+    claim = owner.take("a", 1)
+    DISKS[disk](folder / "claims" / ".a.1.part")
+    began, computed_s = time.monotonic(), time.process_time()
+    with owner.renewed(claim) as lost:
+        time.sleep(0.3)
+        assert not lost.is_set()
+    assert time.monotonic() - began < 5.0
+    assert time.process_time() - computed_s < 0.2
+    with pytest.raises(OSError, match=r"a\.1"):  # how the point ended cannot be said either
+        owner.end(claim, PointOutcome("a", "failed"))
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.EROFS, errno.EDQUOT, errno.ESTALE])
+def test_a_disk_that_fails_at_each_rename_is_tried_again_now_and_then(error, folder, monkeypatch):
+    tried = []
+
+    def failing(*_):
+        tried.append(error)
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(claims, "BEAT_S", 0.05)
+    owner = Claims(folder)
+    claim = owner.take("a", 1)
+    monkeypatch.setattr(os, "replace", failing)
+    with owner.renewed(claim):
+        time.sleep(0.3)
+    assert 2 <= len(tried) <= 8
+
+
+# -- claims that are not as their owners wrote them
+
+
+def ended(folder, **figures):
+    """The claim on a point that has ended, and the file of it."""
+    owner = Claims(folder)
+    owner.end(owner.take("a", 1), PointOutcome("a", "complete", figures=figures))
+    return folder / "claims" / "a.1"
+
+
+ODD = {
+    "a figure": {"outcome": {"figures": {"contacts_served": 8}}},
+    "a figure without end": {"outcome": {"figures": {"contacts_served": 10**400}}},
+    "deaths without end": {"deaths": float("inf")},
+    "deaths as text": {"deaths": "many"},
+    "a list as status": {"outcome": {"status": ["complete"]}},
+    "an unknown status": {"outcome": {"status": "well"}},
+    "an interrupted point": {"outcome": {"status": "interrupted"}},
+    "another point": {"outcome": {"digest": "b"}},
+    "no text": {"outcome": {"error": 5}},
+    "no statement": {"outcome": {"said": {"code": []}}},
+    "another key": {"outcome": {"more": 1}},
+    "an unknown state": {"state": "done"},
+    "nobody": {"owner": None},
+    "a path as process": {"owner": {"pid": "../\0"}},
+    "nothing": {"outcome": None},
+}
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+@pytest.mark.parametrize("what", ODD)
+def test_a_claim_that_was_changed_is_ignored_and_can_be_taken_at_once(what, is_signed, folder):
+    """By accident, or by somebody who has computed its checksum."""
+    path = ended(folder, contacts_served=7)
+    assert Claims(folder).look()["a"].outcome.figures == {"contacts_served": 7}
+    said = json.loads(path.read_text())
+    for key, value in ODD[what].items():
+        inner = isinstance(value, dict)
+        said[key] = {**said[key], **value} if inner else value
+        if inner and "figures" in value:
+            said[key]["figures"] = value["figures"]
+    if is_signed:
+        said["checksum"] = json_digest({**said, "checksum": None})
+    path.write_text(json.dumps(said))
+    waiter = Claims(folder)
+    claim = waiter.look()["a"]
+    if is_signed and what in ("a figure", "a path as process"):
+        assert claim.state == "ended"  # sound, as far as anybody can tell
+        return
+    assert (claim.is_damaged, claim.state, claim.outcome) == (True, "released", None)
+    assert waiter.take("a", claim.number + 1)
+
+
+@given(bit=st.integers(min_value=0))
+def test_one_bit_of_a_claim_never_changes_what_is_known(bit, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("claims")
+    (folder / "claims").mkdir()
+    path = ended(folder, contacts_served=7)
+    data = bytearray(path.read_bytes())
+    data[bit // 8 % len(data)] ^= 1 << bit % 8
+    path.write_bytes(data)
+    outcome = Claims(folder).look()["a"].outcome
+    assert outcome is None or outcome.figures == {"contacts_served": 7}
+
+
+def test_a_claim_with_a_number_of_any_size_is_taken_over_at_once(folder):
+    number = 100_000_000
+    owner = Claims(folder)
+    left = owner.scratch(owner.take("a", 7)) / "checkpoint"
+    left.mkdir(parents=True)
+    owner.release(owner.take("a", number))
+    claim = owner.take("a", owner.look()["a"].number + 1)
+    owner.inherit(claim)
+    owner.publish(claim)
+    assert claim.number == number + 1
+    assert [path.name for path in (folder / "points").iterdir()] == ["a"]
+
+
+def test_of_containers_with_one_name_and_one_process_id_one_gets_a_claim(folder, monkeypatch):
+    """Each writes its claim before any of them links it."""
+    link, seen = os.link, []
+
+    def late(part, path):
+        if not seen:
+            seen.append(part)
+            assert Claims(folder).take("a", 1)  # the other container, in the meantime
+        link(part, path)
+
+    monkeypatch.setattr(os, "link", late)
+    assert Claims(folder).take("a", 1) is None
+    assert Claims(folder).look()["a"].state == "running"
+
+
+# -- deaths
+
+
+def test_deaths_count_from_the_last_checkpoint(folder, tmp_path):
+    """Three in a row are a crash; one that had saved more has brought the point on."""
+    cut(slots(), tmp_path / "early", 10)
+    cut(slots(), tmp_path / "late", 20)
+    held = Claims(folder)
+
+    def dies(saved):
+        """Take the point as its next owner, and save it ``saved`` before the end."""
+        before = held.look()["a"]
+        deaths, event = held.deaths(before)
+        claim = held.take("a", before.number + 1, deaths=deaths, saved_event=event)
+        held.inherit(claim)
+        if saved:
+            shutil.rmtree(held.scratch(claim), ignore_errors=True)
+            shutil.copytree(tmp_path / saved, held.scratch(claim))
+        return deaths
+
+    held.take("a", 1)
+    lives = [dies(saved) for saved in (None, "early", None, None, "late", None, None, None)]
+    assert lives == [1, 2, 1, 2, 3, 1, 2, 3]
+
+
 def owner_that_died(claims):
     """An owner of this system whose process is gone."""
     return {**claims.take("probe", 1).owner, "began": "0"}
@@ -145,7 +308,8 @@ def test_a_point_has_crashed_when_three_processes_have_died_of_it(tmp_path, stat
     place, about = planned(tmp_path, "stop.cycles=1,2")
     first, second = (point["digest"] for point in about["points"])
     dead = owner_that_died(Claims(tmp_path / "out"))
-    said = {"state": state, "owner": dead, "deaths": deaths, "outcome": None}
+    said = {"state": state, "owner": dead, "deaths": deaths, "saved_event": 0, "outcome": None}
+    said["checksum"] = json_digest({**said, "checksum": None})
     (place / "claims" / f"{first}.{deaths + 1}").write_text(json.dumps(said))
     claim, other = worked(place)
     assert (claim.outcome.status, claim.outcome.attempts) == ends
@@ -242,11 +406,27 @@ def test_who_has_seen_a_point_fail_writes_what_it_came_to_since(place):
 
 
 @pytest.mark.process
+def test_claims_that_are_removed_end_the_sweep_in_a_line_and_keep_what_is_done(place):
+    keys = ["-p", "stop.cycles=1,2", "-o", "out", "--quiet"]
+    place.mark("slow")
+    running = place.start(*keys)
+    wait_until(place.runs, "a run has begun")
+    shutil.rmtree(place.folder / "out" / "claims")
+    (place.folder / "slow").unlink()
+    _, errors = running.communicate(timeout=60)
+    assert (running.returncode, errors.count("\n")) == (3, 2), errors
+    assert "1 of 2 points are not done" in errors
+    assert "note: point 0: " in errors and "No such file or directory" in errors
+    assert place.sweep(*keys, "--resume").returncode == 0
+    assert (place.statuses(), place.runs()) == (["complete"] * 2, ["3-1", "3-2"])
+
+
+@pytest.mark.process
 def test_processes_that_join_share_the_points_and_all_write_the_same_rows(place, alone):
     running = [place.start(*POINTS, "--join") for _ in range(3)]
     for one in running:
-        _, errors = one.communicate(timeout=200)
-        assert (one.returncode, errors) == (0, "")
+        answer, errors = one.communicate(timeout=200)
+        assert (one.returncode, answer, errors) == (0, "sweep folder   out\n", "")
     assert place.rows() == alone
     assert sorted(place.runs()) == sorted(f"{s}-{n}" for s in (3, 4) for n in (1, 2, 3, 4))
     assert len(list((place.folder / "out" / "points").iterdir())) == 8

@@ -273,6 +273,50 @@ def test_a_broken_point_folder_is_set_aside_and_run_again(runs, plain, tmp_path)
     assert aside.read_bytes() == b"PAR1 torn"
 
 
+@process
+def test_the_folder_of_a_point_counts_and_not_what_its_claim_says(runs, plain, tmp_path):
+    """A figure of a claim was changed, with --join and --resume; then a folder is removed."""
+    place = Place(runs.copy("sweep-plain", tmp_path))
+    for how in ("--join", "--resume"):
+        for path in (place.folder / "out" / "claims").iterdir():
+            said = json.loads(path.read_text())
+            said["outcome"]["figures"]["contacts_served"] += 1
+            path.write_text(json.dumps(said))
+        done = place.sweep(*POINTS, how, "--quiet")
+        assert (done.returncode, done.stderr.count("is damaged, and ignored\n")) == (0, 4)
+        assert place.rows() == plain.rows()
+    place = Place(runs.copy("sweep-plain", tmp_path / "removed"))
+    for number, how in enumerate(("--join", "--resume")):
+        shutil.rmtree(read_sweep(place.folder / "out").folders[number])
+        done = place.sweep(*POINTS, how, "--quiet")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert place.rows() == plain.rows()
+    assert place.runs()[4:] == ["3-1", "3-2"]
+
+
+def test_rows_that_were_not_written_come_from_claims_and_few_runs_are_opened(
+    runs, plain, tmp_path, monkeypatch
+):
+    """As of a sweep that is under way, or was killed: to open thousands of runs takes long."""
+    place = Place(runs.copy("sweep-plain", tmp_path))
+    whole = read_sweep(place.folder / "out")
+    (place.folder / "out" / "sweep.parquet").unlink()
+    opened = []
+    read = sim.load
+
+    def watched(folder):
+        opened.append(folder.name)
+        return read(folder)
+
+    monkeypatch.setattr("sim.sweep.rows.load", watched)
+    assert read_sweep(place.folder / "out").rows.equals(whole.rows)
+    assert opened == []
+    digest = whole.points[1].digest
+    (place.folder / "out" / "claims" / f"{digest}.1").unlink()
+    assert read_sweep(place.folder / "out").sha256 == whole.sha256
+    assert opened == [digest]
+
+
 def test_another_sweep_does_not_continue_in_the_folder(plain, runs, tmp_path):
     place = Place(runs.copy("sweep-plain", tmp_path))
     for arguments, word in (
