@@ -308,8 +308,7 @@ def test_a_point_has_crashed_when_three_processes_have_died_of_it(tmp_path, stat
     place, about = planned(tmp_path, "stop.cycles=1,2")
     first, second = (point["digest"] for point in about["points"])
     dead = owner_that_died(Claims(tmp_path / "out"))
-    said = {"state": state, "owner": dead, "deaths": deaths, "saved_event": 0, "outcome": None}
-    said["checksum"] = json_digest({**said, "checksum": None})
+    said = claims.Claim(first, deaths + 1, state, dead, deaths).said()
     (place / "claims" / f"{first}.{deaths + 1}").write_text(json.dumps(said))
     claim, other = worked(place)
     assert (claim.outcome.status, claim.outcome.attempts) == ends
