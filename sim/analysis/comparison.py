@@ -104,8 +104,8 @@ class Comparison(Mapping[str, Any]):
         setting = self.values["group"].map({label: place[1] for label, place in places.items()})
         values = self.values.assign(group=group, setting=setting)
         rows = ranked(values, self.figures, drawn=self.drawn)
-        told = {"drawn": self.drawn, "leading": self.leading}
-        return Comparison(rows, self.figures, values, **told).in_words()
+        regrouped = Comparison(rows, self.figures, values, drawn=self.drawn, leading=self.leading)
+        return regrouped.in_words()
 
     @cached_property
     def printed(self) -> Mapping[str, Any]:

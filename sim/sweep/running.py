@@ -60,11 +60,12 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     Returns the sweep with the rows that there are; their ``status`` says which points failed.
     Raises InputError for wrong input, before anything runs.
     """
-    source, loaded_with = scenario, dict[str, Any]()
     if isinstance(scenario, Scenario):
-        source, loaded_with = read_again(scenario)
+        name, loaded_with = read_again(scenario)
+    else:
+        name, loaded_with = scenario_name(scenario), {}
     plan = SweepPlan(
-        scenario=scenario_name(source),
+        scenario=name,
         overrides={**loaded_with, **(overrides or {})},
         axes=axes_of(keys, variants),
         replications=replications,

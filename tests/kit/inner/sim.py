@@ -79,7 +79,7 @@ __getattr__ = late(
         "sim.fly.baton": "Baton Pool replace_time runner_here wait_for",
         "sim.fly.project": "check_project",
         "sim.fly.trees": "arrays_of mean",
-        "sim.formatting": "counted data_size percent seconds some",
+        "sim.formatting": "counted data_size legend_of percent seconds some",
         "sim.links.beam": "Beam DeviceLinks Radio RangeGrid RateSegment",
         "sim.links.link_table": "plan_links=.",
         "sim.links.pass_geometry": "pass_geometry=.",
