@@ -16,6 +16,7 @@ __getattr__ = late(
         "sim.advice.memory": "limits=.",
         "sim.analysis.cases": "compare_cases",
         "sim.analysis.checks": "checks_of",
+        "sim.analysis.checks.held_back": "bottleneck",
         "sim.analysis.comparison": "Comparison",
         "sim.analysis.comparison_text": "comparison_text shown_figures",
         "sim.analysis.critical_path": "Part RoundLink",

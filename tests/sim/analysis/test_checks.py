@@ -14,7 +14,7 @@ from sim.page import report
 from tests.kit import small
 from tests.kit.handmade import tables_of
 from tests.kit.inner.learning import METHODS
-from tests.kit.inner.sim import checks_of, plain
+from tests.kit.inner.sim import bottleneck, checks_of, plain
 
 MLP = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
 TIMED = {**MLP, "train": False}
@@ -128,7 +128,7 @@ def learnt(accuracies=(), losses=(), samples=10_000, hours=None, **learning):
         for n, hour in zip(range(count), hours, strict=True)
     ]
     scenario = {"learning": {"steps_per_round": 1, **learning}}
-    tests = {"choices": 4, "samples": [samples // 4] * 4}
+    tests = {"choices": 4, "samples": [samples // 4] * 4, "constant": samples // 4}
     manifest = {"method": "fedavg", "simulated_s": 3600.0 * hours[-1], "scenario": scenario}
     return sim.Result(tables_of(metrics=rows), manifest | {"tests": tests}).learnt
 
@@ -148,7 +148,7 @@ def test_a_loss_that_moved_in_between_did_not_stay_and_one_that_came_back_was_lo
     assert still.loss_stayed and not still.was_lost
     for most, grew in ((2.1, False), (2.3, True)):  # by a tenth at any time
         assert learnt(losses=[2.0, most, 1.9], loss="mse").loss_grew == grew
-    assert learnt(losses=[2.0, 1.5, 2.1], loss="mse").loss_grew  # or at the end
+    assert not learnt(losses=[2.0, 1.5, 2.1], loss="mse").loss_grew  # and not by less at the end
 
 
 @pytest.mark.parametrize(("most", "lost"), [(0.28, False), (0.34, True)])
@@ -198,15 +198,6 @@ def test_faults_are_said_from_one_in_a_hundred_device_rounds_on(runs):
         checks = checked(result, {**result.tables, "events": broken}, energy=energy)
         said = [check.sentence for check in checks if check.code == "faults"]
         assert bool(said) == is_said and all(f"{count} faults" in text for text in said)
-
-
-def test_a_value_to_try_has_three_digits(runs):
-    result = runs.result("fedavg")
-    tables = with_course(result, *COURSES["falls"][:2])
-    scenario = {**result.manifest["scenario"]}
-    scenario["learning"] = {**scenario["learning"], "step_size": 0.12345}
-    [check] = checked(result, tables, scenario=scenario)
-    assert (check.key, check.value) == ("learning.step_size", 0.0123)
 
 
 @pytest.mark.parametrize("status", ["interrupted", "failed"])
@@ -349,15 +340,16 @@ def test_devices_that_train_until_the_next_contact_need_more_passes_and_not_more
         metrics=[{"time_s": 9900.0, "cycle": 1, "scope": "global"}],
     )
     manifest = {**stored, "method": method, "simulated_s": 9900.0, "scenario": scenario}
-    found = sim.Result(tables, manifest).held_back
+    found = bottleneck(sim.Result(tables, manifest))
     assert "training" in found.sentence
-    assert found.key.startswith("compute.") is not in_gaps
+    assert next(iter(found.overrides)).key.startswith("compute.") is not in_gaps
     limited = {
         **scenario["learning"],
         "rounds": scenario["learning"]["rounds"] | {"per_gap_max": 9},
     }
     manifest["scenario"] = {**scenario, "learning": limited}
-    assert sim.Result(tables, manifest).held_back.key.startswith("compute.")
+    limit = bottleneck(sim.Result(tables, manifest))
+    assert next(iter(limit.overrides)).key.startswith("compute.")
 
 
 def test_of_a_run_that_sends_nothing_no_part_is_named():

@@ -39,7 +39,7 @@ MANIFEST = {
     **{"name": "by hand", "method": "fedavg", "seed": 3, "status": "complete", "wall_s": 12.5},
     **{"simulated_s": END_S, "computed_device_s": 9_000.0, "trace_sha256": "0123456789abcdef"},
     "scenario": {"learning": LEARNING},
-    "tests": {"choices": 4, "samples": [100, 400, 300, 200]},
+    "tests": {"choices": 4, "samples": [100, 400, 300, 200], "constant": 400},
     "energy": [row | joules for row, joules in zip(ENERGY, JOULES, strict=True)],
     "loads": [row | {"cluster": "A", "least_expert_bytes": 0.5e9} for row in LOADS],
     "spent": SPENT,
