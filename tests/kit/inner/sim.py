@@ -20,7 +20,7 @@ __getattr__ = late(
         "sim.analysis.comparison": "Comparison",
         "sim.analysis.comparison_text": "comparison_text shown_figures",
         "sim.analysis.critical_path": "Part RoundLink",
-        "sim.analysis.curves": "Steps curve_over_seeds=over_seeds",
+        "sim.analysis.curves": "Steps curve_of curve_over_seeds=over_seeds",
         "sim.analysis.evaluations": "Evaluation TARGETS levels shared_target time_averaged",
         "sim.analysis.experts": (
             "alignment_figures gating_pattern inference_figures jain_index peak utilisation "

@@ -141,6 +141,11 @@ def test_a_loss_has_to_fall_by_two_thousandths_for_anything_to_be_learnt(first):
         assert found.loss_stayed == (not is_enough)
 
 
+def test_three_quarters_of_what_lies_above_a_constant_answer_is_most_of_it():
+    for final, is_most in ((0.80, False), (0.82, True)):  # above a quarter: 0.8125
+        assert learnt([0.1, final]).is_most == is_most
+
+
 def test_a_loss_that_moved_in_between_did_not_stay_and_one_that_came_back_was_lost():
     back = learnt(losses=[2.0, 2.001, 1.2, 2.0], loss="mse")
     assert not back.loss_stayed and back.was_lost and not back.has_learnt

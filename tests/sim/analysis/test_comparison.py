@@ -263,6 +263,11 @@ def test_times_to_a_target_are_in_hours_below_two_days_and_in_days_above():
         assert [row[2].rstrip("*") for row in rows] == means
 
 
+def test_rounds_are_in_the_largest_unit_of_which_the_shortest_has_one():
+    text = comparison_text(compared({"round_mean_s": {"a": [1800.0], "b": [7200.0]}}), in_full=True)
+    assert "(min)" in text and "30.0" in text and "120" in text
+
+
 @pytest.mark.parametrize("count", [3, 6, 20])
 def test_a_headline_counts_the_groups_for_which_it_has_no_room(count):
     groups = {f"a method of a long name {n:02}": [n / 100] for n in range(count)}

@@ -8,7 +8,7 @@ from scipy import stats
 
 import sim
 from tests.kit.handmade import tables_of
-from tests.kit.inner.sim import Evaluation, Steps, curve_over_seeds, time_averaged
+from tests.kit.inner.sim import Evaluation, Steps, curve_of, curve_over_seeds, time_averaged
 
 
 @st.composite
@@ -93,6 +93,20 @@ def test_the_figure_by_a_time_is_that_of_the_last_evaluation_the_same_instant_in
     found = [result.validation_at(hours) for hours in (0.5, 1.0, 4.9, 5.0, 9.9, 10.0)]
     assert found == [None, 0.2, 0.2, 0.6, 0.6, 0.4]
     assert result.validation_at() == 0.4
+
+
+def test_the_staleness_by_a_time_is_the_mean_of_all_updates_until_then():
+    rows = [{"time_s": t, "staleness": old} for t, old in ((1.0, 0), (2.0, 2), (5.0, 3), (5.0, 7))]
+    curve = curve_of(tables_of(updates=rows[::-1]), 9.0, "staleness")
+    assert (curve.x.tolist(), curve.values.tolist(), curve.end) == ([1, 2, 5], [0, 1, 3], 9.0)
+
+
+def test_a_sample_on_which_several_clusters_are_tested_counts_once():
+    rows = [{"time_s": 0.0, "scope": "global", "accuracy": 0.5, "samples": 1000}]
+    manifest = {"method": "", "simulated_s": 1.0, "scenario": {"learning": {"steps_per_round": 1}}}
+    tests = {"choices": 2, "samples": [600, 400], "distinct": 250}
+    result = sim.Result(tables_of(metrics=rows), manifest | {"tests": tests})
+    assert [one.samples for one in result.evaluations] == [250]
 
 
 ACCURACY = st.sampled_from([0.0, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0])

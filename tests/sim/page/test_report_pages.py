@@ -190,6 +190,15 @@ def test_the_band_of_a_chart_is_the_range_and_from_five_seeds_on_the_interval(ru
     assert (len(line["each"]), line["seeds"]) == (count, count)
 
 
+def test_a_target_of_a_chart_has_the_first_time_of_each_seed_that_reached_it(runs):
+    finals = [0.5, 0.6, 0.62]
+    group = Group("it", seeds_of(runs.result("slots-timing"), 3, finals))
+    data = data_of(chart_of([group], [0.6, 0.9], 0.6))
+    assert [*data["targets"]] == ["0.60"] and data["target"] == "0.60"
+    reached = data["targets"]["0.60"]
+    assert (reached["time"], reached["cycle"]) == ([[0, 10]] * 2, [[0, 1]] * 2)  # minutes
+
+
 def test_the_shares_of_a_group_are_the_means_of_those_of_its_runs(runs):
     """One run waits a quarter of its only cycle and trains the rest, the other three quarters."""
 

@@ -158,6 +158,13 @@ def test_failed_points_are_named_and_the_others_counted(count, lines, more):
     assert not more or f" {more} more" in last
 
 
+def test_columns_of_a_target_stand_together():
+    own = {f"{what}_to_{t}": 1 for what in ("hours", "cycles") for t in ("0.90", "0.75")}
+    names = [n for n in rows_by_hand(("a", "complete", own)).column_names if "_to_" in n]
+    each = [f"{what}_to_{t}" for t in ("0.75", "0.90") for what in ("cycles", "hours")]
+    assert names == each
+
+
 def test_what_equal_points_have_trained_counts_once():
     own = {"trainings": 6, "trainings_reused": 2}
     rows = rows_by_hand(("a", "complete", own), ("a", "complete", own), ("b", "complete", own))
