@@ -18,7 +18,8 @@ import scenarios
 from scenarios import Scenario
 from scenarios.parsing import apply_overrides
 from sim.capacity.dtn_formats import plan_text
-from sim.capacity.operations import as_values, operations
+from sim.capacity.operations import as_values
+from sim.capacity.study import rows_and_queues
 from sim.capacity.volumes import (
     LinkVolumes,
     SessionVolume,
@@ -201,7 +202,8 @@ class Schedule:
         """
         import pandas as pd
 
-        return pd.DataFrame(map(as_values, operations(self._plan)))
+        rows, _ = rows_and_queues(World(self.scenario), self._plan)
+        return pd.DataFrame(map(as_values, rows))
 
     def contact_plan(self, piece_s: int | None = None) -> ContactPlan:
         """Return the links as a plan for :class:`sim.ContactGraph`, over ``nodes``.
