@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import nan
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -194,12 +194,6 @@ def _gone_by(services: Services, starts: Floats, when_s: Floats) -> Floats:
     return gone
 
 
-def is_overloaded(figures: Mapping[str, Any], kind: str) -> bool:
-    """Return whether a kind of payloads is overloaded, by :func:`payload_figures`."""
-    growth: float | None = figures[f"{kind}.backlog_growth"]
-    return growth is not None and growth > OVERLOADED
-
-
 def payloads_table(queues: Sequence[Queue], traffic: Sequence[Traffic]) -> pa.Table:
     """Return all payloads as a table."""
     names = [kind.name for kind in traffic]
@@ -248,17 +242,19 @@ def payload_figures(
         share = float(through.mean())
         spare_bits = [queue.spare_bits for queue in queues if number in queue.kind]
         growth = _growth(ready_s, until_s, stop_s) if np.nansum(spare_bits) < 0.0 else None
+        is_overloaded = growth is not None and growth > OVERLOADED
+        hours = _quantiles((until_s - ready_s) / HOUR_S, ~through, QUANTILES.values())
         own_figures = {
+            **{
+                name: None if is_overloaded and share < quantile else hours[quantile]
+                for name, quantile in QUANTILES.items()
+            },
             "delivered_share": share,
             "one_service_share": float((through & (services == 1)).mean()),
             "undelivered": int((~through).sum()),
             "backlog_growth": growth,
         }
         found |= {f"{kind.name}.{name}": value for name, value in own_figures.items()}
-        hours = _quantiles((until_s - ready_s) / HOUR_S, ~through, QUANTILES.values())
-        for name, quantile in QUANTILES.items():
-            is_known = share >= quantile or not is_overloaded(found, kind.name)
-            found[f"{kind.name}.{name}"] = hours[quantile] if is_known else None
     return found
 
 

@@ -41,7 +41,7 @@ def link_command(
     station: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="the station, or cluster, of the budget; default: the first"
+            metavar="NAME", help="station, or cluster, of the budget; default: the first by name"
         ),
     ] = None,
     send: Annotated[

@@ -195,7 +195,8 @@ class Schedule:
         One row an end of links, with the columns of ``leomix capacity``: ``kind`` (station,
         cluster, gateway, satellite, or total of a kind) and ``name``; how many it serves
         ``at_a_time`` (inf: any number, nan: it is served); passes and services a day; hours a day
-        in view (summed over passes, and each time counted once) and ``busy``; GB a day ``down`` and
+        in view (summed over passes, and each time counted once) and ``busy``; the shares of time
+        in which clients are blocked, and have nothing to send; GB a day ``down`` and
         ``up`` if all who are served send all the time, the largest file per pass and in a day; the
         longest time without service, in hours, and that over links between satellites, with what
         an end could then send to the server in a day if alone (nan without such links).

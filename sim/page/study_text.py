@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from sim.capacity.operations import DAY_S, operations_in
-from sim.capacity.payloads import QUANTILES, is_overloaded
+from sim.capacity.payloads import OVERLOADED, QUANTILES
 from sim.execution.result import Result
 from sim.formatting import duration, percent, table
 from sim.page.capacity_text import Capacity, Overload, Table
@@ -27,7 +27,7 @@ def _overloads(run: Result) -> Iterator[Overload]:
     days = run.manifest["simulated_s"] / DAY_S
     for kind in run.manifest["scenario"]["traffic"] if count else ():
         name = kind["name"]
-        if is_overloaded(figures, name):
+        if (figures[f"{name}.backlog_growth"] or 0.0) > OVERLOADED:
             asked_gb = count[name] * kind["payload_mb"] / MB_PER_GB / days
             yield Overload(name, asked_gb, asked_gb * figures[f"{name}.delivered_share"])
 

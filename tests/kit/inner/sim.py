@@ -90,6 +90,7 @@ __getattr__ = late(
         "sim.network.legs": "LegLog Moved Trained",
         "sim.network.sessions": "ClusterSessions",
         "sim.page.sweep_pictures": "curve",
+        "sim.page.study_text": "study_text",
         "sim.plan.contacts": "ContactTable PlannedContact planning=.",
         "sim.plan.isl_planning": "ring_planes",
         "sim.plan.passes": "PassEnd WindowQuery finding=.",

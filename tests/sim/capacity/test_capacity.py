@@ -341,3 +341,23 @@ def test_the_largest_file_of_a_day_is_that_of_a_whole_day():
     in_first = np.clip(day_s - rows.start_s, 0, rows.end_s - rows.start_s)
     first = (rows.rate_bps * in_first).sum() / 8e9
     assert total.largest_down_gb_in_a_day == pytest.approx(first, rel=1e-9)
+
+
+def test_all_rows_as_csv_go_to_a_file_or_alone_to_stdout(leomix, path, tmp_path):
+    assert leomix("capacity", path, "--csv", tmp_path / "rows.csv").status == 0
+    printed = leomix("capacity", path, "--csv", "-")
+    assert (printed.status, printed.out) == (0, (tmp_path / "rows.csv").read_text())
+    refused = leomix("capacity", path, "--csv", "-", "--json")
+    assert (refused.status, "does not go with --json" in refused.err) == (2, True)
+
+
+def test_a_network_without_bits_says_that_its_gaps_are_without_service(leomix, path):
+    """At a rate that needs more than 200 dB everybody is served, and nothing is carried."""
+    keys = (
+        "--set",
+        "link.downlink.other_losses_db=200",
+        "--set",
+        "link.uplink.other_losses_db=200",
+    )
+    said = leomix("capacity", path, *keys).out
+    assert "without service, h" in said and "gap" not in said
