@@ -1,6 +1,7 @@
 """What a network carries in a day: compared with runs in which somebody always sends, and sums."""
 
 import json
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -361,3 +362,14 @@ def test_a_network_without_bits_says_that_its_gaps_are_without_service(leomix, p
     )
     said = leomix("capacity", path, *keys).out
     assert "without service, h" in said and "gap" not in said
+
+
+def test_validate_has_a_row_for_each_client_whose_passes_it_names(leomix, tmp_path):
+    """Of 60 satellites ten have the fewest passes; others may have the weakest link."""
+    sixty = STATIONS["orbit"] | {"satellites": 60, "planes": 6}
+    path = tmp_path / "sixty.json"
+    path.write_text(json.dumps(STATIONS | {"orbit": sixty, "stop": {"days": 0.25}}))
+    said = " ".join(leomix("validate", path).out.split())
+    named = re.findall(r"\(weakest link, ([\w-]+)\)", said)
+    table, _, _ = said.partition("none with fewer")
+    assert len(named) == 2 and all(f" {name} 1 " in table for name in named)
