@@ -120,13 +120,14 @@ def _screen(comparison: Comparison, shown: Sequence[Shown]) -> Iterator[str]:
             part, held = block([names, *columns], fixed=2)
             columns = columns[held - 1 :]
             yield from ("", *part)
-    legend = [f"{marks()[0]} a seed"] if dotted else []
+    legend = [f"{marks()[0]} a seed"] if dotted and comparison.drawn else []
     legend += ["* best"] if any(one.best for one in shown) else []
     if (more := len(comparison.groups) - len(groups)) > 0:
         legend.append(counted(more, "more group"))
     if columns:
         legend.append(counted(len(columns), "more figure"))
-    what = "p values and all figures" if several else "intervals and all figures"
+    beside = ("p values and " if several else "intervals and ") if comparison.drawn else ""
+    what = f"{beside}all figures"
     yield "   ".join([*legend, f"{what}: --all"])
 
 

@@ -105,26 +105,28 @@ class HeightBudget(Budget):
     place: str
 
 
-def budget(world: World) -> list[HeightBudget]:
+def budget(world: World, place: int = 0) -> list[HeightBudget]:
     """Budgets from the lowest to the highest orbit, one row an elevation from mask to zenith.
 
     There is one for each height, and for perigee and apogee of an eccentric orbit; of more than
-    ``MOST_HEIGHTS`` those of the lowest and the highest. All are over the first place.
+    ``MOST_HEIGHTS`` those of the lowest and the highest. All are over one place, a station or a
+    cluster, by its index in ``world.sites.nodes``.
     """
-    directions = _directions(world, 0)
-    name = world.sites.nodes[0].name
-    over = _over(name, [node.name for node in world.sites.nodes], ground_radios(world))
+    directions = _directions(world, place)
+    names = [node.name for node in world.sites.nodes]
+    name = names[place]
+    over = _over(name, names, ground_radios(world))
     if not world.orbit.has_geometry:
         heights = [Height(PAPER_ALTITUDE_M, None, "", "any satellite")]
         stands = [Overhead(None, PAPER_ALTITUDE_M, PAPER_ALTITUDE_M)]
         over += f"; source {world.orbit.source!r} has no heights, and this is that of the paper"
     else:
         heights = _heights(world.fleet.satellites)
-        stands = [_overhead(world, height, world.sites.of_passes[0]) for height in heights]
+        stands = [_overhead(world, height, world.sites.of_passes[place]) for height in heights]
     return [
         HeightBudget(
             f"{height.who} at a height of {overhead.altitude_m / 1e3:.0f} km, {over}",
-            _dish(world, 0),
+            _dish(world, place),
             directions,
             {side: _by_elevation(radio.link, overhead) for side, radio in directions.items()},
             height.satellite,

@@ -1,4 +1,4 @@
-"""What limits a network: plans with one more dish at a station, and without the station.
+"""What limits a network, and plans with one more dish at a station, and without the station.
 
 Nothing is said here: commands and pages have words for it.
 """
@@ -18,6 +18,7 @@ from scenarios.faults import PlannedOutage
 from sim.capacity.operations import (
     BITS_PER_GB,
     DAY_S,
+    TOTAL,
     clients_of,
     ends_of,
     operations,
@@ -32,10 +33,10 @@ from sim.plan.plan import make_plan
 from sim.plan.service import served_passes
 from sim.world.world import World
 
-WORTH = 0.05
-"""Share that one more dish has to add for dishes to be the limit."""
-FAR_MORE = 2.0
-"""How many times what one more brings anywhere else makes a place the only limit."""
+BLOCKED = 0.05
+"""Share of blocked time from which antennas are the limit."""
+IDLE = 0.01
+"""Share of the served time with nothing to send from which a client has all that it asks for."""
 MOST_STATIONS = 20
 """Stations up to which each is tried alone; of more, one more at each of them is one plan."""
 ALL_SERVED = 0.999
@@ -75,7 +76,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Limits:
-    """What is carried ``now``, and what was ``tried``."""
+    """What is carried ``now``, and with each change that was ``tried``."""
 
     now: DailyVolume
     tried: tuple[Tried, ...] = ()
@@ -84,26 +85,35 @@ class Limits:
         """Return the share that one more there adds."""
         return 0.0 if one.one_more is None else one.one_more.since(self.now)
 
-    @property
-    def limiting(self) -> list[Tried]:
-        """Where one more adds enough for the place to be a limit, the most first.
 
-        It is the only one if that is :data:`FAR_MORE` times what one more adds anywhere else. None
-        where the time in view is the limit.
-        """
-        found = sorted((one for one in self.tried if self.gain(one) >= WORTH), key=self.gain)
-        least = self.gain(found[-1]) / FAR_MORE if found else 0.0
-        return [one for one in found[::-1] if self.gain(one) > least]
+def limited_by(rows: Sequence[Operations]) -> str:
+    """Return what limits a network: ``demand``, ``antennas`` or ``visibility``.
 
-    @property
-    def station(self) -> str | None:
-        """The one station whose dishes are the limit; None where there are several, or none."""
-        places = [one.station for one in self.limiting]
-        return places[0] or None if len(places) == 1 else None
+    It is demand if every client that is served has nothing to send for a part of its service;
+    antennas if clients in view wait for one for a part of the time; and else the time in view.
+    """
+    served = [row for row in clients_of(rows) if row.busy_hours_a_day > 0.0]
+    if served and all(row.idle_share >= IDLE for row in served):
+        return "demand"
+    totals = [row for row in rows if row.kind == TOTAL]
+    return "antennas" if any(row.blocked_share >= BLOCKED for row in totals) else "visibility"
+
+
+def limiting_stations(rows: Sequence[Operations]) -> list[str]:
+    """Return the names of the stations, or satellites, whose antennas are the limit."""
+    return [row.name for row in limiting_rows(rows)]
+
+
+def limiting_rows(rows: Sequence[Operations]) -> list[Operations]:
+    """Return the rows of the stations, or satellites, whose antennas are the limit, by name."""
+    if limited_by(rows) != "antennas":
+        return []
+    servers = [row for row in rows if row.kind != TOTAL and not isnan(row.at_a_time)]
+    return [row for row in servers if row.blocked_share >= BLOCKED]
 
 
 def limits_of(world: World, rows: Sequence[Operations], find: Find) -> Limits:
-    """Return what limits a network that has these rows of operations."""
+    """Return what one more dish, or one less, changes in a network with these rows."""
     now = _of(rows)
     ends = ends_of(rows)
     if ends[0].kind in STATIONS:

@@ -9,13 +9,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import ceil, inf, isfinite, nan
+from math import ceil, inf, isfinite, isnan, nan
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from orbit.windows import gaps_s
+from sim.capacity.blocked_time import Spans, ViewTimes, view_times
 from sim.capacity.volumes import served_in_order
 from sim.facts.directions import Way
 from sim.facts.plan import FIGURES_OF_OPERATIONS, Operations
@@ -87,20 +88,25 @@ def operations_in(table: pa.Table) -> list[Operations]:
     return found
 
 
-def operations(plan: Plan, carried: Carried | None = None) -> list[Operations]:
+def operations(
+    plan: Plan, carried: Carried | None = None, waiting: Mapping[str, Spans] | None = None
+) -> list[Operations]:
     """Return a row for each station, or cluster, and their total; then of gateways, and satellites.
 
     Satellites have their links with those of the first rows; what gateways carry is on top.
-    ``carried`` is :func:`carried_in` the plan, where it is known.
+    ``carried`` is :func:`carried_in` the plan, where it is known. ``waiting`` says when each client
+    has something to send; None if every client has something to send all the time.
     """
     contacts = plan.contacts
     carried = carried_in(plan) if carried is None else carried
+    times = view_times(contacts, waiting)
     over_links = _over_links(plan)
-    rows = [*_rows(contacts, carried, plan.topology.grounded, contacts.grounded)]
+    rows = [*_rows(contacts, carried, times, plan.topology.grounded, contacts.grounded)]
     if plan.feeder is not None:
         seen = plan.feeder.passes_seen
-        rows += _rows(seen, _by_gateways(plan.feeder), "gateway", seen.grounded)
-    rows += _rows(contacts, carried, "satellite", contacts.flyers, totals=False)
+        by_gateways = _by_gateways(plan.feeder)
+        rows += _rows(seen, by_gateways, view_times(seen), "gateway", seen.grounded)
+    rows += _rows(contacts, carried, times, "satellite", contacts.flyers, totals=False)
     return [over_links(row) for row in rows]
 
 
@@ -189,7 +195,13 @@ def _days(start_s: float, end_s: float) -> Floats:
 
 
 def _rows(
-    contacts: ContactTable, carried: Carried, kind: str, ends: PassEnd, *, totals: bool = True
+    contacts: ContactTable,
+    carried: Carried,
+    times: ViewTimes,
+    kind: str,
+    ends: PassEnd,
+    *,
+    totals: bool = True,
 ) -> Iterator[Operations]:
     """Yield the row of each end of contacts by its name, and of all together with ``totals``."""
     every = np.arange(len(contacts))
@@ -197,14 +209,20 @@ def _rows(
     limits = contacts.limits(ends)
     for number in sorted(range(len(ends.names)), key=lambda n: ends.names[n]):
         mine = every[which == number]
-        yield _row(contacts, carried, kind, ends.names[number], limits[number], mine)
+        yield _row(contacts, carried, times, kind, ends.names[number], limits[number], mine)
     if totals:
         name = counted(len(ends.names), kind)
-        yield _row(contacts, carried, TOTAL, name, float(np.sum(limits)), every)
+        yield _row(contacts, carried, times, TOTAL, name, float(np.sum(limits)), every)
 
 
 def _row(
-    contacts: ContactTable, carried: Carried, kind: str, name: str, at_a_time: float, mine: Ints
+    contacts: ContactTable,
+    carried: Carried,
+    times: ViewTimes,
+    kind: str,
+    name: str,
+    at_a_time: float,
+    mine: Ints,
 ) -> Operations:
     """Return the row of an end that has the contacts of these numbers."""
     span_s = contacts.span_s
@@ -216,6 +234,11 @@ def _row(
     _, gap_s = _covered(start_s, end_s, span_s)
     takes_time = bool((contacts.service.setup_s > 0.0).any())
     setup_s = float(contacts.service.setup_s[served].sum()) if takes_time else nan
+    busy_s = float((end_s - start_s).sum())
+    # A server counts all clients in its view; all other rows count each time of a client once.
+    once = kind == TOTAL or isnan(at_a_time)
+    wanted_s = times.wanted_once_s if once else times.wanted_s
+    blocked_s = times.blocked_once_s if once else times.blocked_s
     down, up = (_volumes(contacts, carried, mine, is_down=is_down) for is_down in (True, False))
     return Operations(
         kind=kind,
@@ -225,7 +248,9 @@ def _row(
         served_a_day=len(start_s) * a_day,
         in_view_hours_a_day=float((set_s - rise_s).sum()) / HOUR_S * a_day,
         any_in_view_hours_a_day=seen_s / HOUR_S * a_day,
-        busy_hours_a_day=float((end_s - start_s).sum()) / HOUR_S * a_day,
+        busy_hours_a_day=busy_s / HOUR_S * a_day,
+        blocked_share=_share(float(blocked_s[mine].sum()), float(wanted_s[mine].sum())),
+        idle_share=_share(float(times.idle_s[served].sum()), busy_s),
         setup_hours_a_day=setup_s / HOUR_S * a_day,
         down_gb_a_day=down.a_day,
         up_gb_a_day=up.a_day,
@@ -235,6 +260,11 @@ def _row(
         largest_up_gb_in_a_day=up.in_a_day,
         longest_gap_hours=gap_s / HOUR_S,
     )
+
+
+def _share(part_s: float, whole_s: float) -> float:
+    """Return a part of a time; nan if there is no such time."""
+    return part_s / whole_s if whole_s > 0.0 else nan
 
 
 class _Volumes(NamedTuple):

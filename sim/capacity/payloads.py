@@ -7,13 +7,17 @@ link. Where clients share a link, or what is cut begins anew, this does not hold
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import nan
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from orbit.windows import merged
 from scenarios.scenario import Traffic
+from sim.capacity.blocked_time import Spans
 from sim.capacity.volumes import BITS_PER_MB, Services, services_of
 from sim.errors import InputError
 from sim.facts.plan import PayloadRow
@@ -23,7 +27,7 @@ from sim.trace.arrow import array, coded_text
 from sim.trace.schema import table_of
 from sim.world.world import World
 from statements import Code, Give, Other, Raise, Remove, Set, Statement, dotted
-from statements.arrays import Floats, Ints
+from statements.arrays import Floats, Ints, Mask
 
 HOUR_S = 3_600.0
 MOST_PAYLOADS = 10_000_000
@@ -32,11 +36,22 @@ ROUNDING = 1e-12
 """Share of the bits of a queue by which an end of a service is missed by rounding alone."""
 
 
+OVERLOADED = 2.0
+"""Growth of the payloads waiting above which a kind is overloaded.
+
+The growth is the mean over the second half of a study, divided by that over the first half. It is 1
+for a steady queue, and 3 for one that grows from nothing by as much every day. A queue that is
+offered just what its links carry grows with the square root of time, for which it is 1.8.
+"""
+
+
 class Queue(NamedTuple):
     """Payloads (K,) of one client in one direction, in the order in which they are sent.
 
     ``kind`` is the number of the traffic. ``through_s`` is nan for those that are not through by
-    the end; ``services`` have carried a part of each.
+    the end; ``services`` have carried a part of each. ``spare_bits`` are those that the services
+    could carry beyond what the payloads ask for; nan unless the client was served in both halves of
+    the study: before its first service every queue grows.
     """
 
     client: str
@@ -45,15 +60,20 @@ class Queue(NamedTuple):
     ready_s: Floats
     through_s: Floats
     services: Ints
+    spare_bits: float
 
 
-def queues_of(plan: Plan, traffic: Sequence[Traffic]) -> list[Queue]:
+def queues_of(world: World, plan: Plan) -> list[Queue]:
     """Return the queue of each client and direction that has traffic, by name of the client.
 
-    Raises InputError for a direction that is neglected, which takes no time.
+    Raises InputError for a direction that is neglected, which takes no time, and where clients
+    share what carries payloads, or what is cut begins anew.
     """
+    traffic = world.traffic
     if not traffic:
         return []
+    if (refused := next(_not_queues(world, traffic), None)) is not None:
+        raise InputError(refused)
     _check_count(plan, traffic)
     every = services_of(plan)
     if twice := _served_twice(every):
@@ -103,7 +123,26 @@ def _queue(
     ready_s = np.array([ready_s for ready_s, _ in due])
     kind = np.array([n for _, n in due], np.int64)
     bits = np.array([traffic[n].payload_mb for _, n in due]) * BITS_PER_MB
-    return Queue(client, direction, kind, ready_s, *sent(services, ready_s, bits, stop_s))
+    through_s, carried = sent(services, ready_s, bits, stop_s)
+    early = services.start_s < stop_s / 2.0
+    in_both_halves = early.any() and (services.end_s > stop_s / 2.0).any()
+    spare_bits = float(services.bits.sum() - bits.sum()) if in_both_halves else nan
+    return Queue(client, direction, kind, ready_s, through_s, carried, spare_bits)
+
+
+def waiting_spans(queues: Sequence[Queue], stop_s: float) -> dict[str, Spans]:
+    """Return when each client, by name, has something to send in any direction, in spans."""
+    of_clients = defaultdict[str, list[Queue]](list)
+    for queue in queues:
+        of_clients[queue.client].append(queue)
+    found = {}
+    for client, own in of_clients.items():
+        ready_s, through_s = (
+            np.concatenate([getattr(queue, name) for queue in own])
+            for name in ("ready_s", "through_s")
+        )
+        found[client] = merged(ready_s, np.where(np.isnan(through_s), stop_s, through_s))
+    return found
 
 
 def _arising(kind: Traffic, stop_s: float) -> list[float]:
@@ -177,36 +216,80 @@ def _joined(parts: Iterator[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.zeros(0), *parts])
 
 
-def payload_figures(queues: Sequence[Queue], traffic: Sequence[Traffic]) -> dict[str, float | None]:
-    """Return the figures of each kind of payloads: hours to get through, and what never did."""
+def payload_figures(
+    queues: Sequence[Queue], traffic: Sequence[Traffic], stop_s: float
+) -> dict[str, float | None]:
+    """Return the figures of each kind of payloads: hours to get through, and what never did.
+
+    Hours are quantiles over all payloads: one that is still waiting at the end counts as one that
+    takes longer than it has waited so far (Kaplan and Meier, 1958). They are None if too few are
+    through for the quantile to be known; if the kind is overloaded, the share of the quantile has
+    to be delivered. ``backlog_growth`` is None if the links could carry all that is asked for.
+    """
     found: dict[str, float | None] = {}
     for number, kind in enumerate(traffic if queues else ()):
         own = [queue.kind == number for queue in queues]
-        waits_s, services = (
+        ready_s, through_s, services = (
             _joined(column[mine] for column, mine in zip(columns, own, strict=True))
             for columns in (
-                [queue.through_s - queue.ready_s for queue in queues],
+                [queue.ready_s for queue in queues],
+                [queue.through_s for queue in queues],
                 [queue.services for queue in queues],
             )
         )
-        through = ~np.isnan(waits_s)
-        hours = waits_s[through] / HOUR_S
-        found |= {
-            f"{kind.name}.hours_median": float(np.median(hours)) if len(hours) else None,
-            f"{kind.name}.hours_worst": float(hours.max()) if len(hours) else None,
-            f"{kind.name}.one_service_share": float((through & (services == 1)).mean()),
-            f"{kind.name}.undelivered": int((~through).sum()),
+        through = ~np.isnan(through_s)
+        until_s = np.where(through, through_s, stop_s)
+        share = float(through.mean())
+        spare_bits = [queue.spare_bits for queue in queues if number in queue.kind]
+        growth = _growth(ready_s, until_s, stop_s) if np.nansum(spare_bits) < 0.0 else None
+        is_overloaded = growth is not None and growth > OVERLOADED
+        hours = _quantiles((until_s - ready_s) / HOUR_S, ~through, QUANTILES.values())
+        own_figures = {
+            **{
+                name: None if is_overloaded and share < quantile else hours[quantile]
+                for name, quantile in QUANTILES.items()
+            },
+            "delivered_share": share,
+            "one_service_share": float((through & (services == 1)).mean()),
+            "undelivered": int((~through).sum()),
+            "backlog_growth": growth,
         }
+        found |= {f"{kind.name}.{name}": value for name, value in own_figures.items()}
     return found
 
 
-def check_traffic(world: World, traffic: Sequence[Traffic]) -> None:
-    """Raise InputError where clients share what carries payloads, or what is cut begins anew."""
-    if traffic and (refused := next(_not_queues(world, traffic), None)) is not None:
-        raise InputError(refused)
+QUANTILES = {"hours_median": 0.5, "hours_p90": 0.9}
+
+
+def _quantiles(
+    hours: Floats, is_censored: Mask, shares: Iterable[float]
+) -> dict[float, float | None]:
+    """Return the hours by which shares of payloads are through; None if that is not reached."""
+    from scipy import stats  # takes longer to import than a short study takes
+
+    sample = stats.CensoredData.right_censored(hours, is_censored)
+    reached = stats.ecdf(sample).cdf
+    found: dict[float, float | None] = {}
+    for share in shares:
+        place = int(np.searchsorted(reached.probabilities, share - ROUNDING))
+        known = place < len(reached.probabilities)
+        found[share] = float(reached.quantiles[place]) if known else None
+    return found
+
+
+def _growth(ready_s: Floats, until_s: Floats, stop_s: float) -> float | None:
+    """Return the payloads waiting in the second half of a study over those in the first half.
+
+    Each is a mean over time. None if nothing waited in the first half.
+    """
+    half_s = stop_s / 2.0
+    first_s = float(np.maximum(np.minimum(until_s, half_s) - ready_s, 0.0).sum())
+    second_s = float(np.maximum(until_s - np.maximum(ready_s, half_s), 0.0).sum())
+    return second_s / first_s if first_s > 0.0 else None
 
 
 def _not_queues(world: World, traffic: Sequence[Traffic]) -> Iterator[Statement]:
+    """Yield why traffic is not known: clients share links, or what is cut begins anew."""
     link, faults = world.link, world.faults
     no_traffic = Remove("traffic")
     alone = "is not known where clients share links: here each client is a queue of its own"

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sim.capacity.limits import limited_by, limiting_stations
 from sim.capacity.operations import (
+    Carried,
     capacity_table,
     clients_of,
     ends_of,
@@ -14,7 +16,13 @@ from sim.capacity.operations import (
     operations,
     total_of,
 )
-from sim.capacity.payloads import Queue, check_traffic, payload_figures, payloads_table, queues_of
+from sim.capacity.payloads import (
+    Queue,
+    payload_figures,
+    payloads_table,
+    queues_of,
+    waiting_spans,
+)
 from sim.errors import InputError, located
 from sim.facts.plan import Operations
 from sim.formatting import counted
@@ -24,7 +32,10 @@ from sim.trace.tables import Tables
 from sim.world.world import World
 from statements import Code, Lower, Raise, Statement
 
-OF_ALL = ("passes_a_day", "served_a_day", "down_gb_a_day", "up_gb_a_day", "busy_hours_a_day")
+OF_ALL = (
+    *("passes_a_day", "served_a_day", "down_gb_a_day", "up_gb_a_day", "busy_hours_a_day"),
+    "blocked_share",
+)
 """Figures of all stations, clusters or gateways together."""
 OF_EACH = ("down_gb_a_day", "up_gb_a_day", "busy_hours_a_day")
 """Figures of each of them, named like ``down_gb_a_day:Matera``."""
@@ -50,7 +61,9 @@ class NetworkStudy:
         found[GAP] = max(row.longest_gap_hours for row in clients_of(self.rows) or ends)
         for row in ends if len(ends) <= MOST_ENDS else ():
             found |= {f"{name}:{row.name}": getattr(row, name) for name in OF_EACH}
-        found |= payload_figures(self.queues, self.world.traffic)
+        found["limited_by"] = limited_by(self.rows)
+        found["limiting_stations"] = limiting_stations(self.rows)
+        found |= payload_figures(self.queues, self.world.traffic, self.plan.stop_s)
         return {name: if_known(value) for name, value in found.items()}
 
     @property
@@ -75,9 +88,21 @@ def study_of(world: World, plan: Plan) -> NetworkStudy:
     """
     with located(world):
         check_seen(world, plan)
-        traffic = world.traffic
-        check_traffic(world, traffic)
-        return NetworkStudy(world, plan, operations(plan), queues_of(plan, traffic))
+    rows, queues = rows_and_queues(world, plan)
+    return NetworkStudy(world, plan, rows, queues)
+
+
+def rows_and_queues(
+    world: World, plan: Plan, carried: Carried | None = None
+) -> tuple[list[Operations], list[Queue]]:
+    """Return what a network carries, row by row, and the queues of its payloads.
+
+    Raises InputError for traffic whose queues are not known.
+    """
+    with located(world):
+        queues = queues_of(world, plan)
+    waiting = waiting_spans(queues, plan.stop_s) if world.traffic else None
+    return operations(plan, carried, waiting), queues
 
 
 def check_seen(world: World, plan: Plan) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sim.analysis.screen import steps_lines
-from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
+from sim.cli.options import Json, ScenarioName, SetKeys, check_station, overrides_of
 from sim.cli.output import print_json, warn
 from sim.errors import InputError, located
 from sim.files import check_file
@@ -19,6 +18,8 @@ from sim.formatting import Bar
 from statements import Code, Set, Statement, as_json
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sim.page.capacity_text import Capacity
     from sim.plan.plan import Plan
     from sim.world.world import World
@@ -33,7 +34,10 @@ def capacity_command(
         typer.Option(metavar="STATION", help="leave a station out, and compare; repeat it"),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option(metavar="FILE.csv", help="write all rows and columns, too")
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv", help="write all rows and columns, too; - prints them alone"
+        ),
     ] = None,
     json_: Json = False,
 ) -> None:
@@ -41,7 +45,10 @@ def capacity_command(
     import scenarios
     from sim.world.world import World
 
-    if csv is not None:
+    print_csv = csv == Path("-")
+    if print_csv and json_:
+        raise InputError.of_option("--csv -", Code.CONFLICT, "does not go with --json")
+    if csv is not None and not print_csv:
         check_file(csv, ".csv", said_as="--csv ")
     world = World(scenarios.load(network, overrides_of(set_)))
     with Bar(quiet=False) as bar:
@@ -50,6 +57,9 @@ def capacity_command(
     doubts = [*plan.doubts, *_unused_links(world)]
     if not json_:
         warn(doubts)
+    if print_csv:
+        print(_csv_text(found), end="")
+        return
     if csv is not None:
         _write(found, csv)
     if json_:
@@ -68,10 +78,7 @@ def _left_out(world: World, names: Sequence[str]) -> list[str]:
             raise InputError.of_option(
                 f"--without {name}", Code.CONFLICT, "there are no stations in this network"
             )
-        if name not in stations:
-            near = get_close_matches(name, stations, n=1, cutoff=0.0)
-            text = "no station is called so; did you mean {near!r}?"
-            raise InputError.of_option(f"--without {name}", Code.WRONG_VALUE, text, near=near[0])
+        check_station("--without", name, stations)
     left_out = [name for name in stations if name in names]
     if len(left_out) == len(stations):
         raise InputError.of_option(
@@ -82,15 +89,17 @@ def _left_out(world: World, names: Sequence[str]) -> list[str]:
 
 def _next(found: Capacity, world: World, network: str, set_: Sequence[str]) -> str:
     """Return what may be asked next: commands, and what each gives."""
+    from sim.capacity.limits import STATIONS, limiting_stations
+
     asked = shlex.join([network, *(word for pair in set_ for word in ("--set", pair))])
     steps = []
     if found.left_out is None:
         if found.ends[0].kind != "relay":
             send = f"leomix link {asked} --send 500MB"
             steps.append((send, "how long, and in how many passes"))
-        station = found.limits.station
-        if station is not None and len(found.ends) > 1:
-            without = f"leomix capacity {asked} --without {shlex.quote(station)}"
+        stations = limiting_stations(found.rows)
+        if len(stations) == 1 and len(found.ends) > 1 and found.ends[0].kind in STATIONS:
+            without = f"leomix capacity {asked} --without {shlex.quote(stations[0])}"
             steps.append((without, "a day without it"))
     study = "" if world.scenario.learning is None else " --set learning=null"
     steps.append((f"leomix run {asked}{study} -o network", "then report: map, lanes of the day"))
@@ -114,7 +123,7 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
     """Return what a network carries without some stations, what limits it, and its plan."""
     from sim.capacity.limits import limits_of, without
     from sim.capacity.operations import carried_in, operations, silent_services
-    from sim.capacity.study import check_seen
+    from sim.capacity.study import check_seen, rows_and_queues
     from sim.cli.preview import planned_outages
     from sim.execution.ready import network_plan
     from sim.execution.run_cache import WindowCache
@@ -131,16 +140,34 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
             check_seen(world, plan)
     bar.update("adding up what links carry")
     carried = carried_in(plan)
-    rows = operations(plan, carried)
+    rows, _ = rows_and_queues(world, plan, carried)
     bar.update("planning with one more dish, and without a station")
     limits = limits_of(world, rows, find)
     silent = silent_services(plan, carried)
-    return Capacity(rows, limits, silent, planned_outages(plan), before), plan
+    has_traffic = bool(world.traffic)
+    out = planned_outages(plan)
+    return Capacity(rows, limits, silent, out, before, has_traffic=has_traffic), plan
 
 
 def _write(found: Capacity, path: Path) -> None:
-    from sim.capacity.operations import capacity_table
-    from sim.trace.plain_tables import without_formulas, write_batches
+    from sim.trace.plain_tables import write_batches
 
-    table = capacity_table(found.rows)
-    write_batches(without_formulas(table).combine_chunks().to_batches(), path)
+    write_batches(_plain_rows(found).to_batches(), path)
+
+
+def _csv_text(found: Capacity) -> str:
+    """Return all rows and columns as CSV."""
+    import pyarrow as pa
+    from pyarrow.csv import write_csv
+
+    sink = pa.BufferOutputStream()
+    write_csv(_plain_rows(found), sink)
+    return str(sink.getvalue().to_pybytes(), "utf-8")
+
+
+def _plain_rows(found: Capacity) -> pa.Table:
+    """Return all rows as a table whose text no spreadsheet takes for formulas."""
+    from sim.capacity.operations import capacity_table
+    from sim.trace.plain_tables import without_formulas
+
+    return without_formulas(capacity_table(found.rows)).combine_chunks()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.analysis.screen import steps_lines
-from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
+from sim.cli.options import Json, ScenarioName, SetKeys, check_station, overrides_of
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
 from sim.formatting import BYTES, Bar, parse_size, percent, short_size, table, unit_for
@@ -38,6 +38,12 @@ def link_command(
     contact: Annotated[
         int | None, typer.Option(metavar="N", help="one pass over time, by its contact_id")
     ] = None,
+    station: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="station, or cluster, of the budget; default: the first by name"
+        ),
+    ] = None,
     send: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="what a payload of 500MB takes, in how many passes"),
@@ -52,7 +58,7 @@ def link_command(
     from sim.capacity import budget
     from sim.world.world import World
 
-    _check(contact, send, out, json_=json_)
+    _check(contact, station, send, out, json_=json_)
     world = World(scenarios.load(scenario, overrides_of(set_)))
     if send is not None:
         asked = shlex.join([scenario, *(word for pair in set_ or [] for word in ("--set", pair))])
@@ -63,7 +69,7 @@ def link_command(
         if out is not None:
             budget.write_pass(shown[0], out)
     else:
-        budgets = budget.budget(world)
+        budgets = budget.budget(world, _place(world, station))
         if out is not None:
             budget.write(budgets, out)
         shown = [*budgets]
@@ -73,8 +79,13 @@ def link_command(
         print(one.text)
 
 
-def _check(contact: int | None, send: str | None, out: Path | None, *, json_: bool) -> None:
+def _check(
+    contact: int | None, station: str | None, send: str | None, out: Path | None, *, json_: bool
+) -> None:
     """Refuse options that do not go together."""
+    if station is not None and (contact is not None or send is not None):
+        name = "--send" if contact is None else "--contact"
+        raise InputError.of_option("--station", Code.CONFLICT, f"does not go with {name}")
     if send is None and json_:
         text = "goes with --send"
         raise InputError.of_option("--json", Code.CONFLICT, text, Other(said="-o writes a file"))
@@ -82,6 +93,15 @@ def _check(contact: int | None, send: str | None, out: Path | None, *, json_: bo
         if send is not None and given is not None:
             text = f"does not go with {name}"
             raise InputError.of_option("--send", Code.CONFLICT, text, Other(said="use --json"))
+
+
+def _place(world: World, station: str | None) -> int:
+    """Return the index of a station, or cluster; 0 without a name."""
+    names = [node.name for node in world.sites.nodes]
+    if station is None or not names:
+        return 0
+    check_station("--station", station, names)
+    return names.index(station)
 
 
 def _show_payload(world: World, size_bytes: float, asked: str, *, json_: bool) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from difflib import get_close_matches
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -173,3 +174,11 @@ def _options_of(group: type) -> Iterator[Parameter]:
         default = Parameter.empty if field.default is MISSING else field.default
         hint = hints[field.name]
         yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+
+
+def check_station(option: str, name: str, stations: Sequence[str]) -> None:
+    """Raise InputError for a name that none of the stations (one at least) has."""
+    if name not in stations:
+        near = get_close_matches(name, stations, n=1, cutoff=0.0)
+        text = "no station is called so; did you mean {near!r}?"
+        raise InputError.of_option(f"{option} {name}", Code.WRONG_VALUE, text, near=near[0])

@@ -1,9 +1,10 @@
 """What a run of a scenario will be: contacts, links and payloads, as text."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from math import ceil
 from textwrap import fill
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,15 @@ from sim.world.world import World
 from statements import remedies_text
 
 
+class _UsualPass(NamedTuple):
+    """What a pass of median length of a client carries for its poorest device, and what it is."""
+
+    carried_bytes: float
+    client: str
+    text: str
+    unit: str
+
+
 def plan_text(built: Build) -> str:
     """Describe contacts, link and payloads of a scenario that is ready to run."""
     world, plan = built.world, built.plan
@@ -30,7 +40,10 @@ def plan_text(built: Build) -> str:
         *_link(world),
         *_outages(plan),
     ]
-    return fitted([_finding(plan), "", _clusters(built), *_contacts(built), "", *about])
+    usual = {} if plan.topology.over_mesh and plan.mesh is not None else _usual_least(built)
+    named = {least.client for least in usual.values()}
+    reached = [_clusters(built, named), *_contacts(built, usual)]
+    return fitted([_finding(plan), "", *reached, "", *about])
 
 
 def network_text(world: World, plan: Plan) -> str:
@@ -150,13 +163,16 @@ MOST_CLUSTERS = 10
 """Clusters of which each has a row; of more, those with the fewest services."""
 
 
-def _clusters(built: Build) -> str:
-    """Return a table of clusters: their contacts, those served, and what any of these carries."""
+def _clusters(built: Build, named: Collection[str]) -> str:
+    """Return a table of clusters: their contacts, those served, and what any of these carries.
+
+    Those that are ``named`` below it have a row, too.
+    """
     contacts = built.plan.contacts
     days = built.plan.stop_s / 86400
     every = built.plan.clusters
     fewest = sorted(every, key=lambda cluster: len(contacts.services(cluster.name)))
-    shown = {cluster.name for cluster in fewest[:MOST_CLUSTERS]}
+    shown = {*named, *(cluster.name for cluster in fewest[:MOST_CLUSTERS])}
     counted_all = len(contacts) <= MOST_CONTACTS
     rows = []
     for cluster in (cluster for cluster in every if cluster.name in shown):
@@ -177,7 +193,7 @@ def _clusters(built: Build) -> str:
         rows.append([cluster.name, *counts, f"{median_s:.0f}", least])
     lines = [table(["cluster", *HEADS], rows)]
     if len(every) > len(rows):
-        lines.append(f"and {len(every) - len(rows)} others, none with fewer")
+        lines.append(f"and {counted(len(every) - len(rows), 'other')}, none with fewer served")
     if not counted_all:
         lines.append(f"least upload: not computed of more than {MOST_CONTACTS} contacts")
     return "\n".join(lines)
@@ -209,15 +225,15 @@ def _usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSessions, int]]:
             sessions[usual].close()
 
 
-def _contacts(built: Build) -> Iterator[str]:
+def _contacts(built: Build, usual: Mapping[Way, _UsualPass]) -> Iterator[str]:
     """Say how clients reach the server, and what their contacts carry."""
     if built.plan.mesh is None:
-        yield from _passes(built)
+        yield from _passes(built, usual)
     elif built.plan.topology.over_mesh:
         yield from _over_mesh(built)
     else:
         yield _to_satellite(built.plan)
-        yield from _passes(built)
+        yield from _passes(built, usual)
 
 
 def _to_satellite(plan: Plan) -> str:
@@ -237,14 +253,13 @@ def _to_satellite(plan: Plan) -> str:
     )
 
 
-def _passes(built: Build) -> Iterator[str]:
-    """Say for each way what a pass of median length carries for a device, and what fits into it.
+def _usual_least(built: Build) -> dict[Way, _UsualPass]:
+    """Return for each way the pass of median length that carries the least, of some clusters.
 
-    Of some clusters that with the least; a pass of median length, and the poorest device there. Of
-    contact that does not end, a session is a part, and counts as a pass.
+    If contact does not end, a session is a part, and counts as a pass.
     """
     plan = built.plan
-    least = dict[Way, tuple[float, str, str, str]]()
+    least = dict[Way, _UsualPass]()
     for cluster, sessions, usual in _usual_passes(plan):
         start_s = sessions.starts_s[usual]
         lasts = duration(sessions.ends_s[usual] - start_s)
@@ -258,11 +273,17 @@ def _passes(built: Build) -> Iterator[str]:
             if beam is not None:
                 bits = float(np.min(sessions.carried_bits(usual, way, start_s)))
                 carried_bytes = bits / beam.crowding(cluster.devices) / 8.0
-                found = carried_bytes, cluster.name, what, name
+                found = _UsualPass(carried_bytes, cluster.name, what, name)
                 least[way] = min(least.get(way, found), found)
+    return least
+
+
+def _passes(built: Build, usual: Mapping[Way, _UsualPass]) -> Iterator[str]:
+    """Say for each way what a pass of median length carries for a device, and what fits into it."""
+    plan = built.plan
     rows = list[list[str]]()
     carries, helps = list[str](), list[str]()
-    for way, (carried, cluster_name, usual_text, unit) in least.items():
+    for way, (carried, cluster_name, usual_text, unit) in usual.items():
         direction = plan.topology.direction(way)
         size = data_size(carried)
         carries.append(f"{direction}: {usual_text} carries {size} (weakest link, {cluster_name})")

@@ -65,12 +65,10 @@ def show_command(
 
 
 def _show_study(study: Result, *, json_: bool) -> None:
-    from sim.page.study_text import capacity_of, study_text
+    from sim.page.study_text import study_text
 
     if json_:
-        found = capacity_of(study)
-        limits = {"limit": found.limit, "limiting_station": found.limits.station}
-        print_json(study.summary | limits | {"said": study.manifest.get("said", [])})
+        print_json(study.summary | {"said": study.manifest.get("said", [])})
         return
     warn(study.warnings)
     print(study_text(study))

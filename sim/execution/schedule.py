@@ -18,7 +18,8 @@ import scenarios
 from scenarios import Scenario
 from scenarios.parsing import apply_overrides
 from sim.capacity.dtn_formats import plan_text
-from sim.capacity.operations import as_values, operations
+from sim.capacity.operations import as_values
+from sim.capacity.study import rows_and_queues
 from sim.capacity.volumes import (
     LinkVolumes,
     SessionVolume,
@@ -194,14 +195,16 @@ class Schedule:
         One row an end of links, with the columns of ``leomix capacity``: ``kind`` (station,
         cluster, gateway, satellite, or total of a kind) and ``name``; how many it serves
         ``at_a_time`` (inf: any number, nan: it is served); passes and services a day; hours a day
-        in view (summed over passes, and each time counted once) and ``busy``; GB a day ``down`` and
+        in view (summed over passes, and each time counted once) and ``busy``; the shares of time
+        in which clients are blocked, and have nothing to send; GB a day ``down`` and
         ``up`` if all who are served send all the time, the largest file per pass and in a day; the
         longest time without service, in hours, and that over links between satellites, with what
         an end could then send to the server in a day if alone (nan without such links).
         """
         import pandas as pd
 
-        return pd.DataFrame(map(as_values, operations(self._plan)))
+        rows, _ = rows_and_queues(World(self.scenario), self._plan)
+        return pd.DataFrame(map(as_values, rows))
 
     def contact_plan(self, piece_s: int | None = None) -> ContactPlan:
         """Return the links as a plan for :class:`sim.ContactGraph`, over ``nodes``.

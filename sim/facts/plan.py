@@ -118,6 +118,15 @@ class Operations(Row):
     in_view_hours_a_day: OneReal = field(metadata=column("from rise to set, summed over passes"))
     any_in_view_hours_a_day: OneReal = field(metadata=column("the same, each time counted once"))
     busy_hours_a_day: OneReal = field(metadata=column("while served, summed over passes"))
+    blocked_share: OneReal = field(
+        metadata=column(
+            "share of the time in view with something to send in which a client is not served "
+            "while every antenna in view is busy",
+        )
+    )
+    idle_share: OneReal = field(
+        metadata=column("share of the served time in which clients have nothing to send")
+    )
     setup_hours_a_day: OneReal = field(
         metadata=column("beside these, dishes turn and acquire; null where that takes no time")
     )

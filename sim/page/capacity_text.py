@@ -6,12 +6,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
-from math import floor, isfinite, isnan, log10, nan
+from math import floor, isfinite, isinf, isnan, log10, nan
 from statistics import median
 from typing import Any, NamedTuple
 
-from sim.capacity.limits import DailyVolume, Limits, Tried, served_share
+from sim.capacity.limits import (
+    STATIONS,
+    DailyVolume,
+    Limits,
+    Tried,
+    limited_by,
+    limiting_rows,
+    limiting_stations,
+    served_share,
+)
 from sim.capacity.operations import (
+    TOTAL,
     as_values,
     clients_of,
     ends_of,
@@ -39,7 +49,6 @@ OF_SERVERS = {"relay": ("terminal", "terminals"), "satellite": ("beam", "beams")
 """What servers have of which there may be too few; stations and gateways have dishes."""
 LONGEST_NAMES = 35
 """Letters that their names may take in the first line."""
-TIME = "time in view"
 NOTICED = 0.005
 """Share that one more dish has to add for it to be said."""
 
@@ -54,12 +63,29 @@ class LeftOut(NamedTuple):
     before: Sequence[Operations]
 
 
+class Access(NamedTuple):
+    """Clients and what serves them, by kind (such as satellite and station), and their total."""
+
+    total: Operations
+    clients: str
+    servers: str
+
+
+class Overload(NamedTuple):
+    """A kind of payloads whose queues grow: the GB a day that it asks for, and those it gets."""
+
+    name: str
+    asked_gb_a_day: float
+    delivered_gb_a_day: float
+
+
 @dataclass(frozen=True)
 class Capacity:
     """What a network carries, what limits it, and what it carried before stations were left out.
 
     ``silent`` counts services that carry nothing, by direction. ``out`` says who is out as planned,
-    and when. ``asked_gb_a_day`` is what payloads ask for, by direction.
+    and when. ``overloads`` are kinds of payloads whose queues grow; without traffic, every client
+    has something to send all the time.
     """
 
     rows: Sequence[Operations]
@@ -67,7 +93,8 @@ class Capacity:
     silent: Mapping[str, int] = field(default_factory=dict)
     out: Sequence[str] = ()
     left_out: LeftOut | None = None
-    asked_gb_a_day: Mapping[str, float] = field(default_factory=dict)
+    overloads: Sequence[Overload] = ()
+    has_traffic: bool = False
 
     @cached_property
     def total(self) -> Operations:
@@ -84,16 +111,31 @@ class Capacity:
         """The rows of those who are served: clusters, or satellites."""
         return clients_of(self.rows)
 
+    @cached_property
+    def limited_by(self) -> str:
+        """What limits the network: ``demand``, ``antennas`` or ``visibility``."""
+        return limited_by(self.rows)
+
+    @cached_property
+    def _access(self) -> Access:
+        """Where clients wait the longest for an antenna."""
+        totals = [number for number, row in enumerate(self.rows) if row.kind == TOTAL]
+        number = max(totals, key=lambda n: (self.rows[n].blocked_share, n))
+        ends = self.rows[number - 1].kind
+        clients = "satellite" if ends == "gateway" else self.clients[0].kind
+        servers = "satellite" if ends == "cluster" else ends
+        return Access(self.rows[number], clients, servers)
+
+    @cached_property
+    def _limiting(self) -> list[Operations]:
+        """The rows whose antennas are the limit, those with the most blocked time first."""
+        rows = [row for row in limiting_rows(self.rows) if row.kind == self._access.servers]
+        return sorted(rows, key=lambda row: row.blocked_share, reverse=True)
+
     @property
     def _dishes(self) -> tuple[str, str]:
         """What a server has of which there may be too few: one, and several."""
-        limited = any(not isnan(row.at_a_time) for row in self.ends)
-        return OF_SERVERS.get(self.ends[0].kind if limited else "satellite", ("dish", "dishes"))
-
-    @property
-    def limit(self) -> str:
-        """What limits the bytes: ``dishes``, ``beams``, ``terminals`` or ``time in view``."""
-        return self._dishes[1] if self.limits.limiting else TIME
+        return OF_SERVERS.get(self._access.servers, ("dish", "dishes"))
 
     @property
     def finding(self) -> str:
@@ -111,32 +153,30 @@ class Capacity:
 
     @property
     def _limit_said(self) -> str:
-        limiting = self.limits.limiting
+        if self.limited_by != "antennas":
+            limit = "demand" if self.limited_by == "demand" else "the time in view"
+            return f"{limit} is the limit"
         dish, dishes = self._dishes
-        if not limiting:
-            return f"the {TIME} is the limit"
-        names = [one.station for one in limiting]
-        if not names[0]:
+        names = [row.name for row in self._limiting if row.kind in STATIONS]
+        if not names:
             return f"the {dishes} are the limit"
         if len(names) > 1:
-            kind = self.ends[0].kind
             whose = listed(names)
             if len(names) > MOST_NAMED or len(whose) > LONGEST_NAMES:
-                whose = counted(len(names), kind)
+                whose = counted(len(names), self._limiting[0].kind)
             return f"the {dishes} of {whose} are the limits"
-        count = next(row.at_a_time for row in self.ends if row.name == names[0])
+        count = self._limiting[0].at_a_time
         own = f"one {dish} is" if count == 1.0 else f"{count:.0f} {dishes} are"
         return f"{names[0]}'s {own} the limit"
 
     @property
     def advice(self) -> list[str]:
         """What one more brings, what is lost, who is out, and who is never served: a line each."""
-        found = [] if self.left_out is not None else [*self._more()]
-        for way, carried_gb in _ways(self.total):
-            asked_gb = self.asked_gb_a_day.get(way, 0.0)
-            if asked_gb > carried_gb:
-                size = short_size(GB_BYTES * asked_gb)
-                found.append(f"Payloads ask for {size} a day {way}, more than the links carry.")
+        found = []
+        for kind in self.overloads:
+            asked, got = (short_size(GB_BYTES * gb) for gb in kind[1:])
+            found.append(f"Overload: {kind.name} asks for {asked} a day and gets {got}.")
+        found += [] if self.left_out is not None else [*self._waits(), *self._more()]
         if self.total.setup_hours_a_day > 0.0:
             spent = f"{self.total.setup_hours_a_day:.1f} h a day"
             found.append(f"Beside what they serve, dishes turn and acquire for {spent}.")
@@ -147,28 +187,38 @@ class Capacity:
             found.append(f"Out as planned, and counted as that: {some(self.out, MOST_NAMED)}.")
         return [*found, *self._gaps()]
 
+    def _waits(self) -> Iterator[str]:
+        """Say which share of the time clients wait for an antenna, and have nothing to send."""
+        total, clients, _ = self._access
+        if isnan(total.blocked_share) or isinf(total.at_a_time):
+            return
+        share = percent(total.blocked_share, 0)
+        waits = f"{clients.capitalize()}s wait for a free {self._dishes[0]} in {share} of their"
+        yield f"{waits} time in view{' with something to send' if self.has_traffic else ''}."
+        if total.idle_share > 0.0:
+            idle = percent(total.idle_share, 0)
+            yield f"While served, they have nothing to send in {idle} of the time."
+
     def _more(self) -> Iterator[str]:
         """Say what one more dish brings where it is the limit, and else what is served."""
         dish, _ = self._dishes
-        limiting = self.limits.limiting
-        names = [one.station for one in limiting]
         if self.total.in_view_hours_a_day == 0.0:
             return
-        if not limiting:
-            share = served_share(self.rows)
-            most = max(map(self.limits.gain, self.limits.tried), default=0.0)
-            more = f"; one more {dish} adds {percent(most, 0)} at most" if most >= NOTICED else ""
-            yield f"{percent(share, 0)} of the hours in view are served{more}."
-        elif names[0]:
-            first, *others = limiting[:MOST_NAMED]
-            where = f"at {names[0]} alone" if others else "there"
-            rest = [f"at {one.station} {self._brought(one)}" for one in others]
-            said = ", ".join([f"{self._one_more} {where} carries {self._brought(first)}", *rest])
-            yield f"{said}."
-        else:
+        names = [row.name for row in self._limiting]
+        limiting = [one for one in self.limits.tried if one.station in names]
+        at_all = [one for one in self.limits.tried if not one.station]
+        if limiting:
+            most = max(limiting, key=self.limits.gain)
+            where = f"at {most.station} alone" if len(names) > 1 else "there"
+            yield f"{self._one_more} {where} carries {self._brought(most)}."
+        elif at_all and self.limited_by == "antennas":
             kind = self.ends[0].kind
             where = {"cluster": " on each satellite", "relay": ""}.get(kind, f" at each {kind}")
-            yield f"One more {dish}{where} carries {self._brought(limiting[0])}."
+            yield f"One more {dish}{where} carries {self._brought(at_all[0])}."
+        else:
+            gain = max(map(self.limits.gain, self.limits.tried), default=0.0)
+            more = f"; one more {dish} adds {percent(gain, 0)} at most" if gain >= NOTICED else ""
+            yield f"{percent(served_share(self.rows), 0)} of the hours in view are served{more}."
 
     @property
     def _one_more(self) -> str:
@@ -193,7 +243,7 @@ class Capacity:
             yield f"{len(never)} of {of} {are} never served: {some(never, MOST_NAMED)}."
         if len(clients) == 1 and clients[0].kind != "cluster":
             gap = duration(clients[0].longest_gap_hours * 3600.0)
-            yield f"The longest time without a {self.ends[0].kind} is {gap}."
+            yield f"The longest time without service is {gap}."
         over_links = [row.longest_gap_over_links_hours for row in clients]
         if not any(map(isnan, over_links)):
             over_s = duration(max(over_links) * 3600.0)
@@ -226,6 +276,7 @@ class Capacity:
             "GB up\na day": _figures([row.up_gb_a_day for row in (*rows, *totals)]),
             f"busy h\n{'of 24' if alone else 'a day'}": busy,
             "in view\nserved": [percent(_served_part(row), 0) for row in rows],
+            "\nblocked": [_blocked(row) for row in rows],
             "passes a day\nserved": passes,
         }
         tried = {one.station: one for one in self.limits.tried}
@@ -238,7 +289,7 @@ class Capacity:
                 "without\nit": [_change(one.without, now) for one in each],
             }
         elif kind == "cluster":
-            columns["longest\ngap, h"] = _hours([row.longest_gap_hours for row in rows])
+            columns["without\nservice, h"] = _hours([row.longest_gap_hours for row in rows])
         names = [*(row.name for row in rows), *("all" for _ in totals)]
         return f"By {kind}", *_columns(f"\n{kind}", names, columns)
 
@@ -249,7 +300,7 @@ class Capacity:
         columns = {
             "GB a day down": _figures([total.down_gb_a_day for total, _ in each]),
             "GB a day up": _figures([total.up_gb_a_day for total, _ in each]),
-            "longest gap, h": _hours(gaps),
+            "without service, h": _hours(gaps),
         }
         whom = listed(left_out.names)
         return f"Without {whom}", *_columns("", [f"with {whom}", "without"], columns)
@@ -272,8 +323,8 @@ class Capacity:
         limits = self.limits
         found = {
             "finding": self.finding,
-            "limit": self.limit,
-            "limiting_station": limits.station,
+            "limited_by": self.limited_by,
+            "limiting_stations": limiting_stations(self.rows),
             "served_share": served_share(self.rows),
             "carry_nothing": dict(self.silent),
             "advice": self.advice,
@@ -348,6 +399,11 @@ def _served_part(row: Operations) -> float:
     return row.busy_hours_a_day / seen if seen > 0.0 else nan
 
 
+def _blocked(row: Operations) -> str:
+    """Show the share of blocked time, of which there is none with any number of antennas."""
+    return "-" if isinf(row.at_a_time) else percent(row.blocked_share, 0)
+
+
 def _figures(values: Sequence[float]) -> list[str]:
     """Show a column in three digits of its largest value, or more; as many behind the point."""
     most = max((value for value in values if isfinite(value)), default=0.0)
@@ -367,7 +423,7 @@ def _among(flying: Sequence[Operations]) -> Table:
     worst = max(flying, key=lambda row: row.longest_gap_hours)
     rows: list[tuple[str, Callable[[Sequence[float]], list[str]], list[float], str]] = [
         (f"GB {way} a day", _figures, gb, ""),
-        ("longest gap, h", _hours, [row.longest_gap_hours for row in flying], worst.name),
+        ("without service, h", _hours, [row.longest_gap_hours for row in flying], worst.name),
         ("hours served a day", _hours, [row.busy_hours_a_day for row in flying], ""),
     ]
     cells = [

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from sim.capacity.operations import DAY_S, operations_in
+from sim.capacity.payloads import OVERLOADED, QUANTILES
 from sim.execution.result import Result
 from sim.formatting import duration, percent, table
-from sim.page.capacity_text import Capacity, Table
+from sim.page.capacity_text import Capacity, Overload, Table
 
 MB_PER_GB = 1_000.0
 
@@ -15,18 +17,19 @@ MB_PER_GB = 1_000.0
 def capacity_of(run: Result) -> Capacity:
     """Return what a study's links carry, and what limits them."""
     rows = operations_in(run.tables["capacity"])
-    return Capacity(rows, run.limits, asked_gb_a_day=_asked_gb_a_day(run))
+    has_traffic = bool(run.manifest["scenario"]["traffic"])
+    return Capacity(rows, run.limits, overloads=[*_overloads(run)], has_traffic=has_traffic)
 
 
-def _asked_gb_a_day(run: Result) -> dict[str, float]:
-    """Return what payloads of all clients ask for, by direction."""
-    found: dict[str, float] = {}
-    count = _payloads_by_name(run)
+def _overloads(run: Result) -> Iterator[Overload]:
+    """Yield the kinds of payloads whose queues grow."""
+    figures, count = run.manifest["network"], _payloads_by_name(run)
     days = run.manifest["simulated_s"] / DAY_S
     for kind in run.manifest["scenario"]["traffic"] if count else ():
-        gb_a_day = count[kind["name"]] * kind["payload_mb"] / MB_PER_GB / days
-        found[kind["direction"]] = found.get(kind["direction"], 0.0) + gb_a_day
-    return found
+        name = kind["name"]
+        if (figures[f"{name}.backlog_growth"] or 0.0) > OVERLOADED:
+            asked_gb = count[name] * kind["payload_mb"] / MB_PER_GB / days
+            yield Overload(name, asked_gb, asked_gb * figures[f"{name}.delivered_share"])
 
 
 def _payloads_by_name(run: Result) -> Counter[str]:
@@ -51,15 +54,15 @@ def payload_table(run: Result) -> Table | None:
     for kind in manifest["scenario"]["traffic"]:
         name = kind["name"]
         every = "once" if kind["every_hours"] is None else f"every {kind['every_hours']:g} h"
-        hours = [figures[f"{name}.hours_{of}"] for of in ("median", "worst")]
+        hours = [figures[f"{name}.{quantile}"] for quantile in QUANTILES]
         cells.append(
             [
                 name,
                 f"{kind['payload_mb']:,g} MB {kind['direction']}, {every}",
-                *("-" if one is None else duration(3600 * one) for one in hours),
+                *("not reached" if one is None else duration(3600 * one) for one in hours),
                 percent(figures[f"{name}.one_service_share"], 0),
                 f"{figures[f'{name}.undelivered']:,.0f} of {count[name]:,}",
             ]
         )
-    heads = ["payloads", "", "median", "worst", "in one pass", "not through"]
+    heads = ["payloads", "", "median", "90 %", "in one pass", "not through"]
     return ("How long payloads take to get through", heads, cells) if cells else None

@@ -39,7 +39,9 @@ MACHINE_COLUMNS = _declared("machine")
 """Columns of what depends on the machine."""
 
 DIGESTS = {"trace_sha256": TEXT, "timing_sha256": TEXT}
-OF_STUDIES = {"hours": FLOAT, **DIGESTS, "drawn": FLAG, "wall_s": FLOAT}
+LIMITS_OF_STUDIES = _declared("of_studies")
+"""Columns of what limits a network study; names of several stations are joined by commas."""
+OF_STUDIES = {"hours": FLOAT, **LIMITS_OF_STUDIES, **DIGESTS, "drawn": FLAG, "wall_s": FLOAT}
 """Columns of network studies beside their figures, which are those that points have found."""
 
 TO_TARGETS = {"cycles_to_": INT, "hours_to_": FLOAT}
@@ -66,6 +68,7 @@ def figures_of(run: Result) -> dict[str, Any]:
     if run.of_network:
         digests = {name: run.manifest[name] for name in DIGESTS}
         figures = {"hours": run.summary["hours"], **run.manifest["network"], **digests}
+        figures["limiting_stations"] = ", ".join(figures["limiting_stations"])
         return figures | {name: run.manifest.get(name) for name in ("drawn", "wall_s")}
     known: dict[str, Any] = {**run.manifest, **run.summary}
     for target, reached in run.summary["targets"].items():
@@ -111,7 +114,8 @@ def check_outcome(said: Any, digest: str) -> Outcome:
 def _check_figure(name: str, value: Any) -> None:
     heads = (kind for head, kind in TO_TARGETS.items() if name.startswith(head))
     of_study = FLOAT if figure_of_network(name) else None
-    kind = {**DECIDED, **FOLLOWING, **MACHINE_COLUMNS}.get(name) or of_study or next(heads, None)
+    columns = {**DECIDED, **FOLLOWING, **MACHINE_COLUMNS, **LIMITS_OF_STUDIES}
+    kind = columns.get(name) or of_study or next(heads, None)
     fits = kind is not None and (value is None or isinstance(value, _VALUES[kind]))
     if not fits or (isinstance(value, int) and not _is_number(value)):
         raise ValueError(f"{name} is no figure of a point, or no number")
@@ -189,7 +193,7 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
 def _columns_of_studies(outcomes: Iterable[Outcome]) -> dict[str, pa.DataType]:
     """Return the columns of all figures that some study has, in the order in which they came."""
     found = {name: FLOAT for one in outcomes for name in one.figures if name not in OF_STUDIES}
-    return {"hours": FLOAT, **found, **DIGESTS, "drawn": FLAG}
+    return {"hours": FLOAT, **found, **LIMITS_OF_STUDIES, **DIGESTS, "drawn": FLAG}
 
 
 def _machine(points: Sequence[Point]) -> Iterable[str]:

@@ -133,3 +133,16 @@ def test_the_air_is_named_where_each_place_has_its_own(leomix):
     assert about.endswith(
         "over Munich with the air there (not that of Nairobi, Osaka and Sao Paulo)"
     )
+
+
+def test_the_budget_of_a_station_is_that_of_a_network_with_this_station_alone(leomix):
+    shown = leomix("link", "three-stations", "--station", "Matera").out
+    assert "over Matera with the air there (not that of Dongara and Singapore)" in shown
+    rows = [line for line in shown.splitlines() if line.startswith(("20.00", "90.00"))]
+    station = "{name: Matera, latitude_deg: 40.65, longitude_deg: 16.70, altitude_m: 490}"
+    alone = leomix("link", "three-stations", "--set", f"ground.stations=[{station}]").out
+    assert len(rows) == 4 and all(row in alone for row in rows)
+    wrong = leomix("link", "three-stations", "--station", "Mattera")
+    assert (wrong.status, "did you mean 'Matera'?" in wrong.err) == (2, True)
+    both = leomix("link", "three-stations", "--station", "Matera", "--send", "1GB")
+    assert (both.status, "does not go with --send" in both.err) == (2, True)
