@@ -105,6 +105,7 @@ __getattr__ = late(
         "sim.sweep.claims": "Claims claims=.",
         "sim.sweep.compared": "compared_rows",
         "sim.sweep.crew": "Crew",
+        "sim.sweep.join": "attempt",
         "sim.sweep.point": "Point PointOutcome=Outcome",
         "sim.sweep.points": "SweepPlan combinations",
         "sim.sweep.progress": "SweepProgress",
