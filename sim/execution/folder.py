@@ -95,6 +95,7 @@ _SHAPE: dict[str, Any] = {
     "tests?": ({"choices": _COUNT, "samples": [_COUNT]}, None),
     "identity": _TEXT,
     "besides_stop?": _TEXT,
+    "made_by_code?": {},
     "trace_sha256": _TEXT,
     "checksums?": {},
     "code?": {},
