@@ -508,6 +508,10 @@ def _as_given(share: Floats, _: object) -> Floats:
     return share
 
 
+OF_EDGES = "edge_"
+"""How names of arrays begin that are of the edges of a graph, whose samples are its nodes."""
+
+
 def sample_count(data: Any) -> int | None:
     """How many samples data hold; None where they can be read as none, or in several ways.
 
@@ -527,6 +531,8 @@ def _counts_of(data: Any, *, whole: bool = False) -> set[int]:
     ``whole`` data, in a list, are columns or samples by themselves: a number or a text among
     them, a label or a name, says that they are one sample.
     """
+    if isinstance(data, Mapping):
+        data = {name: part for name, part in data.items() if not str(name).startswith(OF_EDGES)}
     if isinstance(data, Mapping | list | tuple):
         parts = list(data.values()) if isinstance(data, Mapping) else data
         is_of_records = parts and all(isinstance(part, Mapping | tuple) for part in parts)
