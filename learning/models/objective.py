@@ -314,7 +314,7 @@ class OwnLoss(Objective):
                 raise self._refused(f"fails on trial samples ({cause_of(error)})") from None
             if _differ(torch.cat(pieces), whole):
                 raise ValueError(
-                    f"learning.micro_batch: {KEY} {self.name!r} is no mean over samples: the "
+                    f"learning.micro_batch: {KEY} {self.name!r} is not a mean over samples: the "
                     "gradients of the pieces of a minibatch do not add up to its gradient; remove "
                     "learning.micro_batch, or return a mean over samples"
                 )

@@ -199,7 +199,9 @@ def test_pieces_of_a_minibatch_are_for_losses_that_are_means_over_samples(
     )
     start = whole.force(whole.start())
     if loss != "mean_of_rows":
-        with pytest.raises(ValueError, match=r"^learning\.micro_batch: .*is no mean over samples"):
+        with pytest.raises(
+            ValueError, match=r"^learning\.micro_batch: .*is not a mean over samples"
+        ):
             pieces.build()
         return
     after = [models_of(trained(downloaded(one, one.start()))) for one in (whole, pieces)]
