@@ -350,7 +350,9 @@ def made_by_code(task: Task) -> dict[str, str]:
     config, made = task.config, dict[str, Tensors]()
     if config.data.kind not in DATASETS.shipped:
         by_device = (task.shards, task.client_test, task.client_validation)
-        sets = [{name: own.samples for name, own in shards.items()} for shards in by_device]
+        sets: list[Mapping[str, Samples]] = [
+            {name: own.samples for name, own in shards.items()} for shards in by_device
+        ]
         sets += [task.trial, task.test, task.validation]
         made[f"data of {config.data.kind}"] = {
             f"{number} {cluster} {part}": tensor
