@@ -38,6 +38,15 @@ def compute_device(asked: str) -> str:
     return asked
 
 
+def cuda_with_generators() -> list[int]:
+    """Return the numbers of the CUDA devices that a seed of torch changes: none before CUDA starts.
+
+    Needs torch to be imported.
+    """
+    cuda = sys.modules["torch"].cuda
+    return list(range(cuda.device_count())) if cuda.is_initialized() else []
+
+
 def seen_without(device: str) -> str:
     """Return which CUDA devices there are where ``cuda:N`` is none of them, else ""."""
     count = _cuda_devices()

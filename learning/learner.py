@@ -158,6 +158,22 @@ class Learner:
         """
         return list(self.number("learning.training.task:holdings"))
 
+    def made_by_code(self) -> dict[str, str]:
+        """Return digests of the data and start weights that custom code makes.
+
+        They are by what is made, like ``weights of net:Net``: {} until the task is built, and
+        where all is leomix's own.
+        """
+        if "task" not in vars(self):
+            return {}
+        return self._made_by_code
+
+    @cached_property
+    def _made_by_code(self) -> dict[str, str]:
+        from learning.training.start import made_by_code
+
+        return made_by_code(self.task)
+
     def test_labels(self) -> dict[str, Any]:
         """Return between how many ``choices`` a guess is made, and the test ``samples`` by class.
 

@@ -13,7 +13,7 @@ from scenarios.errors import SET, Origin, ScenarioError, wrong
 from scenarios.files import is_shipped, locate, needs_consent, origin_name, read_text
 from scenarios.ground import in_canonical_order
 from scenarios.messages import first_problem
-from scenarios.parsing import Document, apply_overrides, parse_yaml, too_deep
+from scenarios.parsing import Document, apply_overrides, parse_yaml, python_values, too_deep
 from scenarios.scenario import Scenario
 from statements import Code, Place, Refused, Statement
 
@@ -182,7 +182,7 @@ def _validated(
     if problem := too_deep(mapping):
         raise origin.error(problem)
     try:
-        scenario = Scenario.model_validate(mapping)
+        scenario = Scenario.model_validate(python_values(mapping))
     except ValidationError as error:
         raise origin.error(*first_problem(error)) from None
     if untrusted:  # what needs consent is refused, unless an override asks for it

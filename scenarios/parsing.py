@@ -216,6 +216,16 @@ def apply_overrides(mapping: dict[str, Any], overrides: Mapping[str, Any]) -> No
         set_key(mapping, key, _parsed(key, value) if isinstance(value, str) else deepcopy(value))
 
 
+def python_values(value: Any) -> Any:
+    """Return a value in which numbers and arrays of NumPy or torch are numbers and lists."""
+    if isinstance(value, Mapping):
+        return {key: python_values(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(python_values, value))
+    to_list = getattr(value, "tolist", None)
+    return value if to_list is None else to_list()
+
+
 def set_key(mapping: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key of a nested mapping in place; a number addresses an item of a list.
 

@@ -303,8 +303,15 @@ class ClusterState:
         turns = self._split(rounds)
         if lost := [moves for moves, _ in turns if moves not in MOVES]:
             raise ValueError(f"{lost[0]!r} is none of {', '.join(MOVES)}")
-        if not np.array_equal(sum(own for _, own in turns), rounds):
+        counts = [np.asarray(own) for _, own in turns]
+        if any(own.shape != rounds.shape or own.dtype.kind not in "iu" for own in counts):
+            raise ValueError("its rounds, (K,) in each turn, are no array of whole numbers")
+        if not np.array_equal(sum(counts), rounds):
             raise ValueError("its rounds, (K,) in each turn, are not as many as the devices train")
+        if any((own < 0).any() for own in counts):
+            raise ValueError(
+                "a turn has fewer than 0 rounds of a device, perhaps of one that rests"
+            )
         return turns
 
     # -- uplink

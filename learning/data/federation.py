@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from learning.data.samples import (
     join,
 )
 from learning.data.table import Table, check_one_type
+from learning.data.validation import KEY as VALIDATION
 from learning.data.validation import besides, set_aside
 from learning.losses import check_form, check_targets, is_of_classes
 from learning.rng import stream
@@ -306,7 +306,11 @@ def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
     over_clients = split.over == "clients"
     holders = sum(config.devices) if over_clients else len(config.clusters)
     rng = stream(config.seed, "split")
-    lack = partial(_lack, config, over_clients=over_clients)
+
+    def lack(counts: Rows) -> str:
+        lacking = _lack(config, counts, over_clients=over_clients)
+        return f"{lacking}{besides(config.data)}" if lacking else ""
+
     parts = split_rows(pool.y, holders, split, rng, lack)
     if not over_clients:
         return [(pool.at(rows), None) for rows in parts]
@@ -334,10 +338,17 @@ def _natural(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
         held.append((domain.train.at(order), domain.device[order]))
         counts.append(np.bincount(domain.device, minlength=devices))
     if lacking := _lack(config, np.concatenate(counts), over_clients=True):
-        raise ValueError(
-            f"learning.data.split.kind: 'domains' leaves {lacking}; have fewer devices, or lower "
-            "learning.data.trial_samples"
-        )
+        data = config.data
+        key = f"learning.data.kind: {data.kind!r}"
+        if data.split is not None:
+            key = f"learning.data.split.kind: {data.split.kind!r}"
+        helps = ["have fewer devices"]
+        helps += ["lower learning.data.trial_samples"] if needs_trial(config) else []
+        if data.validation:
+            key = f"{VALIDATION}: {data.validation:g} of the samples"
+            helps.insert(0, "lower it")
+        cures = " or ".join([", ".join(helps[:-1]), helps[-1]] if helps[1:] else helps)
+        raise ValueError(f"{key} leaves {lacking}; {cures}")
     return held
 
 
@@ -348,14 +359,14 @@ def _lack(config: LearningConfig, counts: Rows, *, over_clients: bool) -> str:
         empty = int(counts.argmin())
         place = int(np.searchsorted(starts, empty, side="right")) - 1
         client = f"client '{config.clusters[place]}/{empty - starts[place]}'"
-        return f"{client} without a sample{besides(config.data)}"
+        return f"{client} without a sample"
     totals = np.add.reduceat(counts, starts) if over_clients else counts
     trial = config.data.trial_samples if needs_trial(config) else 0
     for cluster, total, devices in zip(config.clusters, totals, config.devices, strict=True):
         if total < trial + devices:
             return (
                 f"cluster {cluster!r} {total} samples for {devices} devices and {trial} trial "
-                f"samples{besides(config.data)}"
+                "samples"
             )
     return ""
 

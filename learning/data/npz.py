@@ -116,6 +116,8 @@ def _bands_first(height: int, width: int, channels: int) -> str:
 #: Name of the array of labels and of that of domains, where the configuration gives none.
 NAMES = {"label": "y", "domain": "domain"}
 ENDINGS = ("", "_train", "_test")
+MOST_NAMED = 8
+"""Arrays of a file that a message names."""
 UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -162,11 +164,13 @@ def read_npz(
 
     Numbers that are no class of each sample are targets ``as_it_is`` asked for all.
     """
-    arrays = _read(path, {f"{name}{end}" for name in ("x", *columns.values()) for end in ENDINGS})
+    wanted = {f"{name}{end}" for name in ("x", *columns.values()) for end in ENDINGS}
+    arrays, others = _read(path, wanted)
     # What the names of the train arrays end in, and that of the test arrays if any.
     ends = [end for end in ("_train", "") if f"x{end}" in arrays][:1]
     if not ends:
-        raise ValueError(f"{path}: no array 'x_train' or 'x'; add one, (n, H, W, C) or (n, d)")
+        what = "no array 'x_train' or 'x'; add one, (n, H, W, C) or (n, d)"
+        raise ValueError(f"{path}: {what}{_instead(others)}")
     if "x_test" in arrays:
         ends.append("_test")
     images = [(f"{path}: x{end}", arrays[f"x{end}"]) for end in ends]
@@ -179,15 +183,23 @@ def read_npz(
     labels: Sequence[int | str] | NDArray[Any] | None
     labels = _targets(path, arrays, label, ends, as_it_is=as_it_is)
     if labels is None:
-        values = _column(path, arrays, label, ends)
+        values = _column(path, arrays, label, ends, others)
         labels = [
             value if value == LEFT_OUT else check_label(value, place)
             for value, place in zip(values, places, strict=True)
         ]
     has_domain = needs_domain or f"{domain}{ends[0]}" in arrays
-    domains = _column(path, arrays, domain, ends) if has_domain else None
+    domains = _column(path, arrays, domain, ends, others) if has_domain else None
     is_test = np.arange(len(labels)) >= len(pixels[0][1]) if len(ends) > 1 else None
     return PixelTable(path, labels, is_test, domains, places.__getitem__, pixels)
+
+
+def _instead(names: Sequence[str]) -> str:
+    """Say which other arrays a file has; "" for none."""
+    if not names:
+        return ""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f" (the file has {', '.join(f'{name!r:.40}' for name in names[:MOST_NAMED])}{more})"
 
 
 def _targets(
@@ -243,13 +255,16 @@ def _check_targets(what: str, array: NDArray[Any], *, as_it_is: bool) -> None:
         raise ValueError(f"{what}[{row}] holds {value}; {helps}")
 
 
-def _column(path: str, arrays: Arrays, name: str, ends: list[str]) -> list[Any]:
-    """Return one value per sample, whole numbers or strings."""
+def _column(
+    path: str, arrays: Arrays, name: str, ends: list[str], others: Sequence[str]
+) -> list[Any]:
+    """Return one value per sample, whole numbers or strings; the file has ``others`` as well."""
     column: list[Any] = []
     for end in ends:
         if f"{name}{end}" not in arrays:
             raise ValueError(
                 f"{path}: no array '{name}{end}'; add it, or see learning.data.columns"
+                f"{_instead(others)}"
             )
         values = arrays[f"{name}{end}"]
         size = len(arrays[f"x{end}"])
@@ -269,9 +284,10 @@ SPARE_BYTES, MOST_TIMES = 100_000_000, 100
 """Arrays up to which any compression is right, and beyond that how many times the file they are."""
 
 
-def _read(path: str, wanted: set[str]) -> Arrays:
+def _read(path: str, wanted: set[str]) -> tuple[Arrays, list[str]]:
     """Read the arrays of ``wanted`` that the file has, if there is memory for them.
 
+    The second are the names of its other arrays.
     A few kilobytes can claim to hold any number of terabytes.
     """
     try:
@@ -287,7 +303,8 @@ def _read(path: str, wanted: set[str]) -> Arrays:
                 raise ValueError(f"its arrays are {times} times its size")
             if share := beyond_memory(needed):
                 raise ValueError(f"its arrays take {share}")
-            return {name: _array(archive, name, entry) for name, entry in entries.items()}
+            others = [name for name in named if name not in wanted]
+            return {name: _array(archive, name, entry) for name, entry in entries.items()}, others
     except OSError as error:
         raise ValueError(
             f"{path}: cannot be read ({error.strerror or error}); see learning.data.path and paths"

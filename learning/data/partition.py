@@ -143,6 +143,8 @@ def share_devices(y: Rows, cluster: str, devices: int, config: LearningConfig) -
     if not 1 <= devices <= count:
         helps = ["have fewer devices or clusters"]
         behind = ""
+        if data.validation:
+            helps.insert(0, "lower learning.data.validation")
         if needs_trial(config):
             helps.insert(0, "lower learning.data.trial_samples")
             behind = f" behind {data.trial_samples} trial samples"

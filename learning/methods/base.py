@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -251,6 +251,13 @@ class Method(ABC):
         own has each device tested on its own samples, whatever ``learning.personal`` is.
         """
         return self.personal(me)
+
+    def made_by_code(self, names: Collection[str] = ()) -> dict[str, str]:
+        """Return digests of what custom code has made for the run by now: data, start weights.
+
+        A method with data of its own also makes those that the ``names`` of digests say.
+        """
+        return self.learner.made_by_code()
 
     def scores(self) -> list[Score]:
         """Test the server's model as it is now; called where there is something to be measured.

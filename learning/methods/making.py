@@ -103,6 +103,8 @@ def _refused(name: str, fails: str, cause: str, cure: str) -> ValueError:
 
 HOOKS = ("turns", "local_loss", "server_step", "own_part")
 """What a method that is made of another one may have of its own, as they are tried."""
+MOST_TRIED = 6
+"""Turns are asked for with fewer rounds than this."""
 
 
 def try_hooks(method: GlobalModelMethod) -> None:
@@ -124,7 +126,7 @@ def try_hooks(method: GlobalModelMethod) -> None:
         devices.load_initial(method.server, method.experts)
         first = np.arange(me.devices) == 0
         work = Work(first.astype(np.int64), first.astype(np.float64), np.zeros_like(first))
-        devices.turns(work.rounds)
+        [devices.turns(rounds * work.rounds) for rounds in range(MOST_TRIED)]
         name = "local_loss"
         devices.train(work, method.experts, gate=True)
         if devices.state is not None:

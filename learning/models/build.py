@@ -17,6 +17,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from learning.architecture.kinds import check_form, precision_of
 from learning.data.samples import InputSpec
+from learning.hardware import cuda_with_generators
 from learning.models.interface import (
     ADDED_A,
     ADDED_B,
@@ -294,7 +295,7 @@ def _made_from(
     seed: int, config: ModelConfig, spec: InputSpec, here: Residency | None
 ) -> nn.Module:
     """Return the model made in memory; what it draws from torch comes from ``seed``."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(cuda_with_generators()):
         torch.manual_seed(seed)
         made = make_model(config, spec, here)
     for path, tensor in (*made.named_parameters(), *made.named_buffers()):

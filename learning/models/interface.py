@@ -106,6 +106,10 @@ class Names:
                     return ".".join(["gate", str(number), *rest])
         return OWN + path if path.startswith(("expert.", "gate.", OWN)) else path
 
+    def saved(self, name: str) -> str:
+        """Return the name of the stored tensor in a saved model: a plain module's state dict's."""
+        return name if self.layers else self.path(name)
+
 
 def names_of(model: nn.Module) -> Names:
     """Return the names of ``model``'s tensors."""

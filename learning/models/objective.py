@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -209,6 +209,11 @@ class Trial(NamedTuple):
     alone: str = ""
 
 
+def rng_state(device: torch.device) -> Tensor:
+    """Return the state of the random number generator of torch that a device uses."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
 def _why_no_loss(loss: Any, outputs: Tensor) -> str:
     """Say what is wrong with a loss and how to mend it; "" for one that outputs move."""
     scalar = "return one number, the mean over the minibatch, as a tensor"
@@ -226,6 +231,16 @@ def _why_no_loss(loss: Any, outputs: Tensor) -> str:
             "them, without detach, argmax or numpy"
         )
     return ""
+
+
+def _split(tensors: Sequence[Tensor], rows: int) -> Iterator[tuple[Tensor, ...]]:
+    """Yield the tensors (n, ...) in parts of so many ``rows``."""
+    return zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True)
+
+
+def _differ(gradient: Tensor, expected: Tensor) -> bool:
+    """Whether a gradient differs from the expected one by more than rounding."""
+    return bool((gradient - expected).abs().max() > SAME * expected.abs().max())
 
 
 ON = "make what it adds on the device of the outputs (outputs.new_zeros)"
@@ -259,10 +274,10 @@ class OwnLoss(Objective):
         return cls(name, function, takes_inputs)
 
     def of(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Tensor:
-        """Return what the function makes of them."""
-        more = {"inputs": inputs} if self.takes_inputs else {}
-        found: Tensor = self.function(outputs, targets, **more)
-        return found
+        """Return the value of the function on copies, which it may change in place."""
+        more = {"inputs": inputs.clone()} if self.takes_inputs else {}
+        loss: Tensor = self.function(outputs.clone(), targets.clone(), **more)
+        return loss
 
     def mean(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Tensor:
         """Return the mean over samples, of batches as they are evaluated.
@@ -270,8 +285,7 @@ class OwnLoss(Objective):
         What it draws at random is the same each time.
         """
         rows = rows_at_once(1 if inputs.is_floating_point() else inputs[0].numel())
-        own = outputs.clone(), targets, inputs  # a function may work in its outputs
-        parts = zip(*(torch.split(part, rows) for part in own), strict=True)
+        parts = _split((outputs, targets, inputs), rows)
         with torch.random.fork_rng([outputs.device] if outputs.is_cuda else []):
             torch.manual_seed(0)
             each = [self.of(*part) * len(part[0]) for part in parts]
@@ -281,6 +295,36 @@ class OwnLoss(Objective):
         """Return the mean loss over samples, and the share of labels that are right."""
         accuracy = _accuracy(outputs, targets) if self.classifies else None
         return Judgement(accuracy, float(self.mean(outputs, targets, inputs)), len(targets))
+
+    def check_pieces(
+        self, outputs: Tensor, targets: Tensor, inputs: Tensor, batch_size: int, piece: int
+    ) -> None:
+        """Raise ValueError unless gradients of pieces of a minibatch add up to that of the whole.
+
+        They do for a mean over samples. Each ``batch_size`` samples (n, ...) are a minibatch.
+        """
+        for batch in _split((outputs, targets, inputs), batch_size):
+            try:
+                whole = self._gradient(*batch)
+                pieces = [
+                    self._gradient(*part) * self.share(part[1], batch[1])
+                    for part in _split(batch, piece)
+                ]
+            except ANYTHING as error:
+                raise self._refused(f"fails on trial samples ({cause_of(error)})") from None
+            if _differ(torch.cat(pieces), whole):
+                raise ValueError(
+                    f"learning.micro_batch: {KEY} {self.name!r} is not a mean over samples: the "
+                    "gradients of the pieces of a minibatch do not add up to its gradient; remove "
+                    "learning.micro_batch, or return a mean over samples"
+                )
+
+    def _gradient(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Tensor:
+        """Return the gradient of the loss by the outputs."""
+        leaf = outputs.detach().requires_grad_()
+        loss = self.of(leaf, targets, inputs)
+        [gradient] = torch.autograd.grad(loss, [leaf], allow_unused=True, materialize_grads=True)
+        return gradient
 
     def tried(self, outputs: Tensor, targets: Tensor, inputs: Tensor, spec: InputSpec) -> Trial:
         """Try the function on the first minibatch's ``outputs``, of one device and of two at once.
@@ -294,22 +338,25 @@ class OwnLoss(Objective):
         leaf = outputs.detach().requires_grad_()
         on_gpu = [outputs.device] if outputs.is_cuda else []
         with torch.random.fork_rng(on_gpu):
-            before = torch.get_rng_state()
+            before = rng_state(outputs.device)
             try:
-                loss = self.of(leaf.clone(), targets, inputs)  # which it may work in
+                loss = self.of(leaf, targets, inputs)
             except ANYTHING as error:
                 raise self._refused(f"fails ({cause_of(error)})") from None
             if wrong := _why_no_loss(loss, leaf) or self._why_broadcast(
                 loss, leaf, targets, inputs
             ):
                 raise self._refused(wrong)
-            [gradient] = torch.autograd.grad(loss, [leaf], allow_unused=True)
+            try:
+                [gradient] = torch.autograd.grad(loss, [leaf], allow_unused=True)
+            except ANYTHING as error:
+                raise self._refused(f"cannot be differentiated ({cause_of(error)})") from None
             if gradient is None or not gradient.any():
                 raise self._refused(
                     "has no gradient by the outputs on the first minibatch, so that no parameter "
                     "would move; compute it from them, without detach, argmax or numpy"
                 )
-            draws = not torch.equal(before, torch.get_rng_state())
+            draws = not torch.equal(before, rng_state(outputs.device))
             why = "" if draws else self._why_not_together(leaf, targets, inputs, gradient)
         return Trial(known, draws, why)
 
@@ -322,7 +369,7 @@ class OwnLoss(Objective):
         if outputs.shape[1:2] != (1,) or outputs.shape[:1] + outputs.shape[2:] != targets.shape:
             return ""
         try:
-            meant = self.of(outputs.squeeze(1).clone(), targets, inputs)
+            meant = self.of(outputs.squeeze(1), targets, inputs)
         except ANYTHING:  # it asks for that dimension
             return ""
         if len(targets) < 2 or torch.allclose(meant, loss):
@@ -342,12 +389,11 @@ class OwnLoss(Objective):
         leaf = two[0].requires_grad_()
         try:
             with warnings.catch_warnings(action="ignore"):  # that an operation runs one by one
-                total = vmap(self.of)(leaf.clone(), *two[1:]).sum()
+                total = vmap(self.of)(leaf, *two[1:]).sum()
             [found] = torch.autograd.grad(total, [leaf])
         except ANYTHING as error:
             return f"does not run it ({type(error).__name__})"
-        apart = (found - alone).abs().max()
-        return "gives other gradients" if apart > SAME * alone.abs().max() else ""
+        return "gives other gradients" if _differ(found, alone) else ""
 
     def misfit(self, shape: tuple[int, ...], targets: Tensor, spec: InputSpec) -> str:
         """Ask for a row for each sample."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
-from statistics import fmean
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from learning.metrics import COUNTS, Score
+from learning.metrics import COUNTS, Score, pooled_figures
 from learning.models.stacked import Tensors
 from learning.training.aggregation import client_weights, summed
 from learning.training.evaluation import evaluate
@@ -94,16 +93,11 @@ def scores_alone(task: Task, *states: Tensors, clusters: Sequence[str]) -> list[
             evaluate(alone, model_of_device(alone, state, device))[0]
             for device in range(task.devices(cluster))
         ]
-        means.append(_mean_score(found))
+        pooled = pooled_figures(found)
+        # The devices have the same samples, which count once.
+        figures = {name: value for name, value in pooled.items() if name not in COUNTS}
+        means.append(cast(Score, {**found[0], **figures}))
     return means
-
-
-def _mean_score(found: Sequence[Score]) -> Score:
-    """Return the mean score of the devices of a cluster, which have the same samples."""
-    first: dict[str, Any] = {**found[0]}
-    measured = [name for name in first if name not in ("cluster", *COUNTS)]
-    means = {name: fmean(cast(Any, score)[name] or 0.0 for score in found) for name in measured}
-    return cast(Score, first | means)
 
 
 def scores_of_clusters(task: Task, *servers: Tensors, clusters: Sequence[str]) -> list[Score]:

@@ -155,9 +155,9 @@ def _together(parts: Iterable[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...
 
 
 def final_tensors(task: Task, server: Tensors) -> dict[str, Tensor]:
-    """Return all tensors of the trained model, backbone included."""
+    """Return all tensors of the trained model, backbone included, by their names when saved."""
     tensors = {**task.backbone, **whole(task, server)}
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+    return {task.names.saved(name): tensor.contiguous() for name, tensor in tensors.items()}
 
 
 def _score(
@@ -302,7 +302,7 @@ def gradient_of(task: Task, server: Tensors, samples: Samples) -> dict[str, Tens
     """Return the gradient of the mean loss of ``samples``, by stored name of what is trained.
 
     That is the experts, the gates and, where the task trains it, the backbone. It is zero where no
-    sample reaches: an expert that none is routed to.
+    sample reaches: an expert that none is routed to, and all of it where every label is left out.
     """
     with torch.inference_mode(mode=False), torch.enable_grad():
         model = task.model({name: _usable(t) for name, t in whole(task, server).items()})
@@ -316,8 +316,7 @@ def gradient_of(task: Task, server: Tensors, samples: Samples) -> dict[str, Tens
         parts = in_batches(_usable(samples.x))
         labels = torch.split(samples.y, [len(part) for part in parts])
         for x, y in zip(parts, labels, strict=True):
-            share = objective.count(y) / objective.count(samples.y)
-            loss = objective.mean(in_single(model(x)), y, x) * share
+            loss = objective.mean(in_single(model(x)), y, x) * objective.share(y, samples.y)
             for name, gradient in gradient_by(leaves, loss).items():
                 found[name] += gradient
     return found
@@ -328,9 +327,12 @@ def _usable(tensor: Tensor) -> Tensor:
     return tensor.clone() if tensor.is_inference() else tensor
 
 
-def mean_gradient(gradients: Sequence[Tensors], samples: Sequence[int]) -> dict[str, Tensor]:
-    """Return the gradient of the loss over all samples, of those over parts of them, (3)."""
-    shares = [count / sum(samples) for count in samples]
+def mean_gradient(gradients: Sequence[Tensors], targets: Sequence[int]) -> dict[str, Tensor]:
+    """Return the gradient of the mean loss over all targets, of those over parts of them, (3).
+
+    ``targets`` are the numbers of targets of the parts: samples, or labels that are not left out.
+    """
+    shares = [count / sum(targets) for count in targets]
     return {
         name: sum(share * of[name] for share, of in zip(shares, gradients, strict=True))  # type: ignore[misc]
         for name in gradients[0]
@@ -354,6 +356,7 @@ def gradients_at(task: Task, server: Tensors) -> Mapping[str, tuple[Gradient, Gr
     """Return the gradients of each cluster's loss and of the global one, by cluster."""
     parts = {name: task.shards[name].samples for name in task.config.clusters}
     own = {name: gradient_of(task, server, samples) for name, samples in parts.items()}
-    pooled = mean_gradient([*own.values()], [len(samples.y) for samples in parts.values()])
+    counts = [task.objective.count(samples.y) for samples in parts.values()]
+    pooled = mean_gradient([*own.values()], counts)
     overall = as_gradient(task, pooled)
     return {name: (as_gradient(task, gradient), overall) for name, gradient in own.items()}

@@ -149,12 +149,21 @@ def _descended(
     buffers = [name for name, key in moved.items() if key.stored in task.buffers]
     beside = {} if task.traits.batched else _beside(state, routed, keys)
 
+    model = task.shapes(_residency(task, part, routed, beside))
+
     # What stands still: tensors that all devices share, and each device's own (K, ...).
     frozen = _frozen(task, state, routed, keys)
     if part.reach is not None:
         frozen |= _reachable(task, part.reach, local.rounds)
     shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
     shared |= task.backbone
+    # Forward may change in place what this part does not train: statistics of batches, rows of an
+    # embedding. It changes copies, one for each device, which are dropped.
+    changing = task.traits.rewrites | (task.buffers if model.training else frozenset())
+    for name in changing & {*shared, *own}:
+        single = shared.pop(name, None)
+        rows = own[name] if single is None else single.expand(task.devices(cluster), *single.shape)
+        own[name] = rows.clone()
     own |= _frozen_factors(task, state, keys, beside)
     draws = task.traits.draws or (term is not None and term.draws)
     together = task.traits.batched and not draws
@@ -164,7 +173,6 @@ def _descended(
         added = AddedLoss(task, state, free, buffers, term)
         own |= added.frozen
 
-    model = task.shapes(_residency(task, part, routed, beside))
     drawn = task.devices(cluster) * task.config.steps_per_round * task.config.batch_size
     path = cache(lambda name: task.path(parameter_of(name)))
     alike = {path(name): tensor for name, tensor in shared.items()}
@@ -307,7 +315,9 @@ def _moved(task: Task, state: State, part: TrainedPart) -> dict[str, Parameter]:
     """Return what is trained, by name."""
     moved = {}
     for key in state.trained:
-        if part.moves != "all" and (key.stored in task.personal) != (part.moves == "personal"):
+        # Statistics of batches follow every minibatch, as in a plain loop.
+        follows = part.moves == "all" or key.stored in task.buffers
+        if not follows and (key.stored in task.personal) != (part.moves == "personal"):
             continue
         of_expert = is_of(key.stored, part.experts) and not is_frozen(task, key)
         if of_expert or (part.gate and not key.factor and task.goes_with_gate(key.stored)):

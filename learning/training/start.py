@@ -6,6 +6,7 @@ three domain-tuned models on one backbone, and a random gate is pre-trained on s
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,6 +26,7 @@ from learning.architecture.footprint import (
 from learning.architecture.kinds import pretraining_of
 from learning.architecture.personal import matching
 from learning.data import load_samples
+from learning.data.loading import DATASETS
 from learning.data.samples import TEXTS, InputSpec, SampleArrays, join
 from learning.models.build import (
     fill,
@@ -61,6 +63,7 @@ from learning.models.objective import (
     objective_of,
 )
 from learning.models.peft import adapted
+from learning.models.stacked import Tensors, fingerprint
 from learning.models.tensor_files import Source, read_places
 from learning.own.raised import ANYTHING
 from learning.policies.model_splitting import home_clusters
@@ -337,6 +340,39 @@ def build_task(config: LearningConfig) -> Task:
         client_validation=client_validation,
         sources=sources,
     )
+
+
+def made_by_code(task: Task) -> dict[str, str]:
+    """Return digests of the samples and the start weights that custom code makes, by a name.
+
+    They also tell files apart that the code reads by itself.
+    """
+    config, made = task.config, dict[str, Tensors]()
+    if config.data.kind not in DATASETS.shipped:
+        by_device = (task.shards, task.client_test, task.client_validation)
+        sets: list[Mapping[str, Samples]] = [
+            {name: own.samples for name, own in shards.items()} for shards in by_device
+        ]
+        sets += [task.trial, task.test, task.validation]
+        made[f"data of {config.data.kind}"] = {
+            f"{number} {cluster} {part}": tensor
+            for number, of in enumerate(sets)
+            for cluster, own in of.items()
+            for part, tensor in own._asdict().items()
+        }
+    if task.is_own:
+        model = task.skeleton(Residency(task.all_experts))
+        tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+        made[f"weights of {config.model.kind}"] = tensors
+    return {name: _digest(tensors) for name, tensors in made.items()}
+
+
+def _digest(tensors: Tensors) -> str:
+    """Return a digest of tensors by name, 32 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}\n".encode() + fingerprint(tensor))
+    return digest.hexdigest()
 
 
 def _personal(config: LearningConfig, model: nn.Module) -> frozenset[str]:

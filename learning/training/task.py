@@ -78,7 +78,8 @@ class Traits:
     ``batched``: over all devices at once; ``draws``: its forward draws random numbers of torch in
     training, as dropout does; ``tied``: it has parameters that go by several paths; ``alone``: why
     its devices are trained one after another although it does not ask for that, and ``loss_alone``
-    why its loss keeps them from it.
+    why its loss keeps them from it. ``rewrites`` are the stored names of the parameters that its
+    forward changes in place, as an embedding with a largest norm does.
     """
 
     batched: bool = True
@@ -86,6 +87,7 @@ class Traits:
     tied: bool = False
     alone: str = ""
     loss_alone: str = ""
+    rewrites: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -294,10 +296,11 @@ class Task:
         if not self.is_own:
             parameters = {path: nn.Parameter(tensor) for path, tensor in tensors.items()}
             return with_tensors(shapes, parameters)
-        # A module of one's own may refer to its parts anywhere: there is one, filled anew.
+        # A module of one's own may refer to its parts anywhere: there is one, filled anew. What it
+        # changes in place are copies.
         if here not in self._filled:
             self._filled[here] = self.skeleton(here)
-        fill(self._filled[here], tensors)
+        fill(self._filled[here], {path: tensor.clone() for path, tensor in tensors.items()})
         return self._filled[here]
 
 

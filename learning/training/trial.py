@@ -22,8 +22,8 @@ from learning.models.build import (
 )
 from learning.models.interface import MODELS, buffers_of, expert_of, names_of
 from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
-from learning.models.objective import SAME, Objective, OwnLoss, Trial
-from learning.models.stacked import Tensors, in_single
+from learning.models.objective import SAME, Objective, OwnLoss, Trial, rng_state
+from learning.models.stacked import Shared, Tensors, in_single
 from learning.own.raised import ANYTHING
 from learning.settings import LearningConfig
 from learning.training.local_loss import loss_of, within
@@ -51,22 +51,41 @@ def tried(
             raise
         except ANYTHING as error:  # a module, or a library that looks into it, may raise anything
             raise failure(kind, "cannot be tried", error) from None
-    x, y, _ = trial.at(slice(config.batch_size))
     two = trial.at(torch.tensor([0, -1], device=trial.y.device))
     batched = getattr(make_shapes(config.model, spec), "batched", True)
     shape = (len(two.y), spec.outputs)
     if spec.form != "next_token" and (wanted := objective.misfit(shape, two.y, spec)):
         cure = "name a model of your own, MODULE:NAME"
         raise refusal(kind, f"returns {shape}; these targets take {wanted}: {cure}")
-    found = Trial(objective)
-    if isinstance(objective, OwnLoss):
-        rng = torch.Generator().manual_seed(config.seed)
-        dtype = torch.promote_types(torch_dtype(config), torch.float32)
-        drawn = torch.randn(len(y), spec.outputs, generator=rng, dtype=dtype)
-        with warnings.catch_warnings(action="ignore"):  # they come when it is trained
-            found = objective.tried(drawn.to(x.device), y, x, spec)
+    rng = torch.Generator().manual_seed(config.seed)
+    dtype = torch.promote_types(torch_dtype(config), torch.float32)
+
+    def random_outputs(x: Tensor) -> Tensor:
+        return torch.randn(len(x), spec.outputs, generator=rng, dtype=dtype).to(x.device)
+
+    with warnings.catch_warnings(action="ignore"):  # they come when it is trained
+        found = _loss_tried(config, spec, objective, trial, random_outputs)
     together = batched and not found.draws and not found.alone
     return Traits(together, found.draws, loss_alone=found.alone), found.objective
+
+
+def _loss_tried(
+    config: LearningConfig,
+    spec: InputSpec,
+    objective: Objective,
+    trial: Samples,
+    outputs_of: Callable[[Tensor], Tensor],
+) -> Trial:
+    """Try a custom loss on a model's outputs for the first minibatch, and on all in pieces."""
+    if not isinstance(objective, OwnLoss):
+        return Trial(objective)
+    x, y, _ = trial.at(slice(config.batch_size))
+    found = objective.tried(outputs_of(x), y, x, spec)
+    if config.micro_batch and not found.draws:
+        outputs = torch.cat([outputs_of(part) for part in torch.split(trial.x, config.batch_size)])
+        sizes = config.batch_size, config.micro_batch
+        objective.check_pieces(outputs, trial.y, trial.x, *sizes)
+    return found
 
 
 def _own_tried(
@@ -80,13 +99,16 @@ def _own_tried(
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise refusal(kind, "has no parameters to train")
     _check_shapes(kind, model, make_shapes(config.model, spec))
+    started = {path: (p, p.detach().clone()) for path, p in model.named_parameters()}
+    watched = Shared()
+    watched.add(dict(model.named_parameters()))
     _check_forward(kind, model, x, y, spec, objective)
-    found = Trial(objective)
-    if isinstance(objective, OwnLoss):
-        first_x, first_y, _ = trial.at(slice(config.batch_size))
+
+    def outputs_of(x: Tensor) -> Tensor:
         with torch.no_grad():
-            outputs = in_single(model(first_x))
-        found = objective.tried(outputs, first_y, first_x, spec)
+            return in_single(model(x))
+
+    found = _loss_tried(config, spec, objective, trial, outputs_of)
     if everything:
         for sized, held in ((single_expert(config), (0,)), (config, everything[-1:])):
             single = random_model(sized, spec, Residency(held))
@@ -108,7 +130,10 @@ def _own_tried(
             cause = failure(kind, "cannot be trained on one sample", error)
             raise ValueError(f"{key}: {str(cause).partition(': ')[2]}; {_MORE[key]}") from None
     why = _why_not_together(alone, partial(gradients_of, x, y, together=True)) if batched else ""
-    traits = Traits(batched and not why, draws, tied, why, found.alone)
+    # Torch counts no changes that are made by way of ``.data``.
+    rewritten = {path for path, (now, before) in started.items() if not torch.equal(now, before)}
+    rewrites = frozenset(map(names_of(model).stored, {*watched.changed, *rewritten}))
+    traits = Traits(batched and not why, draws, tied, why, found.alone, rewrites)
     return traits, found.objective
 
 
@@ -186,6 +211,7 @@ def _check_forward(
 ) -> None:
     """Run the model in evaluation mode."""
     before = {path: buffer.clone() for path, buffer in model.named_buffers()}
+    names = _tensor_names(model)
     try:
         logits, routings = forward_with_routing(model, x)
         tokens_of(model, x)
@@ -194,6 +220,7 @@ def _check_forward(
         data = f"forward fails on {spec.form} data of shape {tuple(x.shape)}"
         padding = "; token ids are padded with -1" if spec.form in TEXTS else ""
         raise failure(kind, f"cannot be run: {data}", error, padding) from None
+    _check_tensor_names(kind, model, names)
     shape = tuple(logits.shape) if isinstance(logits, Tensor) else ()
     if wanted := objective.misfit(shape, y, spec):
         given = shape if isinstance(logits, Tensor) else type(logits).__name__
@@ -222,6 +249,20 @@ def _check_forward(
         )
 
 
+def _tensor_names(model: nn.Module) -> set[str]:
+    return {path for path, _ in (*model.named_parameters(), *model.named_buffers())}
+
+
+def _check_tensor_names(kind: str, model: nn.Module, before: set[str]) -> None:
+    """Refuse a module whose forward pass has made or removed a parameter or buffer."""
+    if changed := _tensor_names(model) ^ before:
+        raise refusal(
+            kind,
+            f"makes or removes its tensor {min(changed)!r} in forward; make all parameters and "
+            "buffers in __init__",
+        )
+
+
 def _check_training(
     config: LearningConfig, model: nn.Module, x: Tensor, y: Tensor, objective: Objective
 ) -> bool:
@@ -229,14 +270,15 @@ def _check_training(
     kind = config.model.kind
     names = names_of(model)
     model.train(config.trains_backbone)
+    paths = _tensor_names(model)
     parameters = {
         path: parameter
         for path, parameter in model.named_parameters()
         if parameter.requires_grad and (config.trains_backbone or names.stored(path) != path)
     }
     others = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        before = torch.get_rng_state()
+    with torch.random.fork_rng([x.device] if x.is_cuda else []):
+        before = rng_state(x.device)
         try:
             loss = objective.of(in_single(model(x)), y, x)
             found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
@@ -248,7 +290,8 @@ def _check_training(
         except ANYTHING as error:
             cure = "; what forward keeps for its next call must be detached, in a buffer"
             raise failure(kind, "cannot be trained a second time", error, cure) from None
-        draws = not torch.equal(before, torch.get_rng_state())
+        draws = not torch.equal(before, rng_state(x.device))
+    _check_tensor_names(kind, model, paths)
     if repr(others) != repr((random.getstate(), np.random.get_state())):
         raise refusal(
             kind,

@@ -35,13 +35,13 @@ class Varied:
         int, typer.Option(metavar="N", help="runs of each combination; run r has seed + r")
     ] = 1
 
-    def plan(self, source: str, overrides: Mapping[str, Any]) -> SweepPlan:
+    def plan(self, source: str, overrides: Mapping[str, Any], *, keep_going: bool) -> SweepPlan:
         """Return the plan of a sweep of a scenario (name or file); InputError for wrong keys."""
         from sim.sweep.points import SweepPlan
         from sim.sweep.varied import Axes, read_pairs
 
         axes = Axes.of(read_pairs(self.sweep or ()), self.variants)
-        return SweepPlan(source, overrides, axes, self.replications)
+        return SweepPlan(source, overrides, axes, self.replications, keep_going)
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,9 @@ def sweep_command(
     from sim.sweep.points import scenario_name
     from sim.sweep.running import rehearse, run_sweep
 
-    plan = varied.plan(scenario_name(scenario), overrides.by_key())
     how = processes.sweep_options(limits)
+    keys = overrides.by_key()
+    plan = varied.plan(scenario_name(scenario), keys, keep_going=how.keep_going)
     if dry_run:
         text, are_refused = rehearse(plan, how)
         print(text)

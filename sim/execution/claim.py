@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,7 @@ def manifest_before(place: Path, named: Named) -> dict[str, Any] | None:
         return None  # the checkpoint can do without
     if before["identity"] != named.identity and not is_of_another_stop(before, named):
         if changed := changed_code(before.get("code", {}), named.code):
-            raise InputError.of_file(
-                from_here(place),
-                Code.WRONG_FILE,
-                f"holds a run from before {', '.join(changed)} changed",
-                Other(said="name another folder, or put the old code back"),
-            )
+            raise _from_before(place, changed, "code")
         if before.get("scenario") != named.scenario_json:
             kept, asked = (_by_key(one) for one in (before.get("scenario"), named.scenario_json))
             raise InputError.of_file(
@@ -77,12 +72,7 @@ def manifest_before(place: Path, named: Named) -> dict[str, Any] | None:
                 changed=listed([some(changes(kept, asked), MOST_LISTED)] if kept != asked else []),
             )
         if changed := changed_checkpoints(before, named):
-            raise InputError.of_file(
-                from_here(place),
-                Code.WRONG_FILE,
-                f"holds a run from before {', '.join(changed)} changed",
-                Other(said="name another folder, or put the old files back"),
-            )
+            raise _from_before(place, changed, "files")
         changed = changes(before.get("versions", {}), versions())
         raise InputError.of_file(
             from_here(place),
@@ -92,13 +82,28 @@ def manifest_before(place: Path, named: Named) -> dict[str, Any] | None:
             Other(said="name another folder"),
         )
     if changed := changed_modules(named.code, before.get("own_modules", {})):
-        raise InputError.of_file(
-            from_here(place),
-            Code.WRONG_FILE,
-            f"holds a run from before {', '.join(changed)} changed",
-            Other(said="name another folder, or put the old code back"),
-        )
+        raise _from_before(place, changed, "code")
+    if made := before.get("made_by_code"):
+        check_unchanged(place, made, named.made_by_code(made))
     return before
+
+
+def check_unchanged(place: Path, made: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raise InputError if custom code makes other data or weights than when a run was saved.
+
+    Both are digests by name, like ``data of mine:data``; what was not made then is not compared.
+    """
+    if changed := [name for name, digest in made.items() if now.get(name) != digest]:
+        raise _from_before(place, changed, "files")
+
+
+def _from_before(place: Path, changed: Iterable[str], what: str) -> InputError:
+    return InputError.of_file(
+        from_here(place),
+        Code.WRONG_FILE,
+        f"holds a run from before {', '.join(changed)} changed",
+        Other(said=f"name another folder, or put the old {what} back"),
+    )
 
 
 LONGEST_VALUE = 40

@@ -116,6 +116,7 @@ _SHAPE: dict[str, Any] = {
         },
         None,
     ),
+    "made_by_code?": {},
     "trace_sha256": _TEXT,
     "checksums?": {},
     "code?": {},

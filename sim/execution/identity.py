@@ -1,7 +1,7 @@
 """What decides a run, as a digest: portable scenario, files by content."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, cached_property, reduce
@@ -13,11 +13,13 @@ import numpy as np
 
 import scenarios
 from learning.files import Fingerprints, files_under, fingerprints_under
+from learning.learner import Learner
 from learning.own.code import code_digest
 from learning.own.imports import take_file
 from scenarios.files import learning_files, named_code
 from scenarios.orbit import OfFile
 from sim.engine.setup import Build
+from sim.errors import as_input
 from sim.plan.plan import Plan
 from sim.trace.digest import json_digest
 from sim.world.sites import Sites, place_keys
@@ -197,6 +199,10 @@ class Named:
         del what["stop"]
         return json_digest([what, self.code])
 
+    def made_by_code(self, names: Collection[str]) -> dict[str, str]:
+        """Return digests of what custom code makes now; a study, which learns nothing, has none."""
+        return {}
+
     @property
     def about(self) -> dict[str, Any]:
         """What a checkpoint says of its run, as JSON."""
@@ -223,6 +229,25 @@ class NamedBuild(Named):
     def __init__(self, build: Build, name: str = "scenario") -> None:
         super().__init__(build.world, build.plan, name)
         self.build = build
+
+    def made_by_code(self, names: Collection[str]) -> dict[str, str]:
+        """Return digests of what custom code makes now, of these names where a method makes it."""
+        with as_input(origin=self.world):
+            if not self.build.method.traits.own_learning:
+                return made_by_code(self.build.learner)
+            method = self.build.new_method()
+            try:
+                return method.made_by_code(names)
+            finally:
+                method.dismiss()
+
+
+def made_by_code(learner: Learner) -> dict[str, str]:
+    """Return digests of the data and start weights that custom code makes for a learner now."""
+    if not learner.trains:
+        return {}
+    _ = learner.task  # made here, if it was not
+    return learner.made_by_code()
 
 
 def changed_code(before: Code, now: Code) -> list[str]:

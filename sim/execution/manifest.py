@@ -66,6 +66,7 @@ def manifest_of(
         "besides_stop": named.besides_stop,
         **({"code": named.code} if named.code else {}),
         **({"own_modules": modules} if modules else {}),
+        **({"made_by_code": of_code} if (of_code := simulation.method.made_by_code()) else {}),
         **({"checkpoints": named.checkpoints} if named.checkpoints else {}),
         "computed_device_s": sum(row["computed_s"] for row in energy),
         "energy": energy,

@@ -257,6 +257,7 @@ class Run(Observer):
                     self._tests = learner.test_labels() or None
                     if wrong := without_accuracy(built.world, learner):
                         raise InputError(wrong)
+            self._check_made_by_code()
             # Behind what is wrong with the data, which ends the run in one line.
             self._doubted(gap_doubts(built))
             if learner.measures:
@@ -283,6 +284,15 @@ class Run(Observer):
             self.simulation.trace.close()
             if self.cache is not None:
                 self.cache.close()
+
+    def _check_made_by_code(self) -> None:
+        """Raise InputError if custom code makes other data or weights than the saved run's."""
+        if self.checkpoint is None or self.place is None or not self.checkpoint.is_resumed:
+            return
+        before = self.simulation.journal.saved_with
+        with as_input(origin=self.built.world):
+            now = self.simulation.method.made_by_code(before)
+        claim.check_unchanged(self.place, {n: before[n] for n in now if n in before}, now)
 
     def _leave_as_found(self) -> None:
         """Remove what was begun in a new folder: the input is wrong."""
@@ -455,9 +465,13 @@ class Run(Observer):
         )
 
     @cached_property
+    def _machine(self) -> dict[str, str]:
+        return saved_with(self.built.learner)
+
+    @property
     def _with(self) -> dict[str, str]:
         """With what the run is saved; asked for when its data and model are made."""
-        return saved_with(self.built.learner)
+        return {**self._machine, **self.simulation.method.made_by_code()}
 
     def _so_far(self) -> dict[str, Any]:
         """Return how far the run has come, as observers ask for it: read by another thread."""

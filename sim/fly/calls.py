@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -40,6 +41,8 @@ NOT_A_NAME = ".__metadata__"
 """What a file of weights keeps for itself."""
 NOTHING = trees.packed_as_is({}, "")
 """What a client remembers that has not been called yet."""
+START = "weights of start"
+"""What the first weights are called among digests."""
 MEMORY = "context.memory"
 """What memories are called in messages."""
 
@@ -127,7 +130,9 @@ class Calls(OwnLearning, GlobalModelMethod):
         self.examples = 0
         self.uncounted: list[str] = []
         self._counts: dict[str, int | None] = {}
+        self._digests: dict[str, str] = {}
         self.tree: Tree = self._start()
+        self._first_weights = self.tree
 
     def _firsts(self) -> list[int]:
         """The number of each cluster's first client."""
@@ -413,6 +418,22 @@ class Calls(OwnLearning, GlobalModelMethod):
         self.server_memory = self._kept("aggregate", context)
         return trees.unpacked(trees.packed(trees.arranged(weights, self.tree)))
 
+    def made_by_code(self, names: Collection[str] = ()) -> dict[str, str]:
+        """Return digests of the first weights and of all data that were made, as far as arrays."""
+        sets = {
+            f"data of {me.name}" if device is None else f"data of {me.name}/{device}": (me, device)
+            for me in self.world.clusters
+            for device in (None, *range(me.devices))
+        }
+        made = {START: self._first_weights}
+        for name, (me, device) in sets.items() if self.code.has("data") else ():
+            if name in names or (me.name, device) in self._data:
+                made[name] = self._data_of(me.name, device)
+        for name in made.keys() - self._digests.keys():
+            with suppress(ValueError):  # of other objects nobody can tell whether they are the same
+                self._digests[name] = trees.digest(made[name])
+        return dict(self._digests)
+
     def doubts(self) -> list[Statement]:
         """Say that nobody trained, or how clusters weigh."""
         first = self.world.clusters[0].name
@@ -487,6 +508,10 @@ def _as_given(share: Floats, _: object) -> Floats:
     return share
 
 
+OF_EDGES = "edge_"
+"""How names of arrays begin that are of the edges of a graph, whose samples are its nodes."""
+
+
 def sample_count(data: Any) -> int | None:
     """How many samples data hold; None where they can be read as none, or in several ways.
 
@@ -506,6 +531,8 @@ def _counts_of(data: Any, *, whole: bool = False) -> set[int]:
     ``whole`` data, in a list, are columns or samples by themselves: a number or a text among
     them, a label or a name, says that they are one sample.
     """
+    if isinstance(data, Mapping):
+        data = {name: part for name, part in data.items() if not str(name).startswith(OF_EDGES)}
     if isinstance(data, Mapping | list | tuple):
         parts = list(data.values()) if isinstance(data, Mapping) else data
         is_of_records = parts and all(isinstance(part, Mapping | tuple) for part in parts)

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from pydantic.dataclasses import dataclass as checked
 
+from learning.hardware import cuda_with_generators
 from learning.methods.options import CHECKED, option
 from learning.own.code import code_digest, packages_of
 from learning.own.imports import import_own, is_own_file
@@ -190,18 +191,17 @@ def _version(package: str) -> str:
 def seeded(seed: int) -> Iterator[None]:
     """Seed the global generators of Python, NumPy and, if it is imported, PyTorch, for a while."""
     torch = sys.modules.get("torch")
-    kept = random.getstate(), np.random.get_state(), torch and torch.get_rng_state()
+    kept = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    if torch:
-        torch.manual_seed(seed)
     try:
-        yield
+        with torch.random.fork_rng(cuda_with_generators()) if torch else nullcontext():
+            if torch:
+                torch.manual_seed(seed)
+            yield
     finally:
         random.setstate(kept[0])
         np.random.set_state(kept[1])
-        if torch and kept[2] is not None:
-            torch.set_rng_state(kept[2])
 
 
 class TooLong(BaseException):

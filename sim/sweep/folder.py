@@ -18,12 +18,14 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import scenarios
 from learning.files import read_object
 from learning.own.code import changed_modules
 from sim.analysis.notebook import framed
+from sim.engine.learning_task import learner_of
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP, check_version, is_sweep, read_manifest
-from sim.execution.identity import changed_code
+from sim.execution.identity import changed_code, made_by_code
 from sim.execution.versions import changes, versions
 from sim.facts.status import COMPLETE
 from sim.files import check_out, check_within, from_here, written
@@ -39,6 +41,7 @@ from sim.sweep.rows import (
     sweep_sha256,
 )
 from sim.trace.parquet import described, read_groups
+from sim.world.world import World
 from statements import Code, Other
 
 if TYPE_CHECKING:
@@ -407,9 +410,18 @@ def remove_empty_log(place: Path) -> None:
 
 
 def is_of_other_code(point: Point, run: Path) -> bool:
-    """Whether code of the user's has changed since a point was run, that no scenario names."""
-    own = read_manifest(run).get("own_modules", {}) if point.code else {}
-    return bool(own) and bool(changed_modules(point.code, own))
+    """Whether custom code that no scenario names, or what code makes, has changed since a run."""
+    manifest = read_manifest(run) if point.code else {}
+    own, made = manifest.get("own_modules", {}), manifest.get("made_by_code", {})
+    if own and changed_modules(point.code, own):
+        return True
+    if not made:
+        return False
+    try:
+        learner = learner_of(World(scenarios.load(point.scenario, point.overrides)))
+        return learner.trains and made_by_code(learner) != made
+    except ValueError:  # it is refused when it runs
+        return True
 
 
 def changed_since(place: Path, about: Mapping[str, Any]) -> str:

@@ -62,12 +62,16 @@ def contender(point: Point) -> str:
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What is swept: a scenario with overrides, and values by key, all of which are combined."""
+    """What is swept: a scenario with overrides, and values by key, all of which are combined.
+
+    To ``keep_going``, a point whose model or method cannot be made is refused when it runs.
+    """
 
     scenario: str
     overrides: Mapping[str, Any]
     axes: Axes
     replications: int = 1
+    keep_going: bool = False
 
     def __post_init__(self) -> None:
         """Refuse keys that would undo each other."""
@@ -175,10 +179,17 @@ class SweepPlan:
 
     def _points(self) -> Iterator[Point]:
         seen: set[bool] = set()
+        refused: list[InputError] = []
         every = product(combinations(self.specs), range(self.replications))
         for number, (values, replication) in enumerate(every):
             seed = self.seed + replication if self.replications > 1 else None
             overrides, world = self._load(values, seed)
+            try:
+                self._check_learning(world, values)
+            except InputError as error:
+                refused.append(error)
+                if not self.keep_going or len(refused) == self.count:
+                    raise refused[0] from None
             identity = point_identity(world)
             _check_of_one_kind(seen, world, values)
             yield Point(
@@ -195,19 +206,24 @@ class SweepPlan:
             )
 
     def _load(self, values: Mapping[str, Any], seed: int | None) -> tuple[dict[str, Any], World]:
-        """Return overrides and world of one point, checked but for its contacts."""
-        from sim.engine.setup import method_of
-
+        """Return overrides and world of one point, whose keys are checked."""
         overrides = {**self.overrides, **self.axes.overrides(values)}
         if seed is not None:
             overrides["seed"] = seed
         try:
-            world = World(self.read(overrides, self.axes.of_a_file(values)))
+            return overrides, World(self.read(overrides, self.axes.of_a_file(values)))
+        except ValueError as error:
+            raise self._of_the_sweep(error, values) from None
+
+    def _check_learning(self, world: World, values: Mapping[str, Any]) -> None:
+        """Raise InputError for a point whose model or method cannot be made."""
+        from sim.engine.setup import method_of
+
+        try:
             if world.scenario.learning is not None:
                 method_of(world)
         except ValueError as error:
             raise self._of_the_sweep(error, values) from None
-        return overrides, world
 
     def _of_the_sweep(self, error: ValueError, values: Mapping[str, Any]) -> InputError:
         """Say `-p KEY` for a key that is swept; elsewhere add which point it is that is wrong."""

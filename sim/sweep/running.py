@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from scenarios import Scenario
+from scenarios.parsing import python_values
 from sim.errors import Interrupted
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.interrupt import BROKEN_OFF, PATIENCE_S, on_signals
@@ -66,9 +67,10 @@ def sweep(  # noqa: PLR0913 (a documented signature)
         name, loaded_with = scenario_name(scenario), {}
     plan = SweepPlan(
         scenario=name,
-        overrides={**loaded_with, **(overrides or {})},
+        overrides={**loaded_with, **python_values(overrides or {})},
         axes=axes_of(keys, variants),
-        replications=replications,
+        replications=python_values(replications),
+        keep_going=keep_going,
     )
     options = SweepOptions(
         out=Path(out) if out else None,
@@ -87,12 +89,14 @@ def axes_of(
     """Return what is varied: values by key, or texts that name them, and variants or a file."""
     # A list is written as YAML, where texts are quoted: a comma or colon in one is not a SPEC's.
     specs = {
-        key: read_spec(key, spec if isinstance(spec, str) else as_yaml(list(spec))[1:-1])
+        key: read_spec(
+            key, spec if isinstance(spec, str) else as_yaml(python_values([*spec]))[1:-1]
+        )
         for key, spec in keys.items()
     }
     if isinstance(variants, str | Path):
         return Axes.of(specs, Path(variants))
-    return Axes.named(specs, variants)
+    return Axes.named(specs, python_values(variants))
 
 
 def run_sweep(plan: SweepPlan, options: SweepOptions, *, quiet: bool, doubts: bool) -> Sweeping:

@@ -56,7 +56,7 @@ BUDGETS = {
     "docs/troubleshooting.md": 1080,
     "docs/trust.md": 1666,
     "docs/write-a-method.md": 1710,
-    "docs/your-own.md": 1450,
+    "docs/your-own.md": 1560,
     "papers/README.md": 290,
     "papers/alignment.md": 450,
     "papers/ems-fl.md": 1500,

@@ -133,7 +133,8 @@ def cycle(
 def by_path(learner: Learner, server: Any) -> dict[str, torch.Tensor]:
     """The tensors of a final model by the paths of its module."""
     names = learner.task.names
-    return {names.path(n): t for n, t in learner.force(learner.final(server)).items()}
+    final = learner.force(learner.final(server))
+    return {names.path(n): t for n, t in final.items()} if names.layers else dict(final)
 
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Any]

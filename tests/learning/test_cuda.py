@@ -44,6 +44,46 @@ def test_sixteen_bits_train_on_cuda_and_lower_the_loss():
     assert after_loss < before_loss
 
 
+class Dropped(torch.nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.first, self.head = torch.nn.Linear(spec.shape[0], 16), torch.nn.Linear(16, 10)
+
+    def forward(self, x):
+        return self.head(torch.nn.functional.dropout(self.first(x), 0.3, self.training))
+
+
+def dropping(outputs, targets):
+    return torch.nn.functional.cross_entropy(torch.nn.functional.dropout(outputs, 0.1), targets)
+
+
+@needs_cuda
+@pytest.mark.parametrize(("kind", "loss"), [("Dropped", None), ("Plain", "dropping")])
+def test_random_numbers_that_cuda_draws_are_those_of_the_device_and_round(kind, loss):
+    named = loss and f"{__name__}:{loss}"
+    model = ModelConfig(kind=f"{__name__}:{kind}")
+    config = replace(CONFIG, model=model, loss=named, device="cuda")
+    assert Learner(config).task.traits.draws
+    after = []
+    for seed in (1, 2):
+        torch.cuda.manual_seed(seed)
+        before = torch.cuda.get_rng_state()
+        learner = Learner(config)
+        state = downloaded(learner, learner.start())
+        after.append(models_of(trained(state, (2, 0, 1, 0))))
+        assert torch.equal(torch.cuda.get_rng_state(), before)
+    for name, tensor in after[0].items():
+        assert torch.equal(after[1][name], tensor)
+        assert name.startswith("head.bias") or not torch.equal(tensor[0], tensor[2])
+    with pytest.raises(ValueError, match=r"learning\.micro_batch: .* draws at random"):
+        Learner(replace(config, micro_batch=4)).build()
+
+
+class Plain(Dropped):
+    def forward(self, x):
+        return self.head(self.first(x))
+
+
 def test_asking_for_cuda_without_one_is_one_clear_line():
     assert compute_device("cpu") == "cpu"
     if torch.cuda.is_available():

@@ -213,6 +213,14 @@ ARRAYS = [
     (r"cannot be read \([xy]: ", packed(x=PICKLE, y=PICKLE)),
     ("x: Python objects or no array", xy(OBJECTS)),
     ("no array 'x_train' or 'x'", {"y": LABELS}),
+    (
+        r"no array 'x_train' or 'x'; add .* \(the file has 'train_images', 'train_labels'\)",
+        {"train_images": LABELS, "train_labels": LABELS},
+    ),
+    (
+        r"no array 'y'; add .* \(the file has 'labels'\)",
+        {"x": np.zeros((len(LABELS), 3), np.float32), "labels": LABELS},
+    ),
     (r"y has shape \(9,\); it must be \(60,\)", xy(y=LABELS[:9])),
     (r"y has shape \(60, 1\); a label is a number: save y.reshape\(-1\)", xy(y=LABELS[:, None])),
     ("y is float64, which cross_entropy does not take; set learning.loss: mse", xy(y=LABELS * 1.0)),

@@ -11,7 +11,7 @@ from torch.nn import functional
 from learning import Learner
 from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
 from tests.kit.inner import learning as kit
-from tests.kit.rounds import assert_as_by_hand
+from tests.kit.rounds import assert_as_by_hand, downloaded, models_of, trained
 
 SEED, SIZE, STEPS, BATCH = 3, 0.05, 3, 8
 
@@ -58,6 +58,15 @@ def in_place(outputs, targets):
     return outputs.sub_(targets[:, None]).pow_(2).mean()
 
 
+def merged_in_place(outputs, targets):
+    return functional.cross_entropy(outputs.mul_(2.0), targets.clamp_(max=1))
+
+
+def shifted_in_place(outputs, targets, inputs):
+    inputs -= 3.0
+    return (inputs[:, 0] * (outputs.squeeze(1) - targets.neg_())).square().mean()
+
+
 def dropping(outputs, targets):
     return functional.cross_entropy(functional.dropout(outputs, 0.1), targets)
 
@@ -68,6 +77,14 @@ def squares(outputs, targets, inputs):
 
 def entropy(outputs, targets, inputs):
     return functional.cross_entropy(outputs, targets)
+
+
+def merged(outputs, targets, inputs):
+    return functional.cross_entropy(2.0 * outputs, targets.clamp(max=1))
+
+
+def shifted(outputs, targets, inputs):
+    return ((inputs[:, 0] - 3.0) * (outputs.squeeze(1) + targets)).square().mean()
 
 
 def without_inputs(loss):
@@ -115,6 +132,8 @@ def learner_of(folder, of, kind, loss, **keys):
         ("number", "vector-mlp", "mse", squares),
         ("number", "vector-mlp", "weighted", weighted),
         ("number", "vector-mlp", "in_place", squares),
+        ("number", "vector-mlp", "shifted_in_place", shifted),
+        ("labels", "vector-mlp", "merged_in_place", merged),
         ("labels", "vector-mlp", "smooth", without_inputs(smooth)),
         ("labels", "vector-mlp", "branching", entropy),
         ("some labels", "vector-mlp", None, entropy),
@@ -126,6 +145,7 @@ def test_rounds_and_scores_are_those_of_a_loop_of_plain_pytorch(tmp_path, of, ki
     learner = learner_of(tmp_path, of, kind, loss)
     task = learner.task
     assert task.traits.batched == (loss != "branching")
+    before = {name: [t.clone() for t in test] for name, test in task.test.items()}
     server, module = assert_as_by_hand(learner, plain, rtol=1e-10)
     for score in learner.evaluate(server):
         test = task.test[score["cluster"]]
@@ -138,6 +158,8 @@ def test_rounds_and_scores_are_those_of_a_loop_of_plain_pytorch(tmp_path, of, ki
             kept = test.y != -100
             right = (outputs.argmax(1) == test.y)[kept].double().mean()
             assert score["accuracy"] == pytest.approx(float(right))
+    for name, test in task.test.items():
+        assert all(map(torch.equal, test, before[name]))
 
 
 def test_a_mixture_is_pretrained_by_any_loss(tmp_path):
@@ -147,6 +169,49 @@ def test_a_mixture_is_pretrained_by_any_loss(tmp_path):
         return sum(score["loss"] for score in learner.evaluate(learner.start()))
 
     assert loss(60) < loss(0)
+
+
+def masked(outputs, targets):
+    kept = (targets > 0).double()
+    return (kept * (outputs - targets) ** 2).sum() / kept.sum().clamp(min=1)
+
+
+def total(outputs, targets):
+    return (outputs - targets).square().sum()
+
+
+def by_largest(outputs, targets):
+    return (outputs - targets).square().mean() / outputs.detach().abs().max()
+
+
+def mean_of_rows(outputs, targets):
+    return (outputs - targets).abs().sum(1).mean()
+
+
+@pytest.mark.parametrize("piece", [1, 3])
+@pytest.mark.parametrize("kind", ["vector-mlp", "three_columns"])
+@pytest.mark.parametrize("loss", ["masked", "total", "by_largest", "mean_of_rows"])
+def test_pieces_of_a_minibatch_are_for_losses_that_are_means_over_samples(
+    tmp_path, loss, kind, piece
+):
+    whole, pieces = (
+        learner_of(tmp_path, "columns", kind, loss, micro_batch=size) for size in (None, piece)
+    )
+    start = whole.force(whole.start())
+    if loss != "mean_of_rows":
+        with pytest.raises(
+            ValueError, match=r"^learning\.micro_batch: .*is not a mean over samples"
+        ):
+            pieces.build()
+        return
+    after = [models_of(trained(downloaded(one, one.start()))) for one in (whole, pieces)]
+    for name, tensor in after[0].items():
+        torch.testing.assert_close(after[1][name], tensor, rtol=1e-10, atol=1e-12)
+        assert not torch.equal(tensor[0], start[name])
+
+
+def three_columns(spec):
+    return nn.Linear(spec.shape[0], 3)
 
 
 def test_a_minibatch_without_a_label_moves_nothing(tmp_path):
@@ -179,6 +244,13 @@ def constant(outputs, targets):
     return torch.tensor(1.0, requires_grad=True)
 
 
+def no_backward(outputs, targets):
+    likely = outputs.exp()
+    loss = likely.log().mean()
+    likely.mul_(2.0)
+    return loss
+
+
 def spread(outputs, targets):
     return (outputs - targets).square().mean()
 
@@ -194,6 +266,7 @@ ONE = "return one number, the mean over the minibatch, as a tensor"
         ("labels", "vector-mlp", "elsewhere", {}, "a tensor on meta, and the outputs are on cpu"),
         ("labels", "vector-mlp", "cut_off", {}, "has no gradient by the outputs, so that no"),
         ("labels", "vector-mlp", "constant", {}, "has no gradient by the outputs on the first"),
+        ("labels", "vector-mlp", "no_backward", {}, "no_backward' cannot be differentiated"),
         ("number", "vector-mlp", "spread", {}, "targets of shape (8,) each with all; use outputs"),
         ("number", "vector-mlp", None, {}, "does not take; set learning.loss: mse, or save"),
         ("labels", "vector-mlp", "mse", {}, "are int64, and mse takes floats; give them as"),

@@ -12,7 +12,14 @@ from torch.nn import functional
 from learning import Learner
 from learning.models import MoELayer
 from tests.kit.inner.learning import LearningConfig, Lora, ModelConfig, Pretraining, build_task
-from tests.kit.rounds import assert_as_by_hand, downloaded, merged, moved, trained
+from tests.kit.rounds import (
+    assert_as_by_hand,
+    downloaded,
+    merged,
+    models_of,
+    moved,
+    trained,
+)
 
 
 class Base(nn.Module):
@@ -190,6 +197,33 @@ class Passing(Buffered):
 class Replacing(Buffered):
     def count(self):
         self.batches = self.batches + 1
+
+
+class LazyBuffer(Plain):
+    """A buffer, made by the first forward pass."""
+
+    def forward(self, x):
+        if not hasattr(self, "mean"):
+            self.register_buffer("mean", x.detach().mean(0))
+        return super().forward(x)
+
+
+class LazyLayer(Plain):
+    """A layer, made by the first forward pass."""
+
+    def forward(self, x):
+        if not hasattr(self, "second"):
+            self.second = nn.Linear(12, 10)
+        return self.second(torch.relu(self.first(x)))
+
+
+class LazyInTraining(Plain):
+    """A parameter, made by the first forward pass in training mode."""
+
+    def forward(self, x):
+        if self.training and not hasattr(self, "scale"):
+            self.scale = nn.Parameter(torch.ones(()))
+        return super().forward(x) * getattr(self, "scale", 1.0)
 
 
 class CarriesOn(Plain):
@@ -401,6 +435,9 @@ def hooked(spec):
         ("NoMode", r"cannot be tried \(KeyError: 'broken'"),
         ("Lazy", r"has a lazy parameter 'norm.weight'"),
         ("Counting", r"changes its buffer 'seen' in forward in evaluation mode"),
+        ("LazyBuffer", r"makes or removes its tensor 'mean' in forward; make all parameters"),
+        ("LazyLayer", r"makes or removes its tensor 'second.bias' in forward"),
+        ("LazyInTraining", r"makes or removes its tensor 'scale' in forward"),
         ("Unused", r"has a parameter 'spare' that gets no gradient; use it in forward, or set"),
         ("Lottery", r"draws from the global generator of random or numpy in forward"),
         ("Noisy", r"gives other logits for the same samples .*draw at random in training only"),
@@ -429,7 +466,7 @@ def hooked(spec):
 )
 def test_what_does_not_work_is_said_in_one_line_before_the_run(kind, text):
     with pytest.raises(ValueError, match=text) as error:
-        Learner(config(kind, trains_backbone=kind == "Unused")).build()
+        Learner(config(kind, trains_backbone=kind in ("Unused", "LazyInTraining"))).build()
     assert "\n" not in str(error.value) and f"{__name__}:{kind}" in str(error.value)
 
 
@@ -472,6 +509,105 @@ def test_a_buffer_that_is_changed_in_place_is_federated_and_others_are_not():
     after = {kind: one_round(config(kind, trains_backbone=True))[1] for kind in kinds}
     assert after["Buffered"]["batches"] > 0 and after["Replacing"]["batches"] == 0
     assert "batches" not in after["Passing"]
+
+
+class LargestNorm(Plain):
+    """Looks up rows of an embedding that are scaled to a largest norm, in place."""
+
+    def __init__(self):
+        super().__init__()
+        del self.first
+        self.rows = nn.Embedding(20, 12, max_norm=0.5, _weight=torch.eye(12).repeat(2, 1)[:20])
+
+    def forward(self, x):
+        return self.head(self.rows((16 * x).long()).mean(-2))
+
+
+class Clipped(Plain):
+    """Clips its first matrix before it is used, in place."""
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.first.weight.clamp_(-0.02, 0.02)
+        return super().forward(x)
+
+
+class ClippedData(Plain):
+    """The same, where torch does not count the change."""
+
+    def forward(self, x):
+        self.first.weight.data.clamp_(-0.02, 0.02)
+        return super().forward(x)
+
+
+REWRITING = ["LargestNorm", "Clipped", "ClippedData"]
+
+
+@pytest.mark.parametrize("kind", REWRITING)
+def test_evaluation_of_a_module_that_rewrites_its_parameters_changes_no_model(kind):
+    exact = {"trains_backbone": True, "precision": "float64"}
+    learner = Learner(config(kind, None, **exact))
+    start = learner.start()
+    before = {name: tensor.clone() for name, tensor in learner.force(start).items()}
+    scores = learner.evaluate(start)
+    assert moved(before, learner.force(start)) == set()
+    assert learner.evaluate(start) == scores
+    assert_as_by_hand(Learner(config(kind, None, **exact)), entropy)
+
+
+@pytest.mark.parametrize("kind", [*REWRITING, "normalised", "normalised_alone"])
+@pytest.mark.parametrize("personal", [(), ("head", "4"), ("first", "rows", "1")])
+def test_parts_of_a_module_that_changes_tensors_in_place_are_trained(kind, personal):
+    """In a turn, only its own part follows the gradient; statistics follow every minibatch."""
+    learner = Learner(config(kind, None, trains_backbone=True, personal=named_in(kind, personal)))
+    task, state = learner.task, downloaded(learner, learner.start())
+    start = models_of(state)
+    for moves in ("personal", "shared") if task.personal else ("all",):
+        after = models_of(trained(state, (2, 1), moves=moves))
+        parts = {"personal": task.personal, "shared": start.keys() - task.personal}
+        expected = parts.get(moves, start.keys()) | task.buffers
+        assert moved(start, after) == expected
+    assert task.buffers or kind in REWRITING
+
+
+def named_in(kind, patterns):
+    paths = [path for path, _ in globals()[kind]().named_parameters()]
+    return tuple(one for one in patterns if any(path.startswith(one) for path in paths))
+
+
+def normalised_alone():
+    module = normalised()
+    module.batched = False
+    return module
+
+
+def test_experts_alone_are_trained_beside_batch_normalisation_that_stands_still():
+    learner = Learner(config("Statistics", None, trains_backbone=True))
+    state = downloaded(learner, learner.start())
+    start, after = (
+        models_of(state),
+        models_of(trained(state, 2, gate=False, experts=(1,), mask="-inf")),
+    )
+    assert moved(start, after) == {name for name in start if name.startswith("expert.1.")}
+
+
+class Called(nn.Module):
+    """Parts that are called as leomix calls those of mixtures."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.ModuleList([nn.Linear(64, 12)])
+        self.expert = nn.ModuleDict({"0": nn.ModuleList([nn.Linear(64, 12)])})
+        self.own = nn.Linear(12, 10)
+
+    def forward(self, x):
+        return self.own(torch.sigmoid(self.gate[0](x)) * torch.tanh(self.expert["0"][0](x)))
+
+
+def test_the_saved_tensors_of_a_plain_module_are_those_of_its_state_dict():
+    learner = Learner(config("Called", None, trains_backbone=True, precision="float64"))
+    server, _ = assert_as_by_hand(learner, entropy)
+    Called().load_state_dict(learner.force(learner.final(server)), strict=True)
 
 
 @pytest.mark.parametrize("kind", ["recurrent", "attentive", "bert", "llama"])

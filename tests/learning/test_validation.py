@@ -194,6 +194,28 @@ def test_a_share_that_leaves_somebody_nothing_is_refused_in_one_line(message, sh
         kit.federate(numbers(Dataset([domain], lambda _: None)), config)
 
 
+@pytest.mark.parametrize(
+    ("share", "trial", "split", "begins", "cures"),
+    [
+        (0.25, 8, None, r"learning\.data\.validation: 0.25 of the samples leaves cluster 'a'",
+         "lower it, have fewer devices or lower learning"),
+        (0.0, 18, None, r"learning\.data\.kind: 'digits' leaves cluster 'a'", "have fewer devices"),
+        (0.0, 18, "domains", r"learning\.data\.split\.kind: 'domains' leaves cluster 'a'",
+         "have fewer devices"),
+    ],
+)  # fmt: skip
+def test_the_key_that_leaves_a_cluster_too_few_samples_is_named(share, trial, split, begins, cures):
+    """Ten devices with two samples each, of data that say who holds which."""
+    trains = kit.Pretraining(backbone_steps=1)
+    split = split and kit.Split(kind=split, over="clients")
+    data = kit.Data(validation=share, trial_samples=trial, split=split)
+    config = kit.LearningConfig(1, ("a",), (10,), model=PLAIN, data=data, pretraining=trains)
+    domain = one_cluster(20, np.arange(20) // 2)
+    with pytest.raises(ValueError, match=f"^{begins} .*; .*{cures}") as told:
+        kit.federate(numbers(Dataset([domain], lambda _: None)), config)
+    assert ("domains" in str(told.value)) == bool(split)
+
+
 def some_share_a_test(config, shared):
     """Digits, of which the ``shared`` clusters have the test of the last of them."""
     made = DATASETS.find("digits")(config)

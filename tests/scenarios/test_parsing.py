@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pydantic
 import pytest
 from hypothesis import given
@@ -185,6 +186,23 @@ def test_an_override_acts_as_if_the_file_had_said_so(tmp_path):
     assert {c.name: c.devices for c in found.ground.clusters} == {"Munich": 9, "Oslo": 1}
     both = scenarios.load(path, {"orbit.altitude_km": "550", "orbit.raan_deg": "3"})
     assert both == scenarios.load(saved(tmp_path, LEARNS.replace("600", "550\n  raan_deg: 3")))
+
+
+@pytest.mark.parametrize("of", [np.int64, np.uint8, np.float32, np.float64, np.asarray])
+def test_a_number_of_numpy_is_that_of_python(tmp_path, of):
+    path = saved(tmp_path, LEARNS)
+    keys = {"seed": 7, "orbit.altitude_km": 200, "learning.options": {"layers": [1, 2]}}
+    listed = {"layers": np.asarray([1, 2]) if of is np.asarray else [of(1), of(2)]}
+    whole = np.int16 if of in (np.float32, np.float64) else of
+    given_ = {"seed": whole(7), "orbit.altitude_km": of(200), "learning.options": listed}
+    found = scenarios.load(path, given_)
+    assert found == scenarios.load(path, keys)
+    dumped = found.model_dump(mode="json")
+    assert json.dumps(dumped)
+    dumped["seed"], dumped["learning"]["options"] = whole(7), listed
+    assert scenarios.from_dict(dumped) == scenarios.from_dict(found.model_dump(mode="json"))
+    with pytest.raises(ValueError, match=r"seed: got -1; must be"):
+        scenarios.load(path, {"seed": np.int64(-1)})
 
 
 # -- one order, whatever the file's

@@ -92,6 +92,16 @@ def read_jsonl(path: str, columns: dict[str, str]) -> TextTable:
     return read_rows(path, json_rows(path, columns), columns)
 
 
+def load_samples_anew() -> None:
+    """Let this process make data and tasks anew, as another one would."""
+    from learning.data import loading
+    from learning.learner import TASKS
+
+    loading._loaded.cache_clear()
+    loading._spec.cache_clear()
+    TASKS.clear()
+
+
 def checkpoint_weights(config: Any, model: Any) -> dict[str, Any]:
     """The tensors of checkpoints as a run reads them, in the files' format."""
     from learning.models.interface import checkpoint_places

@@ -116,7 +116,7 @@ __getattr__ = late(
         "sim.sweep.compared": "compared_rows",
         "sim.sweep.crew": "Crew",
         "sim.sweep.folder": "There claim_sweep=claim take_points write_rows",
-        "sim.sweep.join": "Joined Stop",
+        "sim.sweep.join": "Joined Stop attempt",
         "sim.sweep.point": "Point PointOutcome=Outcome",
         "sim.sweep.points": "SweepPlan combinations",
         "sim.sweep.progress": "SweepProgress",

@@ -485,3 +485,28 @@ def normalised(spec, batched=True):
     made = nn.Sequential(*parts)
     made.batched = batched
     return made
+
+
+@pytest.mark.parametrize("loss", ["mse", None])
+@pytest.mark.parametrize("left_out", [0.0, 0.6])
+def test_figures_of_local_models_are_means_over_the_devices_that_have_them(
+    tmp_path, loss, left_out
+):
+    """At the start the devices of a cluster have the server's model, and its figures."""
+    rng = np.random.default_rng(2)
+    x, labels = rng.normal(size=(200, 6)), rng.integers(0, 3, 200)
+    labels[rng.random(200) < left_out] = -100
+    np.savez(tmp_path / "data.npz", x=x, y=x[:, :2] if loss else labels)
+    data = {"kind": "npz", "path": str(tmp_path / "data.npz")}
+    said = {"loss": loss, "data": data, "model": {"kind": "vector-mlp"}}
+    rows = {
+        method: sim.run(
+            scenarios.from_dict({**SLOTS, "learning": {**said, "method": method}})
+        ).metrics
+        for method in ("fedavg", "local")
+    }
+    assert (rows["local"].accuracy.isna() == (loss == "mse")).all()
+    starts = [of[of.time_s == 0] for of in rows.values()]
+    for figure in ("accuracy", "loss", "samples"):
+        expected, found = (start[figure].to_numpy(float) for start in starts)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)

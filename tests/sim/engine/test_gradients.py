@@ -1,5 +1,7 @@
 """Metrics that look at gradients, against autograd of the global loss of a model written anew."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 import sim
-from learning import of_gradients
+from learning import Learner, of_gradients
+from tests.kit.inner import learning as kit
 from tests.kit.inner.sim import build
 from tests.kit.plain_loop import small_model
 from tests.kit.small import slots
@@ -76,3 +79,43 @@ def test_a_run_by_factors_has_the_gradient_by_whole_matrices_and_nothing_else_mo
     assert by_factors.metrics[SHIPPED].iloc[0].equals(whole.metrics[SHIPPED].iloc[0])
     plain = runs.result("slots")
     assert by_factors.metrics.drop(columns=SHIPPED).equals(plain.metrics)
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        lambda number, rng: rng.random((60, 4)) < 0.2 + 0.7 * number,
+        lambda number, rng: np.full((60, 4), number == 1),
+        lambda number, rng: np.arange(240).reshape(60, 4) > 100 * number,
+    ],
+)
+def test_the_global_loss_is_the_mean_over_all_labels_that_are_not_left_out(tmp_path, left_out):
+    """Of two clusters that have as many samples, and other numbers of labels."""
+    rng = np.random.default_rng(3)
+    paths = {}
+    for number, name in enumerate(("a", "b")):
+        x, y = rng.normal(size=(60, 2, 4)), rng.integers(0, 3, (60, 4))
+        paths[name] = str(tmp_path / f"{name}.npz")
+        np.savez(paths[name], x=x, y=np.where(left_out(number, rng), -100, y))
+    data = kit.Data(kind="npz", paths=kit.FrozenDict(paths))
+    model = kit.ModelConfig(kind=f"{HERE}:along_places")
+    config = kit.LearningConfig(1, ("a", "b"), (2, 1), model=model, data=data)
+    learner = Learner(replace(config, precision="float64"), metrics=(SHIPPED[0], f"{HERE}:along"))
+    task, start = learner.task, learner.start()
+    module = task.model(learner.force(start))
+    samples = [task.shards[name].samples for name in config.clusters]
+    x, y = (torch.cat([getattr(part, of) for part in samples]) for of in "xy")
+    loss = functional.cross_entropy(module(x), y)
+    gradients = torch.autograd.grad(loss, [*module.parameters()])
+    expected = float(sum(gradient.square().sum() for gradient in gradients))
+    scores = learner.evaluate(start)
+    for score in scores:
+        assert score[SHIPPED[0]] == pytest.approx(expected, rel=1e-9)
+    counts = [int((part.y != -100).sum()) for part in samples]
+    of_clusters = sum(n * score["along"] for n, score in zip(counts, scores, strict=True))
+    assert of_clusters / sum(counts) == pytest.approx(expected, rel=1e-9)
+
+
+def along_places(spec):
+    places = torch.nn.Conv2d(1, spec.classes, (2, 3), padding=(0, 1))
+    return torch.nn.Sequential(places, torch.nn.Flatten(2))

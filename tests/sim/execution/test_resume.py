@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,7 +17,7 @@ import scenarios
 import sim
 from learning import register
 from tests.kit.folders import Each, cut, held
-from tests.kit.inner.learning import NextContact, Synchronous
+from tests.kit.inner.learning import NextContact, Synchronous, load_samples_anew
 from tests.kit.inner.sim import CHECKPOINT, JOURNAL, RUN_LOG, checksum, read_manifest
 from tests.kit.small import SATELLITES, SLOTS, merged, slots
 from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
@@ -288,3 +289,107 @@ def test_a_run_is_known_by_what_its_files_hold_and_not_by_where_they_are(tmp_pat
     moved.write_text("\n".join(lines[::-1]))
     with pytest.raises(sim.InputError, match="another scenario"):
         run_of(moved, resume=True)
+
+
+READS = """
+import numpy as np
+from pathlib import Path
+from torch import nn
+import torch
+
+from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
+
+HERE = Path(__file__).parent
+
+
+class Net(nn.Linear):
+    def __init__(self, spec):
+        super().__init__(spec.shape[0], 2)
+        with torch.no_grad():
+            self.weight.copy_(torch.from_numpy(np.load(HERE / "file.npy")[:2]))
+
+
+def samples(config):
+    x = np.load(HERE / "file.npy")
+    rows = np.arange(len(x))
+    domains = [
+        Domain(*(SampleArrays(part, part % 2, 0 * part) for part in (own[:80], own[80:])))
+        for own in np.split(rows, len(config.clusters))
+    ]
+    return Dataset(domains, lambda _: Encoding(InputSpec("vector", (64,), 2), lambda r: x[r]))
+
+
+def start(context): return {"w": np.zeros(64)}
+def data(context): return np.load(HERE / "file.npy")
+def test_data(context): return np.ones(30)
+def train(weights, data, context): return {"w": weights["w"] + 0.1 * data[0]}, 4
+def evaluate(weights, data, context): return {"accuracy": float(weights["w"][0] > 0)}
+"""
+
+
+def reading(use, module):
+    learning_ = {
+        "weights": {"method": "fedavg", "model": {"kind": f"{module}:Net"}},
+        "data": {"method": "fedavg", "model": {"kind": "vector-mlp"}},
+        "functions": {
+            "method": "sim.fly.functions:Functions",
+            "options": {"code": f"{module}:train"},
+        },
+    }[use]
+    if use != "functions":
+        learning_["data"] = {"kind": f"{module}:samples"}
+    return {**SLOTS, "learning": learning_}
+
+
+def write_file(folder, last):
+    x = np.random.default_rng(4).normal(size=(200, 64)).astype("f4")
+    x[1, -1] = last
+    np.save(folder / "file.npy", x)
+    load_samples_anew()
+
+
+@pytest.mark.parametrize("ended", ["complete", "interrupted", "killed"])
+@pytest.mark.parametrize("use", ["weights", "data", "functions"])
+def test_a_run_goes_on_with_the_data_and_weights_that_custom_code_gave_it(
+    tmp_path, monkeypatch, use, ended
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = f"reads_{use}_{ended}"
+    (tmp_path / f"{module}.py").write_text(READS)
+    said, place = scenarios.from_dict(reading(use, module)), tmp_path / "run"
+    write_file(tmp_path, last=1.0)
+    if ended == "complete":
+        sim.run(said, place)
+    else:
+        cut(said, place, 20, checkpoint_every_s=0.0)
+    if ended == "killed":
+        (place / "manifest.json").unlink()
+    write_file(tmp_path, last=2.0)
+    with pytest.raises(sim.InputError, match=r"from before .* changed; name another folder, or"):
+        sim.run(said, place, resume=True)
+    write_file(tmp_path, last=1.0)
+    assert sim.run(said, place, resume=True).manifest["status"] == "complete"
+
+
+@pytest.mark.process
+def test_points_whose_data_custom_code_now_makes_otherwise_are_run_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reads.py").write_text(READS)
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(reading("data", "reads")))
+    words = [sys.executable, "-m", "leomix", "sweep", "s.yaml", "-p", "seed=1,2", "-o", "out"]
+    consent = {**os.environ, "LEOMIX_ALLOW_CODE": "1"}
+
+    def digests():
+        subprocess.run([*words, "--resume", "--quiet"], check=True, env=consent)
+        folders = sorted((tmp_path / "out" / "points").iterdir())
+        points = [folder for folder in folders if folder.suffix != ".aside"]
+        return [json.loads((folder / "manifest.json").read_text()) for folder in points]
+
+    write_file(tmp_path, last=1.0)
+    first = digests()
+    assert digests() == first
+    write_file(tmp_path, last=2.0)
+    for before, after in zip(first, digests(), strict=True):
+        assert before["made_by_code"] != after["made_by_code"]
+        assert before["trace_sha256"] != after["trace_sha256"]

@@ -484,7 +484,10 @@ COUNTED = {
     "pd.DataFrame({'x': np.zeros(n), 'name': ['a'] * n})": True,
     "torch.utils.data.TensorDataset(torch.zeros(n, 3), torch.zeros(n))": True,
     "torch.utils.data.DataLoader(torch.zeros(100, 3), sampler=list(range(n)))": True,
-    "{'edge_index': np.zeros((2, 5)), 'x': np.zeros((n, 3))}": False,
+    "{'edge_index': np.zeros((2, 5)), 'x': np.zeros((n, 3))}": True,
+    "{'edge_index': np.zeros((2, n)), 'edge_attr': np.zeros(n), 'y': np.zeros(n)}": True,
+    "{'edge_index': np.zeros((2, 5))}": False,
+    "{'x': np.zeros((n, 3)), 'adjacent': np.zeros((2, 5))}": False,
     "[(np.zeros((5, 3)), np.zeros(5))] * n": False,
     "torch.utils.data.DataLoader(Stream())": False,
 }

@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from decimal import Decimal
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
+from sim.sweep import sweep
 from tests.kit import small
 from tests.kit.inner import sim as inner
 from tests.kit.inner.sim import InputError
@@ -116,6 +119,56 @@ def test_replications_have_seeds_of_their_own(file):
     for number, point in enumerate(found):
         assert point.number == number
         assert scenarios.load(file, point.overrides).seed == point.seed
+
+
+class Wide(torch.nn.Linear):
+    """A module that cannot be made with some widths."""
+
+    def __init__(self, spec, width):
+        if width in (5, 7):
+            raise RuntimeError(f"no module of width {width}")
+        super().__init__(spec.shape[0], spec.classes)
+
+
+@pytest.mark.parametrize(
+    ("widths", "left"), [pytest.param("5,4", 2, marks=pytest.mark.wide), ("5,7", 0)]
+)
+def test_a_module_that_cannot_be_made_costs_its_points_only_if_asked_to_keep_going(
+    tmp_path, widths, left
+):
+    learning_ = {"method": "fedavg", "model": {"kind": f"{__name__}:Wide"}}
+    (tmp_path / "wide.yaml").write_text(yaml.safe_dump({**small.SLOTS, "learning": learning_}))
+    swept = (str(tmp_path / "wide.yaml"), f"learning.model.arguments.width={widths}")
+    consent = {"learning.model.kind": f"{__name__}:Wide", "learning.train": True}
+    why = r"learning\.model\.kind: .*no module of width 5"
+    with pytest.raises(InputError, match=why):
+        made(*swept, overrides=consent)
+    if not left:
+        with pytest.raises(InputError, match=why):
+            made(*swept, overrides=consent, keep_going=True)
+        return
+    points = made(*swept, overrides=consent, keep_going=True)
+    ended = [inner.attempt(point, tmp_path / point.digest) for point in points]
+    for point, outcome in zip(points, ended, strict=True):
+        is_made = point.values["learning.model.arguments.width"] not in (5, 7)
+        assert outcome.status == ("complete" if is_made else "refused")
+        assert is_made or "no module of width 5" in outcome.error
+
+
+@pytest.mark.process
+def test_numbers_of_numpy_are_swept_as_those_of_python(file, tmp_path):
+    keys = {
+        "learning.step_size": np.logspace(-3, -1, 3)[:1],
+        "seed": np.arange(2),
+        "stop.cycles": [np.float32(1)],
+    }
+    overrides = {"learning.train": np.False_, "ground.clusters.0.devices": np.int8(3)}
+    variants = {"one": {"learning.batch_size": np.int64(4)}}
+    swept = sweep(file, keys, tmp_path / "out", overrides=overrides, variants=variants)
+    rows = swept.rows.to_pydict()
+    assert rows["status"] == ["complete"] * 2
+    assert rows["learning.step_size"] == [0.001] * 2
+    assert rows["seed"] == [0, 1]
 
 
 def test_equal_scenarios_have_one_digest_however_they_are_said(file, tmp_path):
