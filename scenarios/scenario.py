@@ -80,7 +80,10 @@ ONE = "satellite:"
 
 
 class Traffic(Section):
-    """Payloads of one kind that arise at every client, or for it, and wait for its services."""
+    """Payloads of one kind that arise at, or for, every satellite, or device of a cluster.
+
+    They wait for the services of the client.
+    """
 
     name: Annotated[str, Field(pattern=NAME, min_length=1, max_length=40)] = setting(
         ..., "name of the payloads, in tables and figures"
@@ -90,7 +93,9 @@ class Traffic(Section):
         ..., "direction: down (satellites to the ground) or up (to the satellites)"
     )
     every_hours: Positive = setting(
-        None, "hours from one payload of a client to its next; null for one at the start", le=1e6
+        None,
+        "hours from one payload to the next of a satellite or device; null: one at the start",
+        le=1e6,
     )
 
 

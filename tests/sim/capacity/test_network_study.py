@@ -105,6 +105,87 @@ def test_payloads_are_through_when_a_queue_second_by_second_says(plan):
         np.testing.assert_allclose(own["through_s"], counted, atol=1.0)
 
 
+def tick_by_tick(spans, payloads, devices, channels, stop_s):
+    """When payloads (ready second, MB) of each device are through: 1 MB/s on a sub-channel.
+
+    Who came first sends first, a device sends one payload at a time. All is in half seconds.
+    """
+    left = {(n, d): 2.0 * mb for n, (_, mb) in enumerate(payloads) for d in range(devices)}
+    through, sending, free_s = {}, [], [0.0] * devices
+    for tick in range(int(2 * stop_s)):
+        now_s = tick / 2.0
+        begin_s = next((begin for begin, end in spans if begin <= now_s < end), None)
+        sending = [] if begin_s is None or begin_s == now_s else sending
+        busy = {device for _, device in sending}
+        heads = {}
+        for number, device in sorted(left):
+            heads.setdefault(device, number)
+        came = sorted(
+            (max(payloads[number][0], begin_s, free_s[device]), number, device)
+            for device, number in heads.items()
+            if begin_s is not None and device not in busy and payloads[number][0] <= now_s
+        )
+        sending += [(number, device) for _, number, device in came[: channels - len(sending)]]
+        for each in sending:
+            left[each] -= 1.0
+        for each in [each for each in sending if left[each] == 0.0]:
+            through[each] = free_s[each[1]] = now_s + 0.5
+            sending.remove(each)
+            del left[each]
+    return [[through.get((n, d), np.nan) for d in range(devices)] for n in range(len(payloads))]
+
+
+def shared_by(devices, channels, scenario):
+    band = {"bandwidth_mhz": 1.0, "total_bandwidth_mhz": float(channels)}
+    links = {way: {**keys, **band} for way, keys in scenario["link"].items()}
+    cluster = {"name": "A", "devices": devices, "radius_km": 0}
+    return {**scenario, "ground": {"clusters": [cluster]}, "link": links}
+
+
+@given(plans(), st.integers(1, 5), st.integers(1, 3))
+@settings(max_examples=25, deadline=None)
+def test_each_device_has_its_payloads_and_all_share_the_sub_channels(plan, devices, channels):
+    spans, traffic = plan
+    spans = spans[:3]
+    scenario = shared_by(devices, channels, of_windows(spans, traffic))
+    found = face.run(scenarios.from_dict(scenario)).payloads
+    size_of = {kind["name"]: kind["payload_mb"] for kind in traffic}
+    for _, own in found.groupby("direction"):
+        kinds = own[own["device"] == 0]
+        assert (own.groupby("device").size() == len(kinds)).all()
+        queue = [*zip(kinds["ready_s"], kinds["name"].map(size_of), strict=True)]
+        stop_s = spans[-1][1] if spans else 0.0
+        counted = tick_by_tick(spans, queue, devices, channels, stop_s)
+        got = own["through_s"].to_numpy().reshape(len(queue), devices)
+        np.testing.assert_allclose(got, counted, atol=1e-6)
+
+
+def test_ten_devices_on_one_sub_channel_get_through_one_after_the_other(tmp_path, leomix):
+    """40 MB at 1 MB a second: the first after 40 s, the tenth after 400."""
+    traffic = [{"name": "report", "payload_mb": 40.0, "direction": "up"}]
+    scenario = shared_by(10, 1, of_windows([(100, 1000)], traffic))
+    place = tmp_path / "study.json"
+    place.write_text(json.dumps(scenario))
+    run = face.run(scenarios.load(place), out=tmp_path / "run")
+    assert run.payloads["through_s"].tolist() == pytest.approx([140.0 + 40 * n for n in range(10)])
+    assert run.payloads["device"].tolist() == [*range(10)]
+    shown = leomix("show", tmp_path / "run").out
+    assert "40 MB up per device, once" in shown and "0 of 10" in shown
+
+
+def test_payloads_of_satellites_have_no_device():
+    day = {"name": "data", "payload_mb": 5.0, "direction": "down"}
+    run = face.run(scenarios.from_dict({**STATIONS, "traffic": [day]}))
+    assert run.payloads["device"].isna().all() and len(run.payloads) == 8
+
+
+def test_a_study_counts_the_payloads_of_all_devices_before_they_take_all_memory():
+    traffic = [{"name": "r", "payload_mb": 1.0, "direction": "up", "every_hours": 0.0001}]
+    scenario = shared_by(3000, 3000, of_windows([(100, 1000)], traffic))
+    with pytest.raises(InputError, match="makes 14,400,000 payloads"):
+        face.run(scenarios.from_dict(scenario))
+
+
 @pytest.mark.parametrize("payload_mb", [20.0, 700.0])
 def test_a_queue_that_is_never_empty_sends_all_that_its_links_carry(payload_mb):
     """On curves whose rates change all the time: bytes are neither lost nor made."""
