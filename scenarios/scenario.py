@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from learning.settings import judged_by_loss
-from scenarios.compute import Compute
+from scenarios.compute import FIGURES, Compute
 from scenarios.errors import Origin, wrong
 from scenarios.faults import Faults, PlannedOutage
 from scenarios.ground import Ground, ground_problems
@@ -142,6 +142,13 @@ OF_DISHES: Final = {"priority": "longest_waiting", "min_contact_s": 60.0}
 """How preset `station` serves: no pass is given up for another, and none used for seconds."""
 
 
+READ_BY_LEARNING: Final = (
+    *("compute", "link.sidelink", "link.relay", "link.cut_transfers"),
+    *(f"faults.{kind}" for kind in ("churn", "stragglers", "packets", "uploads")),
+)
+"""Keys outside `learning` that only a scenario with learning reads."""
+
+
 class Scenario(Section):
     """One simulation: orbit, ground, link, compute and learning, in user units.
 
@@ -173,6 +180,8 @@ class Scenario(Section):
     rules = (
         unused(
             *("stop.cycles", "stop.rounds", "stop.accuracy", "stop.loss"),
+            *READ_BY_LEARNING,
+            *(f"ground.clusters.kinds.{key}" for key in (*FIGURES, "processor")),
             when=lambda case: case.learning is None and case.orbit.cycle is None,
             by="in a network study (without the key learning)",
             remedies=(Remove(), LEARNS),
@@ -223,7 +232,7 @@ class Scenario(Section):
             ),
         ),
         unused(
-            "ground.acquisition_s",
+            *("ground.acquisition_s", "ground.antennas"),
             when=lambda case: case.roles.server != "stations",
             by="with roles.server {roles.server!r}, which has no stations",
         ),
@@ -355,7 +364,9 @@ class Scenario(Section):
             key = ("orbit", "slots", "count")
             yield wrong(key, f"{text} (or leave it out)", Code.WRONG_VALUE)
         access = self.has_access
-        yield from roles_problems(self.roles, orbit, self.ground, self.link)
+        yield from roles_problems(
+            self.roles, orbit, self.ground, self.link, traffic=bool(self.traffic)
+        )
         yield from _start_problems(self.start, orbit)
         yield from _outage_problems(self.faults.planned, self.start, orbit)
         rank = None if self.learning is None else self.learning.lora.rank
@@ -486,14 +497,20 @@ def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Statement]
 
 
 def roles_problems(
-    roles: Roles, orbit: OrbitSource, ground: Ground, link: Link
+    roles: Roles, orbit: OrbitSource, ground: Ground, link: Link, *, traffic: bool
 ) -> Iterator[Statement]:
     """Yield what does not fit together, with paths from the scenario's top."""
     if roles.in_orbit:
         yield from _satellites_learn(roles, orbit, ground, link)
         return
     if roles.server == "stations" and link.route == "direct":
-        yield wrong(("roles", "clients"), roles.wrong_clients, Code.UNSUPPORTED)
+        if traffic:
+            text = "got 'devices', which reach stations over links between satellites only, and "
+            text += "these carry no traffic yet"
+            cures = Set("roles.clients", "satellites"), Set("roles.server", "satellites")
+            yield wrong(("roles", "clients"), text, Code.UNSUPPORTED, *cures)
+        else:
+            yield wrong(("roles", "clients"), roles.wrong_clients, Code.UNSUPPORTED)
         return
     if not ground.clusters:
         yield wrong(

@@ -1,9 +1,9 @@
 """Payloads of a network study: when each is through, and how many services carried it.
 
-Payloads arise at each satellite, or at each device of a cluster. They are sent in the order in which
-they arise, in each service of the client, are cut where a service ends and go on in the next one:
-exact by the curve of each link. Devices share sub-channels as in transfers of models: first come,
-first served. Where clients share a link, or what is cut begins anew, traffic is refused.
+Payloads arise at each satellite, or at each device of a cluster. They are sent in the order in
+which they arise, in each service of the client, are cut where a service ends and go on in the next
+one: exact by the curve of each link. Devices share sub-channels as in transfers of models: first
+come, first served. Where clients share a link, traffic is refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import table_of
 from sim.world.world import World
-from statements import Code, Give, Other, Raise, Remove, Set, Statement, dotted
+from statements import Code, Give, Raise, Remove, Set, Statement, dotted
 from statements.arrays import Floats, Ints
 
 HOUR_S = 3_600.0
@@ -254,20 +254,20 @@ def payload_figures(queues: Sequence[Queue], traffic: Sequence[Traffic]) -> dict
 
 
 def check_traffic(world: World, traffic: Sequence[Traffic]) -> None:
-    """Raise InputError where clients share what carries payloads, or what is cut begins anew."""
+    """Raise InputError where clients share what carries payloads."""
     if traffic and (refused := next(_not_queues(world, traffic), None)) is not None:
         raise InputError(refused)
 
 
 def _not_queues(world: World, traffic: Sequence[Traffic]) -> Iterator[Statement]:
-    link, faults = world.link, world.faults
-    no_traffic = Remove("traffic")
+    link = world.link
     alone = "is not known where clients share links: here each client is a queue of its own"
     if world.topology.mesh:
         text = f"{alone}, and link.isl.route 'earliest' lets them meet"
-        yield Statement.of(
-            Code.UNSUPPORTED, "traffic", text, Set("link.isl.route", "direct"), no_traffic
-        )
+        # Devices reach stations over links alone: for them there is no other route.
+        is_needed = world.topology.access and world.topology.server == "stations"
+        direct = [] if is_needed else [Set("link.isl.route", "direct")]
+        yield Statement.of(Code.UNSUPPORTED, "traffic", text, *direct, Remove("traffic"))
     used = {"uplink" if kind.direction == "up" else "downlink" for kind in traffic}
     for way in sorted(used):
         sharing = getattr(getattr(link, way, None), "sharing", None)
@@ -275,15 +275,6 @@ def _not_queues(world: World, traffic: Sequence[Traffic]) -> Iterator[Statement]
             text = f"{alone}; link.{way}.sharing is 'equal_share'"
             own = Set(f"link.{way}.sharing", "fixed_subchannel")
             yield Statement.of(Code.UNSUPPORTED, "traffic", text, own)
-    if link.cut_transfers != "resume":
-        text = f"is resumed where a service ends; link.cut_transfers is {link.cut_transfers!r}"
-        yield Statement.of(
-            Code.UNSUPPORTED, "traffic", text, Set("link.cut_transfers", "resume"), no_traffic
-        )
-    lost = [name for name in ("uploads", "packets") if getattr(faults, name, None) is not None]
-    if lost:
-        text = f"is carried without faults; remove {some([f'faults.{name}' for name in lost], 2)}"
-        yield Statement.of(Code.UNSUPPORTED, "traffic", text, Other(said="or remove traffic"))
 
 
 def _served_twice(services: Mapping[tuple[str, str], Services]) -> list[str]:

@@ -316,3 +316,104 @@ def test_studies_and_runs_that_learn_are_not_swept_together(tmp_path):
     learns = {"learning": {"method": "fedsat", "train": False}}
     with pytest.raises(InputError, match="one kind at a time"):
         sweep(file, {}, variants={"network": {"ground.antennas": 2}, "learns": learns})
+
+
+# Keys of learning: a study has them counted, told or refused.
+
+CLUSTERS = {
+    **{key: value for key, value in STATIONS.items() if key not in ("roles", "ground", "link")},
+    "ground": {"clusters": [{"name": "A", "latitude_deg": 48, "longitude_deg": 11, "devices": 3}]},
+    "link": {"preset": "physical", "uplink": {**FIXED, "tx_power_dbm": 60}, "downlink": FIXED},
+}
+DEVICES = {"devices": 3}
+LEARNT_KEYS = [
+    ("compute", {"seconds_per_round": 60}),  # as by default
+    ("compute", {"tflops": 2}),
+    ("compute", {"processor": "jetson-nano"}),
+    ("faults.stragglers", {"share": 0.5}),
+    ("faults.churn", {"mean_present_hours": 5}),
+    ("faults.packets", {"loss": 0.1}),
+    ("faults.uploads", {"corrupted": 0.1}),
+    ("link.relay", "store"),
+    ("link.sidelink", {}),
+    ("link.cut_transfers", "restart"),
+    ("ground.clusters.0.kinds", [{**DEVICES, "tflops": 2}]),
+    ("ground.clusters.0.kinds", [{**DEVICES, "memory_gib": 2}]),
+    ("ground.clusters.0.kinds", [{**DEVICES, "lora_rank": 2}]),
+]
+
+
+@pytest.mark.parametrize("base", [STATIONS, CLUSTERS], ids=["satellites", "clusters"])
+@pytest.mark.parametrize(("key", "value"), LEARNT_KEYS, ids=[key for key, _ in LEARNT_KEYS])
+def test_a_study_refuses_keys_of_learning_in_one_line(base, key, value, tmp_path):
+    if key.startswith("ground.clusters") and base is STATIONS:
+        return
+    place = tmp_path / "study.yaml"
+    place.write_text(yaml.safe_dump({**base, "traffic": DAILY}))
+    with pytest.raises(scenarios.ScenarioError, match=r"is not used (in a network study|with)"):
+        scenarios.load(place, {key: value})
+    outer, _, inner = key.partition(".")
+    if not key.startswith("ground"):
+        section = {**base.get(outer, {}), inner: value} if inner else value
+        place.write_text(yaml.safe_dump({**base, outer: section}))
+        with pytest.raises(scenarios.ScenarioError, match=rf"study.yaml:\d+: {key}: is not used"):
+            scenarios.load(place)
+
+
+DAILY = [{"name": "data", "payload_mb": 5.0, "direction": "down", "every_hours": 6.0}]
+ROUND = {"walker": {"satellites": 22, "planes": 2, "altitude_km": 1200, "inclination_deg": 87.8}}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("link.isl", {"within_plane": "ring", "rate_mbps": 1000}),
+        ("orbit.session", "contact"),
+        ("orbit.max_session_s", 600.0),
+    ],
+)
+def test_keys_that_change_no_figure_of_a_study_are_doubted(key, value):
+    orbit = {**STATIONS["orbit"], **ROUND["walker"]}
+    scenario = {**STATIONS, "orbit": orbit, "traffic": DAILY}
+    outer, inner = key.split(".")
+    changed = {**scenario, outer: {**scenario[outer], inner: value}}
+    plain, run = (face.run(scenarios.from_dict(each)) for each in (scenario, changed))
+    assert run.manifest["network"] == plain.manifest["network"]
+    assert not [text for text in map(str, plain.warnings) if text.startswith(key)]
+    [told] = [text for text in map(str, run.warnings) if text.startswith(key)]
+    assert "is not used by a network study" in told
+
+
+def test_the_network_of_a_scenario_that_learns_is_studied_without_its_learning(tmp_path):
+    place = tmp_path / "learns.yaml"
+    faults = {"stragglers": {"share": 0.5}, "outages": {"per_day": 1.0}}
+    learns = {"learning": {"train": False}, "compute": {"tflops": 2}, "faults": faults}
+    place.write_text(yaml.safe_dump({**STATIONS, **learns}))
+    study = scenarios.load(place, {"learning": None})
+    assert study.faults.outages == scenarios.load(place).faults.outages
+    assert study.faults.stragglers is None and study.compute.tflops is None
+    with pytest.raises(scenarios.ScenarioError, match=r"link\.relay: is not used in a network"):
+        scenarios.load(place, {"learning": None, "link.relay": "store"})
+
+
+def test_a_study_with_nothing_but_its_own_keys_is_read_again_from_its_manifest():
+    run = face.run(scenarios.from_dict({**STATIONS, "traffic": DAILY}))
+    assert scenarios.from_dict(run.manifest["scenario"]) == run.scenario
+
+
+def test_no_remedy_for_devices_over_stations_is_what_a_study_refuses(tmp_path):
+    """The circle of a user who follows each refusal: a route that the next one forbids."""
+    links = {"route": "earliest", "within_plane": "ring", "between_planes": "grid"}
+    mesh = {"link.isl": {**links, "rate_mbps": 100}, "link.feeder": {"rate_mbps": 100}}
+    place = tmp_path / "study.yaml"
+    both = {**CLUSTERS, "roles": {"server": "stations", "clients": "devices"}, "traffic": DAILY}
+    both["ground"] = {**CLUSTERS["ground"], **STATIONS["ground"]}
+    both["orbit"] = {**STATIONS["orbit"], **ROUND["walker"]}
+    place.write_text(yaml.safe_dump(both))
+    with pytest.raises(scenarios.ScenarioError) as first:
+        scenarios.load(place)
+    assert "earliest" not in str(first.value)
+    with pytest.raises(InputError, match=r"remove it$") as second:
+        face.run(scenarios.load(place, mesh))
+    assert "direct" not in str(second.value)
+    scenarios.load(place, {"roles.server": "satellites", "ground.stations": None})
