@@ -493,9 +493,7 @@ def _of_contact_plan(
     try:
         found = orbit.plan_windows(contacts, places)
     except ValueError as error:
-        text = "{why} by orbit.names, like {{1: {place}}}"
-        refused = {"why": str(error), "place": places[0]}
-        raise InputError.of_file(name, Code.MISSING, text, **refused) from None
+        raise InputError.of_file(name, Code.MISSING, "{why}", why=str(error)) from None
     left_out = [*_left_out(bad)]
     if found.aside:
         text = "{file}: not used of the contact plan: {rows}"
