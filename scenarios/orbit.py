@@ -205,7 +205,10 @@ class OmmOrbit(WithElements):
 # Sources with orbits made from scratch: one satellite by its elements, or a Walker pattern.
 
 
-ALTITUDE = "altitude above the equator, km"
+ALTITUDE = (
+    "mean semi-major axis less the equatorial radius, km; over the equator, secular_j2 flies at "
+    "this altitude, sgp4 up to 10 km below it (inclination 0) or 7 km above (90)"
+)
 Altitude = Annotated[
     float,
     Field(

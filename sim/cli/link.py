@@ -50,10 +50,12 @@ def link_command(
     """Show the link budget by elevation, one pass over time, or what a payload takes."""
     import scenarios
     from sim.capacity import budget
+    from sim.world.fleet import flown_altitudes
     from sim.world.world import World
 
     _check(contact, send, out, json_=json_)
     world = World(scenarios.load(scenario, overrides_of(set_)))
+    warn(flown_altitudes(world.orbit))
     if send is not None:
         asked = shlex.join([scenario, *(word for pair in set_ or [] for word in ("--set", pair))])
         _show_payload(world, parse_size("--send", send), asked, json_=json_)

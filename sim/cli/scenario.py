@@ -56,8 +56,10 @@ def validate_command(
         bar.start("reading the scenario")  # to import what reads it takes a second
         import scenarios
         from sim.execution.ready import build
+        from sim.world.fleet import flown_altitudes
 
         loaded = scenarios.load(scenario, overrides)
+        looked.doubt([*flown_altitudes(loaded.orbit)])
         bar.update("looking for contacts")
         if loaded.learning is None:
             _look_at_network(loaded, looked)

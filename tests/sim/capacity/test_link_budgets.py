@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pandas
 import pytest
@@ -133,3 +134,21 @@ def test_the_air_is_named_where_each_place_has_its_own(leomix):
     assert about.endswith(
         "over Munich with the air there (not that of Nairobi, Osaka and Sao Paulo)"
     )
+
+
+POLAR = {"orbit.inclination_deg": 97.4, "orbit.altitude_km": 450}
+
+
+@pytest.mark.parametrize("command", ["validate", "link"])
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (POLAR, "orbit.altitude_km: 450 is .* SGP4 flies at 456 km over the equator, 455 km on"),
+        ({**POLAR, "orbit.propagation": "secular_j2"}, None),
+        ({**POLAR, "orbit.inclination_deg": 52}, None),
+    ],
+)
+def test_the_altitude_that_is_flown_is_told_where_it_is_another(leomix, command, keys, words):
+    sets = [text for pair in keys.items() for text in ("--set", "{}={}".format(*pair))]
+    said = leomix(command, "circular", *sets, "--set", "learning.train=false").err
+    assert re.search(words, said) if words else "flies" not in said
