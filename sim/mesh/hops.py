@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from learning.requests.payload import Payload
 from sim.facts.coded import Coded
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.facts.transfers import Outcome
+from sim.links.sidelinks import share_sent
 from sim.mesh.contacts import Contacts, Route
 from sim.network.books import PayloadKey
 from sim.network.endpoint import Shared
@@ -58,15 +60,6 @@ class Hops(NamedTuple):
         lasts_s: Floats = np.minimum(self.sent_s, self.end_s) - self.begin_s
         return lasts_s
 
-    @property
-    def share(self) -> Floats:
-        """How much of each message has left (N,): all, unless the run has cut it off."""
-        cut = self.sent_s > self.end_s
-        share = np.ones(len(self.of))
-        span_s = self.sent_s[cut] - self.begin_s[cut]
-        share[cut] = (self.end_s[cut] - self.begin_s[cut]) / span_s
-        return share
-
 
 NO_HOPS = Hops._make(np.zeros(0, kind) for kind in (np.int64, np.int64, float, float, float))
 
@@ -80,7 +73,8 @@ class HopsUnderWay:
     """Keeps the hops of messages that are under way, and writes those down that have ended.
 
     They are over ``contacts``; what each is, ``kinds`` say; ``sent`` is called with all that are
-    written down, in order.
+    written down, in order. ``law`` says when bits have left over a contact, from one of its ends,
+    from a time on.
     """
 
     def __init__(
@@ -89,7 +83,9 @@ class HopsUnderWay:
         contacts: Contacts,
         kinds: HopKinds,
         sent: Callable[[Hops], None],
+        law: Callable[[int, int, float, float], tuple[float, float]],
     ) -> None:
+        self._law = law
         self._books = shared.books
         self._topology = shared.topology
         self._contacts = contacts
@@ -166,7 +162,7 @@ class HopsUnderWay:
             np.array([getattr(message, name) for message in messages])[hops.of]
             for name in ("number", "version", "size")
         )
-        moved = size * hops.share
+        moved = size * self._shares(hops, contact, ends[0], size)
         for each in np.unique(key).tolist():
             mine = key == each
             account = self._books.account(self._keys[each])
@@ -190,6 +186,17 @@ class HopsUnderWay:
                 np.full(len(some), outcome, np.int64),
             )
         )
+
+    def _shares(self, hops: Hops, contact: Ints, source: Ints, size: Floats) -> Floats:
+        """Return how much of each message has left (N,): all, unless the run has cut it off."""
+        share = np.ones(len(hops.of))
+        for hop in np.flatnonzero(hops.sent_s > hops.end_s).tolist():
+            begin_s, sent_s, end_s = (
+                float(column[hop]) for column in (hops.begin_s, hops.sent_s, hops.end_s)
+            )
+            over = partial(self._law, int(contact[hop]), int(source[hop]), begin_s)
+            share[hop] = share_sent(over, begin_s, sent_s, 8.0 * float(size[hop]), end_s)
+        return share
 
     def rows(self) -> HopRows | None:
         """Return the rows of what was written down since they were made last; None for none."""
