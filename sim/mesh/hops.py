@@ -41,7 +41,8 @@ ONE = np.ones(1, bool)
 class Hops(NamedTuple):
     """Columns (N,) of hops, each ``of`` a message and over the contact of a ``row``.
 
-    Bits leave from ``begin_s`` to ``sent_s``; the last one is there at ``end_s``.
+    Bits leave from ``begin_s`` to ``sent_s``; the last one is there at ``end_s``. With the last of
+    its hops (``is_last``) a message has arrived.
     """
 
     of: Ints
@@ -49,6 +50,7 @@ class Hops(NamedTuple):
     begin_s: Floats
     sent_s: Floats
     end_s: Floats
+    is_last: Mask
 
     def where(self, some: Mask | Ints) -> Hops:
         """Return some of the hops."""
@@ -61,12 +63,12 @@ class Hops(NamedTuple):
         return lasts_s
 
 
-NO_HOPS = Hops._make(np.zeros(0, kind) for kind in (np.int64, np.int64, float, float, float))
+NO_HOPS = Hops._make(np.zeros(0, kind) for kind in (np.int64, np.int64, float, float, float, bool))
 
 
 def _new() -> Any:
     """Return columns to which hops can be added."""
-    return Hops._make(array(kind) for kind in "qqddd")
+    return Hops._make(array(kind) for kind in "qqdddb")
 
 
 class HopsUnderWay:
@@ -106,7 +108,9 @@ class HopsUnderWay:
     def add(self, message: MeshMessage, route: Route) -> None:
         """Take a message that sets off now, with its hops."""
         of = len(self._messages)
-        hops = repeat(of, len(route)), route.row, route.begin_s, route.sent_s, route.arrival_s
+        is_last = (number == len(route) - 1 for number in range(len(route)))
+        times_s = route.begin_s, route.sent_s, route.arrival_s
+        hops = repeat(of, len(route)), route.row, *times_s, is_last
         for column, values in zip(self._new, hops, strict=True):
             column.extend(values)
         self._messages.append(message)
@@ -171,6 +175,8 @@ class HopsUnderWay:
         if not len(some):  # all are of payloads without bytes
             return
         source, target = self._kinds.ends(contact, *ends)
+        between_clients = np.array([message.way is None for message in messages])[hops.of]
+        is_over = between_clients & hops.is_last.astype(bool)
         self._written.append(
             (
                 number[some],
@@ -184,6 +190,7 @@ class HopsUnderWay:
                 hops.begin_s[some],
                 hops.end_s[some],
                 np.full(len(some), outcome, np.int64),
+                is_over[some],
             )
         )
 
