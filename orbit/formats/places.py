@@ -422,9 +422,9 @@ def _said(row: Row, column: str, word: str) -> str:
     if row.absent(word):
         return row.with_point(word)
     if column in _SIDES and (side := _WITH_SIDE.fullmatch(row.cells[word])):
-        before, angle, behind = side.groups()
-        letter = (before or behind).upper()
-        if letter in _SIDES[column] and not (before and behind):
+        first, angle, last = side.groups()
+        letter = f"{first}{last}".upper()
+        if len(letter) == 1 and letter in _SIDES[column]:
             angle_deg = row.with_cell(word, angle).number(word) * factor
             return repr(-angle_deg if letter == _SIDES[column][1] else angle_deg)
     if column in _SIDES and _OF_SIDES.search(row.cells[word]):
