@@ -206,8 +206,8 @@ class OmmOrbit(WithElements):
 
 
 ALTITUDE = (
-    "mean semi-major axis less the equatorial radius, km; over the equator, secular_j2 flies at "
-    "this altitude, sgp4 up to 10 km below it (inclination 0) or 7 km above (90)"
+    "altitude of the mean orbit above the equator, km; sgp4 flies 10 km lower (inclination 0) to "
+    "7 km higher (90) there"
 )
 Altitude = Annotated[
     float,
