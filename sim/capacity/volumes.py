@@ -332,9 +332,14 @@ def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
             found[key].append((contact.contact_id, *span_s, bits, beam.curve, channels))
     services = {}
     for key, rows in found.items():
-        number, start_s, end_s, bits, curves, channels = zip(*rows, strict=True)
+        number, start_s, end_s, carried, curves, at_a_time = zip(*rows, strict=True)
         services[key] = Services(
-            *map(np.array, (number, start_s, end_s, bits)), curves, np.array(channels)
+            np.array(number),
+            np.array(start_s),
+            np.array(end_s),
+            np.array(carried),
+            curves,
+            np.array(at_a_time),
         )
     return services
 

@@ -55,7 +55,6 @@ def link_command(
 
     _check(contact, send, out, json_=json_)
     world = World(scenarios.load(scenario, overrides_of(set_)))
-    warn(flown_altitudes(world.orbit))
     if send is not None:
         asked = shlex.join([scenario, *(word for pair in set_ or [] for word in ("--set", pair))])
         _show_payload(world, parse_size("--send", send), asked, json_=json_)
@@ -69,6 +68,7 @@ def link_command(
         if out is not None:
             budget.write(budgets, out)
         shown = [*budgets]
+    warn(flown_altitudes(world.orbit))
     print(budget.heading(world))
     for one in shown:
         print(f"{'' if len(shown) == 1 else chr(10)}{one.about}")

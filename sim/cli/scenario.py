@@ -59,12 +59,12 @@ def validate_command(
         from sim.world.fleet import flown_altitudes
 
         loaded = scenarios.load(scenario, overrides)
-        looked.doubt([*flown_altitudes(loaded.orbit)])
         bar.update("looking for contacts")
         if loaded.learning is None:
             _look_at_network(loaded, looked)
         else:
             _look(build(loaded), overrides, looked, bar)
+        looked.doubt([*flown_altitudes(loaded.orbit)])
     looked.show()
 
 

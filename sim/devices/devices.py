@@ -132,10 +132,11 @@ class Devices:
             return None
         able = phase.who & ~self.excluded(phase.cost)
         compute = self.compute
-        rounds = 1 if compute.per_contact is None else compute.per_contact
+        rounds: int | Ints = 1 if compute.per_contact is None else compute.per_contact
         if phase.limit is not None:
-            rounds = min(rounds, phase.limit)
-        if not (rounds and np.count_nonzero(able)):
+            rounds = np.minimum(rounds, phase.limit)
+        able = able & (np.asarray(rounds) > 0)
+        if not np.count_nonzero(able):
             return phase.from_s + LONGEST_WAIT_S
         begin_s = np.maximum(phase.from_s, self.free_s)
         work_s = rounds * compute.round_s(phase.cost) - self._kept_s
