@@ -6,6 +6,7 @@ from .elements import Elements as Elements
 from .elements import Shell as Shell
 from .elements import circular_axis_km as circular_axis_km
 from .elements import circular_satellite as circular_satellite
+from .elements import flown_altitudes_km as flown_altitudes_km
 from .elements import keplerian_satellite as keplerian_satellite
 from .elements import sun_synchronous_inclination_deg as sun_synchronous_inclination_deg
 from .elements import walker_delta as walker_delta

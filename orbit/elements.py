@@ -6,6 +6,8 @@ from functools import lru_cache
 from math import acos, degrees, floor, radians, tau
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from orbit.checks import finite, whole, within
 from orbit.earth import EARTH_RADIUS_KM
 from orbit.satellite import Satellite, not_tiny
@@ -193,6 +195,21 @@ def circular_satellite(
         propagation=propagation,
     )
     return elements.satellite(name, epoch)
+
+
+def flown_altitudes_km(altitude_km: float, inclination_deg: float) -> tuple[float, float]:
+    """Altitudes (km) at which SGP4 flies a circular orbit: over the equator, and on the mean.
+
+    Both are above the equatorial radius of WGS 72, over one revolution of
+    `circular_satellite(altitude_km, inclination_deg)`, whose ranges and errors apply. They differ
+    from `altitude_km` by the periodic terms of J2 in the radius (Spacetrack Report 3, section 6).
+    """
+    epoch = datetime(2000, 1, 1, tzinfo=UTC)
+    model = circular_satellite("flown", altitude_km, inclination_deg, 0.0, 0.0, epoch).model
+    minutes = np.linspace(0.0, tau / model.no_kozai, 720, endpoint=False)
+    km = np.array([model.sgp4_tsince(since)[1] for since in minutes])
+    altitudes_km = np.linalg.norm(km, axis=1) - WGS72_RADIUS_KM
+    return float(altitudes_km[np.abs(km[:, 2]).argmin()]), float(altitudes_km.mean())
 
 
 def circular_axis_km(altitude_km: float, propagation: Propagation = "sgp4") -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +15,8 @@ from scenarios.files import is_shipped, locate, needs_consent, origin_name, read
 from scenarios.ground import in_canonical_order
 from scenarios.messages import first_problem
 from scenarios.parsing import Document, apply_overrides, parse_yaml, python_values, too_deep
-from scenarios.scenario import Scenario
-from statements import Code, Place, Refused, Statement
+from scenarios.scenario import READ_BY_LEARNING, Scenario
+from statements import Code, Place, Refused, Statement, said
 
 
 def load(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
@@ -44,9 +45,8 @@ def reader(name_or_path: str | Path) -> Read:
 
     def read(overrides: Mapping[str, Any], of_a_file: Collection[str] = ()) -> Scenario:
         keys = deepcopy(document.value)
-        _check_kind(keys, overrides)
-        apply_overrides(keys, overrides)
         origin = Origin(origin_name(path), document.lines, tuple(overrides))
+        _override(keys, overrides)
         return _validated(keys, origin, path, untrusted=True, of_a_file=of_a_file)
 
     return read
@@ -86,8 +86,7 @@ def from_stored(mapping: Mapping[str, Any], overrides: Mapping[str, Any]) -> Sce
     if problem := too_deep(dict(mapping)):
         raise origin.error(problem)
     keys = deepcopy(dict(mapping))
-    _check_kind(keys, overrides)
-    apply_overrides(keys, overrides)
+    _override(keys, overrides)
     return _validated(keys, origin, None, untrusted=True)
 
 
@@ -101,6 +100,21 @@ def _check_kind(keys: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
             text += "learning: {} in its file, or learning={} before it"
             text += ", and traffic=[]" if keys.get("traffic") else ""
             raise ScenarioError(Statement.of(Code.UNUSED, key, text), SET)
+
+
+def _override(keys: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Apply overrides in place; one that removes learning also removes what only that reads."""
+    _check_kind(keys, overrides)
+    learns = keys.get("learning") is not None
+    apply_overrides(keys, overrides)
+    for key in READ_BY_LEARNING if learns and keys.get("learning") is None else ():
+        *above, last = key.split(".")
+        section: Any = keys
+        for name in above:
+            section = section.get(name) if isinstance(section, dict) else None
+        is_overridden = any(f"{each}.".startswith(f"{key}.") for each in overrides)
+        if isinstance(section, dict) and not is_overridden:
+            section.pop(last, None)
 
 
 def schema(
@@ -171,6 +185,16 @@ def _parsed(text: str, name: str) -> Document:
     return document
 
 
+def _written_section(keys: Mapping[str, Any], origin: Origin, key: str) -> Iterator[str]:
+    """Yield a dotted key if it is a section that was written, even with its default values."""
+    path = tuple(key.split("."))
+    section: Any = keys
+    for name in path:
+        section = section.get(name) if isinstance(section, dict) else None
+    if isinstance(section, dict) and (path in origin.lines or origin.is_overridden(path)):
+        yield key
+
+
 def _validated(
     mapping: dict[str, Any],
     origin: Origin,
@@ -185,6 +209,8 @@ def _validated(
         scenario = Scenario.model_validate(python_values(mapping))
     except ValidationError as error:
         raise origin.error(*first_problem(error)) from None
+    for problem in said(Scenario.rules, scenario, partial(_written_section, mapping, origin)):
+        raise origin.error(problem)
     if untrusted:  # what needs consent is refused, unless an override asks for it
         folder, shipped = (Path.cwd(), False) if path is None else (path.parent, is_shipped(path))
         consent = replace(

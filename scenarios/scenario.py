@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from learning.settings import judged_by_loss
-from scenarios.compute import Compute
+from scenarios.compute import FIGURES, Compute
 from scenarios.errors import Origin, wrong
 from scenarios.faults import Faults, PlannedOutage
 from scenarios.ground import Ground, ground_problems
@@ -94,7 +94,10 @@ ONE = "satellite:"
 
 
 class Traffic(Section):
-    """Payloads of one kind that arise at every client, or for it, and wait for its services."""
+    """Payloads of one kind that arise at, or for, every satellite, or device of a cluster.
+
+    They wait for the services of the client.
+    """
 
     name: Annotated[str, Field(pattern=NAME, min_length=1, max_length=40)] = setting(
         ..., "name of the payloads, in tables and figures"
@@ -104,7 +107,9 @@ class Traffic(Section):
         ..., "direction: down (satellites to the ground) or up (to the satellites)"
     )
     every_hours: Positive = setting(
-        None, "hours from one payload of a client to its next; null for one at the start", le=1e6
+        None,
+        "hours from one payload to the next of a satellite or device; null: one at the start",
+        le=1e6,
     )
 
 
@@ -151,6 +156,13 @@ OF_DISHES: Final = {"priority": "longest_waiting", "min_contact_s": 60.0}
 """How preset `station` serves: no pass is given up for another, and none used for seconds."""
 
 
+READ_BY_LEARNING: Final = (
+    *("compute", "link.sidelink", "link.relay", "link.cut_transfers"),
+    *(f"faults.{kind}" for kind in ("churn", "stragglers", "packets", "uploads")),
+)
+"""Keys outside `learning` that only a scenario with learning reads."""
+
+
 class Scenario(Section):
     """One simulation: orbit, ground, link, compute and learning, in user units.
 
@@ -182,6 +194,8 @@ class Scenario(Section):
     rules = (
         unused(
             *("stop.cycles", "stop.rounds", *(f"stop.{key}" for key in Stop.EARLY)),
+            *READ_BY_LEARNING,
+            *(f"ground.clusters.kinds.{key}" for key in (*FIGURES, "processor")),
             when=lambda case: case.learning is None and case.orbit.cycle is None,
             by="in a network study (without the key learning)",
             remedies=(Remove(), LEARNS),
@@ -232,7 +246,7 @@ class Scenario(Section):
             ),
         ),
         unused(
-            "ground.acquisition_s",
+            *("ground.acquisition_s", "ground.antennas"),
             when=lambda case: case.roles.server != "stations",
             by="with roles.server {roles.server!r}, which has no stations",
         ),
@@ -369,7 +383,9 @@ class Scenario(Section):
             key = ("orbit", "slots", "count")
             yield wrong(key, f"{text} (or leave it out)", Code.WRONG_VALUE)
         access = self.has_access
-        yield from roles_problems(self.roles, orbit, self.ground, self.link)
+        yield from roles_problems(
+            self.roles, orbit, self.ground, self.link, traffic=bool(self.traffic)
+        )
         yield from _start_problems(self.start, orbit)
         yield from _outage_problems(self.faults.planned, self.start, orbit)
         rank = None if self.learning is None else self.learning.lora.rank
@@ -500,14 +516,20 @@ def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Statement]
 
 
 def roles_problems(
-    roles: Roles, orbit: OrbitSource, ground: Ground, link: Link
+    roles: Roles, orbit: OrbitSource, ground: Ground, link: Link, *, traffic: bool
 ) -> Iterator[Statement]:
     """Yield what does not fit together, with paths from the scenario's top."""
     if roles.in_orbit:
         yield from _satellites_learn(roles, orbit, ground, link)
         return
     if roles.server == "stations" and link.route == "direct":
-        yield wrong(("roles", "clients"), roles.wrong_clients, Code.UNSUPPORTED)
+        if traffic:
+            text = "got 'devices', which reach stations over links between satellites only, and "
+            text += "these carry no traffic yet"
+            cures = Set("roles.clients", "satellites"), Set("roles.server", "satellites")
+            yield wrong(("roles", "clients"), text, Code.UNSUPPORTED, *cures)
+        else:
+            yield wrong(("roles", "clients"), roles.wrong_clients, Code.UNSUPPORTED)
         return
     if not ground.clusters:
         yield wrong(

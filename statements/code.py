@@ -37,6 +37,8 @@ class Code(StrEnum):
     # Orbits and files: contacts are less certain than they look, or not all there.
     AMBIGUOUS = "ambiguous"
     """Satellites that share a name or a number."""
+    FLOWN_ALTITUDE = "flown_altitude"
+    """An altitude at which a satellite does not fly."""
     OLD_ELEMENTS = "old_elements"
     TIME_SCALE = "time_scale"
     """Leap seconds, and dates beyond the table of UT1."""

@@ -37,7 +37,14 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
     Rank.GIVEN: (
         *(Code.UNKNOWN_KEY, Code.WRONG_VALUE, Code.MISSING, Code.UNUSED, Code.CONFLICT),
         *(Code.UNSUPPORTED, Code.NO_CONSENT, Code.NO_FILE, Code.BROKEN_FILE, Code.WRONG_FILE),
-        *(Code.NOT_RECORDED, Code.AMBIGUOUS, Code.OLD_ELEMENTS, Code.TIME_SCALE, Code.LEFT_OUT),
+        *(
+            Code.NOT_RECORDED,
+            Code.AMBIGUOUS,
+            Code.FLOWN_ALTITUDE,
+            Code.OLD_ELEMENTS,
+            Code.TIME_SCALE,
+            Code.LEFT_OUT,
+        ),
         *(Code.HIGH_EFFICIENCY, Code.OWN_CODE, Code.NOT_CACHED, Code.NOT_INSTALLED),
         *(Code.UNREACHABLE, Code.OTHER),
     ),

@@ -36,6 +36,7 @@ class Plan:
 
     def __init__(self, source: str, on_bad: OnBad | None) -> None:
         self.source = source
+        self.unit = "line"  # of places: a line of the file, or the number of a contact
         self.on_bad = on_bad
         self.contacts: list[Entry] = []
         self.ranges: list[Entry] = []
@@ -59,7 +60,12 @@ class Plan:
         try:
             read(place, what)
         except ValueError as error:
-            leave_out(TableError(f"{self.source}:{place}: {error}"), self.on_bad)
+            leave_out(self.error(place, str(error)), self.on_bad)
+
+    def error(self, place: int, message: str) -> TableError:
+        """The error to raise for a place."""
+        unit = "" if self.unit == "line" else f"{self.unit} "
+        return TableError(f"{self.source}:{unit}{place}: {message}")
 
 
 def quantity(text: Any, what: str, hint: str) -> float:
@@ -156,7 +162,8 @@ class _Commands(Plan):
             )
         if kind == "contact" and (words[2] == "-1" or words[3] == "0"):
             # No span of time, but what ION knows of nodes: ionrc(5) has these two marks.
-            self.leave(f"a contact of {'registration' if words[2] == '-1' else 'discovery'}")
+            marks = {"-1": "registration (start -1)"}
+            self.leave(f"a contact of {marks.get(words[2], 'discovery (end 0)')}")
             return
         start, end = self._time(words[2]), self._time(words[3])
         check_span(start, end)
@@ -201,6 +208,9 @@ def of_json(text: str, source: str, on_bad: OnBad | None) -> Plan:
     plan = Plan(source, on_bad)
     whole, items = _items_of(text, source)
     lines = _lines_of_items(text, len(items))
+    if lines is None:
+        plan.unit = "contact"
+        lines = list(range(1, len(items) + 1))
     if isinstance(whole, dict):
         named = whole.get("nodes")
         if isinstance(named, dict):
@@ -279,16 +289,16 @@ def _zero_of(text: Any, source: str) -> datetime | None:
     return zero
 
 
-def _lines_of_items(text: str, count: int) -> list[int]:
-    """The line of each contact, where each begins with a brace of its own; else their numbers."""
+def _lines_of_items(text: str, count: int) -> list[int] | None:
+    """The line of each contact, where each begins with a brace on a line of its own; else None."""
     begin = text.find("[")
     opened = [match.start() for match in re.finditer(r"\{", text[begin:])]
     if len(opened) != count:
-        return list(range(1, count + 1))
+        return None
     before = text.count("\n", 0, begin) + 1
     ends = np.array([match.start() for match in re.finditer("\n", text[begin:])])
     lines: list[int] = (before + np.searchsorted(ends, opened)).tolist()
-    return lines
+    return lines if len(set(lines)) == count else None
 
 
 NO_DATE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -311,7 +321,8 @@ class ContactsOfPlan:
     """Contacts of a plan in one direction, arrays (N,), with nodes by index in `nodes`.
 
     Times are seconds since `start` (UTC). `delay_s` is nan where the plan tells none. `unused`
-    names what the plan has beside contacts and ranges.
+    names what the plan has beside contacts and ranges. ``line`` is the number of the contact if a
+    line of JSON has several.
     """
 
     nodes: list[str]
@@ -371,16 +382,19 @@ def parse_contact_plan(
         line=np.array(list(rows.values()), np.int64),
         unused=tuple(plan.unused()),
     )
-    nodes.check()
     if not len(contacts.line):
-        raise TableError(f"{source}:1: no contacts found; give a plan of ION or HDTN with some")
+        others = f" (but {', '.join(contacts.unused)})" if contacts.unused else ""
+        raise TableError(
+            f"{source}:1: no contacts found{others}; give a plan of ION or HDTN with some"
+        )
+    nodes.check()
     ranges = [
         (nodes.index(r.source), nodes.index(r.target), seconds(r.start), seconds(r.end), r.delay_s)
         for r in plan.ranges
     ]
     if ranges:
         _set_delays(contacts, np.array(ranges, float).T)
-    return _apart(contacts, source, on_bad)
+    return _apart(contacts, plan)
 
 
 class _Nodes:
@@ -432,7 +446,7 @@ def _first_date(plan: Plan) -> datetime | None:
 # Contacts that do not fit together, and the light times of ranges.
 
 
-def _apart(contacts: ContactsOfPlan, source: str, on_bad: OnBad | None) -> ContactsOfPlan:
+def _apart(contacts: ContactsOfPlan, plan: Plan) -> ContactsOfPlan:
     """Those that overlap no other of their direction; TableError for one that does."""
     pair = contacts.source * len(contacts.nodes) + contacts.target
     order = np.lexsort((contacts.end_s, contacts.start_s, pair))
@@ -444,11 +458,11 @@ def _apart(contacts: ContactsOfPlan, source: str, on_bad: OnBad | None) -> Conta
         if last >= 0 and of[last] == of[number] and contacts.start_s[number] < until_s[last]:
             first, second = sorted((int(contacts.line[last]), int(contacts.line[number])))
             one, other = (contacts.nodes[n[number]] for n in (contacts.source, contacts.target))
-            wrong = TableError(
-                f"{source}:{second}: the contact from {one!r} to {other!r} overlaps that of line "
-                f"{first}; merge them or remove one"
+            that = f"that of line {first}" if plan.unit == "line" else f"{plan.unit} {first}"
+            text = (
+                f"the contact from {one!r} to {other!r} overlaps {that}; merge them or remove one"
             )
-            leave_out(wrong, on_bad)
+            leave_out(plan.error(second, text), plan.on_bad)
             keep[number] = False
         else:
             last = number

@@ -136,6 +136,15 @@ _LIKELY = {
 """What a word may mean that holds one of these, if it is none of those."""
 _CLOSE = 0.8
 """Similarity, by difflib, from which on a word is a misspelt one of our columns."""
+_WITH_UNIT = ("height", "elevation", "elev", "ele", "hae", "msl", "asl", "amsl")
+"""What others call the altitude where a unit of length says that it is none else."""
+_SIDES = {"latitude_deg": "NS", "longitude_deg": "EW"}
+"""Letters of the positive and the negative side."""
+_WITH_SIDE = re.compile(r"([NSEW]?)\s*([\d.,]+)\s*°?\s*([NSEW]?)", re.IGNORECASE)
+_OF_SIDES = re.compile(r"[°'\"]|\d\s*[NSEW]$|^[NSEW]\s*\d", re.IGNORECASE)
+"""In cells of degrees and minutes, and of a letter that is none of the column's."""
+_LEAST_HEIGHT_M = 10.0
+"""Heights without a unit that are all below it, and not whole, may be in kilometres."""
 _UNIT_BEHIND = re.compile(r"[+-]?[\d.,]+\s*([^\d\s.,]+)")
 """A cell with a unit."""
 _ROUNDED_DEG = 0.1
@@ -167,6 +176,7 @@ def read_sites(
         table = _points(text, fspath(path))
     else:
         table = _table(text, fspath(path), on_unused or (lambda _: None))
+    word = next(filter(_has_no_unit, table.columns), None)
     sites: dict[str, Site] = {}
     for count, row in enumerate(table.rows()):
         bare, horizon = _without_horizon(row)
@@ -180,6 +190,12 @@ def read_sites(
         sites[site.name] = site
     if not sites:
         raise table.error(NO_ROWS)
+    heights_m = [abs(site.altitude_m) for site in sites.values()]
+    if word and max(heights_m) < _LEAST_HEIGHT_M and any(height % 1 for height in heights_m):
+        raise table.error(
+            f"{shown(word)} names no unit, and its heights are all below {_LEAST_HEIGHT_M:g}, like "
+            f"{max(heights_m):g}; call it altitude_km if they are in kilometres, else altitude_m"
+        )
     return list(sites.values())
 
 
@@ -256,7 +272,8 @@ def _points(text: str, path: str) -> Table:
     if not 0 < len(features) <= MOST_SITES:
         raise TableError(f"{path}:1: has {len(features)} features; give 1 to {MOST_SITES}")
     numbered = enumerate(zip(points, given, strict=True), 1)
-    return Table(source, 1, _COLUMNS, (_point(source, *point) for point in numbered))
+    bare = dict.fromkeys(word for words in given for word in words if _has_no_unit(word))
+    return Table(source, 1, (*_COLUMNS, *bare), (_point(source, *point) for point in numbered))
 
 
 def _said_of(feature: dict[str, Any]) -> dict[str, Any]:
@@ -346,7 +363,15 @@ def _meaning(word: str) -> tuple[str, float] | None:
                 return column, 1000.0 * UNITS["km"][unit]
             if column.endswith("_deg") and unit in UNITS["deg"]:
                 return column, UNITS["deg"][unit]
+    for name in _WITH_UNIT:
+        if letters.startswith(name) and (unit := letters.removeprefix(name)) in UNITS["km"]:
+            return "altitude_m", 1000.0 * UNITS["km"][unit]
     return None
+
+
+def _has_no_unit(word: str) -> bool:
+    """Whether a word says the altitude, and does not say in which unit."""
+    return letters_of(word) in _CALLED["altitude_m"]
 
 
 def _columns_of(
@@ -394,7 +419,21 @@ def _said(row: Row, column: str, word: str) -> str:
     behind = _UNIT_BEHIND.fullmatch(row.cells[word])
     if behind and behind[1].lower() in UNITS[unit]:
         return repr(row.in_unit(word, unit)[0] * ours)
-    if factor == 1.0 or row.absent(word):
+    if row.absent(word):
+        return row.with_point(word)
+    if column in _SIDES and (side := _WITH_SIDE.fullmatch(row.cells[word])):
+        first, angle, last = side.groups()
+        letter = f"{first}{last}".upper()
+        if len(letter) == 1 and letter in _SIDES[column]:
+            angle_deg = row.with_cell(word, angle).number(word) * factor
+            return repr(-angle_deg if letter == _SIDES[column][1] else angle_deg)
+    if column in _SIDES and _OF_SIDES.search(row.cells[word]):
+        north, south = ("north", "south") if column == "latitude_deg" else ("east", "west")
+        raise row.error(
+            f"{column} {shown(row.cells[word])} is not a number; give decimal degrees, {north} "
+            f"positive and {south} negative, such as -31.4"
+        )
+    if factor == 1.0:
         return row.with_point(word)
     return repr(row.number(word) * factor)
 

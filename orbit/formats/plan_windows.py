@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf, isnan, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,11 +47,13 @@ def plan_windows(contacts: ContactsOfPlan, sites: Sequence[str]) -> PlanWindows:
     there = (up | down) & (contacts.rate_bps > 0)
     used = there & (contacts.end_s > 0)
     aside = [*contacts.unused, *_aside(contacts, is_site)]
+    if (up | down).any() and not there.any():
+        raise ValueError(_all_closed(f"with {', '.join(sites)}"))
     if not there.any():
         some = ", ".join(contacts.nodes[:10])
         raise ValueError(
             f"no contact of the plan is with {', '.join(sites)}; its nodes are {some}: name those "
-            "that are meant"
+            "that are meant by orbit.names, like {1: " + sites[0] + "}"
         )
     named = used if used.any() else there
     satellite = np.where(up, contacts.target, contacts.source)
@@ -71,15 +73,14 @@ def plan_windows(contacts: ContactsOfPlan, sites: Sequence[str]) -> PlanWindows:
     each = [pieces for *_, pieces in windows]
     rise_s = np.array([pieces.edge_s[0] for pieces in each])
     set_s = np.array([pieces.edge_s[-1] for pieces in each])
-    # A light time of 0 whole seconds says nothing of the range.
-    light_km = [[(delay_s or nan) * SPEED_OF_LIGHT_KM_S for delay_s in p.delay_s] for p in each]
+    light_km = [_ranges_km(pieces) for pieces in each]
     bare = bare_windows(
         satellite=np.array([number[name] for _, name, _, _ in windows], np.int64),
         site=np.array([number[name] for _, _, name, _ in windows], np.int64),
         rise_s=np.maximum(rise_s, 0.0),
         culminate_s=(np.maximum(rise_s, 0.0) + set_s) / 2,
         set_s=set_s,
-        min_slant_range_km=np.array([min(ranges) for ranges in light_km]),
+        min_slant_range_km=np.array([_least(ranges) for ranges in light_km]),
         rise_slant_range_km=np.array([ranges[0] for ranges in light_km]),
         set_slant_range_km=np.array([ranges[-1] for ranges in light_km]),
         clipped_start=rise_s < 0,
@@ -95,6 +96,21 @@ def plan_windows(contacts: ContactsOfPlan, sites: Sequence[str]) -> PlanWindows:
     )
 
 
+def _all_closed(which: str) -> str:
+    return f"all contacts of the plan {which} have a rate of 0; give the rate of some, above 0"
+
+
+def _ranges_km(pieces: Pieces) -> list[float]:
+    """Ranges by the light times of pieces from the start on; nan for 0 whole seconds: unknown."""
+    delays_s = zip(pieces.edge_s[1:], pieces.delay_s, strict=True)
+    return [(delay_s or nan) * SPEED_OF_LIGHT_KM_S for end_s, delay_s in delays_s if end_s > 0]
+
+
+def _least(ranges_km: Sequence[float]) -> float:
+    """The least of the ranges that are known; nan if none is."""
+    return min((range_km for range_km in ranges_km if not isnan(range_km)), default=nan)
+
+
 _Span = tuple[float, float, bool, float, float]
 """Start, end, whether to the satellite, rate and light time of a contact."""
 
@@ -107,7 +123,10 @@ def isls_of_plan(contacts: ContactsOfPlan, satellites: Collection[str]) -> IslFi
     """
     flying = np.array([name in set(satellites) for name in contacts.nodes])
     there = flying[contacts.source] & flying[contacts.target]
-    there &= (contacts.source != contacts.target) & (contacts.rate_bps > 0)
+    there &= contacts.source != contacts.target
+    if there.any() and not (there & (contacts.rate_bps > 0)).any():
+        raise ValueError(_all_closed("between two satellites"))
+    there &= contacts.rate_bps > 0
     used = there & (contacts.end_s > 0)
     if there.any() and not used.any():
         first_s, last_s = contacts.start_s[there].min(), contacts.end_s[there].max()
@@ -125,9 +144,11 @@ def isls_of_plan(contacts: ContactsOfPlan, satellites: Collection[str]) -> IslFi
     order = order[np.lexsort((contacts.start_s[order], pair[order]))]
     found = []
     for first, spans in _joined(order, pair, used, contacts):
-        light_km = [(delay_s or nan) * SPEED_OF_LIGHT_KM_S for *_, delay_s in spans]
-        span = spans[0][0], max(end for _, end, *_ in spans)
-        found.append((*span, *ends[:, first].tolist(), min(light_km), max(light_km)))
+        pieces = _pieces(spans)
+        ranges_km = _ranges_km(pieces)
+        span = pieces.edge_s[0], pieces.edge_s[-1]
+        most_km = -_least([-range_km for range_km in ranges_km])
+        found.append((*span, *ends[:, first].tolist(), _least(ranges_km), most_km))
     start_s, end_s, one, other, least_km, most_km = np.array(sorted(found), float).T
     return IslFile(
         names,

@@ -5,7 +5,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import chain, islice, pairwise
 from math import isfinite, isnan, nan, pi
@@ -102,6 +102,10 @@ class Row(_Line):
         """A finite number as it is written, without its unit."""
         return self._read(column, self.cells[column])
 
+    def with_cell(self, column: str, text: str) -> "Row":
+        """The same row with another text in a cell."""
+        return replace(self, cells={**self.cells, column: text})
+
     def with_point(self, column: str) -> str:
         """A cell with a decimal point, where it is a number with a decimal comma."""
         return _with_point(self.cells[column], decimal_comma=self.decimal_comma)
@@ -141,13 +145,15 @@ class Row(_Line):
         match = _SEXAGESIMAL.fullmatch(text)
         if match is None:
             return None
-        days, first, second, third = match.groups()
-        parts = float(first), float(second), float((third or "0").replace(",", "."))
+        days, first, second, third, decimals = match.groups()
+        share = float(f"0{decimals.replace(',', '.')}" if decimals else 0.0)
+        parts = float(first), float(second), float(third or 0.0) + share
         if third is None:
-            form = "".join(re.findall(r"[a-z]", column.lower().rpartition("(")[2]))
+            form = re.sub(r"[.,].*", "", re.split(r"[(\[{]", column.lower())[-1])
+            form = "".join(re.findall(r"[a-z]", form))
             if form in ("mmss", "mss", "minsec", "ms"):
-                parts = 0.0, parts[0], parts[1]
-            elif form not in ("hhmm", "hmm", "hm"):
+                parts = 0.0, parts[0], parts[1] + share
+            elif form not in ("hhmm", "hmm", "hm") or decimals:
                 raise self.error(
                     f"{column} {text!r} may be minutes or hours; write it as h:mm:ss or in "
                     f"seconds, or say so in the header: {column} (mm:ss)"
@@ -173,7 +179,9 @@ def _is_number(text: str, *, decimal_comma: bool = False) -> bool:
 
 
 _NUMBER_AND_UNIT = re.compile(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*|)")
-_SEXAGESIMAL = re.compile(r"(?:(\d+) days?,? \+?)?(\d+):([0-5]\d)(?::([0-5]\d(?:[.,]\d*)?))?")
+_SEXAGESIMAL = re.compile(
+    r"(?:(\d+) days?,? \+?)?(\d+):([0-5]\d)(?::([0-5]\d)|(?=[.,]))?([.,]\d*)?"
+)
 _PART_OF_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]+)[\s,]*")
 
 
@@ -212,7 +220,9 @@ _EXAMPLES = {
     "s": "s, min or hr", "deg": "deg or rad", "km": "km or m", "km_s": "km/s or m/s",
 }  # fmt: skip
 _WORD = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-zµ]+|[A-Z]|°")
-_CLOCK_FORM = re.compile(r"d?d?:?h{1,2}:m{1,2}(:s{1,2})?(\.s+)?|m{1,2}:s{1,2}|min:sec|h:min(:sec)?")
+_CLOCK_FORM = re.compile(
+    r"(d?d?:?h{1,2}:m{1,2}(:s{1,2})?|m{1,2}:s{1,2}|min:sec|h:min(:sec)?)([.,][a-z0]+)?"
+)
 
 
 def _factor_of(name: str, unit: str) -> float:

@@ -261,6 +261,10 @@ def _fault(entry: list[_Line], checksum: Checksum) -> tuple[_Line, str, str] | N
     return None
 
 
+IGNORE_CHECKSUM = 'set checksum to "ignore"'
+"""A remedy, for callers that spell it in another way."""
+
+
 def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
     """What is wrong with a line 1 or 2, if anything is, and how to mend it."""
     text = line.text
@@ -269,7 +273,7 @@ def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
     if len(text) < shortest or text[_LENGTH : _LENGTH + 1].strip():
         problem = f"line {which} has {len(text)} characters instead of {_LENGTH}"
         if len(text) == _LENGTH - 1:
-            remedy = 'copy the whole line, or set checksum to "ignore" if it has no checksum'
+            remedy = f"copy the whole line, or {IGNORE_CHECKSUM} if it has no checksum"
             return problem, remedy
         return problem, "copy the whole line, blanks included"
     if not text.isascii() or not text[:_LENGTH].isprintable():
@@ -282,7 +286,7 @@ def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
         problem = f"line {which} gives checksum {written!r} but its characters tally to {tally}"
         return (
             problem,
-            'get the elements again, or set checksum to "ignore" if the edit is yours',
+            f"get the elements again, or {IGNORE_CHECKSUM} if the edit is yours",
         )
     if which == "1" and text[62] not in " 023":
         problem = f"ephemeris type {text[62]!r} is not for SGP4 (4 is SGP4-XP)"

@@ -1,8 +1,9 @@
 """Payloads of a network study: when each is through, and how many services carried it.
 
-A client is a queue with one server. Its payloads are sent in the order in which they arise, in each
-of its services, are cut where a service ends and go on in the next one: exact by the curve of each
-link. Where clients share a link, or what is cut begins anew, this does not hold, and is refused.
+Payloads arise at each satellite, or at each device of a cluster. They are sent in the order in
+which they arise, in each service of the client, are cut where a service ends and go on in the next
+one: exact by the curve of each link. Devices share sub-channels as in transfers of models: first
+come, first served. Where clients share a link, traffic is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from channel import joined
+from learning.requests.cluster import Cluster
 from orbit.windows import merged
 from scenarios.scenario import Traffic
 from sim.capacity.blocked_time import Spans
@@ -22,11 +25,12 @@ from sim.capacity.volumes import BITS_PER_MB, Services, services_of
 from sim.errors import InputError
 from sim.facts.plan import PayloadRow
 from sim.formatting import some
+from sim.links.sharing import turns_of
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import table_of
 from sim.world.world import World
-from statements import Code, Give, Other, Raise, Remove, Set, Statement, dotted
+from statements import Code, Give, Raise, Remove, Set, Statement, dotted
 from statements.arrays import Floats, Ints, Mask
 
 HOUR_S = 3_600.0
@@ -46,16 +50,18 @@ offered just what its links carry grows with the square root of time, for which 
 
 
 class Queue(NamedTuple):
-    """Payloads (K,) of one client in one direction, in the order in which they are sent.
+    """Payloads (P,) of one client in one direction, in the order in which they arise.
 
-    ``kind`` is the number of the traffic. ``through_s`` is nan for those that are not through by
-    the end; ``services`` have carried a part of each. ``spare_bits`` are those that the services
-    could carry beyond what the payloads ask for; nan unless the client was served in both halves of
-    the study: before its first service every queue grows.
+    ``device`` is the number of the device in a cluster, -1 for a satellite; ``kind`` that of the
+    traffic. ``through_s`` is nan for those that are not through by the end; ``services`` have
+    carried a part of each. ``spare_bits`` are those that the services could carry beyond what the
+    payloads ask for; nan unless the client was served in both halves of the study: before its first
+    service every queue grows.
     """
 
     client: str
     direction: str
+    device: Ints
     kind: Ints
     ready_s: Floats
     through_s: Floats
@@ -72,14 +78,12 @@ def queues_of(world: World, plan: Plan) -> list[Queue]:
     traffic = world.traffic
     if not traffic:
         return []
-    if (refused := next(_not_queues(world, traffic), None)) is not None:
-        raise InputError(refused)
+    check_traffic(world, traffic)
     _check_count(plan, traffic)
     every = services_of(plan)
     if twice := _served_twice(every):
         text = f"is not known where a client has two services at a time, as {some(twice, 3)} here"
         raise InputError(Statement.of(Code.UNSUPPORTED, "traffic", text, Remove("traffic")))
-    nothing = Services(*(np.zeros(0),) * 4, [])  # type: ignore[arg-type]
     neglected = {one.direction for one in traffic} - {direction for _, direction in every}
     if every and neglected:
         number = next(n for n, one in enumerate(traffic) if one.direction in neglected)
@@ -89,12 +93,14 @@ def queues_of(world: World, plan: Plan) -> list[Queue]:
         key = ("traffic", number, "direction")
         raise InputError(Statement.of(Code.CONFLICT, key, text, Give(f"link.{way}", like={})))
     found = []
-    for client in sorted(cluster.name for cluster in plan.clusters):
+    for cluster in sorted(plan.clusters, key=lambda cluster: cluster.name):
         for direction in ("down", "up"):
             kinds = [n for n, one in enumerate(traffic) if one.direction == direction]
             if kinds:
-                own = every.get((client, direction), nothing)
-                found.append(_queue(client, direction, own, traffic, kinds, plan.stop_s))
+                queue = _queue(cluster, direction, every, traffic, kinds, plan.stop_s)
+                if plan.topology.client != "cluster":
+                    queue = queue._replace(device=np.full_like(queue.device, -1))
+                found.append(queue)
     return found
 
 
@@ -102,7 +108,7 @@ def _check_count(plan: Plan, traffic: Sequence[Traffic]) -> None:
     """Raise InputError for more payloads than anybody looks at, before they take all memory."""
     for number, kind in enumerate(traffic):
         each = 1.0 if kind.every_hours is None else plan.stop_s / (kind.every_hours * HOUR_S)
-        if (count := each * len(plan.clusters)) > MOST_PAYLOADS:
+        if (count := each * sum(cluster.devices for cluster in plan.clusters)) > MOST_PAYLOADS:
             key = ("traffic", number, "every_hours")
             text = f"makes {{payloads:,.0f}} payloads, which are more than {MOST_PAYLOADS:,}"
             raise InputError(
@@ -111,9 +117,9 @@ def _check_count(plan: Plan, traffic: Sequence[Traffic]) -> None:
 
 
 def _queue(
-    client: str,
+    cluster: Cluster,
     direction: str,
-    services: Services,
+    every: Mapping[tuple[str, str], Services],
     traffic: Sequence[Traffic],
     kinds: Sequence[int],
     stop_s: float,
@@ -123,11 +129,40 @@ def _queue(
     ready_s = np.array([ready_s for ready_s, _ in due])
     kind = np.array([n for _, n in due], np.int64)
     bits = np.array([traffic[n].payload_mb for _, n in due]) * BITS_PER_MB
-    through_s, carried = sent(services, ready_s, bits, stop_s)
-    early = services.start_s < stop_s / 2.0
-    in_both_halves = early.any() and (services.end_s > stop_s / 2.0).any()
-    spare_bits = float(services.bits.sum() - bits.sum()) if in_both_halves else nan
-    return Queue(client, direction, kind, ready_s, through_s, carried, spare_bits)
+    services, shape = every.get((cluster.name, direction)), (len(due), cluster.devices)
+    if services is None:
+        through_s, carried = np.full(shape, np.nan), np.zeros(shape, np.int64)
+    elif (services.channels < cluster.devices).any():
+        through_s, carried = _sent_in_turns(services, ready_s, bits)
+    else:
+        each = [sent(services, k, ready_s, bits) for k in range(cluster.devices)]
+        through_s, carried = (np.stack(columns, axis=1) for columns in zip(*each, strict=True))
+    through_s[through_s > stop_s] = np.nan
+    device = np.tile(np.arange(cluster.devices), len(due))
+    kind, ready_s = (np.repeat(column, cluster.devices) for column in (kind, ready_s))
+    return Queue(
+        cluster.name,
+        direction,
+        device,
+        kind,
+        ready_s,
+        through_s.ravel(),
+        carried.ravel(),
+        _spare_bits(services, bits.sum() * cluster.devices, stop_s),
+    )
+
+
+def _spare_bits(services: Services | None, asked_bits: float, stop_s: float) -> float:
+    """Return the bits that the services could carry beyond those that all devices ask for.
+
+    nan without a service in both halves of the study.
+    """
+    if services is None or not (services.start_s < stop_s / 2.0).any():
+        return nan
+    if not (services.end_s > stop_s / 2.0).any():
+        return nan
+    at_once = np.minimum(services.channels, services.bits.shape[1])
+    return float((services.bits.mean(axis=1) * at_once).sum() - asked_bits)
 
 
 def waiting_spans(queues: Sequence[Queue], stop_s: float) -> dict[str, Spans]:
@@ -153,16 +188,17 @@ def _arising(kind: Traffic, stop_s: float) -> list[float]:
     return times_s
 
 
-def sent(services: Services, ready_s: Floats, bits: Floats, stop_s: float) -> tuple[Floats, Ints]:
-    """Return when payloads (K,) are through, nan if not by ``stop_s``, and by how many services.
+def sent(services: Services, device: int, ready_s: Floats, bits: Floats) -> tuple[Floats, Ints]:
+    """Return when payloads (P,) of a device with a sub-channel of its own are through; nan if not.
 
-    Payloads arise in this order, each of so many bits. In bits that the client could have sent
-    since the start, a payload ends its own bits behind the end of the one before it, or behind what
-    had gone by when it arose.
+    With that, how many services have carried a part of each. Payloads arise in this order, each of
+    so many bits. In bits that the device could have sent since the start, a payload ends its own
+    bits behind the end of the one before it, or behind what had gone by when it arose.
     """
-    ends = np.cumsum(services.bits)
-    starts = ends - services.bits
-    gone = _gone_by(services, starts, ready_s)
+    most = services.bits[:, device]
+    ends = np.cumsum(most)
+    starts = ends - most
+    gone = _gone_by(services, device, starts, ready_s)
     total = np.cumsum(bits)
     # E_k = max(gone_k, E_(k-1)) + bits_k, without a loop
     until = np.maximum.accumulate(gone - (total - bits)) + total
@@ -172,22 +208,54 @@ def sent(services: Services, ready_s: Floats, bits: Floats, stop_s: float) -> tu
     through_s = np.full(len(ready_s), np.nan)
     for number in np.unique(last[last < len(ends)]).tolist():
         mine = last == number
-        left = np.minimum(until[mine] - starts[number], services.bits[number])
+        left = np.minimum(until[mine] - starts[number], most[number])
         begin_s, end_s = float(services.start_s[number]), float(services.end_s[number])
-        done_s = services.curves[number].completion_time_s(left, begin_s)
+        done_s = services.curves[number].device(device).completion_time_s(left, begin_s)
         through_s[mine] = np.minimum(done_s, end_s)
-    through_s[through_s > stop_s] = np.nan
     carried = np.minimum(last, len(ends) - 1) - first + 1
     return through_s, np.maximum(carried, 0)
 
 
-def _gone_by(services: Services, starts: Floats, when_s: Floats) -> Floats:
-    """Return the bits that a client could have sent by each time."""
+def _sent_in_turns(services: Services, ready_s: Floats, bits: Floats) -> tuple[Floats, Ints]:
+    """Return as :func:`sent`, (P, K), where K devices wait for fewer sub-channels.
+
+    The payloads (P,) are those of each device.
+    """
+    devices = services.bits.shape[1]
+    shape = len(ready_s), devices
+    left = np.repeat(bits, devices).reshape(shape)
+    through_s, carried = np.full(shape, np.nan), np.zeros(shape, np.int64)
+    first = [0] * devices
+
+    def waiting(device: int) -> Iterator[tuple[float, int, float]]:
+        for number in range(first[device], len(ready_s)):
+            yield float(ready_s[number]), number * devices + device, float(left[number, device])
+
+    spans_s = zip(services.start_s.tolist(), services.end_s.tolist(), strict=True)
+    for curve, span_s, channels in zip(services.curves, spans_s, services.channels, strict=True):
+        served = joined([curve], [span_s])
+        every = [waiting(device) for device in range(devices)]
+        for turn in turns_of(served, every, int(channels)):
+            place = turn.number // devices, turn.device
+            carried[place] += 1
+            if turn.end_s < np.inf:
+                through_s[place] = turn.end_s
+                first[turn.device] += 1
+            else:
+                own = served.device(turn.device)
+                gone = own.capacity_bits - own.delivered_bits(turn.begin_s)
+                # What rounding leaves of a payload takes no time in the next service.
+                left[place] = max(left[place] - gone, ROUNDING * left[place])
+    return through_s, carried
+
+
+def _gone_by(services: Services, device: int, starts: Floats, when_s: Floats) -> Floats:
+    """Return the bits that a device could have sent by each time."""
     place = np.searchsorted(services.start_s, when_s, side="right") - 1
     gone = np.zeros(len(when_s))
     for number in np.unique(place[place >= 0]).tolist():
         mine = place == number
-        curve = services.curves[number]
+        curve = services.curves[number].device(device)
         begin_s, end_s = float(services.start_s[number]), float(services.end_s[number])
         by_then = curve.delivered_bits(np.minimum(when_s[mine], end_s))
         gone[mine] = starts[number] + by_then - curve.delivered_bits(begin_s)
@@ -200,11 +268,13 @@ def payloads_table(queues: Sequence[Queue], traffic: Sequence[Traffic]) -> pa.Ta
     counts = [len(queue.ready_s) for queue in queues]
     of_queue = np.repeat(np.arange(len(queues)), counts)
     through_s = _joined(queue.through_s for queue in queues)
+    device = _joined(queue.device for queue in queues).astype(np.int64)
     return table_of(
         PayloadRow(
             name=coded_text(_joined(queue.kind for queue in queues).astype(np.int64), names),
             direction=coded_text(of_queue, [queue.direction for queue in queues]),
             client=coded_text(of_queue, [queue.client for queue in queues]),
+            device=array(device, device < 0),
             ready_s=array(_joined(queue.ready_s for queue in queues)),
             through_s=array(through_s, np.isnan(through_s)),
             services=array(_joined(queue.services for queue in queues).astype(np.int64)),
@@ -288,16 +358,21 @@ def _growth(ready_s: Floats, until_s: Floats, stop_s: float) -> float | None:
     return second_s / first_s if first_s > 0.0 else None
 
 
+def check_traffic(world: World, traffic: Sequence[Traffic]) -> None:
+    """Raise InputError where clients share what carries payloads."""
+    if traffic and (refused := next(_not_queues(world, traffic), None)) is not None:
+        raise InputError(refused)
+
+
 def _not_queues(world: World, traffic: Sequence[Traffic]) -> Iterator[Statement]:
-    """Yield why traffic is not known: clients share links, or what is cut begins anew."""
-    link, faults = world.link, world.faults
-    no_traffic = Remove("traffic")
+    link = world.link
     alone = "is not known where clients share links: here each client is a queue of its own"
     if world.topology.mesh:
         text = f"{alone}, and link.isl.route 'earliest' lets them meet"
-        yield Statement.of(
-            Code.UNSUPPORTED, "traffic", text, Set("link.isl.route", "direct"), no_traffic
-        )
+        # Devices reach stations over links alone: for them there is no other route.
+        is_needed = world.topology.access and world.topology.server == "stations"
+        direct = [] if is_needed else [Set("link.isl.route", "direct")]
+        yield Statement.of(Code.UNSUPPORTED, "traffic", text, *direct, Remove("traffic"))
     used = {"uplink" if kind.direction == "up" else "downlink" for kind in traffic}
     for way in sorted(used):
         sharing = getattr(getattr(link, way, None), "sharing", None)
@@ -305,15 +380,6 @@ def _not_queues(world: World, traffic: Sequence[Traffic]) -> Iterator[Statement]
             text = f"{alone}; link.{way}.sharing is 'equal_share'"
             own = Set(f"link.{way}.sharing", "fixed_subchannel")
             yield Statement.of(Code.UNSUPPORTED, "traffic", text, own)
-    if link.cut_transfers != "resume":
-        text = f"is resumed where a service ends; link.cut_transfers is {link.cut_transfers!r}"
-        yield Statement.of(
-            Code.UNSUPPORTED, "traffic", text, Set("link.cut_transfers", "resume"), no_traffic
-        )
-    lost = [name for name in ("uploads", "packets") if getattr(faults, name, None) is not None]
-    if lost:
-        text = f"is carried without faults; remove {some([f'faults.{name}' for name in lost], 2)}"
-        yield Statement.of(Code.UNSUPPORTED, "traffic", text, Other(said="or remove traffic"))
 
 
 def _served_twice(services: Mapping[tuple[str, str], Services]) -> list[str]:

@@ -302,8 +302,8 @@ def _of_feeder(feeder: FeederPlan, nodes: Sequence[str], edges: Edges) -> Iterat
 class Services:
     """Services (N,) of one client in one direction, by their start.
 
-    ``number`` is that of the contact. A service carries ``bits`` by the curve of the device that
-    can transfer least in it.
+    ``number`` is that of the contact. A device alone can send ``bits`` (N, K) in a service, by its
+    row of the service's curve. So many devices as there are ``channels`` (N,) send at a time.
     """
 
     number: Ints
@@ -311,6 +311,7 @@ class Services:
     end_s: Floats
     bits: Floats
     curves: Sequence[LinkCurve]
+    channels: Ints
 
 
 def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
@@ -324,16 +325,21 @@ def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
         for way, beam in contact.links.beams:
             if beam is None:
                 continue
-            bits = served_bits(beam.curve, *span_s)
-            weakest = int(bits.argmin())
+            devices = len(beam.curve.time_s)
+            channels = devices if beam.radio is None else min(beam.radio.channels, devices)
             key = contact.cluster.name, "down" if plan.topology.is_down(way) else "up"
-            curve = beam.curve.device(weakest)
-            found[key].append((contact.contact_id, *span_s, float(bits[weakest]), curve))
+            bits = served_bits(beam.curve, *span_s)
+            found[key].append((contact.contact_id, *span_s, bits, beam.curve, channels))
     services = {}
     for key, rows in found.items():
-        number, start_s, end_s, carried, curves = zip(*rows, strict=True)
+        number, start_s, end_s, carried, curves, at_a_time = zip(*rows, strict=True)
         services[key] = Services(
-            np.array(number), np.array(start_s), np.array(end_s), np.array(carried), curves
+            np.array(number),
+            np.array(start_s),
+            np.array(end_s),
+            np.array(carried),
+            curves,
+            np.array(at_a_time),
         )
     return services
 
@@ -375,10 +381,13 @@ def alone(plan: Plan, every: Mapping[tuple[str, str], Services], bits: float) ->
 
 
 def _alone(plan: Plan, direction: str, own: Sequence[Services], bits: float) -> Alone:
-    number, start_s, end_s, carried = (
+    number, start_s, end_s = (
         np.concatenate([getattr(services, name) for services in own])
-        for name in ("number", "start_s", "end_s", "bits")
+        for name in ("number", "start_s", "end_s")
     )
+    carried = np.concatenate([services.bits.min(axis=1) for services in own])
+    # A contact counts as that of its device that can transfer least.
+    weakest = np.concatenate([services.bits.argmin(axis=1) for services in own]).tolist()
     curves = [curve for services in own for curve in services.curves]
     by_start = (start_s == 0.0) & bool(
         plan.contacts.places
@@ -388,7 +397,10 @@ def _alone(plan: Plan, direction: str, own: Sequence[Services], bits: float) -> 
     if not len(kept):  # contact lasts all the time
         kept = np.arange(len(number))
     whole = kept[carried[kept] >= bits]
-    took_s = [float(curves[n].completion_time_s(bits, start_s[n]) - start_s[n]) for n in whole]
+    took_s = [
+        float(curves[n].device(weakest[n]).completion_time_s(bits, start_s[n]) - start_s[n])
+        for n in whole
+    ]
     some = kept[carried[kept] > 0.0]
     worst = int(some[carried[some].argmin()]) if len(some) else None
     return Alone(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import orbit
+from orbit.formats.tle import IGNORE_CHECKSUM
 from scenarios.link import Isl
 from scenarios.section import utc_instant
 from sim.errors import InputError, as_input
@@ -336,6 +337,7 @@ def _read(file: ElementFile, start: datetime) -> tuple[list[orbit.Satellite], li
     with as_input(option="--checksum"):
         orbit.check_checksum(file.checksum)
     good, bad = orbit.read_elements(file.path, file.checksum)
+    bad = [text.replace(IGNORE_CHECKSUM, "give --checksum ignore") for text in bad]
     left_out = _left_out(bad, len(good) + len(bad), file)
     return orbit.one_each(good, start), left_out
 

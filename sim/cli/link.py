@@ -56,6 +56,7 @@ def link_command(
     """Show the link budget by elevation, one pass over time, or what a payload takes."""
     import scenarios
     from sim.capacity import budget
+    from sim.world.fleet import flown_altitudes
     from sim.world.world import World
 
     _check(contact, station, send, out, json_=json_)
@@ -73,6 +74,7 @@ def link_command(
         if out is not None:
             budget.write(budgets, out)
         shown = [*budgets]
+    warn(flown_altitudes(world.orbit))
     print(budget.heading(world))
     for one in shown:
         print(f"{'' if len(shown) == 1 else chr(10)}{one.about}")

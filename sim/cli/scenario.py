@@ -56,6 +56,7 @@ def validate_command(
         bar.start("reading the scenario")  # to import what reads it takes a second
         import scenarios
         from sim.execution.ready import build
+        from sim.world.fleet import flown_altitudes
 
         loaded = scenarios.load(scenario, overrides)
         bar.update("looking for contacts")
@@ -63,6 +64,7 @@ def validate_command(
             _look_at_network(loaded, looked)
         else:
             _look(build(loaded), overrides, looked, bar)
+        looked.doubt([*flown_altitudes(loaded.orbit)])
     looked.show()
 
 

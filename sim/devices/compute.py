@@ -138,15 +138,16 @@ def _numbers(values: list[float | None], unsaid: float) -> Floats:
 class Phase:
     """A disconnected phase: rounds of one ``cost``, asked of the devices in ``who`` (K,).
 
-    It lasts from ``from_s`` until the next contact, and is asked for ``most_rounds`` per device
-    (None: as many as fit). ``limit`` is that, or else what ``learning.rounds`` allows.
+    It lasts from ``from_s`` until the next contact, and is asked for ``most_rounds`` per device,
+    for all or each (K,) (None: as many as fit). ``limit`` is that, or else what ``learning.rounds``
+    allows.
     """
 
     cost: Cost
     who: Mask
     from_s: float
-    most_rounds: int | None = None
-    limit: int | None = None
+    most_rounds: int | Ints | None = None
+    limit: int | Ints | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,7 +68,9 @@ class Devices:
         self._kept_s = np.zeros_like(self._kept_s)
         self.open_s = np.zeros_like(self.open_s)
 
-    def phase(self, cost: Cost, who: Mask, from_s: float, most_rounds: int | None = None) -> Phase:
+    def phase(
+        self, cost: Cost, who: Mask, from_s: float, most_rounds: int | Ints | None = None
+    ) -> Phase:
         """Return a disconnected phase that begins at ``from_s``."""
         limit = self.compute.per_gap_max if most_rounds is None else most_rounds
         return Phase(cost, who, from_s, most_rounds, limit)
@@ -130,10 +132,11 @@ class Devices:
             return None
         able = phase.who & ~self.excluded(phase.cost)
         compute = self.compute
-        rounds = 1 if compute.per_contact is None else compute.per_contact
+        rounds: int | Ints = 1 if compute.per_contact is None else compute.per_contact
         if phase.limit is not None:
-            rounds = min(rounds, phase.limit)
-        if not (rounds and np.count_nonzero(able)):
+            rounds = np.minimum(rounds, phase.limit)
+        able = able & (np.asarray(rounds) > 0)
+        if not np.count_nonzero(able):
             return phase.from_s + LONGEST_WAIT_S
         begin_s = np.maximum(phase.from_s, self.free_s)
         work_s = rounds * compute.round_s(phase.cost) - self._kept_s
@@ -152,7 +155,7 @@ class Devices:
         """End a disconnected phase at ``to_s``: count what it held, and return it."""
         gap = self.gap(phase, to_s)
         if self.battery is not None and phase.who[0] and not self._lacks_memory(phase):
-            all_done = phase.most_rounds is not None and gap.rounds[0] >= phase.most_rounds
+            all_done = phase.most_rounds is not None and np.all(gap.rounds >= phase.most_rounds)
             from_s = float(np.maximum(phase.from_s, self.free_s)[0])
             self.battery.compute(from_s, float(gap.end_s[0]) if all_done else to_s)
         self._kept_s = gap.kept_s
@@ -175,7 +178,7 @@ class Devices:
             return self.battery.share_at(at_s)
         from_s = float(np.maximum(phase.from_s, self.free_s)[0])
         gap = self.gap(phase, at_s)
-        all_done = phase.most_rounds is not None and gap.rounds[0] >= phase.most_rounds
+        all_done = phase.most_rounds is not None and np.all(gap.rounds >= phase.most_rounds)
         return self.battery.share_at(at_s, from_s, float(gap.end_s[0]) if all_done else at_s)
 
     def _lacks_memory(self, phase: Phase) -> bool:

@@ -183,17 +183,23 @@ class LinkFaults:
         return 1.0 if packets is None else 1.0 / (1.0 - packets.loss)
 
     def packets_of(self, payload: Payload, target: Node) -> tuple[int, int]:
-        """Packets of a message to another satellite, and how many of them are sent again."""
+        """Packets of the next message to another satellite, and how many of them are sent again.
+
+        They are the same until :meth:`count` says that such a message is sent.
+        """
         held = self._faults
         size = float(payload.bytes)
         if held.packets is None or not size:
             return 1, 0
-        name = (target.cluster, target.device, payload.name, int(payload.version))
+        name = _name_of(payload, target)
         number = self._messages[name]
-        self._messages[name] += 1
         draws = stream(held.seed, "packets between", self._cluster.name, *name, number)
         packets = np.ceil(np.array([size / held.packets.bytes])).astype(np.int64)
         return int(packets[0]), int(sent_again(draws, packets, held.packets.loss)[0])
+
+    def count(self, payload: Payload, target: Node) -> None:
+        """Count a message to another satellite that is sent: the next one has other draws."""
+        self._messages[_name_of(payload, target)] += 1
 
     def draw(
         self,
@@ -230,6 +236,10 @@ class LinkFaults:
             refused = draws.random((len(who), 3))[:, 0]
             corrupted = who & (refused < held.uploads.corrupted) & (left_bytes > 0)
         return LegFaults(packets, resent, air_share, corrupted)
+
+
+def _name_of(payload: Payload, target: Node) -> tuple[object, ...]:
+    return target.cluster, target.device, payload.name, int(payload.version)
 
 
 def sent_again(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:

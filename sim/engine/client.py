@@ -26,7 +26,7 @@ from sim.mesh.links import MeshLink
 from sim.network.chains import Reply, ServiceLink
 from sim.network.endpoint import everybody
 from sim.network.legs import ChainEnded, Trained
-from statements.arrays import Floats
+from statements.arrays import Floats, Ints
 
 Carried = tuple[Floats, Floats]
 """Bytes (K,) up and down."""
@@ -149,8 +149,10 @@ class Client:
             return nothing, None
         return ended[-1], contact
 
-    def _begin_phase(self, actor: str, request: TrainUntilContact, rounds: int | None) -> None:
-        """Begin a disconnected phase of an actor, of so many rounds at most."""
+    def _begin_phase(
+        self, actor: str, request: TrainUntilContact, rounds: int | Ints | None
+    ) -> None:
+        """Begin a disconnected phase of an actor, of so many rounds of each device at most."""
         from_s = self._clock.now if request.from_now else self.sessions.parted_s(actor)
         who = everybody(request.who, self.cluster.devices)
         self._phases[actor] = self.devices.phase(request.cost, who, from_s, rounds)
@@ -166,7 +168,7 @@ class Client:
             ended.append(work)
             return True
         left = phase.most_rounds
-        self._begin_phase(actor, request, None if left is None else left - int(work.rounds.max()))
+        self._begin_phase(actor, request, None if left is None else left - work.rounds)
         return False
 
     def _end_phase(self, phase: Phase, to_s: float) -> Work:

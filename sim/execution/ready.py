@@ -13,6 +13,7 @@ from sim.advice.link_doubts import link_doubts
 from sim.advice.unserved import check_any_served, check_asked, check_reached, check_served
 from sim.devices.battery import supplies_of
 from sim.devices.compute import compute_of, transmitter_of
+from sim.engine.key_rules import study_doubts
 from sim.engine.setup import Build, method_of
 from sim.errors import InputError, as_input, located
 from sim.links.sidelinks import sidelinks_of
@@ -36,7 +37,8 @@ def network_plan(world: World, find: Find = find_windows) -> Plan:
         plan = with_sessions(make_plan(world, find))
         check_any_served(world, plan)
         check_reached(world, plan)
-        return replace(plan, doubts=(*plan.doubts, *link_doubts(world, plan)))
+        doubts = (*plan.doubts, *study_doubts(world), *link_doubts(world, plan))
+        return replace(plan, doubts=doubts)
 
 
 def run_plan(world: World, find: Find = find_windows, needs_isl: Sequence[str] = ()) -> Plan:

@@ -162,6 +162,7 @@ class PayloadRow(Row):
     name: Text = field(metadata=column("name of the traffic"))
     direction: Text = field(metadata=column("down from satellites, or up"))
     client: Text = field(metadata=column("who sends it, or gets it"))
+    device: Whole = field(metadata=column("which device of the cluster; null for a satellite"))
     ready_s: Real = field(metadata=column("when it arises"))
     through_s: Real = field(metadata=column("when its last bit has gone; null if not by the end"))
     services: Whole = field(metadata=column("services that carried a part of it"))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from heapq import heapreplace
+from heapq import heappop, heappush, heapreplace
 from math import ceil
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -68,8 +68,15 @@ def queued(
         comes_s = np.where(sends | (who & ~some), comes_s, np.inf)
     if np.count_nonzero(sends) <= channels:
         return Allocation(comes_s, curve.unchecked_completion_time_s(bits, comes_s), curve)
-    begin_s, end_s = _in_turn(curve, np.where(sends, comes_s, np.inf), closes_s, bits, channels)
-    begin_s, end_s = (np.where(bits == 0, comes_s, x) for x in (begin_s, end_s))
+    begin_s, end_s = np.where(bits == 0, comes_s, np.full((2, len(bits)), np.inf))
+    waiting = [
+        iter([(ready_s, number, size)] if is_sending else [])
+        for number, (ready_s, size, is_sending) in enumerate(
+            zip(comes_s.tolist(), bits.tolist(), sends.tolist(), strict=True)
+        )
+    ]
+    for turn in turns_of(curve, waiting, channels):
+        begin_s[turn.device], end_s[turn.device] = turn.begin_s, turn.end_s
     last_s = curve.time_s[:, -1]
     cut = clipped(curve, np.minimum(begin_s, last_s), np.minimum(end_s, last_s))
     return Allocation(begin_s, end_s, cut)
@@ -94,22 +101,48 @@ def everywhere(which: Mask) -> bool:
     return bool(np.count_nonzero(which) == which.size)
 
 
-def _in_turn(
-    curve: LinkCurve, comes_s: Floats, closes_s: Floats, bits: Floats, channels: int
-) -> tuple[Floats, Floats]:
-    """Return when devices (K,) begin and end: the next to come takes the first free channel."""
-    begin_s, end_s = np.full((2, len(bits)), np.inf)
+class Turn(NamedTuple):
+    """A payload on a sub-channel: ``end_s`` is inf if the link closes before its last bit."""
+
+    device: int
+    number: int
+    begin_s: float
+    end_s: float
+
+
+def turns_of(
+    curve: LinkCurve, waiting: Sequence[Iterator[tuple[float, int, float]]], channels: int
+) -> Iterator[Turn]:
+    """Yield who sends when: the payload that came first takes the sub-channel that is free first.
+
+    ``waiting`` (K) gives the payloads of each device in the order in which the device sends them,
+    one at a time: seconds from which a payload is ready, its number, and its bits, above 0. A
+    payload comes when it is ready, its device has sent the one before, and its row of ``curve``
+    (K, T) begins to carry. Of those that come together the smallest number goes first.
+    """
+    opens_s, closes_s = (each.tolist() for each in curve.span_s)
     free_s = [-np.inf] * channels
-    for k in np.argsort(comes_s, kind="stable"):
-        turn_s = max(float(comes_s[k]), free_s[0])
-        close_s = float(closes_s[k])
-        if turn_s < close_s:
-            time = curve.time_s[k].tolist()
-            rate = curve.rate_bps[k].tolist()
-            begin_s[k] = turn_s
-            end_s[k] = _through_s(time, rate, turn_s, float(bits[k]), close_s)
-            heapreplace(free_s, min(float(end_s[k]), close_s))
-    return begin_s, end_s
+    queue: list[tuple[float, int, int, float]] = []
+
+    def join(device: int, earliest_s: float) -> None:
+        for ready_s, number, bits in waiting[device]:
+            heappush(queue, (max(ready_s, earliest_s), number, device, bits))
+            return
+
+    for device, open_s in enumerate(opens_s):
+        join(device, open_s)
+    while queue:
+        comes_s, number, device, bits = heappop(queue)
+        begin_s = max(comes_s, free_s[0])
+        close_s = closes_s[device]
+        if begin_s >= close_s:
+            continue
+        time, rate = curve.time_s[device].tolist(), curve.rate_bps[device].tolist()
+        end_s = _through_s(time, rate, begin_s, bits, close_s)
+        heapreplace(free_s, min(end_s, close_s))
+        yield Turn(device, number, begin_s, end_s)
+        if end_s < np.inf:
+            join(device, end_s)
 
 
 def _through_s(

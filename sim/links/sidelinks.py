@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, Sidelink
+from channel.link_curve import ROUNDING
 from learning.requests.peers import Node
 from scenarios.presets import SIDELINK
 from sim.world.sites import EARTH_RADIUS_KM, central_angle_rad, coordinates_deg
@@ -18,6 +19,35 @@ from statements.arrays import Floats, Mask
 
 NEAREST_M = 1.0
 """Devices are taken to be at least so far apart where a rate follows from the distance."""
+
+
+Sent = Callable[[float, float], tuple[float, float]]
+"""Says of bits that leave from a time on when all have left (inf: not before the end of the
+opening), and how many do leave."""
+
+
+def share_sent(
+    sent: Callable[[float], tuple[float, float]],
+    begin_s: float,
+    sent_s: float,
+    bits: float,
+    by_s: float,
+) -> float:
+    """Share of bits that has left by a time, of all that leave from ``begin_s`` to ``sent_s``.
+
+    By the law ``sent`` of their link, which says when fewer bits would have left: exact but for
+    rounding. A link of one rate sends evenly.
+    """
+
+    from scipy.optimize import brentq  # takes a while to import, and few runs end so
+
+    def late_s(share: float) -> float:
+        return min(sent(share * bits)[0], sent_s) - by_s
+
+    even = (by_s - begin_s) / (sent_s - begin_s)
+    if not bits or abs(late_s(even)) <= ROUNDING * max(abs(by_s), 1.0):
+        return even
+    return float(brentq(late_s, 0.0, 1.0, xtol=ROUNDING))
 
 
 class Opening(NamedTuple):
@@ -29,7 +59,7 @@ class Opening(NamedTuple):
 
     start_s: float
     end_s: float
-    sent: Callable[[float, float], tuple[float, float]]
+    sent: Sent
     delay_s: Callable[[float], float]
 
 

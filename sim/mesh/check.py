@@ -46,6 +46,7 @@ class HopRow(NamedTuple):
     bytes: float
     start_s: float
     end_s: float
+    is_over: bool = False
 
     @property
     def named(self) -> str:
@@ -63,6 +64,7 @@ def hops_of(rows: HopRows, some: Ints) -> list[HopRow]:
         rows.size[some].tolist(),
         rows.start_s[some].tolist(),
         rows.end_s[some].tolist(),
+        rows.is_over[some].tolist(),
     )
     return [HopRow(*values) for values in zip(*columns, strict=True)]
 
@@ -294,6 +296,8 @@ class Messages:
             if before is not None:
                 self._arrived.pop((before.target, Way.TO_CLIENT, payload, before.end_s), None)
             self._arrived[hop.target, Way.TO_CLIENT, payload, hop.end_s] = number, hop
+        elif hop.is_over:
+            self._forget(number)
 
     def accessed(self, moved: Moved) -> None:
         """Remember what moved in a pass, to look at it when all hops before it are known."""

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from learning.requests.payload import Payload
 from sim.facts.coded import Coded
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.facts.transfers import Outcome
+from sim.links.sidelinks import share_sent
 from sim.mesh.contacts import Contacts, Route
 from sim.network.books import PayloadKey
 from sim.network.endpoint import Shared
@@ -39,7 +41,8 @@ ONE = np.ones(1, bool)
 class Hops(NamedTuple):
     """Columns (N,) of hops, each ``of`` a message and over the contact of a ``row``.
 
-    Bits leave from ``begin_s`` to ``sent_s``; the last one is there at ``end_s``.
+    Bits leave from ``begin_s`` to ``sent_s``; the last one is there at ``end_s``. With the last of
+    its hops (``is_last``) a message has arrived.
     """
 
     of: Ints
@@ -47,6 +50,7 @@ class Hops(NamedTuple):
     begin_s: Floats
     sent_s: Floats
     end_s: Floats
+    is_last: Mask
 
     def where(self, some: Mask | Ints) -> Hops:
         """Return some of the hops."""
@@ -58,29 +62,21 @@ class Hops(NamedTuple):
         lasts_s: Floats = np.minimum(self.sent_s, self.end_s) - self.begin_s
         return lasts_s
 
-    @property
-    def share(self) -> Floats:
-        """How much of each message has left (N,): all, unless the run has cut it off."""
-        cut = self.sent_s > self.end_s
-        share = np.ones(len(self.of))
-        span_s = self.sent_s[cut] - self.begin_s[cut]
-        share[cut] = (self.end_s[cut] - self.begin_s[cut]) / span_s
-        return share
 
-
-NO_HOPS = Hops._make(np.zeros(0, kind) for kind in (np.int64, np.int64, float, float, float))
+NO_HOPS = Hops._make(np.zeros(0, kind) for kind in (np.int64, np.int64, float, float, float, bool))
 
 
 def _new() -> Any:
     """Return columns to which hops can be added."""
-    return Hops._make(array(kind) for kind in "qqddd")
+    return Hops._make(array(kind) for kind in "qqdddb")
 
 
 class HopsUnderWay:
     """Keeps the hops of messages that are under way, and writes those down that have ended.
 
     They are over ``contacts``; what each is, ``kinds`` say; ``sent`` is called with all that are
-    written down, in order.
+    written down, in order. ``law`` says when bits have left over a contact, from one of its ends,
+    from a time on.
     """
 
     def __init__(
@@ -89,7 +85,9 @@ class HopsUnderWay:
         contacts: Contacts,
         kinds: HopKinds,
         sent: Callable[[Hops], None],
+        law: Callable[[int, int, float, float], tuple[float, float]],
     ) -> None:
+        self._law = law
         self._books = shared.books
         self._topology = shared.topology
         self._contacts = contacts
@@ -110,7 +108,9 @@ class HopsUnderWay:
     def add(self, message: MeshMessage, route: Route) -> None:
         """Take a message that sets off now, with its hops."""
         of = len(self._messages)
-        hops = repeat(of, len(route)), route.row, route.begin_s, route.sent_s, route.arrival_s
+        is_last = (number == len(route) - 1 for number in range(len(route)))
+        times_s = route.begin_s, route.sent_s, route.arrival_s
+        hops = repeat(of, len(route)), route.row, *times_s, is_last
         for column, values in zip(self._new, hops, strict=True):
             column.extend(values)
         self._messages.append(message)
@@ -166,7 +166,7 @@ class HopsUnderWay:
             np.array([getattr(message, name) for message in messages])[hops.of]
             for name in ("number", "version", "size")
         )
-        moved = size * hops.share
+        moved = size * self._shares(hops, contact, ends[0], size)
         for each in np.unique(key).tolist():
             mine = key == each
             account = self._books.account(self._keys[each])
@@ -175,6 +175,8 @@ class HopsUnderWay:
         if not len(some):  # all are of payloads without bytes
             return
         source, target = self._kinds.ends(contact, *ends)
+        between_clients = np.array([message.way is None for message in messages])[hops.of]
+        is_over = between_clients & hops.is_last.astype(bool)
         self._written.append(
             (
                 number[some],
@@ -188,8 +190,20 @@ class HopsUnderWay:
                 hops.begin_s[some],
                 hops.end_s[some],
                 np.full(len(some), outcome, np.int64),
+                is_over[some],
             )
         )
+
+    def _shares(self, hops: Hops, contact: Ints, source: Ints, size: Floats) -> Floats:
+        """Return how much of each message has left (N,): all, unless the run has cut it off."""
+        share = np.ones(len(hops.of))
+        for hop in np.flatnonzero(hops.sent_s > hops.end_s).tolist():
+            begin_s, sent_s, end_s = (
+                float(column[hop]) for column in (hops.begin_s, hops.sent_s, hops.end_s)
+            )
+            over = partial(self._law, int(contact[hop]), int(source[hop]), begin_s)
+            share[hop] = share_sent(over, begin_s, sent_s, 8.0 * float(size[hop]), end_s)
+        return share
 
     def rows(self) -> HopRows | None:
         """Return the rows of what was written down since they were made last; None for none."""

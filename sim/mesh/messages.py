@@ -117,7 +117,9 @@ class Mesh:
         self._ground = len(self._nodes)
         self._kinds = HopKinds(plan, plan.isls)
         contacts = self._timetable.contacts
-        self._log = HopsUnderWay(shared, contacts, self._kinds, self._count_sending)
+        self._log = HopsUnderWay(
+            shared, contacts, self._kinds, self._count_sending, self._timetable.law
+        )
         shared.log.follow(self._rows)
         self._flush = shared.log.flush
         self._sending_s = np.zeros(self._ground)

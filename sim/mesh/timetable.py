@@ -160,6 +160,18 @@ class MeshTimetable:
         for row in np.flatnonzero(self.contacts.number == link).tolist():
             self.book.delay(row, delay_s)
 
+    def law(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
+        """Return when bits that leave from a time on have left over a contact, and how many do.
+
+        The contact is used from one of its ends; inf if the last bit does not leave in it.
+        """
+        if contact < self._links:
+            return self._isls.sent(contact, begin_s, bits)
+        if self._feeder is not None:
+            return self._feeder.sent(contact - self._links, begin_s, bits)
+        way = self._way_from(source)
+        return self._pass(contact - self._links).sent_s(way, begin_s, bits), bits
+
     def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
         """When bits have left over a contact of which a book knows no rates, and are there."""
         if contact < self._links:

@@ -50,7 +50,8 @@ class Chain:
 
     A device begins a step when it has ended the one before. A chain with uploads waits for the
     devices that ``closing`` says; ``session`` is None where none is open. Where ``held_s`` is
-    given, no device begins a step before the time that it has for that.
+    given, no device begins a step before the time that it has for that. Training that fills the
+    contact ends by ``until_s``.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Chain:
         begun_s: float,
         closing: Quorum,
         held_s: Sequence[float] = (),
+        until_s: float = np.inf,
     ) -> None:
         self.steps = steps
         self.session = session
         self.begun_s = begun_s
         self.closing = closing
         self._held_s = held_s
+        self._until_s = until_s
         self.legs: list[PlannedLeg] = []
 
     def run(
@@ -95,7 +98,13 @@ class Chain:
             if isinstance(step, Train):
                 behind = self.steps[number + 1] if number + 1 < len(self.steps) else None
                 leg = Training.plan(
-                    step, endpoint, self.session, ready_s, behind=behind, alone=trains_only
+                    step,
+                    endpoint,
+                    self.session,
+                    ready_s,
+                    behind=behind,
+                    alone=trains_only,
+                    fills_until_s=self._until_s,
                 )
             else:
                 way = way_of(step)
@@ -212,7 +221,9 @@ class ServiceLink(Endpoint):
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
         check_names(steps)
-        chain = Chain(steps, self.sessions.use(), self.clock.now, self.closing)
+        sessions = self.sessions
+        session, until_s = sessions.use(), sessions.open_until_s
+        chain = Chain(steps, session, self.clock.now, self.closing, until_s=until_s)
         return (yield from chain.run(self, self._going_on))
 
     def settle_all(self, end_s: float) -> None:

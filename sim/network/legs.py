@@ -308,7 +308,8 @@ class HopRows:
     """Hops (N,) of messages, in the order in which they end, and what each is a row of.
 
     ``keys`` are directions, receivers and names of payloads, one for each row by its ``key``.
-    ``source`` and ``target`` have the same words.
+    ``source`` and ``target`` have the same words. ``is_over`` marks the last hop of a message from
+    one client to another, of which nothing more is told.
     """
 
     message: Ints
@@ -323,6 +324,7 @@ class HopRows:
     start_s: Floats
     end_s: Floats
     outcome: Ints
+    is_over: Mask
 
     def __len__(self) -> int:
         return len(self.message)
@@ -352,6 +354,7 @@ class HopRows:
             start_s=self.start_s[some],
             end_s=self.end_s[some],
             outcome=self.outcome[some],
+            is_over=self.is_over[some],
         )
 
     def named(self, row: int) -> str:

@@ -23,7 +23,7 @@ from learning.requests.reasons import Reason
 from sim.facts.directions import TOWARD_PEER
 from sim.facts.faults import PacketsResent
 from sim.facts.transfers import Outcome, TransferRow
-from sim.links.sidelinks import Opening
+from sim.links.sidelinks import Opening, Sent, share_sent
 from sim.network.books import Account, PayloadKey
 from sim.network.chains import ServiceLink
 from sim.network.endpoint import OF_CUT_OFF, Endpoint, Shared
@@ -36,17 +36,29 @@ IN_VAIN = (Outcome.DROPPED, Outcome.RESTARTED)
 
 class Part(NamedTuple):
     """``moves`` bytes of a message: begun, all sent, and there at three times; and what becomes of
-    the message then."""
+    the message then.
+
+    On the air, with packets sent again, they are ``bits``, which leave by the law ``sent`` of the
+    opening.
+    """
 
     begin_s: float
     sent_s: float
     end_s: float
     moves: float
     outcome: Outcome
+    bits: float
+    sent: Sent
 
     def sending_s(self, by_s: float) -> float:
         """Seconds in which it was sent by a time."""
         return max(min(by_s, self.sent_s) - self.begin_s, 0.0)
+
+    def share_by(self, by_s: float) -> float:
+        """Share of its bytes that was sent by a time between both ends."""
+        return share_sent(
+            partial(self.sent, self.begin_s), self.begin_s, self.sent_s, self.bits, by_s
+        )
 
 
 @dataclass(eq=False)
@@ -105,6 +117,7 @@ class LinkQueue:
             return Arrival(delivered=False, time_s=self._clock.now, reason=Reason.NO_WINDOW_LEFT)
         if not send.wait and first.start_s > self._clock.now:
             return Arrival(delivered=False, time_s=self._clock.now, reason=Reason.OUT_OF_SIGHT)
+        self._tell_resent(send)
         return (yield from self._carry(_Message(send, parts)))
 
     def _parts(self, send: Send, openings: Iterable[Opening]) -> list[Part]:
@@ -124,9 +137,12 @@ class LinkQueue:
                 if left > 0.0:  # late in a run a float cannot tell a short time: it takes some
                     sent_s = max(sent_s, math.nextafter(begin_s, math.inf))
                 end_s = sent_s + opening.delay_s(sent_s)
-                return [*parts, Part(begin_s, sent_s, end_s, left, Outcome.DELIVERED)]
+                bits = left * 8.0 / share
+                whole = Part(begin_s, sent_s, end_s, left, Outcome.DELIVERED, bits, opening.sent)
+                return [*parts, whole]
             moves = min(bits / 8.0 * share, left)
-            parts.append(Part(begin_s, opening.end_s, opening.end_s, moves, cut_off))
+            end_s = opening.end_s
+            parts.append(Part(begin_s, end_s, end_s, moves, cut_off, bits, opening.sent))
             if cut_off == Outcome.DROPPED:
                 return parts
             if cut_off == Outcome.CARRIED:
@@ -138,6 +154,15 @@ class LinkQueue:
         if not self._between_satellites or endpoint.faults is None:
             return 1.0
         packets, again = endpoint.faults.packets_of(send.payload, send.target)
+        return packets / (packets + again)
+
+    def _tell_resent(self, send: Send) -> None:
+        """Count a message that is sent, and tell of its packets that are sent again."""
+        faults = self._links[send.source.cluster].faults
+        if not self._between_satellites or faults is None:
+            return
+        packets, again = faults.packets_of(send.payload, send.target)
+        faults.count(send.payload, send.target)
         if again:
             self._facts.emit(
                 PacketsResent(
@@ -148,7 +173,6 @@ class LinkQueue:
                     packets=packets,
                 )
             )
-        return packets / (packets + again)
 
     def _carry(self, message: _Message) -> Generator[simpy.Event, object, Arrival]:
         """Wait until all parts of a message are there."""
@@ -193,7 +217,7 @@ class LinkQueue:
         lasts_s = part.sending_s(end_s)
         moved = part.moves
         if end_s < part.sent_s:  # one of no bytes takes no time, and may still wait its turn
-            moved = moved * lasts_s / (part.sent_s - part.begin_s) if lasts_s else 0.0
+            moved *= part.share_by(end_s) if lasts_s else 0.0
         account.sent += moved
         message.booked += 1
         message.through += moved

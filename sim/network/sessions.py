@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import simpy
@@ -72,6 +73,12 @@ class ClusterSessions:
         """The session that goes on."""
         latest = self._begun - 1
         return latest if latest >= 0 and self._clock.now < self.planned.ends_s[latest] else None
+
+    @property
+    def open_until_s(self) -> float:
+        """When the session that goes on ends: of parts of a longer one, this part; inf for none."""
+        session = self.open
+        return inf if session is None else self.planned.ends_s[session]
 
     @property
     def last(self) -> bool:
@@ -278,7 +285,9 @@ class ClusterSessions:
             start_s=self._clock.now,
             end_s=self.planned.ends_s[session],
             cycle=cycle,
-            capacity=lambda: self.planned[session].capacity_bytes,
+            capacity=lambda: self.planned[session].capacity_bytes(
+                self.planned.starts_s[session], self.planned.ends_s[session]
+            ),
             repeats=bool(self.planned.repeats[session]),
         )
 

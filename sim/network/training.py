@@ -52,10 +52,12 @@ class Training:
         *,
         behind: Step | None,
         alone: bool,
+        fills_until_s: float = np.inf,
     ) -> Training:
         """Plan a step of devices that are ready at ``ready_s`` (K,), with another one ``behind``.
 
-        In a chain of training ``alone``, those who are away go on later.
+        In a chain of training ``alone``, those who are away go on later. Rounds that fill the
+        contact end by ``fills_until_s``: a session may be a part of a longer one.
         """
         devices = endpoint.devices
         k = len(ready_s)
@@ -71,6 +73,8 @@ class Training:
         rounds = np.full(k, 0 if wanted is None else wanted)
         if wanted is None or (step.partial and not at_once):
             closes_s = endpoint.clock.now + endpoint.closing.deadline_s if step.partial else np.inf
+            if wanted is None:
+                closes_s = min(closes_s, fills_until_s)
             fit = np.ones(k, np.int64)
             if session is not None:
                 latest_s = _latest_s(endpoint, session, behind, k, closes_s)

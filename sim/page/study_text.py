@@ -50,6 +50,7 @@ def payload_table(run: Result) -> Table | None:
     if not count:
         return None
     manifest, figures = run.manifest, run.manifest["network"]
+    per_device = "" if run.tables["payloads"]["device"].null_count else " per device"
     cells = []
     for kind in manifest["scenario"]["traffic"]:
         name = kind["name"]
@@ -58,7 +59,7 @@ def payload_table(run: Result) -> Table | None:
         cells.append(
             [
                 name,
-                f"{kind['payload_mb']:,g} MB {kind['direction']}, {every}",
+                f"{kind['payload_mb']:,g} MB {kind['direction']}{per_device}, {every}",
                 *("not reached" if one is None else duration(3600 * one) for one in hours),
                 percent(figures[f"{name}.one_service_share"], 0),
                 f"{figures[f'{name}.undelivered']:,.0f} of {count[name]:,}",

@@ -334,12 +334,16 @@ class PlannedSession:
         """Return the link that goes one way; None where it is neglected."""
         return self.to_server if way is Way.TO_SERVER else self.to_client
 
-    @property
-    def capacity_bytes(self) -> float:
-        """Bytes that the device with the poorest link can upload in the session, if alone."""
-        each = [
-            served_bits(contact.links.to_server.curve, contact.start_s, contact.end_s) / 8.0
+    def capacity_bytes(self, start_s: float, end_s: float) -> float:
+        """Bytes that the device with the poorest link can upload between two times, if alone."""
+        spans_s = [
+            (contact, max(contact.start_s, start_s), min(contact.end_s, end_s))
             for contact in self.contacts
+        ]
+        each = [
+            served_bits(contact.links.to_server.curve, begin_s, until_s) / 8.0
+            for contact, begin_s, until_s in spans_s
+            if begin_s < until_s
         ]
         return float(np.sum(each, axis=0).min())
 

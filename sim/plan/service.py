@@ -44,13 +44,19 @@ def check_plan(world: World, contact_bytes: float) -> None:
     devices = sum(cluster.devices or 0 for cluster in world.ground.clusters)
     needed = contact_bytes * contacts + DEVICE_BYTES * devices
     if free is not None and needed > free:
+        of_slots = world.slots is not None
+        factors = ["cycles", "days"] if of_slots else ["days", "satellites"]
+        factors += ["clusters"] if world.ground.clusters else []
+        factors += ["devices"] if devices else []
+        factors += ["stations"] if world.ground.stations else []
+        many = f" and {devices} devices" if devices else ""
         raise InputError(
             Statement.of(
                 Code.NO_MEMORY,
                 "",
-                "the plan of about {contacts:.3g} contacts ({figures}) and {devices} devices needs "
+                f"the plan of about {{contacts:.3g}} contacts ({{figures}}){many} needs "
                 f"{data_size(needed)} of memory and {data_size(free)} are free: simulate fewer "
-                "cycles or days, satellites or devices",
+                f"{', '.join(factors[:-1])} or {factors[-1]}",
                 contacts=contacts,
                 figures=figures,
                 devices=devices,

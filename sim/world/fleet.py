@@ -25,6 +25,7 @@ from scenarios.orbit import (
     ContactsOrbit,
     KeplerianOrbit,
     OfFile,
+    OrbitSource,
     Shell,
     TleOrbit,
     WalkerOrbit,
@@ -427,6 +428,39 @@ def _inclination_deg(
     return shell.inclination_deg
 
 
+TOLD_FROM_KM = 1.0
+"""Difference of an altitude from its key from which on it is told."""
+
+
+def flown_altitudes(source: OrbitSource) -> Iterator[Statement]:
+    """Yield a note on each altitude that SGP4 does not fly, with the one that it does."""
+    if not isinstance(source, CircularOrbit | WalkerOrbit):
+        return
+    if source.propagation != "sgp4":
+        return
+    if isinstance(source, CircularOrbit):
+        patterns: Sequence[CircularOrbit | Shell] = [source]
+    else:
+        patterns = source.patterns
+    for number, pattern in enumerate(patterns):
+        if pattern.altitude_km is None:
+            continue
+        inclination_deg = _inclination_deg(pattern, "sgp4")
+        equator_km, mean_km = orbit.flown_altitudes_km(pattern.altitude_km, inclination_deg)
+        if abs(equator_km - pattern.altitude_km) < TOLD_FROM_KM:
+            continue
+        one = getattr(source, "shells", None) is None
+        yield Statement.note(
+            Code.FLOWN_ALTITUDE,
+            "orbit.altitude_km" if one else f"orbit.shells.{number}.altitude_km",
+            "{altitude_km:g} is that of the mean semi-major axis; SGP4 flies at "
+            "{equator_km:,.0f} km over the equator, {mean_km:,.0f} km on the mean",
+            altitude_km=pattern.altitude_km,
+            equator_km=equator_km,
+            mean_km=mean_km,
+        )
+
+
 # What reads the windows of each source that has them ready.
 
 
@@ -493,9 +527,7 @@ def _of_contact_plan(
     try:
         found = orbit.plan_windows(contacts, places)
     except ValueError as error:
-        text = "{why} by orbit.names, like {{1: {place}}}"
-        refused = {"why": str(error), "place": places[0]}
-        raise InputError.of_file(name, Code.MISSING, text, **refused) from None
+        raise InputError.of_file(name, Code.MISSING, "{why}", why=str(error)) from None
     left_out = [*_left_out(bad)]
     if found.aside:
         text = "{file}: not used of the contact plan: {rows}"

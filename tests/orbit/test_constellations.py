@@ -5,11 +5,12 @@ from math import cos, nan, radians, sqrt, tau
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from skyfield.api import EarthSatellite
 
 import orbit
-from tests.kit.skies import START, refused
+from tests.kit.skies import START, TIMESCALE, refused
 
 RADIUS_KM, MU_KM3_S2 = 6378.135, 398600.8
 SUN_DEG_PER_DAY = 360 / 365.2422
@@ -101,3 +102,17 @@ def test_planes_satellites_and_phasing_are_spread_as_walker_says(notation, sprea
         assert cos(model.nodeo - radians(wanted)) == pytest.approx(1, abs=1e-12)
         wanted = latitude + 360 * place * planes / total + 360 * phasing * plane / total
         assert cos(model.argpo + model.mo - radians(wanted)) == pytest.approx(1, abs=1e-12)
+
+
+@given(st.floats(160, 2000), st.floats(0, 180))
+@settings(max_examples=30, deadline=None)
+def test_the_flown_altitude_is_that_of_sgp4_at_the_node_and_on_the_mean(altitude_km, inclination):
+    """The satellite begins at its node; by Skyfield, which asks the sgp4 library."""
+    one = orbit.circular_satellite("S", altitude_km, inclination, 40.0, 0.0, START)
+    flown = EarthSatellite.from_satrec(one.model, TIMESCALE)
+    epoch = flown.epoch
+    revolution_days = np.linspace(0.0, 2 * np.pi / one.model.no_kozai / 1440, 301)[:-1]
+    when = TIMESCALE.tt_jd(epoch.whole, epoch.tt_fraction + np.append(0.0, revolution_days))
+    heights_km = np.linalg.norm(flown.at(when).position.km, axis=0) - 6378.135
+    expected = heights_km[0], heights_km[1:].mean()
+    assert orbit.flown_altitudes_km(altitude_km, inclination) == pytest.approx(expected, abs=0.05)

@@ -155,6 +155,62 @@ def test_what_is_no_plan_is_refused(text, words):
     refused(f"p:1: {words}", orbit.parse_contact_plan, text, "p")
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("a contact -1 +3600 1 2 50000", r"but a contact of registration \(start -1\)"),
+        ("a contact +0 0 1 2 50000", r"but a contact of discovery \(end 0\)"),
+        ("a range +0 +3600 1 2 1", "give a plan"),
+    ],
+)
+def test_a_plan_without_contacts_says_so_and_blames_no_name(line, words):
+    refused(rf"^p:1: no contacts found.*{words}", orbit.parse_contact_plan, line, "p", START, NAMES)
+
+
+def test_a_plan_whose_contacts_all_have_a_rate_of_0_says_so_and_blames_no_name():
+    text = "a contact +0 +3600 1 2 0\na contact +0 +3600 2 1 0\n"
+    closed = orbit.parse_contact_plan(text, "p", START, {"1": "ISS", "2": "A"})
+    words = "^all contacts of the plan {} have a rate of 0; give the rate of some, above 0$"
+    refused(words.format("with A"), orbit.plan_windows, closed, ["A"])
+    refused(words.format("between two satellites"), orbit.isls_of_plan, closed, ["A", "ISS"])
+
+
+@pytest.mark.parametrize("separator", [", ", ",\n"])
+def test_contacts_of_json_are_told_apart_where_several_stand_on_a_line(separator):
+    """By their numbers, from 1; by their lines where each has its own."""
+    alike = {"source": 1, "dest": 2, "rate": 1000}
+    spans = [(0, 120), (200, 300), (60, 190)]
+    items = [json.dumps({**alike, "startTime": a, "endTime": b}) for a, b in spans]
+    text = f'{{"contacts": [{separator.join(items)}]}}'
+    places = ("contact 3", "contact 1") if separator == ", " else ("3", "that of line 1")
+    words = f"^p:{places[0]}: the contact from '1' to '2' overlaps {places[1]}; merge"
+    refused(words, orbit.parse_contact_plan, text, "p", START)
+    late = text.replace('"endTime": 190', '"endTime": 5')
+    refused(rf"^p:{places[0]}: ends at 5.0", orbit.parse_contact_plan, late, "p", START)
+
+
+LIGHT_KM_S = 299_792.458
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.integers(0, 4))
+def test_ranges_are_those_of_the_light_times_that_are_known(light_s, first):
+    """In any order; pieces that are over before the start do not count."""
+    rates = [f"a contact +{60 * n} +{60 * n + 60} 1 2 1000" for n in range(len(light_s))]
+    ranges = [f"a range +{60 * n} +{60 * n + 60} 1 2 {s}" for n, s in enumerate(light_s)]
+    first = min(first, len(light_s) - 1)
+    text = "\n".join(["@ 2026/08/22-12:00:00", *rates, *ranges])
+    contacts = orbit.parse_contact_plan(text, "p", START + timedelta(seconds=60 * first))
+    known_km = [LIGHT_KM_S * s for s in light_s[first:] if s]
+    least_km, most_km = (min(known_km), max(known_km)) if known_km else (np.nan, np.nan)
+    windows = orbit.plan_windows(contacts, ["1"]).file.windows
+    np.testing.assert_equal(windows.min_slant_range_km, [least_km])
+    at_rise_km = LIGHT_KM_S * light_s[first] if light_s[first] else np.nan
+    np.testing.assert_equal(windows.rise_slant_range_km, [at_rise_km])
+    links = orbit.isls_of_plan(contacts, ["1", "2"]).windows
+    np.testing.assert_equal(links.min_range_km, [least_km])
+    np.testing.assert_equal(links.max_range_km, [most_km])
+
+
 def test_names_that_no_node_has_and_tables_are_no_plans():
     words = "p:1: names: '7' is no node here; there are '1', '2', '3'"
     refused(words, orbit.parse_contact_plan, ION[15:], "p", START, {"7": "A"})

@@ -71,7 +71,7 @@ READ = {
         [DISH]),
     "beside the properties": (_feature({"name": "M"}, HIGH, min_elevation_deg=5), [DISH]),
     "the place again": (
-        _feature({**SAME, "lat": 48.14, "lng": 371.6, "longitude": "11 E"}, HIGH), [DISH]),
+        _feature({**SAME, "lat": 48.14, "lng": 371.6, "longitude": "11.6 E"}, HIGH), [DISH]),
 }  # fmt: skip
 
 
@@ -105,6 +105,11 @@ WORDS = (
     ("minElevation", "25 deg", "min_elevation_deg", 25.0),
     ("min_elevation_deg", "25°", "min_elevation_deg", 25.0),
     ("alt", "4.2 km", "altitude_m", 4200.0),
+    ("elevation_m", "4200", "altitude_m", 4200.0),
+    ("Elevation (ft)", "100", "altitude_m", 30.48),
+    ("height_m", "4200", "altitude_m", 4200.0),
+    ("heightKm", "4.2", "altitude_m", 4200.0),
+    ("hae [km]", "4.2", "altitude_m", 4200.0),
 )
 
 
@@ -117,6 +122,49 @@ def test_a_word_for_altitude_or_mask_is_read_where_it_is_clear(tmp_path, word, s
     ):
         [site] = orbit.read_sites(_file(tmp_path, content))
         assert getattr(site, column) == pytest.approx(value, rel=1e-15)
+
+
+@pytest.mark.parametrize("heights", [["1.31"], ["0.42", "1.31", "0.03"], ["", "-0.4", "3"]])
+@pytest.mark.parametrize("word", ["ALT", "altitude", "Alt."])
+def test_heights_without_a_unit_that_look_like_kilometres_are_questioned(tmp_path, word, heights):
+    rows = [(f"s{n}", 40.0 + n, 11.6, height) for n, height in enumerate(heights)]
+    table = "\n".join([f"name,lat,lon,{word}", *(",".join(map(str, row)) for row in rows)])
+    points = [
+        _feature({"name": name, **({word: height} if height else {})}, (lon, lat))
+        for name, lat, lon, height in rows
+    ]
+    words = rf"'{word}' names no unit, and its heights are all below 10, like [\d.]+; call it "
+    for content in (table, _features(*points)):
+        refused(rf"dat:.*{words}altitude_km", orbit.read_sites, _file(tmp_path, content))
+    named = table.replace(word, "altitude_km", 1)
+    heights_m = [1000.0 * float(height or 0) for height in heights]
+    assert [s.altitude_m for s in orbit.read_sites(_file(tmp_path, named))] == heights_m
+
+
+@pytest.mark.parametrize("heights", [["3"], ["0", ""], ["1.31", "12.5"], ["408.7"]])
+def test_heights_that_may_well_be_metres_are_read_as_such(tmp_path, heights):
+    rows = [f"s{n},{40 + n},11.6,{height}" for n, height in enumerate(heights)]
+    sites = orbit.read_sites(_file(tmp_path, "\n".join(["name,lat,lon,alt", *rows])))
+    assert [site.altitude_m for site in sites] == [float(height or 0) for height in heights]
+
+
+SIDES = [
+    *(("31.4S", "64.2W", -31.4, -64.2), ("31.4 N", "64.2 e", 31.4, 64.2)),
+    *(("S31.4", "W 64.2°", -31.4, -64.2), ("31.4°S", "64.2", -31.4, 64.2), ("31.4", "0E", 31.4, 0)),
+]
+
+
+@pytest.mark.parametrize(("north", "east", "latitude_deg", "longitude_deg"), SIDES)
+def test_letters_say_the_side(tmp_path, north, east, latitude_deg, longitude_deg):
+    for text in (f"lat,lon\n{north},{east}\n", f"lat;lon\n{north};{east}\n".replace(".", ",")):
+        [site] = orbit.read_sites(_file(tmp_path, text))
+        assert (site.latitude_deg, site.longitude_deg) == (latitude_deg, longitude_deg)
+
+
+@pytest.mark.parametrize("text", ["31.4W", "-31.4S", "S31.4S", "31°24'S", "31 24 S"])
+def test_another_letter_or_form_of_a_latitude_is_told_what_to_write(tmp_path, text):
+    words = "2: latitude_deg .* give decimal degrees, north positive and south negative"
+    refused(words, orbit.read_sites, _file(tmp_path, f"lat,lon\n{text},64.2\n"))
 
 
 UNCLEAR = (

@@ -220,6 +220,8 @@ DURATIONS = (
     ("Duration (sec)", "360.5", 360.5), ("Dur (hr)", "0.1", 360.0), ("durationHours", ".1", 360),
     ("duration_ms", "360000", 360.0), ("Duration", "360", 360.0), ("Dauer", "6 min", 360.0),
     ("Duration", "0:06:00.5", 360.5), ("Duration", "00:06:01", 361), ("Dur (mm:ss)", "6:01", 361),
+    ("Duration (MM:SS.sss)", "05:21.825", 321.825), ("Dur (mm:ss.0)", "65:01.5", 3901.5),
+    ("Dur (HH:MM:SS.sss)", "0:05:21.825", 321.825), ("Duration [min:sec]", "5:21.5", 321.5),
     ("Duration", "0 days 00:06:01", 361), ("Duration", "PT6M1S", 361), ("pass minutes", "6", 360),
     ("Duration", "6m 12s", 372.0), ("Duration", "6m12.5s", 372.5), ("Duration (s)", "6m", 360.0),
     ("Duration", "1h 02m", 3720.0), ("Duration", "1 hr 2 min 3 sec", 3723.0), ("D", "PT1H", 3600),

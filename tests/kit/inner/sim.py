@@ -87,6 +87,7 @@ __getattr__ = late(
         "sim.links.rate_points": "HALVINGS crossings find_jumps turns",
         "sim.links.sharing": "queued shared",
         "sim.mesh.book": "Book ContactGraph",
+        "sim.mesh.check": "Messages",
         "sim.mesh.contacts": "ContactPlan Contacts Hop Rates Route",
         "sim.mesh.messages": "Mesh MeshReach",
         "sim.network.books": "Books LedgerEntry Sums Totals books_of check_balance",

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pandas
 import pytest
@@ -146,3 +147,21 @@ def test_the_budget_of_a_station_is_that_of_a_network_with_this_station_alone(le
     assert (wrong.status, "did you mean 'Matera'?" in wrong.err) == (2, True)
     both = leomix("link", "three-stations", "--station", "Matera", "--send", "1GB")
     assert (both.status, "does not go with --send" in both.err) == (2, True)
+
+
+POLAR = {"orbit.inclination_deg": 97.4, "orbit.altitude_km": 450}
+
+
+@pytest.mark.parametrize("command", ["validate", "link"])
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (POLAR, "orbit.altitude_km: 450 is .* SGP4 flies at 456 km over the equator, 455 km on"),
+        ({**POLAR, "orbit.propagation": "secular_j2"}, None),
+        ({**POLAR, "orbit.inclination_deg": 52}, None),
+    ],
+)
+def test_the_altitude_that_is_flown_is_told_where_it_is_another(leomix, command, keys, words):
+    sets = [text for pair in keys.items() for text in ("--set", "{}={}".format(*pair))]
+    said = leomix(command, "circular", *sets, "--set", "learning.train=false").err
+    assert re.search(words, said) if words else "flies" not in said

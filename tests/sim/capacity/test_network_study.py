@@ -204,6 +204,87 @@ def test_twice_the_days_change_no_quantile_by_more_than_a_twentieth(stations):
         assert four[name] == pytest.approx(two[name], rel=0.05)
 
 
+def tick_by_tick(spans, payloads, devices, channels, stop_s):
+    """When payloads (ready second, MB) of each device are through: 1 MB/s on a sub-channel.
+
+    Who came first sends first, a device sends one payload at a time. All is in half seconds.
+    """
+    left = {(n, d): 2.0 * mb for n, (_, mb) in enumerate(payloads) for d in range(devices)}
+    through, sending, free_s = {}, [], [0.0] * devices
+    for tick in range(int(2 * stop_s)):
+        now_s = tick / 2.0
+        begin_s = next((begin for begin, end in spans if begin <= now_s < end), None)
+        sending = [] if begin_s is None or begin_s == now_s else sending
+        busy = {device for _, device in sending}
+        heads = {}
+        for number, device in sorted(left):
+            heads.setdefault(device, number)
+        came = sorted(
+            (max(payloads[number][0], begin_s, free_s[device]), number, device)
+            for device, number in heads.items()
+            if begin_s is not None and device not in busy and payloads[number][0] <= now_s
+        )
+        sending += [(number, device) for _, number, device in came[: channels - len(sending)]]
+        for each in sending:
+            left[each] -= 1.0
+        for each in [each for each in sending if left[each] == 0.0]:
+            through[each] = free_s[each[1]] = now_s + 0.5
+            sending.remove(each)
+            del left[each]
+    return [[through.get((n, d), np.nan) for d in range(devices)] for n in range(len(payloads))]
+
+
+def shared_by(devices, channels, scenario):
+    band = {"bandwidth_mhz": 1.0, "total_bandwidth_mhz": float(channels)}
+    links = {way: {**keys, **band} for way, keys in scenario["link"].items()}
+    cluster = {"name": "A", "devices": devices, "radius_km": 0}
+    return {**scenario, "ground": {"clusters": [cluster]}, "link": links}
+
+
+@given(plans(), st.integers(1, 5), st.integers(1, 3))
+@settings(max_examples=25, deadline=None)
+def test_each_device_has_its_payloads_and_all_share_the_sub_channels(plan, devices, channels):
+    spans, traffic = plan
+    spans = spans[:3]
+    scenario = shared_by(devices, channels, of_windows(spans, traffic))
+    found = face.run(scenarios.from_dict(scenario)).payloads
+    size_of = {kind["name"]: kind["payload_mb"] for kind in traffic}
+    for _, own in found.groupby("direction"):
+        kinds = own[own["device"] == 0]
+        assert (own.groupby("device").size() == len(kinds)).all()
+        queue = [*zip(kinds["ready_s"], kinds["name"].map(size_of), strict=True)]
+        stop_s = spans[-1][1] if spans else 0.0
+        counted = tick_by_tick(spans, queue, devices, channels, stop_s)
+        got = own["through_s"].to_numpy().reshape(len(queue), devices)
+        np.testing.assert_allclose(got, counted, atol=1e-6)
+
+
+def test_ten_devices_on_one_sub_channel_get_through_one_after_the_other(tmp_path, leomix):
+    """40 MB at 1 MB a second: the first after 40 s, the tenth after 400."""
+    traffic = [{"name": "report", "payload_mb": 40.0, "direction": "up"}]
+    scenario = shared_by(10, 1, of_windows([(100, 1000)], traffic))
+    place = tmp_path / "study.json"
+    place.write_text(json.dumps(scenario))
+    run = face.run(scenarios.load(place), out=tmp_path / "run")
+    assert run.payloads["through_s"].tolist() == pytest.approx([140.0 + 40 * n for n in range(10)])
+    assert run.payloads["device"].tolist() == [*range(10)]
+    shown = leomix("show", tmp_path / "run").out
+    assert "40 MB up per device, once" in shown and "0 of 10" in shown
+
+
+def test_payloads_of_satellites_have_no_device():
+    day = {"name": "data", "payload_mb": 5.0, "direction": "down"}
+    run = face.run(scenarios.from_dict({**STATIONS, "traffic": [day]}))
+    assert run.payloads["device"].isna().all() and len(run.payloads) == 8
+
+
+def test_a_study_counts_the_payloads_of_all_devices_before_they_take_all_memory():
+    traffic = [{"name": "r", "payload_mb": 1.0, "direction": "up", "every_hours": 0.0001}]
+    scenario = shared_by(3000, 3000, of_windows([(100, 1000)], traffic))
+    with pytest.raises(InputError, match="makes 14,400,000 payloads"):
+        face.run(scenarios.from_dict(scenario))
+
+
 @pytest.mark.parametrize("payload_mb", [20.0, 700.0])
 def test_a_queue_that_is_never_empty_sends_all_that_its_links_carry(payload_mb):
     """On curves whose rates change all the time: bytes are neither lost nor made."""
@@ -334,3 +415,104 @@ def test_studies_and_runs_that_learn_are_not_swept_together(tmp_path):
     learns = {"learning": {"method": "fedsat", "train": False}}
     with pytest.raises(InputError, match="one kind at a time"):
         sweep(file, {}, variants={"network": {"ground.antennas": 2}, "learns": learns})
+
+
+# Keys of learning: a study has them counted, told or refused.
+
+CLUSTERS = {
+    **{key: value for key, value in STATIONS.items() if key not in ("roles", "ground", "link")},
+    "ground": {"clusters": [{"name": "A", "latitude_deg": 48, "longitude_deg": 11, "devices": 3}]},
+    "link": {"preset": "physical", "uplink": {**FIXED, "tx_power_dbm": 60}, "downlink": FIXED},
+}
+DEVICES = {"devices": 3}
+LEARNT_KEYS = [
+    ("compute", {"seconds_per_round": 60}),  # as by default
+    ("compute", {"tflops": 2}),
+    ("compute", {"processor": "jetson-nano"}),
+    ("faults.stragglers", {"share": 0.5}),
+    ("faults.churn", {"mean_present_hours": 5}),
+    ("faults.packets", {"loss": 0.1}),
+    ("faults.uploads", {"corrupted": 0.1}),
+    ("link.relay", "store"),
+    ("link.sidelink", {}),
+    ("link.cut_transfers", "restart"),
+    ("ground.clusters.0.kinds", [{**DEVICES, "tflops": 2}]),
+    ("ground.clusters.0.kinds", [{**DEVICES, "memory_gib": 2}]),
+    ("ground.clusters.0.kinds", [{**DEVICES, "lora_rank": 2}]),
+]
+
+
+@pytest.mark.parametrize("base", [STATIONS, CLUSTERS], ids=["satellites", "clusters"])
+@pytest.mark.parametrize(("key", "value"), LEARNT_KEYS, ids=[key for key, _ in LEARNT_KEYS])
+def test_a_study_refuses_keys_of_learning_in_one_line(base, key, value, tmp_path):
+    if key.startswith("ground.clusters") and base is STATIONS:
+        return
+    place = tmp_path / "study.yaml"
+    place.write_text(yaml.safe_dump({**base, "traffic": DAILY}))
+    with pytest.raises(scenarios.ScenarioError, match=r"is not used (in a network study|with)"):
+        scenarios.load(place, {key: value})
+    outer, _, inner = key.partition(".")
+    if not key.startswith("ground"):
+        section = {**base.get(outer, {}), inner: value} if inner else value
+        place.write_text(yaml.safe_dump({**base, outer: section}))
+        with pytest.raises(scenarios.ScenarioError, match=rf"study.yaml:\d+: {key}: is not used"):
+            scenarios.load(place)
+
+
+DAILY = [{"name": "data", "payload_mb": 5.0, "direction": "down", "every_hours": 6.0}]
+ROUND = {"walker": {"satellites": 22, "planes": 2, "altitude_km": 1200, "inclination_deg": 87.8}}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("link.isl", {"within_plane": "ring", "rate_mbps": 1000}),
+        ("orbit.session", "contact"),
+        ("orbit.max_session_s", 600.0),
+    ],
+)
+def test_keys_that_change_no_figure_of_a_study_are_doubted(key, value):
+    orbit = {**STATIONS["orbit"], **ROUND["walker"]}
+    scenario = {**STATIONS, "orbit": orbit, "traffic": DAILY}
+    outer, inner = key.split(".")
+    changed = {**scenario, outer: {**scenario[outer], inner: value}}
+    plain, run = (face.run(scenarios.from_dict(each)) for each in (scenario, changed))
+    assert run.manifest["network"] == plain.manifest["network"]
+    assert not [text for text in map(str, plain.warnings) if text.startswith(key)]
+    [told] = [text for text in map(str, run.warnings) if text.startswith(key)]
+    assert "is not used by a network study" in told
+
+
+def test_the_network_of_a_scenario_that_learns_is_studied_without_its_learning(tmp_path):
+    place = tmp_path / "learns.yaml"
+    faults = {"stragglers": {"share": 0.5}, "outages": {"per_day": 1.0}}
+    learns = {"learning": {"train": False}, "compute": {"tflops": 2}, "faults": faults}
+    place.write_text(yaml.safe_dump({**STATIONS, **learns}))
+    study = scenarios.load(place, {"learning": None})
+    assert study.faults.outages == scenarios.load(place).faults.outages
+    assert study.faults.stragglers is None and study.compute.tflops is None
+    with pytest.raises(scenarios.ScenarioError, match=r"link\.relay: is not used in a network"):
+        scenarios.load(place, {"learning": None, "link.relay": "store"})
+
+
+def test_a_study_with_nothing_but_its_own_keys_is_read_again_from_its_manifest():
+    run = face.run(scenarios.from_dict({**STATIONS, "traffic": DAILY}))
+    assert scenarios.from_dict(run.manifest["scenario"]) == run.scenario
+
+
+def test_no_remedy_for_devices_over_stations_is_what_a_study_refuses(tmp_path):
+    """The circle of a user who follows each refusal: a route that the next one forbids."""
+    links = {"route": "earliest", "within_plane": "ring", "between_planes": "grid"}
+    mesh = {"link.isl": {**links, "rate_mbps": 100}, "link.feeder": {"rate_mbps": 100}}
+    place = tmp_path / "study.yaml"
+    both = {**CLUSTERS, "roles": {"server": "stations", "clients": "devices"}, "traffic": DAILY}
+    both["ground"] = {**CLUSTERS["ground"], **STATIONS["ground"]}
+    both["orbit"] = {**STATIONS["orbit"], **ROUND["walker"]}
+    place.write_text(yaml.safe_dump(both))
+    with pytest.raises(scenarios.ScenarioError) as first:
+        scenarios.load(place)
+    assert "earliest" not in str(first.value)
+    with pytest.raises(InputError, match=r"remove it$") as second:
+        face.run(scenarios.load(place, mesh))
+    assert "direct" not in str(second.value)
+    scenarios.load(place, {"roles.server": "satellites", "ground.stations": None})

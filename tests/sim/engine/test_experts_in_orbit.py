@@ -4,6 +4,7 @@ import itertools
 import math
 from dataclasses import replace
 from typing import ClassVar
+from unittest.mock import patch
 
 import networkx
 import numpy as np
@@ -18,7 +19,7 @@ import scenarios
 import sim
 from learning import Traits
 from tests.kit.inner import learning as seam
-from tests.kit.inner.sim import MeshReach, flying_of, make_plan
+from tests.kit.inner.sim import MeshReach, Messages, flying_of, make_plan
 from tests.kit.mesh import windows_text
 from tests.kit.promises import check_tables
 from tests.kit.scripted import Scripted, at, only, play
@@ -82,6 +83,26 @@ def sent(rows, messages, tmp_path):
     run = play(scenario, only(NAMES[0], script))
     check_tables(run.tables)
     return arrivals, make_plan(scenario), run
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_the_check_keeps_nothing_of_messages_that_are_over(tmp_path, count):
+    """Over one link, and over two with a wait between them; however many there were."""
+    kept = []
+    make = Messages.__init__
+
+    def remembered(messages, *given):
+        make(messages, *given)
+        kept.append(messages)
+
+    rows = [(0, 6, 0, 30), (1, 6, 12, 30)]
+    asked = [(10.0 * n, 0, (6, 1)[n % 2], 500.0) for n in range(count)]
+    with patch.object(Messages, "__init__", remembered):
+        arrivals, _, run = sent(rows, asked, tmp_path)
+    assert all(arrival.delivered for arrival in arrivals)
+    assert run.transfers.peer.notna().sum() == count + count // 2
+    [messages] = kept
+    assert not any(map(len, (messages._first, messages._last, messages._got, messages._arrived)))
 
 
 # What a message over links takes, by hand.

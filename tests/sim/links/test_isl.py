@@ -16,7 +16,7 @@ from sim import InputError
 from tests.kit.inner.learning import Node, Reach
 from tests.kit.inner.sim import make_plan, ring_planes, satellites_of
 from tests.kit.mesh import ranges_m
-from tests.kit.scripted import at, replies, sent
+from tests.kit.scripted import at, nothing, only, play, replies, sent
 
 SCENARIO = """
 start: 2024-04-14T16:00:00Z
@@ -180,6 +180,36 @@ def test_a_transfer_under_a_budget_takes_the_rates_of_the_ranges_then(tmp_path, 
         assert plan.sent(w, plan.start_s[w], 1.01 * whole) == (np.inf, pytest.approx(whole))
 
 
+def test_bytes_of_a_message_that_the_end_of_the_run_cuts_follow_the_rates_until_then(tmp_path):
+    """Bits by scipy's quadrature; over a rate that changes, they are not even in time."""
+    budget = {"frequency_ghz": 20, "bandwidth_mhz": 500, "tx_power_dbm": 40, "gain_dbi": 32.13}
+    budget = {**budget, "noise_temperature_k": 354, "rate_mbps": None}
+    keys = {"learning.method": "scripted", "stop.days": 0.5, "stop.cycles": 1}
+    scenario = star(tmp_path, keys, **budget)
+    stop_s = play(scenario, nothing).manifest["simulated_s"]
+    plan = make_plan(scenario).isls
+    assert stop_s < plan.stop_s
+    is_open = (plan.start_s < stop_s - 300.0) & (plan.end_s > stop_s + 350.0)
+    w = int(np.flatnonzero(is_open & ~plan.within)[0])
+    source, target = (plan.names[ends[w]] for ends in (plan.a, plan.b))
+    begin_s = stop_s - 300.0
+
+    def rate_bps(time_s):
+        range_km = plan.range_km(int(plan.a[w]), int(plan.b[w]), np.array([time_s]))
+        return float(plan.budget.rate_bps(range_km)[0])
+
+    whole, _ = quad(rate_bps, begin_s, begin_s + 650.0, epsabs=1, limit=200)
+    there, _ = quad(rate_bps, begin_s, stop_s, epsabs=1, limit=200)
+    even = whole * (stop_s - begin_s) / 650.0
+    assert abs(even / there - 1.0) > 1e-3
+    message = replace(sent(Node(source, 0), Node(target, 0), whole / 8.0), wait=True)
+    run = play(scenario, only(source, lambda _: at(begin_s, message)))
+    [row] = run.transfers.itertuples()
+    assert (row.outcome, row.end_s) == ("carried", pytest.approx(stop_s))
+    assert row.delivered_bytes == pytest.approx(there / 8.0, rel=1e-7)
+    assert run.manifest["books"]["isl"]["sent_bytes"] == row.delivered_bytes
+
+
 HERE = Node("P01-S01", 0)
 THERE = Node("P02-S01", 0)
 
@@ -333,6 +363,30 @@ def test_packets_of_a_link_are_sent_again(tmp_path):
     packets = int(run.events[run.events.kind == "fault"].detail.item().split()[1])
     assert 150 < packets < 350
     assert lasts_s[1] / lasts_s[0] == pytest.approx(1 + packets / 1000, rel=1e-3)
+
+
+def test_messages_that_are_refused_lose_no_packets_and_leave_the_draws_of_others(tmp_path):
+    """Out of sight, and larger than all windows: nothing is on the air, nothing is drawn."""
+    keys = {"learning.method": "scripted", "link.isl.rate_mbps": 0.1, "faults.packets": LOSSY}
+    ring = Node("P01-S02", 0)
+
+    def sending(*refused):
+        message = replace(sent(HERE, ring, 1.5e6), wait=True)
+        return replies(star(tmp_path, keys), *refused, at(40.0, message), by="P01-S01")
+
+    (alone,), plain = sending()
+    too_large = replace(sent(HERE, ring, 1e15), wait=True)
+    hidden = replace(sent(HERE, THERE, 1.5e6), wait=False)
+    plan = make_plan(star(tmp_path, keys)).isls.where
+    found, run = sending(at(10.0, too_large), at(11.0, too_large), at(12.0, hidden))
+    assert [arrival.delivered for arrival in found[:2]] == [False, False]
+    assert found[-1].time_s == alone.time_s
+    faults, few = (each.events[each.events.kind == "fault"] for each in (run, plain))
+    assert len(faults) == len(few) + bool(found[2].delivered) and plan
+    assert run.transfers.delivered_bytes.iloc[-1] == plain.transfers.delivered_bytes.iloc[-1]
+
+
+LOSSY = {"loss": 0.2}
 
 
 def test_windows_of_a_file_lack_no_neighbours_of_a_ring(tmp_path):

@@ -13,8 +13,10 @@ import scenarios
 import sim
 from statements import Code
 from tests.kit.handmade import columns_of, contact
+from tests.kit.inner import learning as seam
 from tests.kit.inner import sim as inner
 from tests.kit.inner.learning import METHODS
+from tests.kit.scripted import only, play
 
 GEO = {"source": "keplerian", "semi_major_axis_km": 42164, "inclination_deg": 0.05, "beams": 2}
 MEO = GEO | {"semi_major_axis_km": 26560, "inclination_deg": 55, "min_elevation_deg": 5}
@@ -222,3 +224,42 @@ def test_parts_are_the_whole_and_none_is_too_long(data):
     spans = set(zip(parts.starts_s, parts.ends_s, strict=True))
     sessions = set(zip(whole.starts_s, whole.ends_s, strict=True))
     assert {span for span in sessions if span[1] - span[0] <= limit_s} <= spans
+
+
+@pytest.mark.parametrize("days", [0.2, 1.5])
+@pytest.mark.parametrize(("part_s", "megabytes"), [(1800, 1800.0), (None, 3600.0), (5000, 5000.0)])
+def test_a_contact_of_a_part_carries_what_fits_into_the_part(days, part_s, megabytes):
+    """8 Mbit/s are 1 MB a second, and methods are told so, whenever the run stops."""
+    seen = []
+
+    def script(me):
+        while contact := (yield seam.NextContact()):
+            seen.append((contact.session, contact.end_s, contact.capacity_bytes))
+
+    link = {"preset": "paper", "uplink": {"rate": "fixed", "fixed_rate_mbps": 8}}
+    learning = {"method": "scripted", "train": False}
+    orbit = GEO | {"max_session_s": part_s}
+    play(under(orbit, stop={"days": days}, link=link, learning=learning), only("A", script))
+    length_s = megabytes
+    assert len({session for session, *_ in seen}) == int(np.ceil(days * 86400 / length_s))
+    for session, end_s, capacity in seen:
+        begin_s = session * length_s
+        assert end_s == pytest.approx(min(begin_s + length_s, days * 86400))
+        assert capacity == pytest.approx(1e6 * (end_s - begin_s))
+
+
+@pytest.mark.parametrize("part_s", [1800, 7200])
+def test_rounds_that_fill_a_contact_fill_a_part_of_it(part_s):
+    """By the warning rounds follow each other: one aggregate a part at least, not one a run."""
+    learning = {**learning_of("fedavg"), "rounds": {"per_contact": "fill"}}
+    orbit = GEO | {"max_session_s": part_s}
+    ground = {"clusters": BELOW[:1]}
+    compute = {"seconds_per_round": 300}
+    how = {"ground": ground, "learning": learning, "compute": compute, "stop": {"days": 0.5}}
+    run = sim.run(under(orbit, **how))
+    parts = 43_200 / part_s
+    assert parts - 1 <= rounds_of(run) <= 2 * parts
+    trained = run.events[run.events.kind == "train_end"]
+    begun = run.events[run.events.kind == "train_start"]
+    lasts_s = trained.time_s.to_numpy() - begun.time_s.to_numpy()
+    assert lasts_s.max() <= part_s

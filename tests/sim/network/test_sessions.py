@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import scenarios
 from tests.kit.handmade import COST, band, columns_of, compute, contact, download, talk, upload
 from tests.kit.inner import learning as ask
 from tests.kit.inner import sim as inner
@@ -178,3 +179,38 @@ def test_who_wants_no_contact_is_asked_again_at_a_signal(drawn):
 
 def _start_s(one):
     return one.start_s
+
+
+@pytest.mark.parametrize("asked", [3, 5, 7])
+def test_what_is_left_of_rounds_is_that_of_each_device(asked):
+    """In gaps of 1,000 s a device trains 10 rounds, the other 4: after two gaps both have done 7.
+
+    What the quick one has done already is not taken from the slow one if a contact is declined.
+    """
+    works = []
+
+    def wanted(work):
+        works.append(work.rounds)
+        return len(works) == 2
+
+    def script(me):
+        yield ask.NextContact()
+        yield ask.TrainUntilContact(COST, rounds=asked, wanted=wanted)
+
+    spans = [f"s,A,2026-08-22T00:{17 * n:02}:00Z,2026-08-22T00:{17 * n:02}:20Z" for n in range(3)]
+    windows = "\n".join(["satellite,site,rise_utc,set_utc", *spans])
+    kinds = [{"devices": 1, "seconds_per_round": each} for each in (100, 250)]
+    play(
+        scenarios.from_dict(
+            {
+                "start": "2026-08-22T00:00:00Z",
+                "stop": {"days": 0.03},
+                "orbit": {"source": "contacts", "windows": windows},
+                "ground": {"clusters": [{"name": "A", "kinds": kinds}]},
+                "link": {"preset": "paper"},
+                "learning": SCRIPTED,
+            }
+        ),
+        only("A", script),
+    )
+    assert np.sum(works, axis=0).tolist() == [asked, asked]

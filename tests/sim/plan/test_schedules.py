@@ -67,7 +67,8 @@ def test_sessions_are_those_of_the_plan(name):
     sessions = [(c.name, session) for c in plan.clusters for session in plan.sessions(c)]
     for client, session in sessions:
         row = found.loc[(client, session.number)]
-        assert row.to_server_bits == pytest.approx(8 * session.capacity_bytes, rel=1e-12)
+        carried_bytes = session.capacity_bytes(session.start_s, session.end_s)
+        assert row.to_server_bits == pytest.approx(8 * carried_bytes, rel=1e-12)
         assert (row.start_s, row.end_s) == (session.start_s, session.end_s)
         assert row.contacts == len(session.contacts)
     assert len(sessions) == len(found) > 5
