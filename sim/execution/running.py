@@ -167,16 +167,21 @@ def run_build(
 def _with_remedies(result: Result, named: NamedBuild) -> Result:
     """Return a complete result with the remedies of its checks, and store them in its folder.
 
-    Remedies that are there were found when it ended. A method that learns by itself is not timed.
+    Remedies that are there were found when it ended. A custom method is not run again: it may have
+    effects outside of the run.
     """
     method = named.build.method
-    if "held_back" in result.manifest or method.traits.own_learning:
+    is_shipped = method.__module__.partition(".")[0] == "learning"
+    if "held_back" in result.manifest or not is_shipped or method.traits.own_learning:
         return result
 
     def simulate(scenario: Scenario, observer: Observer) -> Result:
         return run(scenario, observers=[observer], advise=False)
 
-    found = with_remedies(result, EndedRun(result.tables, result.manifest, method), simulate)
+    try:
+        found = with_remedies(result, EndedRun(result.tables, result.manifest, method), simulate)
+    except InputError:  # its tables do not fit into memory as a whole
+        return result
     if found.folder is not None and found is not result:
         with suppress(OSError):  # the run is complete without them
             run_folder.write_manifest(found.folder, found.manifest)

@@ -177,7 +177,7 @@ def test_equal_names_lines_without_checksum_and_several_sets_from_a_file(leomix,
     lines = (tle(one, 71) + tle(two, 72)).splitlines()
     file.write_text("\n".join(line[:68] if line[1] == " " else line for line in lines))
     line = ["contacts", "--tle", file, *SPAN, "--site", "60,20"]
-    assert 'or set checksum to "ignore"' in leomix(*line).err
+    assert "or give --checksum ignore" in leomix(*line).err
     assert leomix(*line, "--checksum", "ignore", "-o", tmp_path / "o.csv").status == 0
     found = pd.read_csv(tmp_path / "o.csv")
     assert {*zip(found.satellite, found.norad_id, strict=True)} == {

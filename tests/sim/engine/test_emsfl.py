@@ -1,6 +1,8 @@
 """EMS-FL and its forms: Remark 3, a backbone that is trained, gates that get lost, ages,
 what goes down, and what a run says of its experts."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -180,8 +182,8 @@ def test_figures_and_a_check_name_the_draw_where_experts_are_not_at_home(seed):
     found = away(result)
     assert len(found) == (at_home < 4)
     for check in found:
-        assert check.key == "learning.options.threshold"
-        cured = with_preference(seed, threshold=check.value)
+        [threshold] = re.findall(r"learning\.options\.threshold=([\d.]+)", check.sentence)
+        cured = with_preference(seed, threshold=float(threshold))
         assert cured.summary["experts_home"]["start"] == 4 and away(cured) == []
 
 

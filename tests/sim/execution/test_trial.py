@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 import learning
 import scenarios
@@ -246,37 +247,54 @@ def test_points_of_a_sweep_have_findings_without_remedies(leomix, tmp_path):
         assert "held_back" not in result.manifest
 
 
-class Once(learning.FedAvg):
-    """A method of one's own that works for the first run alone."""
+class Model(torch.nn.Sequential):
+    """A module whose second and later copies fail to be made with the error that is set."""
 
     error: type[BaseException] | None = None
 
-    def __init__(self, world, options=None):
-        super().__init__(world, options)
-        if Once.error is not None:
-            raise Once.error
+    def __init__(self):
+        super().__init__(torch.nn.Linear(64, 64), torch.nn.Linear(64, 10))
+        if Model.error is not None:
+            raise Model.error
 
 
 class AfterItsEnd(sim.Observer):
-    """Lets the method fail from the end of a run on."""
+    """Lets the module fail from the end of a run on."""
 
     def __init__(self, error):
         self.error = error
 
     def event(self, number, time_s):
-        Once.error = self.error
+        Model.error = self.error
+
+
+class Quiet(learning.FedAvg):
+    """A method of the user's, which counts its runs."""
+
+    runs = 0
+
+    def __init__(self, world, options=None):
+        super().__init__(world, options)
+        Quiet.runs += 1
+
+
+def test_a_method_of_the_user_is_not_run_again():
+    learns = {**TIMED, "method": f"{__name__}:Quiet"}
+    result = sim.run(scenarios.from_dict({**SLOW_UPLINK, "learning": learns}))
+    assert [(check.code, check.key) for check in result.checks] == [("large-payload", None)]
+    assert Quiet.runs == 1
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError, SystemExit, KeyboardInterrupt])
 def test_an_error_in_a_trial_loses_nothing_of_the_run(tmp_path, error):
-    learns = {**TIMED, "method": f"{__name__}:Once"}
+    learns = {**TIMED, "model": {"kind": f"{__name__}:Model"}}
     scenario = scenarios.from_dict({**SLOW_UPLINK, "learning": learns})
-    Once.error = None
+    Model.error = None
     result = sim.run(scenario, tmp_path / "run", observers=[AfterItsEnd(error)])
     assert [check.code for check in result.checks] == ["large-payload"]
     assert (result.checks[0].key is not None) == (error is None)
     assert result.manifest["status"] == "complete"
-    Once.error = None
+    Model.error = None
     again = sim.run(scenario, tmp_path / "run", resume=True)
     # A trial that was interrupted is done later, one that failed is not.
     assert (again.checks[0].key is not None) == (error in (None, KeyboardInterrupt))

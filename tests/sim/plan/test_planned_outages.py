@@ -41,9 +41,9 @@ def walker(who, planned=(), **faults):
         "of one satellite": {"server": "satellite:P02-S01", "clients": "satellites"},
     }[who]
     alone = who == "of one satellite"  # in sight of all others, each in a plane of its own
-    ground = {} if alone else {"antennas": "unlimited"}
+    ground = {}
     if roles["server"] == "stations":
-        ground["stations"] = STATIONS
+        ground = {"antennas": "unlimited", "stations": STATIONS}
     if roles["clients"] == "devices":
         ground["clusters"] = CLUSTERS
     link = {"uplink": FIXED, "downlink": FIXED}
