@@ -37,16 +37,6 @@ IN_WORDS = {
 """What the critical path goes into, as a sentence says it."""
 
 
-def critical_shares(run: Run) -> dict[Part, float]:
-    """Return the shares of the critical path by part, the largest first."""
-    return run.critical_path.shares
-
-
-def waiting_for_passes(shares: Mapping[Part, float]) -> float:
-    """Return the share of waiting for a pass."""
-    return shares.get(Part.PASS_AWAITED, 0.0)
-
-
 def held_back(run: Run) -> Check | None:
     """Return the bottleneck of a run: the largest part of its critical path, with its remedy.
 
@@ -64,7 +54,7 @@ def bottleneck(run: Run) -> Finding | None:
     """Return the largest part of a run's critical path, and overrides that may shorten it."""
     if any(check.code == "no-update" for check in checks_in(run.manifest)):
         return None
-    shares = critical_shares(run)
+    shares = run.critical_path.shares
     moved = moved_in(run.tables)
     up, down = moved.up, moved.down
     if not shares or not (up.rows or down.rows):

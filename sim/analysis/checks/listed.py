@@ -18,13 +18,9 @@ from learning.methods.options import read_options
 from learning.policies.model_splitting import assign_experts, home_threshold, own_mass
 from sim.analysis.checks import check as keys
 from sim.analysis.checks.check import Check, Finding, Override
-from sim.analysis.checks.held_back import (
-    SECONDS_A_DAY,
-    critical_shares,
-    passes_a_day,
-    waiting_for_passes,
-)
+from sim.analysis.checks.held_back import SECONDS_A_DAY, passes_a_day
 from sim.analysis.checks.run import EndedRun
+from sim.analysis.critical_path import Part
 from sim.analysis.experts import ENDS, by_cluster, split_at
 from sim.facts.status import FAILED, INTERRUPTED
 from sim.formatting import counted, data_size, how_far, listed, percent
@@ -210,7 +206,7 @@ def too_few_passes(run: EndedRun) -> Finding | None:
     text = _still_learning(run)
     if not text or "slots" in run.scenario["orbit"]:
         return None
-    waiting = waiting_for_passes(critical_shares(run))
+    waiting = run.critical_path.shares.get(Part.PASS_AWAITED, 0.0)
     if waiting < HALF:
         return None
     passes = (
