@@ -157,13 +157,7 @@ def _descended(
         frozen |= _reachable(task, part.reach, local.rounds)
     shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
     shared |= task.backbone
-    # Forward may change in place what this part does not train: statistics of batches, rows of an
-    # embedding. It changes copies, one for each device, which are dropped.
-    changing = task.traits.rewrites | (task.buffers if model.training else frozenset())
-    for name in changing & {*shared, *own}:
-        single = shared.pop(name, None)
-        rows = own[name] if single is None else single.expand(task.devices(cluster), *single.shape)
-        own[name] = rows.clone()
+    _copy_rewritten(task, shared, own, cluster, in_training=model.training)
     own |= _frozen_factors(task, state, keys, beside)
     draws = task.traits.draws or (term is not None and term.draws)
     together = task.traits.batched and not draws
@@ -202,6 +196,25 @@ def _descended(
         within=held,
     )
     return _stepped(task, state, moved, local, problem)
+
+
+def _copy_rewritten(
+    task: Task,
+    shared: dict[str, Tensor],
+    own: dict[str, Tensor],
+    cluster: str,
+    *,
+    in_training: bool,
+) -> None:
+    """Copy the frozen tensors that forward may change in place, one for each device, to ``own``.
+
+    These are statistics of batches, and rows of an embedding. The copies are dropped.
+    """
+    rewritten = task.traits.rewrites | (task.buffers if in_training else frozenset())
+    for name in rewritten & {*shared, *own}:
+        single = shared.pop(name, None)
+        rows = own[name] if single is None else single.expand(task.devices(cluster), *single.shape)
+        own[name] = rows.clone()
 
 
 def _stepped(

@@ -83,8 +83,7 @@ def _loss_tried(
     found = objective.tried(outputs_of(x), y, x, spec)
     if config.micro_batch and not found.draws:
         outputs = torch.cat([outputs_of(part) for part in torch.split(trial.x, config.batch_size)])
-        sizes = config.batch_size, config.micro_batch
-        objective.check_pieces(outputs, trial.y, trial.x, *sizes)
+        objective.check_pieces(outputs, trial.y, trial.x, config.batch_size, config.micro_batch)
     return found
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from learning.architecture.kinds import kind_of
 from learning.methods.base import GlobalModelMethod, Method
+from scenarios import Scenario
 from sim.advice.remedies import less_memory, more_links
 from sim.devices.compute import whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
@@ -16,13 +17,49 @@ from sim.engine.setup import Build
 from sim.formatting import counted, data_size, duration, listed, some
 from sim.mesh.compiled import can_compile
 from sim.plan.contacts import PART_S, lasts_all_of
-from statements import Code, Give, Lower, Other, Remedy, Set, Statement
+from sim.world.world import World
+from statements import (
+    Code,
+    Give,
+    Lower,
+    Other,
+    Remedy,
+    Rule,
+    Set,
+    Severity,
+    Statement,
+    said,
+    unused,
+)
 from statements.arrays import Floats, Ints
 
 MOST_NAMED = 3
 """Of more clients with long sessions, the first ones are named."""
 MOST_PARTS_NAMED = 6
 """Of more parts of a mesh, only the largest is named."""
+
+
+WITHOUT_EFFECT_IN_STUDIES: tuple[Rule[Scenario], ...] = (
+    unused(
+        "link.isl",
+        when=lambda scenario: not scenario.roles.relay and scenario.link.route == "direct",
+        by="by a network study, which sends nothing over links between satellites; their windows "
+        "are in isl_windows.parquet and in exports",
+    ),
+    unused(
+        *("orbit.session", "orbit.max_session_s"),
+        by="by a network study, whose figures count contacts; sessions are of scenarios that learn",
+    ),
+)
+"""Keys that change no figure of a network study, though something else reads them."""
+
+
+def study_doubts(world: World) -> Iterator[Statement]:
+    """Yield a doubt on each key that changes no figure of a network study."""
+    scenario = world.scenario
+    if scenario.learning is None:
+        for unread in said(WITHOUT_EFFECT_IN_STUDIES, scenario, scenario.given):
+            yield replace(unread, severity=Severity.DOUBT)
 
 
 def doubts_before(built: Build) -> tuple[Statement, ...]:

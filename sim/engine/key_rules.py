@@ -6,8 +6,8 @@ its description; the declarations below read them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
@@ -24,20 +24,7 @@ from scenarios.learning import Learning
 from sim.engine.isl_use import KEYS, idle_links, methods_over, sends_itself
 from sim.errors import InputError, as_input
 from sim.world.world import World
-from statements import (
-    Code,
-    Give,
-    Other,
-    Raise,
-    Remedy,
-    Remove,
-    Rule,
-    Set,
-    Severity,
-    Statement,
-    said,
-    unused,
-)
+from statements import Code, Give, Other, Raise, Remedy, Remove, Rule, Set, said, unused
 
 MOST_BY_GRADIENT = 100_000_000
 """Most parameters of a model whose gradients metrics look at: some 0.4 GB a cluster."""
@@ -243,29 +230,6 @@ def _refuse(rules: Collection[Rule[C]], case: C) -> None:
     """Raise InputError for the first key of which the rules say something."""
     for refused in said(rules, case, case.given):
         raise InputError(refused, case.world.place_of(refused.path))
-
-
-OF_STUDY: tuple[Rule[Scenario], ...] = (
-    unused(
-        "link.isl",
-        when=lambda scenario: not scenario.roles.relay and scenario.link.route == "direct",
-        by="by a network study, which sends nothing over links between satellites; their windows "
-        "are in isl_windows.parquet and in exports",
-    ),
-    unused(
-        *("orbit.session", "orbit.max_session_s"),
-        by="by a network study, whose figures count contacts; sessions are of scenarios that learn",
-    ),
-)
-"""Keys that change no figure of a network study, though something else reads them."""
-
-
-def study_doubts(world: World) -> Iterator[Statement]:
-    """Yield a doubt on each key that changes no figure of a network study."""
-    scenario = world.scenario
-    if scenario.learning is None:
-        for unread in said(OF_STUDY, scenario, scenario.given):
-            yield replace(unread, severity=Severity.DOUBT)
 
 
 # What a method needs, and the keys that it, or a model without experts, leaves unused.

@@ -9,11 +9,11 @@ from learning.methods.making import own_part
 from learning.rng import Draws, draws_so_far, note_drawn
 from scenarios import Scenario
 from scenarios.learning import Learning
+from sim.advice.doubts import study_doubts
 from sim.advice.link_doubts import link_doubts
 from sim.advice.unserved import check_any_served, check_asked, check_reached, check_served
 from sim.devices.battery import supplies_of
 from sim.devices.compute import compute_of, transmitter_of
-from sim.engine.key_rules import study_doubts
 from sim.engine.setup import Build, method_of
 from sim.errors import InputError, as_input, located
 from sim.links.sidelinks import sidelinks_of

@@ -11,10 +11,10 @@ import scenarios
 from learning.own.raised import ANYTHING
 from scenarios import Scenario
 from sim.analysis.checks import Check
-from sim.analysis.checks.check import Finding, Override, value_in
+from sim.analysis.checks.check import LEAST_GAIN, Finding, Override, improves, value_in
 from sim.analysis.checks.held_back import CODE, bottleneck
 from sim.analysis.checks.listed import findings_of
-from sim.analysis.checks.run import LEAST_GAIN, EndedRun, improves
+from sim.analysis.checks.run import EndedRun
 from sim.errors import Interrupted
 from sim.execution.extension import LIMITS
 from sim.execution.result import Result
@@ -81,9 +81,10 @@ class Trials:
             after = None if before is None else self._timed(override)
             if before is None or after is None:
                 continue
-            values = getattr(before, name), getattr(after, name)
-            if improves(name, *values, least=LEAST_GAIN * (1 if self._share == 1.0 else 2)):
-                return Check(code, finding.sentence, *override, name, *values)
+            was, now = getattr(before, name), getattr(after, name)
+            if improves(name, was, now, least=LEAST_GAIN * (1 if self._share == 1.0 else 2)):
+                key, value = override
+                return Check(code, finding.sentence, key, value, name, was, now)
         return Check(code, finding.sentence)
 
     def _timed(self, override: Override | None) -> EndedRun | None:

@@ -16,11 +16,48 @@ class Override(NamedTuple):
     value: Any
 
 
+class Figure(NamedTuple):
+    """How a figure that advice speaks of is printed, and whether less of it is better."""
+
+    words: str
+    is_cost: bool = False
+
+
+FIGURES: Mapping[str, Figure] = {
+    "device_rounds": Figure("device rounds"),
+    "device_rounds_per_day": Figure("device rounds a day"),
+    "updates_used": Figure("updates used"),
+    "updates_used_per_day": Figure("updates used a day"),
+    "mean_staleness": Figure("versions of mean staleness", is_cost=True),
+    "passes_per_upload": Figure("passes per upload", is_cost=True),
+    "passes_per_download": Figure("passes per download", is_cost=True),
+    "uploads_delivered": Figure("uploads delivered"),
+    "downloads_delivered": Figure("downloads delivered"),
+    "devices_heard": Figure("devices heard"),
+    "devices_training": Figure("devices that train"),
+}
+"""Figures of a run that a remedy may improve: each is an attribute of
+:class:`~sim.analysis.checks.run.EndedRun`."""
+LEAST_GAIN = 0.05
+"""The share by which a figure has to improve: less may be chance of when contacts are."""
+
+
+def improves(
+    figure: str, before: float | None, after: float | None, least: float = LEAST_GAIN
+) -> bool:
+    """Whether a figure is better by at least the share ``least``."""
+    if before is None or after is None:
+        return False
+    if FIGURES[figure].is_cost:
+        return after < before and after <= before * (1.0 - least)
+    return after > before and after >= before * (1.0 + least)
+
+
 class Finding(NamedTuple):
     """A sentence on a run without its stop, and what may help.
 
     ``figure`` is the name of an attribute of :class:`~sim.analysis.checks.run.EndedRun` and a key
-    of ``FIGURES`` there. ``overrides`` may improve it, the first to be tried first.
+    of :data:`FIGURES`. ``overrides`` may improve it, the first to be tried first.
     """
 
     sentence: str
@@ -48,8 +85,6 @@ class Check(NamedTuple):
         """The override with what it gave, as a sentence; empty without a remedy."""
         if self.key is None:
             return ""
-        from sim.analysis.checks.run import FIGURES
-
         value = f"{self.value:g}" if isinstance(self.value, float) else str(self.value).lower()
         after, before = (_number(figure or 0.0) for figure in (self.after, self.before))
         words = FIGURES[self.figure or ""].words

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -110,42 +110,6 @@ def moved_in(tables: Mapping[str, pa.Table]) -> Moved:
     for transfers in pieces_of(tables, "transfers", [*COUNTED, "cluster", "device"]):
         found.add(transfers)
     return found
-
-
-class Figure(NamedTuple):
-    """How a figure that advice speaks of is printed, and whether less of it is better."""
-
-    words: str
-    is_cost: bool = False
-
-
-FIGURES: Mapping[str, Figure] = {
-    "device_rounds": Figure("device rounds"),
-    "device_rounds_per_day": Figure("device rounds a day"),
-    "updates_used": Figure("updates used"),
-    "updates_used_per_day": Figure("updates used a day"),
-    "mean_staleness": Figure("versions of mean staleness", is_cost=True),
-    "passes_per_upload": Figure("passes per upload", is_cost=True),
-    "passes_per_download": Figure("passes per download", is_cost=True),
-    "uploads_delivered": Figure("uploads delivered"),
-    "downloads_delivered": Figure("downloads delivered"),
-    "devices_heard": Figure("devices heard"),
-    "devices_training": Figure("devices that train"),
-}
-"""Figures of a run that a remedy may improve: each is an attribute of :class:`EndedRun`."""
-LEAST_GAIN = 0.05
-"""The share by which a figure has to improve: less may be chance of when contacts are."""
-
-
-def improves(
-    figure: str, before: float | None, after: float | None, least: float = LEAST_GAIN
-) -> bool:
-    """Whether a figure is better by at least the share ``least``."""
-    if before is None or after is None:
-        return False
-    if FIGURES[figure].is_cost:
-        return after < before and after <= before * (1.0 - least)
-    return after > before and after >= before * (1.0 + least)
 
 
 @dataclass(frozen=True)
