@@ -73,12 +73,13 @@ def queues_of(world: World, plan: Plan) -> list[Queue]:
     """Return the queue of each client and direction that has traffic, by name of the client.
 
     Raises InputError for a direction that is neglected, which takes no time, and where clients
-    share what carries payloads, or what is cut begins anew.
+    share what carries payloads.
     """
     traffic = world.traffic
     if not traffic:
         return []
-    check_traffic(world, traffic)
+    if (refused := next(_not_queues(world, traffic), None)) is not None:
+        raise InputError(refused)
     _check_count(plan, traffic)
     every = services_of(plan)
     if twice := _served_twice(every):
@@ -358,13 +359,8 @@ def _growth(ready_s: Floats, until_s: Floats, stop_s: float) -> float | None:
     return second_s / first_s if first_s > 0.0 else None
 
 
-def check_traffic(world: World, traffic: Sequence[Traffic]) -> None:
-    """Raise InputError where clients share what carries payloads."""
-    if traffic and (refused := next(_not_queues(world, traffic), None)) is not None:
-        raise InputError(refused)
-
-
 def _not_queues(world: World, traffic: Sequence[Traffic]) -> Iterator[Statement]:
+    """Yield why traffic is not known where clients share links."""
     link = world.link
     alone = "is not known where clients share links: here each client is a queue of its own"
     if world.topology.mesh:
