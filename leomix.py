@@ -73,12 +73,6 @@ _HOME_OF = {
     "sweep": "sim.sweep",
 }
 _MODULES = {"gym": "sim.gym"}
-_REMOVED = {
-    "fork": "call leomix.run(scenario, folder, resume=True) with a later stop; what changes at a "
-    "date stands under faults.planned",
-    "tune": "call leomix.sweep, then leomix.compare(folder, best_by='validation').chosen",
-}
-"""Names that there are no more, and what to do now."""
 
 
 class _Testing(ModuleType):
@@ -139,9 +133,7 @@ def __getattr__(name: str) -> Any:
 
         value = version("leomix")
     else:
-        now = _REMOVED.get(name)
-        gone = f"module 'leomix' has no attribute {name!r}"
-        raise AttributeError(gone if now is None else f"leomix.{name}: is gone; {now}")
+        raise AttributeError(f"module 'leomix' has no attribute {name!r}")
     globals()[name] = value
     return value
 

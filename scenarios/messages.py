@@ -1,9 +1,8 @@
 """pydantic's findings in the words of a scenario file, what replaces a key, JSON Schema."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from string import Template
 from typing import Any, get_args
 
 from pydantic import BaseModel, Discriminator, JsonValue, ValidationError
@@ -51,12 +50,7 @@ def first_problem(error: ValidationError) -> tuple[Statement, int]:
         if not (detail["type"] == "too_short" and detail["input"])
     ]
     first = min(details, key=lambda detail: detail["type"] not in _UNKNOWN_KEY)
-    beside = {
-        str(detail["loc"][-1]): detail["input"]
-        for detail in details
-        if detail["type"] in _UNKNOWN_KEY and detail["loc"][:-1] == first["loc"][:-1]
-    }
-    return _problem(first, beside), sum(len(_of_our_rules(detail)) or 1 for detail in details)
+    return _problem(first), sum(len(_of_our_rules(detail)) or 1 for detail in details)
 
 
 def _of_our_rules(detail: Any) -> tuple[Statement, ...]:
@@ -65,7 +59,7 @@ def _of_our_rules(detail: Any) -> tuple[Statement, ...]:
     return cause.statements if isinstance(cause, Refused) else ()
 
 
-def _problem(detail: Any, beside: Mapping[str, object]) -> Statement:
+def _problem(detail: Any) -> Statement:
     loc = detail["loc"]
     # pydantic's mark for a wrong key instead of a wrong value; a user's key may have this name too.
     unknown = ("extra_forbidden", "unexpected_keyword_argument")
@@ -78,12 +72,7 @@ def _problem(detail: Any, beside: Mapping[str, object]) -> Statement:
     if detail["type"].startswith("union_tag"):
         path = (*place.path, "source")
         return Statement.of(Code.WRONG_VALUE, path, _which_source(detail["input"], place))
-    unknown_key = detail["type"] in _UNKNOWN_KEY
-    if instead := instead_of(place.path, detail["input"], beside):
-        what = "is gone" if unknown_key else f"{shown(detail['input'])} is gone"
-        code = Code.UNKNOWN_KEY if unknown_key else Code.WRONG_VALUE
-        return Statement.of(code, place.path, f"{what}; {instead}")
-    if unknown_key:
+    if detail["type"] in _UNKNOWN_KEY:
         return _unknown_key(place)
     if detail["type"] == "missing":
         text = f"is missing; give the {_meaning(place.field)}"
@@ -296,75 +285,3 @@ class EditorSchema(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
         """Return a default as JSON; a section's is empty."""
         return {} if isinstance(dft, BaseModel | Settings | dict) else super().encode_default(dft)
-
-
-REMOVED: dict[str, str] = {
-    "faults.planned_path": "write the outages in the list faults.planned",
-    "faults.uploads.late": "for slow devices, write faults.stragglers",
-    "faults.uploads.late_minutes": "for slow devices, write faults.stragglers",
-    "faults.uploads.not_finite": "for updates that are lost, write faults.uploads.corrupted",
-    "ground.clusters.compute": "write kinds: [{devices: N, tflops: 2}], of as many devices as the "
-    "cluster has",
-    "ground.slew_deg_s": "write ground.acquisition_s, with the time of a turn in it",
-    "ground.stations.slew_deg_s": "write acquisition_s, with the time of a turn in it",
-    "link.beamwidth_deg": "write the gain of the satellite's antenna, of which it follows",
-    "link.isl.preset": "write rate_mbps and max_range_km",
-    **dict.fromkeys(
-        (f"link.{side}.clutter_loss_db" for side in ("uplink", "downlink")),
-        "write other_losses_db, with this loss in it",
-    ),
-    **dict.fromkeys(
-        (f"link.{side}.max_efficiency_bps_hz" for side in ("uplink", "downlink")),
-        "write rate: modcod, whose best mode is the cap",
-    ),
-    **dict.fromkeys(
-        (
-            f"link.sidelink.{key}"
-            for key in (
-                "frequency_ghz",
-                "bandwidth_mhz",
-                "path_loss_exponent",
-                "reference_distance_m",
-                "noise_figure_db",
-                "other_losses_db",
-            )
-        ),
-        "write rate_mbps, the rate of each sidelink",
-    ),
-    "learning.data.classes_per_device": "write split: {over: devices, kind: shards, "
-    "classes: $classes_per_device}",
-    "learning.data.dirichlet_alpha": "write split: {over: devices, kind: dirichlet, "
-    "alpha: $dirichlet_alpha}",
-    "learning.data.partition": "write split: {over: devices, kind: iid}",
-    "learning.data.partition: classes": "write split: {over: devices, kind: shards, "
-    "classes: $classes_per_device}",
-    "learning.data.partition: dirichlet": "write split: {over: devices, kind: dirichlet, "
-    "alpha: $dirichlet_alpha}",
-    "learning.optimizer.nesterov": "leave it out: momentum is that of torch's SGD without it",
-    "learning.optimizer.smoothing": "leave it out: the square of rmsprop decays by 0.99",
-    "learning.schedule.warmup_rounds": "leave it out, or lower learning.step_size",
-    "learning.upload": "leave it out: a client sends all of a payload",
-    "link.downlink.sharing": "leave it out: unicast waits in line for a sub-channel",
-    "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",
-    "orbit.hand_over_gap_s": "leave it out: contacts without a gap between them are one session",
-    "orbit.sets": "leave it out: of a satellite's sets the latest before the start counts",
-    "orbit.use.choose": "leave it out: the planes and satellites that are left are spread evenly",
-    "orbit.sync_delay_s": "leave it out: what one satellite received, the others know at once",
-}
-"""By key, or key and value; lists are left out of keys, as in ``ground.stations.name``.
-
-``$NAME`` is the value of a removed key of the section, or else what it was by default.
-"""
-
-DEFAULTS = {"classes_per_device": "2", "dirichlet_alpha": "0.5"}
-
-
-def instead_of(path: KeyPath, value: object, beside: Mapping[str, object]) -> str | None:
-    """Return what to write in place of a key, or of a value that it has; None if it is not gone.
-
-    ``beside`` are the values of other keys of its section that are not known.
-    """
-    key = ".".join(part for part in path if isinstance(part, str))
-    instead = REMOVED.get(f"{key}: {value}" if isinstance(value, str) else key) or REMOVED.get(key)
-    values = {**DEFAULTS, **{name: shown(given) for name, given in beside.items()}}
-    return None if instead is None else Template(instead).safe_substitute(values)

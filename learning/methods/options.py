@@ -30,33 +30,6 @@ class NoOptions:
     """Options of a method that has none."""
 
 
-GONE = {
-    "balance_high": "leave it out: experts get an even number of devices, rounded outwards",
-    "balance_low": "leave it out: experts get an even number of devices, rounded outwards",
-    "client_weights": "leave it out: fedsc weighs clients alike, fedce by samples",
-    "combine": "leave it out: the experts' probabilities are mixed",
-    "correlation_noise": "leave it out: correlation matrices are exchanged as they are",
-    "estimator": "leave it out: the spectral loss is estimated by correlation matrices",
-    "fitness": "leave it out: an expert's fitness is the accuracy of what it serves",
-    "fitness_alpha": "leave it out: an expert's fitness is the accuracy of what it serves",
-    "fitness_average": "leave it out: the newest score weighs a half",
-    "gate_order": "leave it out: rollgate visits the clients in their order",
-    "inference_late": "leave it out: the experts that answered in time share the weight",
-    "largest_gradient": "leave it out: gradients of the extractor are clipped to a norm of 3",
-    "local_rounds": "set learning.rounds.per_contact",
-    "momentum": "leave it out: that of the extractor's SGD is 0.9",
-    "radius": "leave it out: mu of the spectral loss is 4",
-    "share_correlations": "leave it out: clients of fedsc exchange their correlation matrices",
-    "staleness_a": "leave it out: a is 0.5 of polynomial and 10 of hinge",
-    "staleness_b": "leave it out: b of hinge is 4",
-    "wait_s": "leave it out: a step waits for 125 s, as in FLySTacK",
-    "weighing": "leave it out: clusters weigh alike",
-    "weights": "leave it out: with learning.aggregation who has come shares the weights",
-    "window_s": "leave it out: a window lasts for 200 s at least, as in FLySTacK",
-}
-"""Options that methods of this version no longer have, and what to do instead."""
-
-
 # From a scenario's `learning.options` to an object, or a line that says what is allowed.
 
 
@@ -69,8 +42,6 @@ def read_options(options: type, given: Mapping[str, Any]) -> Any:
     known = [field.name for field in dataclasses.fields(options)]
     for key in given:
         if key not in known:
-            if key in GONE:
-                raise ValueError(f"{key}: is gone; {GONE[key]}")
             allowed = ", ".join(known) or "none"
             raise ValueError(f"{key}: unknown option; this method's options are: {allowed}")
     checked = _checked_by_pydantic(options)

@@ -33,7 +33,6 @@ from sim.cli import (
     sweep,
 )
 from sim.cli.output import ExitCode, answers, json_alone, one_line, print_json
-from sim.cli.removed import check_removed
 from sim.errors import ESTIMATE, NO_MEMORY, InputError, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of, listed
@@ -263,7 +262,6 @@ def status(arguments: list[str] | None) -> int:
 def _status(given: list[str], *, as_json: bool) -> int:
     try:
         raise_when_interrupted()
-        check_removed(given)
         _check_empty(given)
         with _interrupts():
             code = command_line()(given or ["--help"], "leomix", standalone_mode=False)

@@ -327,13 +327,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise helped(error, "do the run again") from None
     check_version(path, manifest.get("versions"))
-    if manifest.get("fork") is not None:
-        raise InputError.of_file(
-            folder,
-            Code.WRONG_FILE,
-            "is a fork of another run, and forks are gone",
-            Other(said="run its scenario anew"),
-        )
     wrong = next(_wrong(manifest, _SHAPE), None)
     if wrong is not None:
         raise InputError(replace(wrong, remedies=(Other(said=AGAIN),)), Place(file=str(path)))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -164,14 +164,6 @@ class Result(Run):
                 )
             )
         return whole_model(self.folder, self.manifest)
-
-    @property
-    def generate(self) -> NoReturn:
-        """There is none any more."""
-        raise AttributeError(
-            "Result.generate: is gone; leomix.export(folder, 'dense') writes models that "
-            "transformers reads, as in examples/real_models/answer.py"
-        )
 
     @property
     def plot(self) -> Pictures | NetworkPictures:

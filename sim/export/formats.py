@@ -41,8 +41,6 @@ OF_NETWORKS = (*OF_SWEEPS, "czml", "profile")
 """Formats of network studies; the others, those of one's own apart, are of runs that learn."""
 EXTRAS = ("tensorboard",)
 """Formats whose packages are not always installed."""
-REMOVED = {"mlflow": "examples/mlflow_log.py of the repository logs a run to MLflow"}
-"""Formats of earlier versions, and what to do now."""
 PART = ".export.part"
 """In a folder that was there: what is being written into it. No other program has this name."""
 
@@ -64,9 +62,6 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
     InputError for an unknown format, for a folder that is not a run or lacks what is asked for,
     and where ``out`` is not empty.
     """
-    if to in REMOVED and to not in FORMATS.names():
-        now = Other(said=REMOVED[to])
-        raise InputError.of_option(f"--to {to}", Code.UNSUPPORTED, "is gone", now)
     with as_input(option=f"--to {to}"):
         writer = FORMATS.find(to)
     source = read_sweep(folder) if is_sweep(folder) else load(folder)

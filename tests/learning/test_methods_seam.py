@@ -14,7 +14,7 @@ import learning
 from learning import find_method
 from tests.kit import small
 from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import GONE, read_options
+from tests.kit.inner.learning import read_options
 from tests.kit.small_nmoe import NMOE
 
 SHIPPED = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")
@@ -45,7 +45,6 @@ WRONG_OPTIONS = [
     ("aligned", "policy", "gredy", ""),
     ("nmoe", "gate", "learning:Architecture", "should be 'fedgate', 'rollgate'"),
     ("nmoe", "inference_batch", 0, ""),
-    *(("nmoe", gone, 1, "is gone; (leave it out|set)") for gone in GONE),
 ]
 
 

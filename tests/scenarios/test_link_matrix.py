@@ -8,7 +8,7 @@ import pytest
 import scenarios
 from tests.kit.link_cells import FORMS, KEYS, PLACES, cells, held, idle, refusals, scenario_of
 
-OTHERWISE = "cannot be combined|is missing|is not a known key|is gone|must be (one of|at most)"
+OTHERWISE = "cannot be combined|is missing|is not a known key|must be (one of|at most)"
 
 
 def check(place, side, keys, expected):

@@ -188,23 +188,3 @@ def test_a_wrong_file_is_told_with_what_to_do(said, approved, command, file, rig
 @pytest.mark.parametrize(("command", "line"), GOLDEN["commands"])
 def test_a_wrong_command_is_told_with_what_to_do(said, approved, command, line):
     approved(said(command), line, APPROVED, f"{json.dumps(command, ensure_ascii=False)}, ")
-
-
-KEYS, BEFORE = (
-    {line.partition(":")[0] for line in Path(ROOT, name).read_text().splitlines()}
-    for name in ("docs/surfaces/scenario-keys.txt", "tests/scenarios/keys_before.txt")
-)
-"""Keys of today, and those of the last version in which everything grew."""
-
-
-GONE = sorted(key for key in BEFORE - KEYS if not key.startswith("orbit.columns."))
-"""Columns of a file are keys of a mapping now, called as before."""
-
-
-@pytest.mark.parametrize("key", GONE)
-def test_every_key_of_before_is_one_still_or_is_told(key):
-    name = "quickstart" if key.startswith("ground.clusters") else "flystack"
-    with pytest.raises(ValueError, match=r"is gone; (write|for|leave it out)") as refusal:
-        scenarios.load(name, {key.replace("[]", ".0"): 1})
-    told = str(refusal.value).partition(" ")[2].partition(": ")[0]
-    assert key.replace("[]", ".0").startswith(told) and "\n" not in str(refusal.value)

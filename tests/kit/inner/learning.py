@@ -36,7 +36,7 @@ __getattr__ = late(
         "learning.methods.emsfl": "EmsFl EnhancedEmsFl Splitting",
         "learning.methods.fedprox": "proximal",
         "learning.methods.fedspace": "FedSpace",
-        "learning.methods.options": "GONE NoOptions read_options",
+        "learning.methods.options": "NoOptions read_options",
         "learning.methods.synchronous": "Synchronous",
         "learning.models.build": "initialise make_model skeleton",
         "learning.models.custom": "measured_tensors",

@@ -38,7 +38,6 @@ __getattr__ = late(
         "sim.checks.staleness": "WAITING",
         "sim.cli.app": "command_line status",
         "sim.cli.progress": "Progress",
-        "sim.cli.removed": "REMOVED",
         "sim.cli.show": "CITATION",
         "sim.clock": "Clock",
         "sim.devices.battery": "Battery Power",

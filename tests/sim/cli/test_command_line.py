@@ -14,7 +14,6 @@ import scenarios
 import sim
 from learning import Learner, LearningConfig
 from tests.kit.inner.learning import evaluation
-from tests.kit.inner.sim import REMOVED
 
 FEW = "learning.pretraining={backbone_steps: 3, expert_steps: 3, gate_steps: 3}"
 SMALL = ["--set", "stop.cycles=3", "--set", "learning.batch_size=4", "--set", FEW, "--quiet"]
@@ -86,14 +85,6 @@ def test_link_writes_one_pass_to_a_file(leomix, tmp_path):
 
 
 # -- what is said before a run
-
-
-@pytest.mark.parametrize("name", REMOVED)
-def test_a_command_or_option_that_is_gone_is_told_with_what_to_do_now(leomix, name):
-    gone = leomix(*name.split(), "run")
-    assert (gone.status, gone.out, gone.err) == (
-        2, "", f"leomix: {name}: is gone; {REMOVED[name]}\n"
-    )  # fmt: skip
 
 
 def test_a_shipped_scenario_takes_the_users_element_file_from_the_current_folder(
