@@ -92,11 +92,6 @@ class Gate(nn.Module):
         self.only = held[0] if selectable == 1 else None
         self.normalised = normalised
 
-    @property
-    def is_watched(self) -> bool:
-        """Whether somebody asks how it routes, or what it is given."""
-        return bool(self._forward_hooks or self._forward_pre_hooks)
-
     def forward(self, x: Tensor) -> Routing:
         """Route ``x`` (..., hidden)."""
         if self.only is not None:

@@ -89,6 +89,11 @@ def test_masked_to_one_expert_it_is_that_dense_model(tmp_path, expert, keys):
     assert apart.max() > 0.1  # the dense models do differ
     if expert == 0:  # Top-1 over all: with equal logits the first is chosen, and counts in full
         close(tiny.loaded(merged_config(tmp_path), SPEC, **GATE)(x), got)
+        # A dense block before the experts, run by itself, as its states are saved for training.
+        dense_first = replace(merged_config(tmp_path), moe_layers=1)
+        gate = dict([list(GATE.items())[1]])
+        model = tiny.loaded(dense_first, SPEC, (expert,), **gate)
+        close(model.after_embedding(*model.before_experts(x)), got)
 
 
 @pytest.mark.parametrize(

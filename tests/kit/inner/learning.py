@@ -69,7 +69,6 @@ __getattr__ = late(
         "learning.text.fused_adapters": "write_fused_adapter",
         "learning.text.mixtral": "MixtralMoE",
         "learning.text.rows": "Question Text",
-        "learning.text.shared_prefix": "SharedPrefix grouped_by_prefix=grouped",
         "learning.text.tokenizer": "tokenizer=.",
         "learning.training.aggregation": "add_changes aggregation=. sample_weights",
         "learning.training.evaluation": "evaluation=.",
