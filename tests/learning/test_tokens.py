@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.inner.learning import ModelConfig, Question, Text, tokenizer
+from learning import ModelConfig
+from learning.text import tokenizer
+from learning.text.rows import Question, Text
 
 tokenizers = pytest.importorskip("tokenizers")
 

@@ -7,9 +7,9 @@ from transformers import BertModel
 
 import sim
 import sim.export
+from learning.training import references
+from sim.execution.ready import build
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.inner.learning import references
-from tests.kit.inner.sim import build
 from tests.kit.small import slots
 
 FILE, WEIGHTS = "model.safetensors", "model/model.safetensors"

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 import scenarios
 import sim
+from learning.training import references
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.folders import cut, held
-from tests.kit.inner.learning import references
 from tests.kit.small import slots
 
 SIZES = {"hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 1, "vocab_size": 300}
