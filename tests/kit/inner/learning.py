@@ -75,7 +75,6 @@ __getattr__ = late(
         "learning.training.evaluation": "evaluation=.",
         "learning.training.local": "training=.",
         "learning.training.recipe": "LocalRounds TrainedPart Weighing",
-        "learning.training.references": "references=.",
         "learning.training.sgd": "rows_of_round sgd=.",
         "learning.training.start": "build_task fit gate_loss loss_of_origin start_model",
         "learning.training.state": "held_state=. not_finite",
