@@ -56,7 +56,7 @@ __getattr__ = late(
         "learning.nmoe.training.extractor": "extractor=. shared=estimated view",
         "learning.nmoe.training.gates": "gates=. reach_of route",
         "learning.own.code": "code_digest",
-        "learning.own.unrepeatable": "writing",
+        "learning.own.file_writes": "writing",
         "learning.policies.model_splitting": "home_clusters model_splitting=.",
         "learning.policies.problem": "asked even_bounds",
         "learning.provenance": "environment",
