@@ -41,7 +41,7 @@ __getattr__ = late(
         "learning.models.build": "initialise make_model skeleton",
         "learning.models.custom": "measured_tensors",
         "learning.models.interface": "Parameter expert_of is_gate names_of",
-        "learning.models.moe": "Residency forward_with_routing fresh_a gates_of",
+        "learning.models.moe": "Residency fresh_a",
         "learning.models.peft": "adapted factorise write_adapter",
         "learning.models.small": "VectorMoE",
         "learning.models.stacked": "Frozen Guard with_tensors",
