@@ -109,15 +109,22 @@ def by_hand(
 
     Their rows are written, and there are no runs.
     """
-    every, outcomes = [], {}
+    every: list[Point] = []
+    outcomes: dict[str, PointOutcome] = {}
     for number, (values, seed, figures) in enumerate(points):
         digest = f"{number:024x}"
         every.append(Point(number, digest, "tiny.yaml", dict(values), values, 0, seed))
-        status = {"figures": figures} if figures is not None else {"error": "on purpose"}
+        status: dict[str, Any] = (
+            {"figures": figures} if figures is not None else {"error": "on purpose"}
+        )
         outcomes[digest] = PointOutcome(
             digest, "failed" if figures is None else "complete", **status
         )
-    about = {"scenario": "tiny.yaml", "keys": [*every[0].values], "made_with": versions()}
+    about: dict[str, Any] = {
+        "scenario": "tiny.yaml",
+        "keys": [*every[0].values],
+        "made_with": versions(),
+    }
     about |= {"replications": 1, "points": [asdict(point) for point in every]}
     assert claim_sweep(folder, about, there=There.NOTHING)
     write_rows(folder, rows_table(every, outcomes))
