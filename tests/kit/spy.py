@@ -12,8 +12,7 @@ from unittest.mock import patch
 import numpy as np
 
 import sim
-from learning.clients import ClusterState
-from learning.clients.cluster import NOT_HELD
+from tests.kit.inner.learning import NOT_HELD, ClusterState
 
 After = Callable[[Any], None]
 """What looks at the answer of a call."""

@@ -14,15 +14,17 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from learning import ModelConfig
-from learning.data.samples import InputSpec
 from learning.models import Residency
-from learning.models.interface import expert_of, is_gate, names_of
-from learning.models.peft import adapted, factorise, write_adapter
-from learning.models.small import VectorMoE
-from learning.text.checkpoints import save_checkpoint
-from learning.text.fused_adapters import write_fused_adapter
 from tests.kit import tiny_checkpoints as tiny
+from tests.kit.inner import learning as training
+from tests.kit.inner.learning import (
+    InputSpec,
+    ModelConfig,
+    adapted,
+    expert_of,
+    names_of,
+    write_adapter,
+)
 
 
 def stored(model):
@@ -37,7 +39,7 @@ def trained(start, ranks, bias=False, backbone=""):
         rank = ranks.get(expert_of(name), 0)
         if rank and tensor.dim() == 2:
             tensor += 0.1 * torch.randn(len(tensor), rank) @ torch.randn(rank, tensor.shape[1])
-        if is_gate(name) or name == backbone or (rank and bias and tensor.dim() == 1):
+        if training.is_gate(name) or name == backbone or (rank and bias and tensor.dim() == 1):
             tensor += torch.randn(tensor.shape)
     return final
 
@@ -54,7 +56,7 @@ def vectors():
     torch.manual_seed(0)
     config = ModelConfig(experts=3, top_k=2, hidden=16, expert_hidden=24, layers=2)
     spec = InputSpec("vector", (10,), 4)
-    return VectorMoE(config, spec, Residency(held=(0, 1, 2)))
+    return training.VectorMoE(config, spec, Residency(held=(0, 1, 2)))
 
 
 @torch.no_grad()
@@ -158,8 +160,8 @@ def test_hugging_faces_mixtral_takes_the_fused_adapter(tmp_path):
     config = tiny.mixtral_config(tmp_path / "start")
     start = stored(tiny.loaded(config, tiny.CHOICES))
     final = trained(start, {0: 1, 2: 4}, backbone="model.norm.weight")
-    save_checkpoint(tmp_path / "final", config, final)
-    write_fused_adapter(tmp_path / "fused", start, final)
+    training.save_checkpoint(tmp_path / "final", config, final)
+    training.write_fused_adapter(tmp_path / "fused", start, final)
     load = AutoModelForCausalLM.from_pretrained
     base, expected = (load(tmp_path / name, local_files_only=True) for name in ("start", "final"))
     tokens = torch.arange(18).reshape(2, 9)
@@ -183,7 +185,7 @@ def test_rounding_of_several_merges_does_not_count_as_rank(rows, columns, rank, 
     final = start
     for _ in range(merges):
         final = final + step
-    found = factorise(start, final)
+    found = training.factorise(start, final)
     assert found.rank <= min(rank, rows, columns)
     torch.testing.assert_close(start + found.b @ found.a, final, rtol=1e-4, atol=1e-5)
 

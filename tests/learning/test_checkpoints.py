@@ -9,16 +9,17 @@ import torch
 from safetensors.torch import load_file, save, save_file
 from transformers import AutoModelForSequenceClassification
 
-from learning import LearningConfig, ModelConfig
-from learning.architecture import kinds
-from learning.architecture.costs import architecture
-from learning.architecture.footprint import footprint
-from learning.data.samples import InputSpec
-from learning.models.interface import expert_of
-from learning.text.checkpoints import save_checkpoint
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.choices import SPEC, likelihoods, questions
-from tests.kit.learning_inputs import checkpoint_weights
+from tests.kit.inner import learning as kit
+from tests.kit.inner.learning import (
+    InputSpec,
+    ModelConfig,
+    checkpoint_weights,
+    expert_of,
+    kinds,
+    save_checkpoint,
+)
 from tests.kit.tiny_checkpoints import CHOICES, TEXT, TOKENS, merged_config, mixtral_config
 
 GATE = {f"model.layers.{layer}.mlp.gate.weight": torch.zeros(3, 32) for layer in range(2)}
@@ -108,11 +109,11 @@ def test_full_sizes_are_those_of_the_published_models(kind, experts, parameters)
     spec = InputSpec("choices", (4, 2, 384), 4, None)
     whole = list(tiny.skeleton(config, spec).parameters())
     assert sum(p.numel() for p in whole) == parameters
-    task = LearningConfig(0, ("a",), (1,), config)
-    sizes = architecture(task)
+    task = kit.LearningConfig(0, ("a",), (1,), config)
+    sizes = kit.architecture(task)
     counted = experts * sizes.expert_parameters + sizes.gate_parameters
     assert counted + sizes.backbone_parameters == parameters
-    kept = footprint(kinds.resolved_task(task), cycles=60, versions=3, own_experts=True)
+    kept = kit.footprint(kinds.resolved_task(task), cycles=60, versions=3, own_experts=True)
     assert (kept.parameters, kept.model) == (parameters, 2 * parameters)
 
 

@@ -13,13 +13,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from learning import LearningConfig, ModelConfig
 from learning.data import data_files, load_samples
-from learning.data.npz import channels_first
-from learning.declarations import FrozenDict
-from learning.settings import Columns, Data, Split
-from learning.text.rows import Question, Text
-from tests.kit.learning_inputs import read_jsonl
+from tests.kit.inner.learning import (
+    Columns,
+    Data,
+    FrozenDict,
+    LearningConfig,
+    ModelConfig,
+    Question,
+    Split,
+    Text,
+    channels_first,
+    read_jsonl,
+)
 
 MODEL = ModelConfig(kind="mixtral", vocabulary=300)
 RNG = np.random.default_rng(0)

@@ -10,11 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from learning import Learner, LearningConfig, ModelConfig
-from learning.architecture.footprint import pretrained_at_once
-from learning.settings import Data, Lora, Pretraining
-from learning.training import state as held_state
+from learning import Learner
 from tests.kit import tiny_checkpoints as tiny
+from tests.kit.inner.learning import (
+    Data,
+    LearningConfig,
+    Lora,
+    ModelConfig,
+    Pretraining,
+    held_state,
+    pretrained_at_once,
+)
 from tests.kit.rounds import committed, cycle, downloaded, merged, moved
 from tests.kit.rounds import trained as after_rounds
 

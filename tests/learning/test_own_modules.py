@@ -9,10 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from learning import Learner, LearningConfig, ModelConfig
+from learning import Learner
 from learning.models import MoELayer
-from learning.settings import Lora, Pretraining
-from learning.training.start import build_task
+from tests.kit.inner.learning import LearningConfig, Lora, ModelConfig, Pretraining, build_task
 from tests.kit.rounds import (
     assert_as_by_hand,
     downloaded,

@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from sim.clock import Clock
-from sim.errors import SimulationError
+from tests.kit.inner.sim import Clock, SimulationError
 
 
 def run(clock, *processes, until=math.inf):

@@ -7,8 +7,7 @@ import sys
 import pytest
 
 import scenarios
-from sim.advice import memory as limits
-from sim.execution.ready import build
+from tests.kit.inner.sim import build, limits
 
 UNTRAINED = {"backbone_steps": 0, "expert_steps": 0, "gate_steps": 0}
 SHORT = {

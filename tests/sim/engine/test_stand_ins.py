@@ -4,8 +4,7 @@ import pytest
 
 import scenarios
 import sim
-from sim.advice import memory as limits
-from sim.execution.ready import build
+from tests.kit.inner.sim import build, limits
 from tests.kit.small import fixed, merged, orbit, slots
 from tests.kit.small_nmoe import nmoe
 

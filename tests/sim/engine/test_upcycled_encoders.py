@@ -7,8 +7,8 @@ from transformers import BertModel
 
 import sim
 import sim.export
-from sim.execution.ready import build
 from tests.kit import tiny_checkpoints as tiny
+from tests.kit.inner.sim import build
 from tests.kit.small import slots
 
 FILE, WEIGHTS = "model.safetensors", "model/model.safetensors"

@@ -21,17 +21,21 @@ from hypothesis import strategies as st
 
 import scenarios
 import sim
-from learning import hardware as memory
 from learning.data import load_samples
-from sim.advice import memory as limits
-from sim.engine.journal import checksum
-from sim.execution.checkpoint import ABOUT, CHECKPOINT, JOURNAL
-from sim.execution.log import LOG
-from sim.execution.ready import build
-from sim.trace.digest import json_digest
 from statements import Code, Severity
 from tests.kit import small
 from tests.kit.folders import Each, cut, held, limited
+from tests.kit.inner.learning import memory
+from tests.kit.inner.sim import (
+    ABOUT,
+    CHECKPOINT,
+    JOURNAL,
+    LOG,
+    build,
+    checksum,
+    json_digest,
+    limits,
+)
 from tests.kit.small import SLOTS, slots
 
 FULL = Path("/dev/full")

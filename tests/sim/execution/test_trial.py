@@ -9,9 +9,9 @@ import torch
 import learning
 import scenarios
 import sim
-from sim.execution.trial import MOST_EVENTS
 from tests.kit import small
 from tests.kit.folders import Each, cut, limited
+from tests.kit.inner.sim import MOST_EVENTS
 
 LEAST = 0.05
 COSTS = ("passes_per_upload", "passes_per_download", "mean_staleness")

@@ -21,14 +21,12 @@ from safetensors.numpy import load_file
 import scenarios
 import sim
 from learning.data import load_samples
-from learning.own.file_writes import writing
-from sim.fly.project import check_project
-from sim.fly.trees import arrays_of, mean
 from tests.docs.pages import ROOT
 from tests.kit.fly import SOFTMAX, calls
+from tests.kit.inner.learning import writing
+from tests.kit.inner.sim import arrays_of, check_project, learner_of, mean
 from tests.kit.processes import forget
 from tests.kit.small import NEAR, ORBIT, SLOTS
-from tests.kit.worlds import learner_of
 
 BASE = {key: SLOTS[key] for key in ("seed", "stop", "orbit", "ground", "link", "compute")}
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.links.beam import RangeGrid
-from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
+from tests.kit.inner.sim import HALVINGS, RangeGrid, crossings, find_jumps, turns
 
 
 @st.composite

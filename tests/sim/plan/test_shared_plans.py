@@ -4,7 +4,7 @@ import pytest
 
 import scenarios
 import sim
-from sim.execution.run_cache import RunCache
+from tests.kit.inner.sim import RunCache
 
 SAME = ("trace_sha256", "drawn")
 DRAWN = {"quickstart", "paper-slots"}

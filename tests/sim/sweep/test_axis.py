@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.page.sweep_pictures import curve
-from sim.sweep.compared import compared_rows
+from tests.kit.inner.sim import compared_rows, curve
 
 KM = "orbit.altitude_km"
 DEGREES = "orbit.inclination_deg"
