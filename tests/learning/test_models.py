@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erf, softmax
 
-from learning.models import MoELayer, Residency
+from learning.models import MODELS, MoELayer, Residency
 from tests.kit.inner import learning as kit
 from tests.kit.inner import learning as training
 from tests.kit.inner.learning import VectorMoE
@@ -101,3 +101,12 @@ def test_factors_are_drawn_with_the_variance_of_their_inputs():
     drawn = training.fresh_a(200, 500, kit.stream(0, "variance"))
     # the variance of 1e5 normal draws has a relative standard error of sqrt(2e-5) = 0.45 %
     assert drawn.shape == (200, 500) and drawn.var() * 500 == pytest.approx(1.0, abs=5 * 0.0045)
+
+
+def test_a_class_of_ones_own_is_registered_under_a_name_that_is_free(monkeypatch):
+    monkeypatch.setattr(MODELS, "_added", {})
+    MODELS.add("mine")(VectorMoE)
+    assert MODELS.find(kit.ModelConfig().kind) is MODELS.find("mine") is VectorMoE
+    assert MODELS.find("learning.models:MoELayer") is MoELayer
+    with pytest.raises(ValueError, match="shipped model"):
+        MODELS.add("vector-moe")

@@ -188,6 +188,7 @@ NATURAL = {"split": kit.Split(kind="domains", over="clients")}
          "validation: 0.7 of 20 training samples leaves a device of cluster 'a' no .*; lower"),
         (one_cluster(20, labels=20), {"validation": 0.5},
          "validation: 0.5 leaves class . no training samples; lower it"),
+        (ALONE, {"validation": np.nan}, "validation is nan; it is at least 0 and less than 1"),
         (TEN, {"validation": 0.25, "trial_samples": 8},
          "validation: 0.25 of the samples .*; lower it, have fewer devices or lower learning"),
         (TEN, {"trial_samples": 18}, "kind: 'digits' leaves cluster 'a' .*; have fewer devices"),
