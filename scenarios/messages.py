@@ -1,4 +1,4 @@
-"""pydantic's findings in the words of a scenario file, what replaces a key, JSON Schema."""
+"""pydantic's findings in the words of a scenario file, and the JSON Schema of these files."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What in a user's code writes files, found by names in its text."""
+"""Find the calls in a user's code that write files, by their names."""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ WRITING = re.compile(r"[rbt]*[wax+][rwaxbt+]*")
 def writing(path: Path) -> list[str]:
     """Return each place in a file that seems to write files, by its line and name."""
     calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
-    return [f"{_at(path, node)} {ast.unparse(node.func)}" for node in calls if _writes(node)]
+    return [
+        f"{path.name}:{call.lineno} {ast.unparse(call.func)}" for call in calls if _writes(call)
+    ]
 
 
 def parsed(path: Path) -> ast.Module:
-    """Return the code of a file; nothing of one that is no Python, which no import gets through."""
+    """Return the syntax tree of a file; it is empty if the file is not valid Python."""
     try:
         return ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ast.Module([], [])
-
-
-def _at(path: Path, node: ast.AST) -> str:
-    return f"{path.name}:{getattr(node, 'lineno', 0)}"
 
 
 def _writes(call: ast.Call) -> bool:
@@ -37,8 +35,11 @@ def _writes(call: ast.Call) -> bool:
     name = ast.unparse(call.func).rpartition(".")[2]
     if name == "open":
         begin = int(isinstance(call.func, ast.Name))  # else its first argument may be the mode
-        modes = [*call.args[begin:], *(one.value for one in call.keywords if one.arg == "mode")]
+        modes = [
+            *call.args[begin:],
+            *(given.value for given in call.keywords if given.arg == "mode"),
+        ]
         texts = [mode.value for mode in modes if isinstance(mode, ast.Constant)]
         return any(isinstance(text, str) and WRITING.fullmatch(text) for text in texts)
-    is_named_so = name in WRITERS or name.startswith(("save", "write_"))
-    return is_named_so or (name in FORMATS and bool(call.args or call.keywords))
+    is_writer = name in WRITERS or name.startswith(("save", "write_"))
+    return is_writer or (name in FORMATS and bool(call.args or call.keywords))
