@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from learning.settings import CROSS_ENTROPY, NEXT_TOKEN
@@ -29,10 +30,10 @@ from sim.analysis.figures import (
     figure_of_network,
     figures_of,
 )
-from sim.analysis.groups import Group
 from sim.analysis.labels import METHOD
 from sim.analysis.methods import known_method
-from sim.analysis.ranking import Case
+from sim.analysis.ranking import ComparedRun
+from sim.analysis.run import Run
 from sim.facts.status import COMPLETE
 from sim.formatting import duration
 from statements import Code, Other, Remedy, Statement
@@ -41,38 +42,46 @@ HOURS_TO = "hours_to_"
 """How the columns begin that hold when a target was reached."""
 
 
-def cases_of(group: Group) -> Iterator[Case]:
-    """Yield the runs of a group as cases."""
-    for run in group.runs:
-        summary, manifest = run.summary, run.manifest
-        figures: dict[str, Any] = {"drawn": manifest.get("drawn")}
-        if manifest["method"] is None:
-            figures |= manifest["network"]
-        else:
-            figures |= {name: summary.get(name) for name in ("method", "judged_by", "trained")}
-            for column, figure in FIGURES.items():
-                value: Any = summary
-                for key in figure.path or [column]:
-                    value = None if value is None else value.get(key)
-                figures[column] = value
-        yield Case(group.label, summary["seed"], figures, "", run.evaluations, manifest)
+def case_of(run: Run, folder: Path | None = None) -> ComparedRun:
+    """Return what a comparison needs of a run, whose tables may then leave memory."""
+    summary, manifest = run.summary, run.manifest
+    figures: dict[str, Any] = {"drawn": manifest.get("drawn")}
+    if run.of_network:
+        figures |= manifest["network"]
+    else:
+        figures |= {name: summary.get(name) for name in ("method", "judged_by", "trained")}
+        for target, reached in summary["targets"].items():
+            figures[f"{HOURS_TO}{target}"] = None if reached is None else reached["hours"]
+        for column, figure in FIGURES.items():
+            value: Any = summary
+            for key in figure.path or [column]:
+                value = None if value is None else value.get(key)
+            figures[column] = value
+    return ComparedRun("", manifest["seed"], figures, "", run.evaluations, manifest, folder)
 
 
-def compare_groups(groups: Sequence[Group]) -> Comparison:
-    """Compare groups of runs, or of network studies.
+def compare_groups(groups: Mapping[str, Sequence[ComparedRun]]) -> Comparison:
+    """Compare groups of runs, or of network studies, by label.
 
     What runs would have reached that have not come to their end, where others have, is not known:
     nobody is ahead of them or behind.
     """
-    unended = {group.label: group.status for group in groups if group.status != COMPLETE}
+    statuses = {label: runs[0].manifest["status"] for label, runs in groups.items()}
+    unended = {label: str(status) for label, status in statuses.items() if status != COMPLETE}
     lacking = unended if len(unended) < len(groups) else {}
-    cases = (case for group in groups for case in cases_of(group))
-    known = [replace(case, figures={}) if case.group in lacking else case for case in cases]
-    return compare_cases(known, lacking)
+    cases = [
+        replace(run, group=label, figures={} if label in lacking else run.figures)
+        for label, runs in groups.items()
+        for run in runs
+    ]
+    return compare_cases(cases, lacking)
 
 
 def compare_cases(
-    cases: Sequence[Case], lacking: Mapping[str, str] = {}, *, more_seeds: Remedy = MORE_SEEDS
+    cases: Sequence[ComparedRun],
+    lacking: Mapping[str, str] = {},
+    *,
+    more_seeds: Remedy = MORE_SEEDS,
 ) -> Comparison:
     """Compare runs, or network studies, by their figures; ``lacking`` says why groups have none.
 
@@ -127,7 +136,7 @@ COARSE = 0.05
 """Share of a time to a target from which on the gap between evaluations is worth a note."""
 
 
-def _exactness(cases: Sequence[Case], targets: Sequence[str]) -> str:
+def _exactness(cases: Sequence[ComparedRun], targets: Sequence[str]) -> str:
     """Say how exactly times to targets are known, by the longest gap before their evaluations.
 
     Empty where no gap is notable beside its time.
@@ -148,9 +157,9 @@ def _exactness(cases: Sequence[Case], targets: Sequence[str]) -> str:
     )
 
 
-def _groups_of(cases: Sequence[Case], lacking: Mapping[str, str]) -> list[dict[str, Any]]:
+def _groups_of(cases: Sequence[ComparedRun], lacking: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return what ``compare --json`` says of groups."""
-    by_label: dict[str, list[Case]] = {}
+    by_label: dict[str, list[ComparedRun]] = {}
     for case in cases:
         by_label.setdefault(case.group, []).append(case)
     found = []
@@ -265,7 +274,7 @@ def _is_asynchronous(name: str) -> bool:
     return method is not None and method.traits.asynchronous
 
 
-def _targets(known: Sequence[Case], judged: Judged) -> tuple[list[str], str | None]:
+def _targets(known: Sequence[ComparedRun], judged: Judged) -> tuple[list[str], str | None]:
     """Return the targets of the table, rising; and the one that runs share.
 
     Where scenarios name none, they are levels above the start of all runs that were read, or those
@@ -290,16 +299,20 @@ def _targets(known: Sequence[Case], judged: Judged) -> tuple[list[str], str | No
     return sorted(shown, key=float), shared
 
 
-def _hours(case: Case, target: str) -> float | None:
-    """Return when a run has reached a target; None if never."""
-    if not case.evaluations:
-        hours: float | None = case.figures.get(f"{HOURS_TO}{target}")
+def _hours(case: ComparedRun, target: str) -> float | None:
+    """Return when a run has reached a target, as its summary or its row has it; None if never.
+
+    Where these have other targets, its evaluations tell.
+    """
+    column = f"{HOURS_TO}{target}"
+    if column in case.figures or not case.evaluations:
+        hours: float | None = case.figures.get(column)
         return hours
     reached = first_reached(case.evaluations, float(target))
     return None if reached is None else float(reached["hours"])
 
 
-def _with_hours(case: Case, targets: Sequence[str]) -> Case:
+def _with_hours(case: ComparedRun, targets: Sequence[str]) -> ComparedRun:
     """Return a case with the hours to some targets among its figures, if it has any."""
     hours = {f"{HOURS_TO}{target}": _hours(case, target) for target in targets}
     return replace(case, figures={**case.figures, **hours}) if case.figures else case

@@ -4,60 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from sim.analysis.evaluations import Evaluation
 from sim.analysis.labels import CODE, code_label, labels_of
+from sim.analysis.ranking import ComparedRun
 from sim.facts.status import COMPLETE
 
 NO_RESULT = ("seed", "description", "learning.targets")
 """Keys by which runs of one group may differ."""
 
 
-class WithoutTables(NamedTuple):
-    """What a comparison needs of a run, as :class:`sim.Result` has it; its tables leave memory."""
-
-    summary: Mapping[str, Any]
-    manifest: Mapping[str, Any]
-    evaluations: Sequence[Evaluation]
-    folder: Path | None
-
-
-@dataclass(frozen=True)
-class Group:
-    """Runs of one scenario and method with different seeds, each like :class:`WithoutTables`."""
-
-    label: str
-    runs: Sequence[Any]
-
-    @property
-    def status(self) -> str:
-        """How its runs have ended, which is the same of all."""
-        return str(self.runs[0].summary["status"])
-
-
-def group_runs(runs: Sequence[Any]) -> list[Group]:
+def group_runs(runs: Sequence[ComparedRun]) -> dict[str, list[ComparedRun]]:
     """Group runs whose scenarios differ in the seed, or what is said or reported of them, only.
 
-    Groups are in the order in which they came. A run that was done twice counts once.
+    Groups are by label, in the order in which they came. A run that was done twice counts once.
     Runs with other code of the user's are another group, and so is a run of the same seed with
     another trace, whatever the reason is: it is no further seed.
     Single runs that differ in more keys than a label has room for are called by their folders.
     """
-    members: dict[str, list[Any]] = {}
+    members: dict[str, list[ComparedRun]] = {}
     settings: dict[str, dict[str, Any]] = {}
     for run in runs:
         scenario = flat(run.manifest["scenario"])
         values = {key: None if key in NO_RESULT else value for key, value in scenario.items()}
         # By what they say in full: long values may look alike when they are cut.
-        key = json.dumps([values, run.summary["status"]], sort_keys=True, default=str)
+        key = json.dumps([values, run.manifest["status"]], sort_keys=True, default=str)
         settings[key] = values
         members.setdefault(key, []).append(run)
-    groups: list[tuple[dict[str, Any], list[Any]]] = []
+    groups: list[tuple[dict[str, Any], list[ComparedRun]]] = []
     for key, alike in members.items():
-        by_code: dict[str, list[Any]] = {}
+        by_code: dict[str, list[ComparedRun]] = {}
         for run in alike:
             by_code.setdefault(code_label(run.manifest), []).append(run)
         for code, own in by_code.items():
@@ -70,26 +46,28 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
     groups.sort(key=lambda group: order[id(group[1][0])])
     labels = _labels(
         [own for own, _ in groups],
-        [each[0].summary["status"] for _, each in groups],
+        [each[0].manifest["status"] for _, each in groups],
         [] if len(runs) > len(groups) else [run.folder.name for run in runs if run.folder],
     )
-    return [Group(label, tuple(each)) for label, (_, each) in zip(labels, groups, strict=True)]
+    return {label: each for label, (_, each) in zip(labels, groups, strict=True)}
 
 
-def _repeats(runs: Sequence[Any]) -> list[list[Any]]:
+def _repeats(runs: Sequence[ComparedRun]) -> list[list[ComparedRun]]:
     """Return runs so that no two of a seed are together, but for those of equal traces: one stays.
 
     Runs that were done twice have the same trace.
     """
-    repeats: list[list[Any]] = [[]]
+    repeats: list[list[ComparedRun]] = [[]]
+    traces: dict[int, list[Any]] = {}
     for run in runs:
-        seed, trace = run.summary["seed"], run.summary["trace_sha256"]
-        of_seed = [own.summary for each in repeats for own in each if own.summary["seed"] == seed]
-        if trace in [own["trace_sha256"] for own in of_seed]:
+        of_seed = traces.setdefault(run.manifest["seed"], [])
+        trace = run.manifest.get("trace_sha256")
+        if trace in of_seed:
             continue
         if len(of_seed) == len(repeats):
             repeats.append([])
         repeats[len(of_seed)].append(run)
+        of_seed.append(trace)
     return repeats
 
 

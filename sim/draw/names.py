@@ -9,14 +9,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.container import Container
 
-from sim.analysis.labels import LONGEST
+from sim.analysis.labels import LONGEST_LABEL
 from sim.draw.canvas import BESIDE, LETTER, LINE, room_of
 from sim.process.terminal import escaped
 
 LONGEST_NAME = 18
 """Letters of a name beside an axis."""
-LONGEST_LABEL = LONGEST
-"""Letters of a name in a legend."""
 HANDLE_LETTERS = 5
 """Letters whose room the mark of a legend takes."""
 

@@ -110,7 +110,7 @@ LEAST_PERCENT = 0.01
 """Where the scale of shares begins: less stands there too, nothing stands nowhere."""
 MOST_LINES = 16
 """Clients up to which each has a line, and not only their mean."""
-LONGEST_LABEL = 60
+LONGEST_BAR_LABEL = 60
 """Letters of a name that are written whole."""
 
 
@@ -141,7 +141,7 @@ def draw_shares(
     places = np.arange(len(lines))
     for place, label in enumerate(lines):
         axes.axhline(place, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
-        axes.text(LEAST_PERCENT, place - 0.22, name(label, LONGEST_LABEL), va="bottom")
+        axes.text(LEAST_PERCENT, place - 0.22, name(label, LONGEST_BAR_LABEL), va="bottom")
     handles = []
     for number, (part, word) in enumerate(names.items()):
         percent = 100 * np.array([shares.get(part, 0.0) for shares in lines.values()])

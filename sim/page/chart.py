@@ -18,7 +18,7 @@ from sim.analysis.curves import (
     over_seeds,
 )
 from sim.analysis.evaluations import Judged, judged_together, target_name
-from sim.analysis.groups import Group
+from sim.analysis.run import Run
 from sim.draw.accuracy import NAMES, Line, draw_curves
 from sim.draw.canvas import Unit, unit_of
 from sim.draw.colours import looks_of
@@ -39,9 +39,13 @@ OF_TOKENS: dict[What, tuple[str, str]] = {
 """The same of runs that are judged by the loss, which is shown first."""
 
 
-def measures_of(groups: Sequence[Group]) -> dict[What, tuple[str, str]]:
+Groups = Mapping[str, Sequence[Run]]
+"""Runs of each group, by label."""
+
+
+def measures_of(groups: Groups) -> dict[What, tuple[str, str]]:
     """Return what the chart of some groups offers, what it shows first first."""
-    runs = [run.summary for group in groups for run in group.runs]
+    runs = [run.summary for own in groups.values() for run in own]
     if judged_together(runs) != Judged.LOSS:
         return MEASURES
     if all(summary.get("accuracy_final") is None for summary in runs):
@@ -112,7 +116,7 @@ class Chart:
 
 
 def chart_of(
-    groups: Sequence[Group],
+    groups: Groups,
     targets: Iterable[float] = (),
     target: float | None = None,
 ) -> Chart | None:
@@ -120,12 +124,12 @@ def chart_of(
 
     ``targets`` are offered as lines, ``target`` is the one that is shown first.
     """
-    shown = groups[:MOST_GROUPS]
-    alone = len(groups) == 1 and len(groups[0].runs) == 1
+    shown = dict([*groups.items()][:MOST_GROUPS])
+    alone = [*map(len, groups.values())] == [1]
     clusters = _clusters(shown)
     measures = measures_of(shown)
-    labels = [group.label for group in shown]
-    methods: list[str | None] = [_method(group) for group in shown]
+    labels = [*shown]
+    methods: list[str | None] = [_method(runs) for runs in shown.values()]
     if alone:
         labels += clusters
         methods += [None] * len(clusters)
@@ -134,7 +138,7 @@ def chart_of(
     views = list(views_of(shown, lines, clusters, measures))
     if not views:
         return None
-    each = sum(len(group.runs) for group in shown) <= MOST_SEED_LINES
+    each = sum(map(len, shown.values())) <= MOST_SEED_LINES
     count = sum(
         1 + (each and _has_means(view, curve)) * len(curve.seeds)
         for view in views
@@ -163,21 +167,19 @@ def _has_means(view: View, line: Line) -> bool:
     return view.part == ALL and len(line.seeds) > 1
 
 
-def _method(group: Group) -> str:
-    return str(group.runs[0].manifest.get("method", ""))
+def _method(runs: Sequence[Run]) -> str:
+    return str(runs[0].manifest.get("method", ""))
 
 
-def _clusters(groups: Sequence[Group]) -> list[str]:
+def _clusters(groups: Groups) -> list[str]:
     """Return the clusters of which all runs have measured an accuracy, if they are few."""
-    each = [set(clusters_measured(run.tables)) for own in groups for run in own.runs]
+    each = [set(clusters_measured(run.tables)) for own in groups.values() for run in own]
     found = sorted(set.intersection(*each))
     return found[:MOST_CLUSTERS] if len(groups) == 1 or len(found) <= MOST_CLUSTERS else []
 
 
-def _curves(group: Group, what: What, over: Over, cluster: str | None = None) -> list[Steps]:
-    found = (
-        curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster) for run in group.runs
-    )
+def _curves(runs: Sequence[Run], what: What, over: Over, cluster: str | None = None) -> list[Steps]:
+    found = (curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster) for run in runs)
     return [curve for curve in found if curve is not None]
 
 
@@ -190,7 +192,7 @@ def _kinds(measures: Iterable[What]) -> Iterator[tuple[What, Over]]:
 
 
 def _views(
-    groups: Sequence[Group],
+    groups: Groups,
     lines: Sequence[Line],
     clusters: Sequence[str],
     measures: Iterable[What],
@@ -198,26 +200,26 @@ def _views(
     """Yield the views of several runs: on all test data, and on that of each cluster."""
     for what, over in _kinds(measures):
         for cluster in (None, *(clusters if what in MEASURED else ())):
-            found = [_curves(group, what, over, cluster) for group in groups]
+            found = [_curves(runs, what, over, cluster) for runs in groups.values()]
             curves = _known(lines, found)
             if _says_something(curves, what):
                 yield View(what, over, ALL if cluster is None else cluster, curves)
 
 
 def _views_of_run(
-    groups: Sequence[Group],
+    groups: Groups,
     lines: Sequence[Line],
     clusters: Sequence[str],
     measures: Iterable[What],
 ) -> Iterator[View]:
     """Yield the views of one run: on all test data, and on that beside each cluster's."""
-    [group] = groups
+    [runs] = groups.values()
     for what, over in _kinds(measures):
-        whole = _known(lines[:1], [_curves(group, what, over)])
+        whole = _known(lines[:1], [_curves(runs, what, over)])
         if not _says_something(whole, what):
             continue
         yield View(what, over, ALL, whole)
-        found = [_curves(group, what, over, name) for name in clusters if what in MEASURED]
+        found = [_curves(runs, what, over, name) for name in clusters if what in MEASURED]
         if curves := _known(lines[1:], found):
             yield View(what, over, OF_CLUSTERS, [*whole, *curves])
 
@@ -232,12 +234,12 @@ def _says_something(curves: Sequence[Line], what: What) -> bool:
     return any(what in MEASURED or seed.values.any() for curve in curves for seed in curve.seeds)
 
 
-def _reached(groups: Sequence[Group], target: float) -> dict[Over, list[tuple[int, float]]]:
+def _reached(groups: Groups, target: float) -> dict[Over, list[tuple[int, float]]]:
     """Return the line and the x of each seed that reached a target, over time and over cycles."""
     found: dict[Over, list[tuple[int, float]]] = {"time": [], "cycle": []}
-    for line, group in enumerate(groups):
+    for line, runs in enumerate(groups.values()):
         for over, own in found.items():
-            at = [curve.first_at(target) for curve in _curves(group, "accuracy", over)]
+            at = [curve.first_at(target) for curve in _curves(runs, "accuracy", over)]
             own += [(line, x) for x in at if x is not None]
     return found
 

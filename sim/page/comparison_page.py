@@ -1,21 +1,22 @@
 """The page of several runs side by side."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from sim.analysis import comparison_text as text
-from sim.analysis.cases import compare_groups
+from sim.analysis.cases import case_of, compare_groups
 from sim.analysis.comparison import Comparison, check_lines
 from sim.analysis.critical_path import Part
 from sim.analysis.curves import FEWEST
-from sim.analysis.groups import Group, group_runs
+from sim.analysis.groups import group_runs
+from sim.analysis.run import Run
 from sim.draw.accuracy import OVER, accuracy
 from sim.draw.timeline import draw_shares
 from sim.errors import InputError
-from sim.execution.result import check_of_one_kind, load
+from sim.execution.result import Result, check_of_one_kind, load
 from sim.page.chart import MOST_BANDS, MOST_GROUPS, chart_of, title_of
 from sim.page.figures import sentence
 from sim.page.page import Page
@@ -31,13 +32,16 @@ def page(folders: Sequence[Path]) -> Page:
         raise InputError.of_option(
             "report", Code.NOT_RECORDED, "none of the sweep's points is complete"
         )
-    runs = [load(place) for place in places]
+    loaded: dict[Path | None, Result] = {place: load(place) for place in places}
+    runs = [case_of(run, run.folder) for run in loaded.values()]
     check_of_one_kind(run.manifest for run in runs)
-    groups = group_runs(runs)
-    found = compare_groups(groups)
-    shown = compared([] if runs[0].of_network else groups, found)
+    grouped = group_runs(runs)
+    found = compare_groups(grouped)
+    of_network = any(run.of_network for run in loaded.values())
+    groups = {label: [loaded[run.folder] for run in own] for label, own in grouped.items()}
+    shown = comparison_context({} if of_network else groups, found)
     names = sorted({str(run.manifest.get("name")) for run in runs})
-    kind = "network studies" if runs[0].of_network else "runs"
+    kind = "network studies" if of_network else "runs"
     many = f"{len(groups)} groups; runs of a group differ in their seed only."
     return Page(
         template="comparison.html",
@@ -53,29 +57,31 @@ def page(folders: Sequence[Path]) -> Page:
     )
 
 
-def under_one_sky(groups: Sequence[Group]) -> dict[str, Any]:
+def under_one_sky(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     """Return a run of each group for a replay, by label, if they share start, orbit and contacts.
 
     They have the seed that most groups have. Of groups that do not share the sky of the first one,
     and of more than a reader can follow, there is none.
     """
-    seeds = Counter(
-        seed for group in groups for seed in {run.manifest["seed"] for run in group.runs}
-    )
+    each = ({run.manifest["seed"] for run in runs} for runs in groups.values())
+    seeds = Counter(seed for own in each for seed in own)
     [(seed, _)] = seeds.most_common(1)
     chosen: dict[str, Any] = {}
-    for group in groups:
-        run = next((run for run in group.runs if run.manifest["seed"] == seed), None)
+    for label, runs in groups.items():
+        run = next((run for run in runs if run.manifest["seed"] == seed), None)
         if run is not None and len(chosen) < MOST_RUNS and share_sky([*chosen.values(), run]):
-            chosen[group.label] = run
+            chosen[label] = run
     return chosen
 
 
-def compared(groups: Sequence[Group], comparison: Comparison) -> dict[str, Any]:
+def comparison_context(
+    groups: Mapping[str, Sequence[Run]], comparison: Comparison
+) -> dict[str, Any]:
     """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest."""
     shared = comparison.about.get("shared_target")
     target = None if shared is None else float(shared)
     targets = [] if target is None else [target]
+    drawn = dict([*groups.items()][:MOST_GROUPS])
     curves = chart_of(groups, targets, target) if groups else None
     called = (
         *(check_lines, text.stand_in_lines, text.rows_of, text.others_of),
@@ -84,15 +90,15 @@ def compared(groups: Sequence[Group], comparison: Comparison) -> dict[str, Any]:
     return {
         "groups": groups,
         "comparison": comparison,
-        "figures": text.shown_figures(comparison),
+        "figures": comparison.columns,
         "curves": curves,
         "curves_title": title_of(curves),
         "curves_note": _note(groups) if groups else "",
-        "lines": {group.label: number for number, group in enumerate(groups[:MOST_GROUPS])},
+        "lines": {label: number for number, label in enumerate(drawn)},
         "several_seeds": bool((comparison.rows["seeds"] > 1).any()),
         "shared": shared,
         "OVER": OVER,
-        "drawn_groups": {group.label: group.runs for group in groups[:MOST_GROUPS]},
+        "drawn_groups": drawn,
         "MOST_GROUPS": MOST_GROUPS,
         "replays": under_one_sky(groups) if groups else {},
         "MOST_REPLAYED": MOST_RUNS,
@@ -100,10 +106,10 @@ def compared(groups: Sequence[Group], comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _note(groups: Sequence[Group]) -> str:
+def _note(groups: Mapping[str, Sequence[Run]]) -> str:
     """Say what lines and bands of the chart of groups are."""
     words = ["a value holds until the next one is measured, and the last has a dot"]
-    most = max(len(group.runs) for group in groups)
+    most = max(map(len, groups.values()))
     if most > 1:
         band = "the 95 % interval of the mean (Student's t)" if most >= FEWEST else "all seeds"
         near = "" if len(groups) <= MOST_BANDS else " of the line that is pointed at"
@@ -113,9 +119,11 @@ def _note(groups: Sequence[Group]) -> str:
     return sentence("; ".join(words))
 
 
-def shares_of_groups(groups: Sequence[Group]) -> dict[str, dict[Part, float]]:
+def shares_of_groups(
+    groups: Mapping[str, Sequence[Run]],
+) -> dict[str, dict[Part, float]]:
     """Return the shares of the critical path of each group that has one, the mean of its runs'."""
-    each = {group.label: [run.critical_path.shares for run in group.runs] for group in groups}
+    each = {label: [run.critical_path.shares for run in runs] for label, runs in groups.items()}
     known = {label: [shares for shares in own if shares] for label, own in each.items()}
     parts = [part for part in Part if any(part in one for own in known.values() for one in own)]
     return {

@@ -4,18 +4,17 @@ from pathlib import Path
 
 from sim.analysis.comparison_text import qualified
 from sim.analysis.evaluations import is_measured
-from sim.analysis.groups import Group
+from sim.analysis.numeric import NumericSweep
+from sim.analysis.numeric_text import page_table
 from sim.execution.result import load
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, counted
 from sim.page.chart import MOST_GROUPS
-from sim.page.comparison_page import compared as groups_shown
+from sim.page.comparison_page import comparison_context
 from sim.page.page import Page
-from sim.page.sweep_pictures import SMALL, drawings, drawings_of_groups, reading_of_groups
+from sim.page.sweep_pictures import SMALL_WIDTH, drawings, drawings_of_groups, reading_of_groups
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.axis import OverNumbers
-from sim.sweep.axis_text import rows_shown
-from sim.sweep.compared import compared
+from sim.sweep.comparison import compare_sweep
 from sim.sweep.rows import failures_text, sha256_text
 
 
@@ -28,54 +27,53 @@ def page_of(sweep: Sweep) -> Page:
     """Return the report of a sweep, with the rows that it has."""
     every = sweep.rows.to_pylist()
     done = [row for row in every if row["status"] == COMPLETE]
-    found = compared(sweep)
-    comparison, numbers = found.comparison, found.over_numbers
-    several = len({run.folder for group in found.groups for run in group.runs}) > 1
+    comparison = compare_sweep(sweep)
+    numeric, folders = comparison.numeric, comparison.runs
+    several = len({folder for own in folders.values() for folder in own}) > 1
     # The groups that lead stand first, as there are lines and replays of some alone.
-    order = comparison.groups
-    groups = sorted(found.groups, key=lambda group: order.index(group.label))
-    groups = [Group(group.label, tuple(load(run.folder) for run in group.runs)) for group in groups]
+    order = [label for label in comparison.groups if label in folders]
+    groups = {label: [*map(load, folders[label])] for label in order}
     learnt = any(map(is_measured, done))
     # Of many numbers, or where nothing was learnt, curves over time say little.
-    charted = several and (numbers is None or (learnt and len(found.groups) <= MOST_GROUPS))
-    shown = groups_shown(groups, comparison)
+    charted = several and (numeric is None or (learnt and len(groups) <= MOST_GROUPS))
+    shown = comparison_context(groups, comparison)
     of_groups = [] if charted and shown["curves"] else drawings_of_groups(comparison)
-    counts = "" if numbers else f"{counted(len(every), 'point')}."
+    counts = "" if numeric else f"{counted(len(every), 'point')}."
     return Page(
         template="sweep.html",
-        kind=f"Sweep {sweep.folder.resolve().name}{_over(numbers)}",
+        kind=f"Sweep {sweep.folder.resolve().name}{_over(numeric)}",
         title=comparison.headline,
         subtitle=" ".join(filter(None, [counts, *qualified(comparison)])),
         context={
             "keys": list(sweep.keys),
             "charted": charted,
             **shown,
-            "over_numbers": numbers,
-            "drawings": drawings(numbers) if numbers else of_groups,
-            "SMALL": SMALL,
-            "rows_shown": rows_shown(numbers) if numbers else None,
-            "reading": _reading(numbers) if numbers else reading_of_groups(comparison),
+            "numeric": numeric,
+            "drawings": drawings(numeric) if numeric else of_groups,
+            "SMALL_WIDTH": SMALL_WIDTH,
+            "page_table": page_table(numeric) if numeric else None,
+            "reading": _reading(numeric) if numeric else reading_of_groups(comparison),
             "failed": failures_text(sweep.rows, sweep.keys),
             "asked": asked(sweep),
         },
     )
 
 
-def _over(numbers: OverNumbers | None) -> str:
+def _over(numeric: NumericSweep | None) -> str:
     """Say over which numbers a sweep is: ": altitude, 400 to 1,200 km, 9 values"."""
-    if numbers is None:
+    if numeric is None:
         return ""
     each = []
-    for axis in numbers.axes:
+    for axis in numeric.axes:
         span = axis.text(axis.values[0], axis.values[-1])
         span = span.removeprefix(f"{axis.name} ").removesuffix(f" {axis.name}")
         each.append(f"{axis.name}, {span}, {len(axis.values)} values")
     return f": {'; '.join(each)}"
 
 
-def _reading(numbers: OverNumbers) -> str:
+def _reading(numeric: NumericSweep) -> str:
     """Say how the pictures are read."""
-    if not numbers.is_line:
+    if not numeric.is_line:
         return (
             "The stronger the colour, the better; bold is the best. "
             "Rows and columns are values in order, not to scale."

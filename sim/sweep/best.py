@@ -13,24 +13,22 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from statistics import mean
-from typing import Any, overload
+from typing import Any
 
 import yaml
 
-from sim.analysis.comparison import Comparison
 from sim.analysis.evaluations import Judged, evaluation_at, judged_together
 from sim.analysis.figures import Figure, figure_listed
 from sim.analysis.labels import METHOD, VARIANT, ending
+from sim.analysis.numeric import ROWS, is_number
 from sim.analysis.ranking import mean_of
 from sim.errors import InputError
-from sim.execution import result
-from sim.execution.folder import is_sweep, read_manifest
+from sim.execution.folder import read_manifest
+from sim.execution.result import load
 from sim.facts.status import COMPLETE
 from sim.files import write_text
 from sim.formatting import as_yaml, table
-from sim.sweep.axis import is_number
-from sim.sweep.compared import compared
-from sim.sweep.folder import ROWS, Sweep, read_sweep
+from sim.sweep.folder import Sweep
 from sim.sweep.rows import TO_TARGETS, failures_text
 from statements import Code, Other
 
@@ -210,55 +208,6 @@ def _ends(best: Tried, own: Sequence[Tried]) -> Iterator[str]:
                 )
 
 
-Folders = str | Path | Sequence[str | Path]
-
-
-@overload
-def compare(folders: Folders) -> Comparison: ...
-
-
-@overload
-def compare(
-    folders: Folders,
-    *,
-    best_by: str,
-    at_days: float | None = None,
-) -> Choice: ...
-
-
-def compare(
-    folders: Folders,
-    *,
-    best_by: str | None = None,
-    at_days: float | None = None,
-) -> Comparison | Choice:
-    """Compare the runs in folders, or choose among the combinations of the sweep in a folder.
-
-    Runs that differ in their seed only are one group. Returns a Comparison: ``rows`` is a pandas
-    table with one row per figure and group, ``headline`` says in one sentence what was found, and
-    as a mapping it is what ``compare --json`` prints. The folder of one sweep is compared by its
-    combinations. In a notebook it shows itself as the page of the report.
-
-    With ``best_by``, ``validation`` or a column of the sweep's rows, returns a Choice: ``chosen``
-    has the keys of the best combination by variant or method, ``tried`` all combinations, and
-    ``write(path)`` writes a file of variants. By validation, runs are compared after ``at_days``,
-    or at the earliest end of one of them.
-    Raises InputError for a folder without a run, and for a time that not all runs cover.
-    """
-    several = [folders] if isinstance(folders, str | Path) else list(folders)
-    if best_by is None:
-        if at_days is not None:
-            raise InputError.of_option("--at", Code.CONFLICT, "goes with --best-by")
-        if len(several) == 1 and is_sweep(Path(several[0])):
-            return compared(read_sweep(several[0])).comparison
-        return result.compare(several)
-    if len(several) != 1 or not is_sweep(Path(several[0])):
-        raise InputError.of_option(
-            "--best-by", Code.UNSUPPORTED, "takes the folder of one sweep, and no others"
-        )
-    return best_of(read_sweep(several[0]), best_by, at_days)
-
-
 def best_of(sweep: Sweep, best_by: str, at_days: float | None = None) -> Choice:
     """Return the best combination of each variant (else method, else of all) of a sweep."""
     _check_keys(sweep)
@@ -351,7 +300,7 @@ def _by_validation(sweep: Sweep, done: Sequence[Mapping[str, Any]], at_days: flo
 def _validated(sweep: Sweep, row: Mapping[str, Any], basis: Basis) -> float | None:
     """Return the validation figure of a run by the hours of a basis."""
     assert basis.hours is not None  # of validation
-    curve = result.load(sweep.folder / row["folder"]).evaluations
+    curve = load(sweep.folder / row["folder"]).evaluations
     found = evaluation_at(curve, basis.hours * ROUNDING)
     if found is None:
         return None

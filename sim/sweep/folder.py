@@ -22,6 +22,7 @@ import scenarios
 from learning.files import read_object
 from learning.own.code import changed_modules
 from sim.analysis.notebook import framed
+from sim.analysis.numeric import ROWS
 from sim.engine.learning_task import learner_of
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP, check_version, is_sweep, read_manifest
@@ -47,7 +48,6 @@ from statements import Code, Other
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS = "sweep.parquet"
 RESUME = "go on with it by leomix sweep --resume"
 """What helps where rows are missing or broken: they are written anew, and no point is run again."""
 LOG = "workers.log"
@@ -174,8 +174,9 @@ def _ended_since(place: Path, digests: Iterable[str]) -> dict[str, Outcome]:
     folders = place / POINTS
     begun = set(os.listdir(folders)) if folders.is_dir() else set()
     ended: dict[str, Outcome] = {}
-    claims = Claims(place).look()
-    for digest in sorted(begun.intersection(digests)):
+    newer = sorted(begun.intersection(digests))
+    claims = Claims(place).look() if newer else {}
+    for digest in newer:
         outcome = claims[digest].outcome if digest in claims else None
         if outcome is None or outcome.status != COMPLETE:
             outcome = outcome_in(folders / digest, digest)

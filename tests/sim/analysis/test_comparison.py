@@ -20,13 +20,12 @@ from sim.page import report
 from tests.kit import small
 from tests.kit.folders import without_checksums
 from tests.kit.inner.sim import (
-    LONGEST,
-    Case,
+    LONGEST_LABEL,
+    ComparedRun,
     Comparison,
     Evaluation,
-    compare,
     compare_cases,
-    compared_rows,
+    compare_rows,
     comparison_text,
     drawings_of_groups,
     figure_listed,
@@ -35,7 +34,6 @@ from tests.kit.inner.sim import (
     ranked,
     reading_of_groups,
     shared_target,
-    shown_figures,
     values_of,
 )
 
@@ -53,7 +51,7 @@ def cases_of(figures, settings=("",)):
             for seed, value in by_seed.items():
                 for setting in settings:
                     found.setdefault((group, setting, seed), {})[column] = value
-    return [Case(group, seed, own, setting) for (group, setting, seed), own in found.items()]
+    return [ComparedRun(group, seed, own, setting) for (group, setting, seed), own in found.items()]
 
 
 def compared(figures, **how):
@@ -83,7 +81,7 @@ def random_table(draw):
                     "accuracy_final": float(np.clip(draw.normal(0.8 + 0.03 * number, 0.05), 0, 1)),
                     "uplink_bytes": float(draw.integers(1, 4)) * 1e6 * (number + 1),
                 }
-                cases.append(Case(group, seed, figures, str(setting)))
+                cases.append(ComparedRun(group, seed, figures, str(setting)))
     return cases
 
 
@@ -472,24 +470,24 @@ def test_a_key_is_compared_where_all_others_are_equal():
         for mask in ("5", "15")
         for seed in (1, 2, 3)
     ]
-    found = compared_rows(rows, ["orbit", "method", "mask"])
+    found = compare_rows(rows, ["orbit", "method", "mask"])
     words = {
         key: dict(
             zip(own.by("accuracy_final").group, own.by("accuracy_final").verdict, strict=True)
         )
-        for key, own in found.keys.items()
+        for key, own in found.keys_compared.items()
     }
     assert words == {
         "orbit": {"high": "best", "low": "behind"},
         "method": {"a": "best", "b": "behind"},
         "mask": {"5": "equal", "15": "equal"},
     }
-    notes = found.comparison.notes
+    notes = found.notes
     said = "high has the highest final accuracy (0.670); low 0.570"
     assert f"By orbit, all else equal: {said}." in notes
     # A value does not win because its bad points were refused.
     rows = [row if row["mask"] == "5" else row | point(1, None) for row in rows[:6]]
-    unseen = compared_rows(rows, ["mask", "orbit"]).comparison
+    unseen = compare_rows(rows, ["mask", "orbit"])
     assert "3 of 6 points are complete." in unseen.notes
     assert {*unseen.rows[unseen.rows.group == "mask=15"].verdict} == {"not reached"}
 
@@ -570,7 +568,7 @@ def some_settings(draw):
 def test_labels_are_unique_short_and_name_only_what_differs(settings):
     labels = labels_of(settings)
     assert len(set(labels)) == len(labels) == len(settings)
-    assert max(map(len, labels)) <= LONGEST
+    assert max(map(len, labels)) <= LONGEST_LABEL
     with_same = [{**one, "ground.places": 7, "seed": 1} for one in settings]
     if len(settings) > 1:
         assert labels_of(with_same) == labels
@@ -612,7 +610,7 @@ def folders(runs, tmp_path_factory):
 
 
 def test_times_are_compared_at_the_target_that_all_seeds_have_reached(folders, tmp_path):
-    found = compare(folders)
+    found = sim.compare(folders)
     assert found["shared_target"] == "0.85"
     asked = {row["figure"] for row in found["rows"] if row["figure"].startswith("hours")}
     assert asked == {"hours_to_0.85"}
@@ -649,19 +647,21 @@ def test_times_to_targets_stand_in_their_order_and_in_one_unit(targets, hours, r
     random.shuffle(asked := [*targets])
     manifest = {"scenario": {"learning": {"targets": asked}}}
     cases = [
-        Case(group, 1, {"accuracy_final": 0.9, "judged_by": "accuracy"}, "", evaluations, manifest)
+        ComparedRun(
+            group, 1, {"accuracy_final": 0.9, "judged_by": "accuracy"}, "", evaluations, manifest
+        )
         for group in ("a", "b")
     ]
     found = compare_cases(cases)
     own = [f"hours_to_{target:.2f}" for target in targets]
     assert [name for name in found.figures if name.startswith("hours")] == own
     assert [*dict.fromkeys(found.rows.figure)][: len(own)] == own
-    shown = [one for one in shown_figures(found) if one.figure.target]
+    shown = [one for one in found.columns if one.figure.target]
     assert [one.column for one in shown] == own
-    [unit] = {one.figure.head.rpartition("(")[2] for one in shown}
+    [unit] = {one.shown.head.rpartition("(")[2] for one in shown}
     hours_of_unit = {"h)": 1.0, "days)": 24.0}[unit]
     for one, target in zip(shown, targets, strict=True):
-        assert float(one.cells["a"].replace(",", "")) * hours_of_unit == pytest.approx(
+        assert float(one.text("a").replace(",", "")) * hours_of_unit == pytest.approx(
             times[target], rel=0.06
         )
 
@@ -686,7 +686,7 @@ def test_a_comparison_says_how_exactly_its_times_are_known(hours, gap):
     manifest = {"scenario": {"learning": {"targets": [0.9]}}}
     figures = {"accuracy_final": 0.9, "judged_by": "accuracy"}
     notes = compare_cases(
-        [Case(group, 1, figures, "", rising, manifest) for group in ("a", "b")]
+        [ComparedRun(group, 1, figures, "", rising, manifest) for group in ("a", "b")]
     ).notes
     said = [note for note in notes if "complete cycles" in note]
     assert len(said) == (gap is not None)
@@ -698,14 +698,18 @@ def test_a_group_without_a_figure_leaves_the_column_to_the_others():
     payload = "images.hours_median"
     studies = {"a": {payload: 2.0}, "b": {payload: 3.0}, "silent": {payload: None}}
     cases = [
-        Case(group, seed, {"down_gb_a_day": 5.0, "drawn": False} | own)
+        ComparedRun(group, seed, {"down_gb_a_day": 5.0, "drawn": False} | own)
         for group, own in studies.items()
         for seed in (1, 2, 3)
     ]
     found = compare_cases(cases)
     assert found.by(payload).group.tolist() == ["a", "b", "silent"]
-    [shown] = [one for one in shown_figures(found) if one.column == payload]
-    assert shown.cells == {"a": "2.00", "b": "3.00", "silent": "-"}
+    [shown] = [one for one in found.columns if one.column == payload]
+    assert {group: shown.text(group) for group in shown.means} == {
+        "a": "2.00",
+        "b": "3.00",
+        "silent": "-",
+    }
     assert (
         found.telling == "down_gb_a_day" or not found.by("down_gb_a_day").verdict.eq("best").any()
     )
@@ -716,7 +720,7 @@ def test_rounds_of_the_server_stand_in_place_of_cycles_where_all_runs_have_them(
     groups = {"a": figures, "b": figures | {"rounds": 4}, "c": figures | {"rounds": None}}
 
     def shown(names):
-        found = compare_cases([Case(name, 1, groups[name]) for name in names])
+        found = compare_cases([ComparedRun(name, 1, groups[name]) for name in names])
         return [*found.figures], [*found.beside]
 
     assert shown("ab") == (["rounds"], ["cycles"])

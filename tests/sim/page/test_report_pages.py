@@ -28,10 +28,8 @@ from statements import RANKS, Code, Statement, as_json
 from tests.kit.folders import Each, cut, without_checksums
 from tests.kit.handmade import tables_of
 from tests.kit.inner.sim import (
-    Group,
     asked,
     chart_of,
-    compare,
     data_of,
     first_days,
     portable,
@@ -178,7 +176,7 @@ def seeds_of(result, count, accuracies):
 @pytest.mark.parametrize("count", [2, 4, 5, 6])
 def test_the_band_of_a_chart_is_the_range_and_from_five_seeds_on_the_interval(runs, count):
     finals = [0.5, 0.62, 0.57, 0.7, 0.55, 0.66][:count]
-    chart = chart_of([Group("it", seeds_of(runs.result("slots-timing"), count, finals))])
+    chart = chart_of({"it": seeds_of(runs.result("slots-timing"), count, finals)})
     view = next(view for view in data_of(chart)["views"] if view["measure"] == "accuracy")
     [line] = view["curves"]
     ends = min(finals), max(finals)
@@ -192,8 +190,8 @@ def test_the_band_of_a_chart_is_the_range_and_from_five_seeds_on_the_interval(ru
 
 def test_a_target_of_a_chart_has_the_first_time_of_each_seed_that_reached_it(runs):
     finals = [0.5, 0.6, 0.62]
-    group = Group("it", seeds_of(runs.result("slots-timing"), 3, finals))
-    data = data_of(chart_of([group], [0.6, 0.9], 0.6))
+    groups = {"it": seeds_of(runs.result("slots-timing"), 3, finals)}
+    data = data_of(chart_of(groups, [0.6, 0.9], 0.6))
     assert [*data["targets"]] == ["0.60"] and data["target"] == "0.60"
     reached = data["targets"]["0.60"]
     assert (reached["time"], reached["cycle"]) == ([[0, 10]] * 2, [[0, 1]] * 2)  # minutes
@@ -210,7 +208,7 @@ def test_the_shares_of_a_group_are_the_means_of_those_of_its_runs(runs):
         tables = tables_of(events=events, metrics=metrics)
         return sim.Result(tables, {"method": "", "simulated_s": 100.0})
 
-    found = shares_of_groups([Group("a", [run(25.0), run(75.0)]), Group("b", [run(0.0)])])
+    found = shares_of_groups({"a": [run(25.0), run(75.0)], "b": [run(0.0)]})
     shares = {
         label: {str(part): own for part, own in each.items()} for label, each in found.items()
     }
@@ -247,10 +245,10 @@ def test_a_page_names_the_values_of_a_key_and_of_many_both_ends(tmp_path, count,
 def test_groups_are_replayed_by_runs_of_the_seed_that_most_of_them_have(runs):
     result = runs.result("slots-timing")
     seeds = {"a": (1, 2), "b": (3, 2), "c": (2, 4), "d": (5,)}
-    groups = [
-        Group(label, [sim.Result(result.tables, {**result.manifest, "seed": n}) for n in own])
+    groups = {
+        label: [sim.Result(result.tables, {**result.manifest, "seed": n}) for n in own]
         for label, own in seeds.items()
-    ]
+    }
     shown = under_one_sky(groups)
     assert {label: run.manifest["seed"] for label, run in shown.items()} == dict.fromkeys("abc", 2)
 
@@ -342,7 +340,7 @@ def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
     assert [*page.sections] == ["curves", "summary", "replay", "rows", "time", "runs"]
     [heads, *rows] = page.tables["rows-1"]
     assert heads[:3] == ["final accuracy", "seeds", "mean"]
-    found = compare(folders).by("accuracy_final")
+    found = sim.compare(folders).by("accuracy_final")
     for own, row in zip(found.itertuples(), rows, strict=True):
         assert row[:2] == [own.group, str(own.seeds)]
         assert row[2].startswith(f"{own.mean:.3f}") and row[-1] == own.verdict
