@@ -54,11 +54,6 @@ class Steps:
         place = np.searchsorted(self.x, x, "right") - 1
         return np.where(place >= 0, self.values[place], np.nan)
 
-    def first_at(self, target: float) -> float | None:
-        """Return the first x at which the value is at or above a target; None if never."""
-        there = np.flatnonzero(self.values >= target)
-        return float(self.x[there[0]]) if len(there) else None
-
     def thinned(self, most: int) -> "Steps":
         """Return the steps that are left where a screen shows ``most`` columns."""
         kept = last_of_columns(self.x, self.end, most)

@@ -221,6 +221,14 @@ def evaluations(pooled: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluatio
     ]
 
 
+def figures_over_hours(
+    curve: Sequence[Evaluation], judged: Judged
+) -> list[tuple[float, float]]:
+    """Return the hours of each evaluation that has the figure by which runs are judged, and it."""
+    known = ((one.hours, one.figure(judged)) for one in curve)
+    return [(hours, figure) for hours, figure in known if figure is not None]
+
+
 def accuracies(curve: Sequence[Evaluation]) -> list[float]:
     """Return the accuracies of a curve, none of one that has a loss alone."""
     return [one.accuracy for one in curve if one.accuracy is not None]

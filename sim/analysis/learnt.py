@@ -9,7 +9,15 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from sim.analysis.evaluations import Evaluation, Guess, Judged, accuracies, guess_of, judged_by
+from sim.analysis.evaluations import (
+    Evaluation,
+    Guess,
+    Judged,
+    accuracies,
+    figures_over_hours,
+    guess_of,
+    judged_by,
+)
 
 QUANTILE = 1.96
 """Standard errors within which a difference of accuracies may be chance, at 95 %."""
@@ -45,8 +53,7 @@ class Learnt:
     @cached_property
     def figures(self) -> list[float]:
         """Test figures by which the run is judged."""
-        known = (one.figure(self.judged) for one in self.curve)
-        return [figure for figure in known if figure is not None]
+        return [figure for _, figure in figures_over_hours(self.curve, self.judged)]
 
     @cached_property
     def losses(self) -> list[float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sim.analysis.checks import Check, checks_in
 from sim.analysis.checks.held_back import held_back
-from sim.analysis.evaluations import Judged, is_measured
+from sim.analysis.evaluations import Judged, figures_over_hours, is_measured
 from sim.analysis.run import Run
 from sim.analysis.screen import is_writable, steps_lines, wrapped
 from sim.facts.status import COMPLETE
@@ -206,10 +206,10 @@ def _row(name: str, text: str) -> list[str]:
 def figures(run: Run) -> Iterator[tuple[str, str]]:
     """Yield what a run came to, and what it took: the name of each figure, and a text."""
     summary = run.summary
-    if len(known := _known(run)) > 1:
+    if len(known := figures_over_hours(run.evaluations, run.learnt.judged)) > 1:
         start, final = (f"{figure:.3f}" for _, figure in (known[0], known[-1]))
         after = duration(3600 * max(summary["hours"], known[-1][0]))
-        yield Judged(summary["judged_by"]), f"{start} at the start, {final} after {after}"
+        yield run.learnt.judged, f"{start} at the start, {final} after {after}"
     if summary["reached"]:
         hours = {target: when["hours"] for target, when in summary["reached"].items()}
         yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
@@ -233,19 +233,13 @@ def figures(run: Run) -> Iterator[tuple[str, str]]:
     yield from (row for row in summary_rows(summary) if row[0] in OF_METHODS)
 
 
-def _known(run: Run) -> list[tuple[float, float]]:
-    """Return when the figure that judges was measured, in hours, and what it was."""
-    judged = Judged(run.summary["judged_by"])
-    found = ((one.hours, one.figure(judged)) for one in run.evaluations)
-    return [(hours, figure) for hours, figure in found if figure is not None]
-
-
 def _curve(run: Run) -> str | None:
     """Return the figure that judges over time, each value held until the next.
 
     None of one value, and where the terminal has no blocks.
     """
-    if len(known := _known(run)) < 2 or not is_writable(LEVELS):
+    known = figures_over_hours(run.evaluations, run.learnt.judged)
+    if len(known) < 2 or not is_writable(LEVELS):
         return None
     end_h = max(run.summary["hours"], known[-1][0])
     each = [figure for _, figure in known]

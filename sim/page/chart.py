@@ -17,7 +17,7 @@ from sim.analysis.curves import (
     curve_of,
     over_seeds,
 )
-from sim.analysis.evaluations import Judged, judged_together, target_name
+from sim.analysis.evaluations import Judged, first_reached, judged_together, target_name
 from sim.analysis.groups import Group
 from sim.draw.accuracy import NAMES, Line, draw_curves
 from sim.draw.canvas import Unit, unit_of
@@ -130,8 +130,7 @@ def chart_of(
         labels += clusters
         methods += [None] * len(clusters)
     lines = [Line(*own, ()) for own in zip(labels, looks_of(methods), strict=True)]
-    views_of = _views_of_run if alone else _views
-    views = list(views_of(shown, lines, clusters, measures))
+    views = list(_views(shown, lines, clusters, measures, alone=alone))
     if not views:
         return None
     each = sum(len(group.runs) for group in shown) <= MOST_SEED_LINES
@@ -181,45 +180,37 @@ def _curves(group: Group, what: What, over: Over, cluster: str | None = None) ->
     return [curve for curve in found if curve is not None]
 
 
-def _kinds(measures: Iterable[What]) -> Iterator[tuple[What, Over]]:
-    """Yield what can be shown, and over what."""
-    for what in measures:
-        yield what, "time"
-        if what in MEASURED:
-            yield what, "cycle"
-
-
 def _views(
     groups: Sequence[Group],
     lines: Sequence[Line],
     clusters: Sequence[str],
     measures: Iterable[What],
+    *,
+    alone: bool,
 ) -> Iterator[View]:
-    """Yield the views of several runs: on all test data, and on that of each cluster."""
-    for what, over in _kinds(measures):
-        for cluster in (None, *(clusters if what in MEASURED else ())):
-            found = [_curves(group, what, over, cluster) for group in groups]
-            curves = _known(lines, found)
-            if _says_something(curves, what):
-                yield View(what, over, ALL if cluster is None else cluster, curves)
+    """Yield the views of groups: on all test data, and on that of each cluster.
 
-
-def _views_of_run(
-    groups: Sequence[Group],
-    lines: Sequence[Line],
-    clusters: Sequence[str],
-    measures: Iterable[What],
-) -> Iterator[View]:
-    """Yield the views of one run: on all test data, and on that beside each cluster's."""
-    [group] = groups
-    for what, over in _kinds(measures):
-        whole = _known(lines[:1], [_curves(group, what, over)])
-        if not _says_something(whole, what):
-            continue
-        yield View(what, over, ALL, whole)
-        found = [_curves(group, what, over, name) for name in clusters if what in MEASURED]
-        if curves := _known(lines[1:], found):
-            yield View(what, over, OF_CLUSTERS, [*whole, *curves])
+    Those of one run ``alone`` have all clusters together, beside the curve of all test data.
+    """
+    for what in measures:
+        over_each: Sequence[Over] = ("time", "cycle") if what in MEASURED else ("time",)
+        for over in over_each:
+            whole = _known(lines, [_curves(group, what, over) for group in groups])
+            if not _says_something(whole, what):
+                continue
+            yield View(what, over, ALL, whole)
+            of_clusters = [
+                [_curves(group, what, over, name) for group in groups]
+                for name in (clusters if what in MEASURED else ())
+            ]
+            if alone:
+                found = [curves for [curves] in of_clusters]
+                if curves := _known(lines[1:], found):
+                    yield View(what, over, OF_CLUSTERS, [*whole, *curves])
+                continue
+            for name, found in zip(clusters, of_clusters, strict=False):
+                if curves := _known(lines, found):
+                    yield View(what, over, name, curves)
 
 
 def _known(lines: Sequence[Line], found: Sequence[Sequence[Steps]]) -> list[Line]:
@@ -233,12 +224,16 @@ def _says_something(curves: Sequence[Line], what: What) -> bool:
 
 
 def _reached(groups: Sequence[Group], target: float) -> dict[Over, list[tuple[int, float]]]:
-    """Return the line and the x of each seed that reached a target, over time and over cycles."""
+    """Return the line and the x of each seed that reached a target, over time and over cycles.
+
+    As in the summary of a run, x is that of the first evaluation at the target, or above.
+    """
     found: dict[Over, list[tuple[int, float]]] = {"time": [], "cycle": []}
     for line, group in enumerate(groups):
-        for over, own in found.items():
-            at = [curve.first_at(target) for curve in _curves(group, "accuracy", over)]
-            own += [(line, x) for x in at if x is not None]
+        for run in group.runs:
+            if when := first_reached(run.evaluations, target):
+                found["time"].append((line, 3600.0 * when["hours"]))
+                found["cycle"].append((line, when["cycles"]))
     return found
 
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import orbit
 import scenarios
 from orbit.utc import Start
-from sim.analysis.evaluations import Judged, judged_by, judged_together
+from sim.analysis.evaluations import Judged, figures_over_hours, judged_together
 from sim.analysis.rounds import client_word
 from sim.analysis.run import Run
 from sim.analysis.spans import of_stations, over_feeder, places_of
@@ -41,7 +41,7 @@ from sim.replay.traffic import (
 )
 from sim.trace.arrow import as_numpy
 from sim.trace.sorting import says
-from sim.trace.tables import pieces_of, pooled_metrics
+from sim.trace.tables import pieces_of
 from sim.world.scenery import scenery_of
 from statements import Code, Other
 from statements.arrays import Floats, Ints
@@ -116,8 +116,8 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
     held = [held_by(run.tables) for run in runs.values()]
     shown = [name for name in lowest(held) if name in sky.satellites] if sky.flying else []
     looks = looks_of([run.manifest.get("method") for run in runs.values()])
-    measured = [_final(run) for run in runs.values()]
-    judged = judged_together(measured)
+    summaries = [run.summary for run in runs.values()]
+    judged = judged_together(summaries)
     return {
         "start_utc": first.manifest["start_utc"],
         "end_s": _clock_end_s(end_s, unit_s),
@@ -136,7 +136,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
             [sky.flying[sky.satellites.index(name)] for name in shown], first, end_s
         ),
         "judged_by": judged,
-        "figure": _called(judged, measured),
+        "figure": _figure_name(judged, summaries),
         "runs": [
             _of_run(label, run, look.hue, sky, end_s, unit_s)
             | {"learnt": _learnt(run, judged, end_s, unit_s)}
@@ -395,22 +395,11 @@ def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]
     return {"late": packed(late), "early": packed(np.maximum(set_ - end, 0))}
 
 
-def _final(run: Run) -> dict[str, Any]:
-    """Return by what a run is judged, and its figures at the end."""
-    curve = run.evaluations
-    end = curve[-1:]
-    return {
-        "judged_by": judged_by(run.manifest, curve),
-        "accuracy_final": next((one.accuracy for one in end), None),
-        "loss_final": next((one.loss for one in end), None),
-    }
-
-
-def _called(judged: Judged, runs: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the figure is called by which runs are judged."""
+def _figure_name(judged: Judged, summaries: Sequence[Mapping[str, Any]]) -> str:
+    """Return the name of the figure by which runs are judged."""
     if judged == Judged.ACCURACY:
         return "Accuracy"
-    tokens = any(summary["accuracy_final"] is not None for summary in runs)
+    tokens = any(summary["accuracy_final"] is not None for summary in summaries)
     return "Loss of the next token (nats)" if tokens else "Loss"
 
 
@@ -420,12 +409,11 @@ def _learnt(run: Run, judged: Judged, end_s: float, unit_s: float) -> dict[str, 
     ``time`` and ``value`` (in millionths), both in steps.
     """
     end_s = min(end_s, _end_s(run))
-    pooled = pooled_metrics(run.tables)
-    known = pooled.filter(pc.fill_null(pc.is_finite(pooled[judged]), fill_value=False))
-    time_s, value = (as_numpy(known[name]) for name in ("time_s", judged))
-    shown = time_s <= end_s
+    figures = figures_over_hours(run.evaluations, judged)
+    hours, value = np.array(figures, float).reshape(-1, 2).T
+    shown = (hours <= end_s / 3600.0) & np.isfinite(value)
     return {
-        "time": packed(steps(_moments(time_s[shown], end_s, unit_s))),
+        "time": packed(steps(_moments(3600.0 * hours[shown], end_s, unit_s))),
         "value": packed(steps(_units(value[shown], LEARNT_UNIT))),
     }
 
