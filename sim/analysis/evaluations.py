@@ -221,9 +221,7 @@ def evaluations(pooled: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluatio
     ]
 
 
-def figures_over_hours(
-    curve: Sequence[Evaluation], judged: Judged
-) -> list[tuple[float, float]]:
+def figures_over_hours(curve: Sequence[Evaluation], judged: Judged) -> list[tuple[float, float]]:
     """Return the hours of each evaluation that has the figure by which runs are judged, and it."""
     known = ((one.hours, one.figure(judged)) for one in curve)
     return [(hours, figure) for hours, figure in known if figure is not None]

@@ -82,6 +82,9 @@ def test_an_evaluation_counts_what_was_spent_by_then_the_same_instant_included()
     assert line.get_xydata().tolist() == [[0.0, 0.1], [3.0, 0.4], [3.5, 0.5], [5.0, 0.7]]  # kB
     line, *_ = plot.accuracy(over="energy").lines
     assert line.get_xydata().tolist() == [[0.0, 0.1], [9.0, 0.5], [22.0, 0.7]]  # J
+    unknown = {**manifest, "spent": joules | {"transmit_j": [None] * 4}}
+    with pytest.raises(sim.InputError, match="over energy: that is not modelled"):
+        sim.Result(tables, unknown).plot.accuracy(over="energy")
 
 
 def test_the_figure_by_a_time_is_that_of_the_last_evaluation_the_same_instant_included():

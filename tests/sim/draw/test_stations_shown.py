@@ -95,11 +95,3 @@ def test_the_page_speaks_of_satellites_and_stations(run, tmp_path):
     body = re.sub(r"<(style|script|pre).*?</\1>", "", text, flags=re.DOTALL)
     assert "How long each round lasted" in body
     assert not re.search(r"\b(clusters?|beam|devices? of|device 0)\b", body)
-
-
-def test_rounds_are_drawn_where_they_end(run):
-    lasted, mean = run.plot.rounds().lines
-    ends_s = run.events[run.events.kind == "aggregate"].time_s.to_numpy()
-    assert lasted.get_xdata() == pytest.approx([0.0, *ends_s / 3600])
-    assert lasted.get_ydata()[1:].sum() * 3600 == pytest.approx(ends_s[-1])
-    assert mean.get_ydata()[0] == pytest.approx(run.summary["rounds"]["mean_s"] / 3600)
