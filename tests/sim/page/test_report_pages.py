@@ -414,7 +414,8 @@ def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     page = Seen(report([failed]))
     assert "failed: its <disk> is full" in page.sections["failed"]
     assert "11 of 12 points are complete." in page.text
-    told = leomix("report", failed, runs["slots"], "-o", tmp_path / "c.html")
+    into = ("-o", tmp_path / "c.html", "--figures", tmp_path / "figures")
+    told = leomix("report", failed, runs["slots"], *into)
     assert told.err.count(f"warning: {failed}: 11 of 12 points are complete") == 1
     assert len(Seen(tmp_path / "c.html").tables["runs-1"]) == 1 + 11 + 1
 
