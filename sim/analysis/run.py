@@ -43,7 +43,7 @@ class Run:
         """The run in a few figures."""
         if self.of_network:
             return network_summary(self.manifest)
-        return summarise(self.tables, self.manifest, lambda: self.critical_path)
+        return summarise(self)
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:

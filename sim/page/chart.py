@@ -174,9 +174,7 @@ def _clusters(groups: Sequence[Group]) -> list[str]:
 
 
 def _curves(group: Group, what: What, over: Over, cluster: str | None = None) -> list[Steps]:
-    found = (
-        curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster) for run in group.runs
-    )
+    found = (curve_of(run, what, over, cluster) for run in group.runs)
     return [curve for curve in found if curve is not None]
 
 
