@@ -85,22 +85,16 @@ class DeviceRows(NamedTuple):
 
     record: Ints
     device: Ints
-    some: Ints | slice
+    some: Ints
 
 
 def device_rows(masks: Sequence[Mask]) -> DeviceRows:
     """Return a row for each device in the mask (K,) of a record, in order."""
-    if len(masks) == 1:
-        (device,) = masks[0].nonzero()
-        everybody = len(device) == len(masks[0])
-        return DeviceRows(np.zeros_like(device), device, slice(None) if everybody else device)
     who = joined(masks)
     counts = np.array([len(mask) for mask in masks])
     record = np.repeat(np.arange(len(masks)), counts)
     device = np.arange(len(record)) - np.repeat(np.cumsum(counts) - counts, counts)
     some = np.flatnonzero(who)
-    if len(some) == len(who):  # nearly always
-        return DeviceRows(record, device, slice(None))
     return DeviceRows(record[some], device[some], some)
 
 
