@@ -27,7 +27,12 @@ from sim.formatting import (
     table,
 )
 
-DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices", "isl": "by ISL"}
+DIRECTION_LABELS = {
+    "uplink": "up",
+    "downlink": "down",
+    "sidelink": "between devices",
+    "isl": "by ISL",
+}
 ENDED = ("interrupted", "failed")
 """Codes of checks that a headline begins with."""
 IN_PLACE = ("no-update", "not-tested")
@@ -101,7 +106,7 @@ def sent(summary: Mapping[str, Any]) -> list[str]:
 
     Of a broadcast that is what was on the air.
     """
-    found = ((summary[f"{way}_bytes"], word) for way, word in DIRECTIONS.items())
+    found = ((summary[f"{way}_bytes"], word) for way, word in DIRECTION_LABELS.items())
     return [f"{short_size(size)} {word}" for size, word in found if size]
 
 
@@ -141,9 +146,9 @@ def pattern_text(clients: Sequence[str], pattern: Any) -> str:
     return table(["client, expert", *numbers], rows)
 
 
-NAMES = 11
+NAME_WIDTH = 11
 """Letters of the names of figures, with the space behind them."""
-KEPT = "\u00a0"
+NO_BREAK_SPACE = "\u00a0"
 """A space at which no line is broken."""
 MOST_PARTS = 4
 """Parts of the time that are named."""
@@ -195,11 +200,13 @@ def run_screen(run: Run, folder: Path | None) -> str:
 
 def _row(name: str, text: str) -> list[str]:
     """Return a figure with its name, in as many lines as it needs, broken after commas first."""
-    kept = ", ".join(part.replace(" ", KEPT) for part in text.split(", "))
+    kept = ", ".join(part.replace(" ", NO_BREAK_SPACE) for part in text.split(", "))
     most = max(map(len, kept.split()), default=0)
-    lines = wrap(kept if most <= WIDTH - NAMES else text, WIDTH - NAMES, break_long_words=False)
-    lines = [line.replace(KEPT, " ") for line in lines]
-    heads = [f"{name:<{NAMES - 1}} ", *[" " * NAMES] * (len(lines) - 1)]
+    lines = wrap(
+        kept if most <= WIDTH - NAME_WIDTH else text, WIDTH - NAME_WIDTH, break_long_words=False
+    )
+    lines = [line.replace(NO_BREAK_SPACE, " ") for line in lines]
+    heads = [f"{name:<{NAME_WIDTH - 1}} ", *[" " * NAME_WIDTH] * (len(lines) - 1)]
     return [(head + line).rstrip() for head, line in zip(heads, lines, strict=True)]
 
 

@@ -268,7 +268,7 @@ class NumberedSpans:
         return self._order[begin + np.flatnonzero(near)]
 
 
-class Course(NamedTuple):
+class StateTimeline(NamedTuple):
     """Numbers of states (N,) that follow each other, each from its begin (N,) to the next one."""
 
     states: Ints

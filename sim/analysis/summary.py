@@ -20,7 +20,7 @@ from sim.analysis.evaluations import (
     first_reached,
     is_measured,
     server_rounds,
-    steps_of,
+    steps_per_round,
     sum_if_known,
     target_name,
     targets_of,
@@ -70,7 +70,7 @@ def summarise(run: Run) -> dict[str, Any]:
     Events and transfers are read once, piece by piece, and only the columns that count.
     """
     tables, manifest = run.tables, run.manifest
-    steps = steps_of(manifest)
+    steps = steps_per_round(manifest)
     own = server_rounds(manifest.get("spent"), -1)
     learning = _learning(run)
     learning["accuracy_worst_client"] = min(_of_clients(tables, "accuracy"), default=None)

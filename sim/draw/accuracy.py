@@ -42,7 +42,7 @@ OVER: dict[Over, str] = {
 """What accuracy is drawn over, and what that is called."""
 OfModel = Literal["accuracy", "loss"]
 """What is drawn of a model."""
-NAMES: dict[What, str] = {
+CURVE_NAMES: dict[What, str] = {
     "accuracy": "accuracy",
     "loss": "loss",
     "validation_accuracy": "validation accuracy",
@@ -58,7 +58,7 @@ OF_SEED: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.5}
 """How thin the line of one seed is beside the mean of several."""
 OPACITY = 0.15
 """Of the band of the 95 % interval."""
-MOST_BANDS = 4
+MOST_FULL_BANDS = 4
 """Bands up to which they are not drawn fainter than that."""
 
 
@@ -119,7 +119,7 @@ def draw_curves(
     """
     axes = axes or new_axes()
     unit = _unit(over, max(curve.end for line in lines for curve in line.seeds))
-    opacity = OPACITY * min(1.0, MOST_BANDS / len(lines))
+    opacity = OPACITY * min(1.0, MOST_FULL_BANDS / len(lines))
     names: list[str] = []
     drawn: list[Artist] = []
     for number, line in enumerate(lines):
@@ -135,7 +135,7 @@ def draw_curves(
         legend(axes, drawn, names)
     _draw_targets(axes, targets if what == "accuracy" else ())
     axes.set_xlabel(unit.axis)
-    axes.set_ylabel(called or NAMES[what])
+    axes.set_ylabel(called or CURVE_NAMES[what])
     if what == "sent_bytes":
         axes.yaxis.set_major_formatter(lambda value, _: data_size(value))
     return axes

@@ -19,7 +19,7 @@ from sim.analysis.curves import (
 )
 from sim.analysis.evaluations import Judged, first_reached, judged_together, target_name
 from sim.analysis.groups import Group
-from sim.draw.accuracy import NAMES, Line, draw_curves
+from sim.draw.accuracy import CURVE_NAMES, Line, draw_curves
 from sim.draw.canvas import Unit, unit_of
 from sim.draw.colours import looks_of
 from sim.formatting import capital
@@ -27,10 +27,10 @@ from statements.arrays import Floats, Ints
 
 FORMS: dict[What, str] = {"cycles": "count", "sent_bytes": "bytes", "staleness": "number"}
 MEASURES: dict[What, tuple[str, str]] = {
-    what: (name, FORMS.get(what, "share")) for what, name in NAMES.items()
+    what: (name, FORMS.get(what, "share")) for what, name in CURVE_NAMES.items()
 }
 """What a chart offers, what that is called, and in which form its script writes the values."""
-OF_TOKENS: dict[What, tuple[str, str]] = {
+TOKEN_MEASURES: dict[What, tuple[str, str]] = {
     "loss": ("loss of the next token (nats)", "share"),
     "accuracy": ("share of tokens right", "share"),
     "validation_loss": ("validation loss (nats)", "share"),
@@ -46,12 +46,12 @@ def measures_of(groups: Sequence[Group]) -> dict[What, tuple[str, str]]:
         return MEASURES
     if all(summary.get("accuracy_final") is None for summary in runs):
         return {"loss": MEASURES["loss"], **MEASURES}
-    return {**OF_TOKENS, **MEASURES, **OF_TOKENS}
+    return {**TOKEN_MEASURES, **MEASURES, **TOKEN_MEASURES}
 
 
 MOST_GROUPS = 12
 """Groups of which a chart has lines."""
-MOST_CLUSTERS = 8
+MOST_CHARTED_CLUSTERS = 8
 """Clusters of which a chart has lines, or that it offers."""
 MOST_BANDS = 4
 """Groups of which all bands are drawn, as in ``chart.js``; of more, that of one pointed at."""
@@ -61,8 +61,8 @@ ALL = "all"
 OF_CLUSTERS = "clusters"
 """Parts of the test data: the whole of it, and each cluster's in the chart of one run."""
 
-FEWEST_STEPS = 60
-MOST_STEPS = 500
+FEWEST_CURVE_STEPS = 60
+MOST_CURVE_STEPS = 500
 STEPS_OF_A_PAGE = 12_000
 """Steps that a curve is given: those of all curves of a page together, within the two others."""
 
@@ -152,7 +152,7 @@ def chart_of(
         {part: name for part, name in names.items() if part in parts},
         reached,
         target if target in reached else max(reached, default=None),
-        int(np.clip(STEPS_OF_A_PAGE // count, FEWEST_STEPS, MOST_STEPS)),
+        int(np.clip(STEPS_OF_A_PAGE // count, FEWEST_CURVE_STEPS, MOST_CURVE_STEPS)),
         each,
     )
 
@@ -170,7 +170,11 @@ def _clusters(groups: Sequence[Group]) -> list[str]:
     """Return the clusters of which all runs have measured an accuracy, if they are few."""
     each = [set(clusters_measured(run.tables)) for own in groups for run in own.runs]
     found = sorted(set.intersection(*each))
-    return found[:MOST_CLUSTERS] if len(groups) == 1 or len(found) <= MOST_CLUSTERS else []
+    return (
+        found[:MOST_CHARTED_CLUSTERS]
+        if len(groups) == 1 or len(found) <= MOST_CHARTED_CLUSTERS
+        else []
+    )
 
 
 def _curves(group: Group, what: What, over: Over, cluster: str | None = None) -> list[Steps]:
@@ -317,11 +321,11 @@ def _numbers(values: Floats) -> list[float | int | None]:
     return [None if np.isnan(value) else _short(value) for value in values.tolist()]
 
 
-DIGITS = 6
+SIGNIFICANT_DIGITS = 6
 """Digits of a number in the page that count."""
 
 
 def _short(value: float) -> float | int:
     """Return a number with the digits that count; a whole one without its point."""
-    short = float(f"{value:.{DIGITS}g}")
+    short = float(f"{value:.{SIGNIFICANT_DIGITS}g}")
     return int(short) if short.is_integer() else short

@@ -11,7 +11,7 @@ import scenarios
 import sim
 from orbit.look_angles import ground_track
 from sim.export.formats import export
-from sim.export.perfetto import lanes_of
+from sim.export.perfetto import trace_lanes
 from sim.page import report
 from tests.kit.worlds import ground_sites, satellites_of
 
@@ -28,7 +28,7 @@ def run(tmp_path_factory):
 
 
 def test_lanes_are_of_stations_and_of_satellites(run):
-    lanes = lanes_of(run.tables, run.manifest)
+    lanes = trace_lanes(run.tables, run.manifest)
     over = {}
     for place, spans in lanes:
         if place[0] == "stations":
@@ -52,7 +52,7 @@ def test_links_between_satellites_are_drawn_and_have_lanes(tmp_path):
     [path] = export(run.folder, "czml").paths
     packets = json.loads(path.read_text())
     names = {f"{packet['id']}#position": packet["name"] for packet in packets}
-    lanes = lanes_of(run.tables, run.manifest)
+    lanes = trace_lanes(run.tables, run.manifest)
     columns = ["a", "b", "start_s", "end_s"]
     for kind, table in (("isl", run.tables["isl_windows"].to_pandas()), ("hop", hops)):
         drawn = {

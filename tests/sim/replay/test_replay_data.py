@@ -20,7 +20,7 @@ from sim.replay.batteries import Held, straightened
 from sim.replay.orbits import MOST_OFF_DEG, apart_deg, arcs_of
 from sim.replay.packing import packed, steps
 from sim.replay.scene import scene, share_sky
-from sim.replay.traffic import joined
+from sim.replay.traffic import join_spans
 from tests.kit import small
 from tests.kit.handmade import tables_of
 from tests.kit.replay import ECCENTRIC, numbers, skyfield_km
@@ -67,7 +67,7 @@ SPANS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 60), st.integers(0,
 def test_joined_spans_hold_all_and_only_the_shortest_gaps_are_closed(rows, most):
     lane, begin_s, lasts_s = np.array(rows, dtype=float).reshape(-1, 3).T
     end_s = begin_s + lasts_s
-    found = joined(lane.astype(int), begin_s, end_s, most)
+    found = join_spans(lane.astype(int), begin_s, end_s, most)
     groups = {}
     for place, group in zip(found.order.tolist(), found.group.tolist(), strict=True):
         groups.setdefault(group, []).append(place)
@@ -272,7 +272,7 @@ def test_a_fault_is_marked_where_its_contact_is_and_else_at_its_cluster():
     rows.append(rows[0] | {"time_s": 100.5})  # behind what is shown
     rows += [{"time_s": 70.0 + n / 1e4, "kind": "fault", "cluster": "A"} for n in range(3)]
     placed = np.array([5, 6]), np.array([0, 1]), {"A": 0, "B": 1}
-    found = failures.faults(tables_of(events=rows), *placed, 100.0, 0.5)
+    found = failures.packed_faults(tables_of(events=rows), *placed, 100.0, 0.5)
     assert numbers(found["place"]).tolist() == [*(place for *_, place in cases), 0]
     assert (np.cumsum(numbers(found["time"])) * 0.5).tolist() == [*(t for t, *_ in cases), 70.0]
     assert numbers(found["count"]).tolist() == [1] * 6 + [3]
@@ -348,7 +348,7 @@ def test_runs_share_a_sky_if_start_orbit_and_contacts_are_the_same(runs):
 
 def test_a_replay_of_more_contacts_than_a_page_carries_ends_early(runs, monkeypatch):
     run = runs.result("orbit-timing")
-    monkeypatch.setattr(scenes, "MOST_CONTACTS", 5)
+    monkeypatch.setattr(scenes, "MOST_REPLAYED_CONTACTS", 5)
     data = scene({"it": run})
     assert data["end_s"] == run.contacts.rise_s.iloc[5] < data["simulated_s"]
     assert len(numbers(data["contacts"]["rise"])) == 5
