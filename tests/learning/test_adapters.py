@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-import sim
 from learning import ModelConfig
 from learning.data.samples import InputSpec
 from learning.models import Residency
@@ -23,8 +22,6 @@ from learning.models.peft import adapted, factorise, write_adapter
 from learning.models.small import VectorMoE
 from learning.text.checkpoints import save_checkpoint
 from learning.text.fused_adapters import write_fused_adapter
-from sim.export.formats import export
-from tests.kit import small
 from tests.kit import tiny_checkpoints as tiny
 
 
@@ -217,18 +214,11 @@ def test_what_peft_has_no_place_for_and_what_is_no_adapter_is_refused(tmp_path, 
         write_adapter(tmp_path, vectors, start, trained(start, {1: 2}, bias=True))
 
 
-def test_a_run_goes_on_from_the_experts_of_another(tmp_path, leomix):
-    how = {"method": "emsfl", "lora": {"rank": 2}, "step_size": 0.3, "steps_per_round": 5}
-    first = sim.run(small.slots(stop={"cycles": 6}, learning=how), tmp_path / "first")
-    export(tmp_path / "first", "peft", tmp_path / "peft")
-    [adapter] = [p.parent for p in (tmp_path / "peft").rglob("adapter_config.json")]
-    second = small.slots(stop={"cycles": 1}, learning={**how, "model": {"adapter": str(adapter)}})
-    end = first.summary["accuracy_final"]
-    assert end > first.summary["accuracy_start"] + 0.02
-    assert sim.run(second).summary["accuracy_start"] == pytest.approx(end, abs=1e-3)
-
-    for path in (adapter, tmp_path):  # of another model, and no adapter at all
-        assert "adapter" in refusal(leomix, tmp_path, **{"model.adapter": path})
+def test_what_is_no_adapter_of_the_model_is_refused_before_a_run(tmp_path, vectors, leomix):
+    start = stored(vectors)
+    write_adapter(tmp_path / "other", vectors, start, trained(start, {0: 1}))
+    for path, why in ((tmp_path / "other", "of the same model"), (tmp_path, "no PEFT adapter")):
+        assert why in refusal(leomix, tmp_path, **{"model.adapter": path})
 
 
 def refusal(leomix, place, **keys):

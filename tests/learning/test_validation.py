@@ -180,45 +180,33 @@ def one_cluster(size, device=None, labels=2):
     return Domain(train, SampleArrays(x[:2] + 1000, x[:2], 0 * x[:2]), device)
 
 
+ALONE, TEN = one_cluster(20), one_cluster(20, np.arange(20) // 2)
+NATURAL = {"split": Split(kind="domains", over="clients")}
+
+
 @pytest.mark.parametrize(
-    ("message", "share", "domain"),
+    ("domain", "keys", "message"),
     [
-        ("0.01 of 20 training samples leaves cluster 'a' no validation samples; raise it", 0.01,
-         one_cluster(20)),
-        ("0.7 of 20 training samples leaves a device of cluster 'a' no training samples; lower it",
-         0.7, one_cluster(20, np.arange(20) // 2)),
-        ("0.5 leaves class . no training samples; lower it", 0.5, one_cluster(20, labels=20)),
-        ("is nan; it is at least 0 and less than 1", float("nan"), one_cluster(20)),
+        (ALONE, {"validation": 0.01},
+         "validation: 0.01 of 20 training samples leaves cluster 'a' no validation samples; raise"),
+        (TEN, {"validation": 0.7},
+         "validation: 0.7 of 20 training samples leaves a device of cluster 'a' no .*; lower"),
+        (one_cluster(20, labels=20), {"validation": 0.5},
+         "validation: 0.5 leaves class . no training samples; lower it"),
+        (TEN, {"validation": 0.25, "trial_samples": 8},
+         "validation: 0.25 of the samples .*; lower it, have fewer devices or lower learning"),
+        (TEN, {"trial_samples": 18}, "kind: 'digits' leaves cluster 'a' .*; have fewer devices"),
+        (TEN, NATURAL | {"trial_samples": 18}, "split.kind: 'domains' leaves cluster 'a' .*; have"),
     ],
 )  # fmt: skip
-def test_a_share_that_leaves_somebody_nothing_is_refused_in_one_line(message, share, domain):
-    data = Data(validation=share, trial_samples=1)
+def test_the_key_that_leaves_somebody_too_few_samples_is_named(domain, keys, message):
+    """Of one device, or of ten with two samples each."""
+    data = Data(**{"trial_samples": 1, **keys})
     devices = 1 if domain.device is None else 10
-    config = LearningConfig(1, ("a",), (devices,), model=PLAIN, data=data)
-    with pytest.raises(ValueError, match=f"^learning.data.validation:? {message}$"):
+    trains = Pretraining(backbone_steps=int(data.trial_samples > 1))
+    config = LearningConfig(1, ("a",), (devices,), PLAIN, data=data, pretraining=trains)
+    with pytest.raises(ValueError, match=rf"^learning\.data\.{message}"):
         federate(numbers(Dataset([domain], lambda _: None)), config)
-
-
-@pytest.mark.parametrize(
-    ("share", "trial", "split", "begins", "cures"),
-    [
-        (0.25, 8, None, r"learning\.data\.validation: 0.25 of the samples leaves cluster 'a'",
-         "lower it, have fewer devices or lower learning"),
-        (0.0, 18, None, r"learning\.data\.kind: 'digits' leaves cluster 'a'", "have fewer devices"),
-        (0.0, 18, "domains", r"learning\.data\.split\.kind: 'domains' leaves cluster 'a'",
-         "have fewer devices"),
-    ],
-)  # fmt: skip
-def test_the_key_that_leaves_a_cluster_too_few_samples_is_named(share, trial, split, begins, cures):
-    """Ten devices with two samples each, of data that say who holds which."""
-    trains = Pretraining(backbone_steps=1)
-    split = split and Split(kind=split, over="clients")
-    data = Data(validation=share, trial_samples=trial, split=split)
-    config = LearningConfig(1, ("a",), (10,), model=PLAIN, data=data, pretraining=trains)
-    domain = one_cluster(20, np.arange(20) // 2)
-    with pytest.raises(ValueError, match=f"^{begins} .*; .*{cures}") as told:
-        federate(numbers(Dataset([domain], lambda _: None)), config)
-    assert ("domains" in str(told.value)) == bool(split)
 
 
 def some_share_a_test(config, shared):
