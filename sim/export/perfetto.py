@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.analysis import spans
+from sim.analysis.ranking import natural
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import Spans
 from sim.execution.result import Result
@@ -146,7 +146,7 @@ def trace_lanes(
             where = tuple(step.format_map(row) for step in place)
             span = Span(_ns(begin_s), _ns(end_s), name.format_map(row), known)
             found[where].append(span)
-    in_order = sorted(found, key=lambda place: [_natural(name) for name in place])
+    in_order = sorted(found, key=lambda place: [natural(name) for name in place])
     return [(place, apart) for place in in_order for apart in _apart(found[place])]
 
 
@@ -286,12 +286,6 @@ def _apart(spans: Iterable[Span]) -> list[list[Span]]:
         lanes[lane].append(span)
         heappush(free, (span.end_ns, lane))
     return lanes
-
-
-def _natural(name: str) -> list[str | int]:
-    """A key by which device 2 comes before device 10."""
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def _ns(time_s: float) -> int:
