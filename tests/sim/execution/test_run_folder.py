@@ -30,7 +30,7 @@ from tests.kit.inner.sim import (
     ABOUT,
     CHECKPOINT,
     JOURNAL,
-    LOG,
+    RUN_LOGGER,
     build,
     checksum,
     json_digest,
@@ -294,7 +294,7 @@ def test_a_run_says_what_it_did_and_goes_on_with_its_log(runs, stopped):
     both = lines(stopped)
     assert both[: len(first)] == first
     assert any("up to event 20" in line for line in both[len(first) :])
-    assert not LOG.handlers[1:]
+    assert not RUN_LOGGER.handlers[1:]
 
 
 def test_a_failed_run_says_why_and_wrong_input_leaves_no_folder(tmp_path):
