@@ -1,9 +1,7 @@
 from .atmosphere import ITU_ALTITUDE_M as ITU_ALTITUDE_M
 from .atmosphere import SlantAttenuation as SlantAttenuation
 from .atmosphere import itu_attenuation as itu_attenuation
-from .broadcast import Line as Line
 from .broadcast import weakest as weakest
-from .broadcast import weakest_lines as weakest_lines
 from .budget import SPEED_OF_LIGHT_M_S as SPEED_OF_LIGHT_M_S
 from .budget import aperture_gain_dbi as aperture_gain_dbi
 from .budget import beamwidth_deg as beamwidth_deg

@@ -1,8 +1,6 @@
 """One transmission to many devices: the rate of the one with the poorest link, at every time."""
 
-from collections.abc import Sequence
 from math import inf
-from typing import NamedTuple
 
 import numpy as np
 
@@ -30,49 +28,9 @@ def weakest(curve: LinkCurve, who: Mask, span_s: tuple[float, float] = (-inf, in
     end_s = time_s[:, -1].min(initial=span_s[1])
     if not (len(time_s) and begin_s < end_s):
         return LinkCurve(curve.time_s, np.zeros_like(curve.rate_bps))
-    return Line(*_lowest(time_s, rate_bps, begin_s, end_s)).to(members)
-
-
-class Line(NamedTuple):
-    """The lowest rate of some devices at the times (U,) at which it bends or jumps."""
-
-    time_s: Floats
-    rate_bps: Floats
-
-    def to(self, members: Mask) -> LinkCurve:
-        """The curves (K rows) of what has this rate: that of the `members` (K,), and 0."""
-        time_s = np.repeat(self.time_s[np.newaxis], len(members), axis=0)
-        return LinkCurve.summed(time_s, np.multiply.outer(members, self.rate_bps))
-
-
-def weakest_lines(curves: Sequence[LinkCurve]) -> list[Line | None]:
-    """The line of `weakest` for all devices (K) of each curve, worked out for all curves at once.
-
-    All curves have the same number of rows. None where a row carries nothing or the rows have no
-    time in common, and of curves of more rows than are compared at once.
-    """
-    lines: list[Line | None] = [None] * len(curves)
-    if len(curves[0].time_s) > _GROUP:
-        return lines
-    starts_s = np.array([curve.time_s[:, 0].max() for curve in curves])
-    ends_s = np.array([curve.time_s[:, -1].min() for curve in curves])
-    least_bits = np.array([curve.capacity_bits.min() for curve in curves])
-    usable = np.flatnonzero((least_bits > 0) & (starts_s < ends_s)).tolist()
-    if not usable:
-        return lines
-    times_s = [curves[n].time_s for n in usable]
-    rates_bps = [curves[n].rate_bps for n in usable]
-    points = np.array([time_s.shape[1] for time_s in times_s])
-    lowest_s, lowest_bps, counts = _of_each(
-        np.concatenate(times_s, axis=1),
-        np.concatenate(rates_bps, axis=1),
-        Spans(points, starts_s[usable], ends_s[usable]),
-    )
-    ends = np.cumsum(counts).tolist()
-    for n, end, count in zip(usable, ends, counts.tolist(), strict=True):
-        place = slice(end - count, end)
-        lines[n] = Line(lowest_s[place], lowest_bps[place])
-    return lines
+    lowest_s, lowest_bps = _lowest(time_s, rate_bps, begin_s, end_s)
+    lowest_s = np.repeat(lowest_s[np.newaxis], len(members), axis=0)
+    return LinkCurve.summed(lowest_s, np.multiply.outer(members, lowest_bps))
 
 
 # Lines that are compared at once: the work grows with the square of their number.
@@ -140,76 +98,37 @@ def _of_few(
     time_s: Floats, rate_bps: Floats, begin_s: float, end_s: float
 ) -> tuple[Floats, Floats]:
     """The lowest line, by the rates of all of them at all points of any."""
-    spans = Spans(np.array([time_s.shape[1]]), np.array([begin_s]), np.array([end_s]))
-    lowest_s, lowest_bps, _ = _of_each(time_s, rate_bps, spans)
-    return lowest_s, lowest_bps
-
-
-class Spans(NamedTuple):
-    """B groups of K lines that lie behind each other in arrays (K, N): how many points each has.
-
-    Each is wanted between two times; all are (B,).
-    """
-
-    points: Ints
-    begin_s: Floats
-    end_s: Floats
-
-
-def _of_each(time_s: Floats, rate_bps: Floats, spans: Spans) -> tuple[Floats, Floats, Ints]:
-    """The lowest line of each group of lines, (K, N) each, one behind the other.
-
-    Returns times, rates, and how many of them each group has (B,).
-    """
-    when_s, group, passed = _times_of_each(time_s, spans)
-    inside = np.flatnonzero((when_s >= spans.begin_s[group]) & (when_s <= spans.end_s[group]))
+    when_s, passed = _points_of_all(time_s, begin_s, end_s)
+    inside = np.flatnonzero((when_s >= begin_s) & (when_s <= end_s))
     when_s = when_s[inside]
-    group = group[inside]
     by_now = passed[:, inside]
     before = passed[:, np.maximum(inside - 1, 0)] * (inside > 0)
-    first = (np.cumsum(spans.points) - spans.points)[group]
-    last = first + spans.points[group] - 2
+    last = time_s.shape[1] - 2
     before_bps, behind_bps = (
-        _rates_at(when_s, time_s, rate_bps, np.minimum(np.maximum(x - 1, first), last))
+        _rates_at(when_s, time_s, rate_bps, np.minimum(np.maximum(x - 1, 0), last))
         for x in (before, by_now)
     )
-    begin = np.flatnonzero(group[1:] == group[:-1])
-    end = begin + 1
-    starts = np.append(True, begin[1:] != end[:-1])
-    cell, lowest_s, lowest_bps = _straight(
-        (when_s[begin], when_s[end]),
-        behind_bps[:, begin],
-        before_bps[:, end],
-        starts,
-        (by_now != before)[:, begin],
-    )
-    return lowest_s, lowest_bps, np.bincount(group[begin[cell]], minlength=len(spans.points))
+    starts = np.arange(len(when_s) - 1) == 0
+    own = (by_now != before)[:, :-1]
+    edges_s = when_s[:-1], when_s[1:]
+    return _straight(edges_s, behind_bps[:, :-1], before_bps[:, 1:], starts, own)[1:]
 
 
-def _times_of_each(time_s: Floats, spans: Spans) -> tuple[Floats, Ints, Ints]:
-    """All times (U,) of groups in order, with the group of each, and what is passed by each.
+def _points_of_all(time_s: Floats, begin_s: float, end_s: float) -> tuple[Floats, Ints]:
+    """All times (U,) at which a line has a point, and two more, in order.
 
-    These are the points (K, U) of each line, in its own and all earlier groups, at or before it.
+    With how many points of each line are at or before each time (K, U).
     """
     lines, points = time_s.shape
-    numbers = np.arange(len(spans.points))
-    group = np.repeat(numbers, spans.points)
     # Most points are at the times of the first line's: the others are few to be sorted.
     other = time_s != time_s[0]
-    all_s = np.concatenate([time_s[0], time_s[other], spans.begin_s, spans.end_s])
-    group_of_all = np.concatenate([group, group[np.nonzero(other)[1]], numbers, numbers])
-    order = np.lexsort((all_s, group_of_all))
-    sorted_s = all_s[order]
-    sorted_group = group_of_all[order]
-    new = np.append(True, (sorted_s[1:] != sorted_s[:-1]) | (sorted_group[1:] != sorted_group[:-1]))
-    rank = np.empty_like(order)
-    rank[order] = np.cumsum(new) - 1
-    when_s = sorted_s[new]
-    place = np.repeat(rank[np.newaxis, :points], lines, axis=0)
-    place[other] = rank[points : points + np.count_nonzero(other)]
-    place += len(when_s) * np.arange(lines)[:, None]
-    counts = np.bincount(place.ravel(), minlength=lines * len(when_s)).reshape(lines, -1)
-    return when_s, sorted_group[new], counts.cumsum(axis=1)
+    all_s = np.concatenate([time_s[0], time_s[other], [begin_s, end_s]])
+    when_s, rank = np.unique(all_s, return_inverse=True)
+    index = np.repeat(rank[np.newaxis, :points], lines, axis=0)
+    index[other] = rank[points:-2]
+    index += len(when_s) * np.arange(lines)[:, None]
+    counts = np.bincount(index.ravel(), minlength=lines * len(when_s)).reshape(lines, -1)
+    return when_s, counts.cumsum(axis=1)
 
 
 def _straight(

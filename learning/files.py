@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -12,7 +11,6 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -306,21 +304,6 @@ def fingerprint(path: str) -> Fingerprint:
     """Return the fingerprint of a file; raise OSError where it is missing."""
     found = os.stat(path)
     return path, found.st_size, found.st_mtime_ns
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a regular file, 64 hexadecimal digits; errors as of check_regular.
-
-    A file of the same fingerprint is read once in a process.
-    """
-    check_regular(path)
-    return _sha256(fingerprint(str(path)))
-
-
-@cache
-def _sha256(of: Fingerprint) -> str:
-    with open(of[0], "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 SOURCE = source_fingerprints(Path(__file__).parent)

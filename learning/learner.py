@@ -268,19 +268,6 @@ class Learner:
         """Return all weights of the model, backbone included."""
         return self.make("learning.training.evaluation:final_tensors", server)
 
-    def references(self, server: Handle) -> dict[str, Any]:
-        """Return, as JSON, which weights of the model are still those of which checkpoint files.
-
-        {} where there are no checkpoints, or few such weights. Forces ``server``.
-        """
-        if not self.config.model.checkpoints:
-            return {}
-        return dict(self.number("learning.training.references:references", server))
-
-    def besides(self, server: Handle, names: Sequence[str]) -> Handle:
-        """Return all weights but those of these ``names``, and what was added as factors."""
-        return self.make("learning.training.references:besides", server, names=sorted(names))
-
 
 class LocalLoss:
     """A term that a method adds to the loss of every minibatch of local training.

@@ -102,7 +102,7 @@ def leomix(capsys, monkeypatch):
 
     On a machine that is busy, it does not say that it is still there.
     """
-    from tests.kit.inner.sim import status
+    from sim.cli.app import status
 
     monkeypatch.setattr("sim.formatting.STILL_EVERY_S", 3600.0)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from tests.kit.inner.sim import figure_listed, legend_of
+from sim.analysis.figures import figure_listed
+from sim.formatting import legend_of
 
 APPROVED = Path(__file__).with_name("approved")
 TIMING = "--set learning.train=false --set stop.cycles=3 --quiet"

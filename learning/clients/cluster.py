@@ -395,9 +395,6 @@ class ClusterState:
         sizes = self.learner.architecture
         copies = self.copies
         ranks: list[int] = self.ranks.tolist()
-        if self.holds.all() and len(set(ranks)) == 1:
-            tensors, size = sizes.upload(experts, gate=gate, rank=ranks[0])
-            return Payload(name, copies * size, version, tensors * copies)
         first = list(experts)[:1]
         sent_experts = self.holds[:, list(experts)]
         each = [sizes.upload_bytes(first, gate=False, rank=rank) for rank in ranks]

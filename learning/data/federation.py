@@ -143,8 +143,6 @@ def _split(
                 raise ValueError(f"{where}: no {split} samples; add some, or deal fewer clusters")
         return rows[~test], rows[test]
     fraction = config.data.test_fraction
-    if not 0 < fraction < 1:
-        raise ValueError(f"learning.data.test_fraction: got {fraction}; must be between 0 and 1")
     if len(rows) < 2:
         raise ValueError(f"{where}: one sample cannot be both trained on and tested; add some")
     size = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
@@ -173,8 +171,6 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     size = config.data.trial_samples
     trial = {}
     shards = {}
-    if size < 1:
-        raise ValueError(f"learning.data.trial_samples: got {size}; the server needs at least 1")
     for domain in dataset.domains:
         check_targets(config.loss, config.data.kind, domain.train.y.dtype)
         check_split(config.data.split, domain.train.y)

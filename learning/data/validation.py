@@ -36,8 +36,6 @@ def set_aside(
     class without training samples, or a cluster without validation samples.
     """
     share = config.data.validation
-    if not 0 <= share < 1:
-        raise ValueError(f"{KEY} is {share}; it is at least 0 and less than 1")
     if share == 0:
         return list(domains), []
     alike: dict[tuple[bytes, bytes], list[int]] = {}

@@ -459,13 +459,8 @@ class ExpertRegistry:
 
     def held_by(self, client: int) -> list[int]:
         """Return the experts that ``client`` holds."""
-        held = self._held.get(client)
-        if held is None:
-            held = self._held[client] = np.flatnonzero(self.holders[client]).tolist()
-        return [*held]
+        return np.flatnonzero(self.holders[client]).tolist()
 
     def _find_owners(self) -> None:
-        # Asked for at every contact, and seldom another one.
-        self._held: dict[int, list[int]] = {}
         first = self.holders.argmax(axis=0) if len(self.holders) else NOBODY
         self.owner: Ints = np.where(self.holders.any(axis=0), first, NOBODY)

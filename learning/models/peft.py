@@ -16,8 +16,8 @@ from learning.architecture.text_shape import TextShape
 from learning.files import open_tensors, read_object
 from learning.models.interface import Names, names_of
 from learning.models.stacked import Tensors
-from learning.models.tensor_files import save_tensors
 from learning.settings import ModelConfig
+from learning.values.store import save_tensors
 
 PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
@@ -207,7 +207,8 @@ def write_peft(
     """Write an adapter folder: PEFT's two files, and a JSON that says what was left out."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps({**PLAIN_LORA, **keys}, indent=2), encoding="utf-8")
-    save_tensors(folder / WEIGHTS, {f"{PREFIX}{path}": t for path, t in tensors.items()})
+    adapter = {f"{PREFIX}{path}": t for path, t in tensors.items()}
+    save_tensors(folder / WEIGHTS, adapter, format="pt")
     about = {
         "what": "the change from the start model in ../base to the model at the end of the run",
         "left_out_max": max(left_out.values()),
@@ -299,7 +300,7 @@ def export_adapters(
     base = folder / "base"
     paths = {names.path(name): tensor for name, tensor in before.items()}
     base.mkdir(parents=True, exist_ok=True)
-    save_tensors(base / "model.safetensors", paths)
+    save_tensors(base / "model.safetensors", paths, format="pt")
     about = {"what": "the model before the run, by paths of its modules", "kind": config.kind}
     (base / "model.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
     return written

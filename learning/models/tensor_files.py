@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from stat import S_IMODE
 from typing import Any, NamedTuple
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from learning.architecture.dense import check_folder
-from learning.files import Fingerprint, at_once, fingerprint, open_tensors, read_object
-from learning.models.stacked import Tensors
-from learning.values.store import plain
+from learning.files import open_tensors, read_object
 
 INDEX = "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -24,15 +19,12 @@ PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 class CheckpointFolder:
     """The tensors of ``folder`` by name; files are opened when one of them is read.
 
-    It is that of a ``number`` among the checkpoints of a model, from 0. Its methods raise
-    :class:`ValueError` for a folder without safetensors, and for broken files.
+    Its methods raise :class:`ValueError` for a folder without safetensors, and for broken files.
     """
 
-    def __init__(self, folder: Path, number: int = 0) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.number = number
         self._files_open: dict[Path, Any] = {}
-        self._seen: dict[Path, Fingerprint] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
@@ -46,16 +38,9 @@ class CheckpointFolder:
         """Return the open file that holds a tensor."""
         return self._opened(self._files[name])
 
-    def fingerprint(self, name: str) -> Fingerprint:
-        """Return the fingerprint, from before it was opened, of the file that holds a tensor."""
-        self.file(name)
-        return self._seen[self._files[name]]
-
     def _opened(self, path: Path) -> Any:
         """Return a file, open. Whoever drops the folder closes it: there must be no circle."""
         if path not in self._files_open:
-            with suppress(OSError):  # of a missing file: what opens it says so
-                self._seen[path] = fingerprint(str(path))
             self._files_open[path] = open_tensors(path)
         return self._files_open[path]
 
@@ -85,18 +70,6 @@ Part = tuple[int | slice, ...]
 """Index of a part of a tensor, () for all of it."""
 
 
-class Source(NamedTuple):
-    """What a tensor was read from: the tensor ``name`` of a ``file``, as that was, or a part of it.
-
-    The file is in the folder of the ``checkpoint`` of that number, from 0.
-    """
-
-    checkpoint: int
-    file: Fingerprint
-    name: str
-    part: Part
-
-
 class Place(NamedTuple):
     """Where a tensor lies: the tensor ``name`` of a folder, its shape, and the part it is of it."""
 
@@ -110,14 +83,12 @@ class Place(NamedTuple):
         """Whether the folder has a tensor of that name."""
         return self.name in self.folder
 
-    @property
-    def source(self) -> Source:
-        """What is read there."""
-        return Source(self.folder.number, self.folder.fingerprint(self.name), self.name, self.part)
-
     def read(self) -> Tensor:
         """Return the tensor in the file's format; raise ValueError if it is not finite."""
-        tensor = tensor_of(self.folder.file(self.name), self.name, self.part)
+        file = self.folder.file(self.name)
+        tensor: Tensor = (
+            file.get_slice(self.name)[self.part] if self.part else file.get_tensor(self.name)
+        )
         if not tensor.isfinite().all():
             raise ValueError(
                 f"{self.folder.folder}: {self.name} holds numbers that are not finite; use another "
@@ -126,25 +97,9 @@ class Place(NamedTuple):
         return tensor
 
 
-def tensor_of(file: Any, name: str, part: Part) -> Tensor:
-    """Return a tensor of an open file, or a part of it."""
-    tensor: Tensor = file.get_slice(name)[part] if part else file.get_tensor(name)
-    return tensor
-
-
 def read_places(places: Mapping[str, Place]) -> dict[str, Tensor]:
     """Return the tensors at ``places``: what lies in one place is read once, and is one tensor."""
-    keys = {name: (p.folder.number, p.name, repr(p.part)) for name, p in places.items()}
+    keys = {name: (p.folder.folder, p.name, repr(p.part)) for name, p in places.items()}
     first = {key: places[name] for name, key in reversed(keys.items())}
     read = {key: place.read() for key, place in first.items()}
     return {name: read[key] for name, key in keys.items()}
-
-
-def save_tensors(path: Path, tensors: Tensors) -> None:
-    """Write tensors to a safetensors file at once."""
-    with at_once(path) as part:
-        part.unlink(missing_ok=True)
-        part.touch()
-        mode = S_IMODE(part.stat().st_mode)
-        save_file(plain(tensors), part, metadata={"format": "pt"})
-        part.chmod(mode)  # the library makes a file that nobody but its owner may read

@@ -17,7 +17,7 @@ from learning.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Measure
 from learning.requests.facts import Cause, Note
 from learning.requests.payload import Payload
-from learning.requests.peers import Node
+from learning.requests.peers import Node, Send
 from learning.rng import stream
 from learning.values.lazy import Handle
 from statements.arrays import Mask
@@ -40,14 +40,14 @@ class FedGate(GateTrainer):
     def train(self, me: Cluster) -> Protocol:
         """Run all rounds for one cluster."""
         for number in range(self.options.gate_rounds):
-            self.sent[me.name] = yield from self.round(me, self.able(me))
-            yield from self.meet(f"round {number}")
+            self.sent[me.name] = yield from self.round(me, self.system.clients.able[me.name])
+            yield from self.system.meet(f"gate round {number}")
             sent, self.sent = self.sent, {}  # the first cluster after the barrier averages for all
             if any(who.any() for who in sent.values()):
                 self.averaged = self.shared(sent)
                 yield from self.system.averaged("gate", sent, self.contacts, weighted=True)
             if self.averaged:
-                yield from self.download(me, self.everybody(me), self.averaged)
+                yield from self.download(me, self.system.clients.everybody(me.name), self.averaged)
 
 
 class RollGate(GateTrainer):
@@ -72,9 +72,9 @@ class RollGate(GateTrainer):
             if self.holder is None:
                 self.holder = target
             if self.holder.cluster == me.name and self.holder != target:
-                there = yield from self.send(self.holder, target)
-                self.holder = target if there else self.holder
-            yield from self.meet(f"pass {number}")
+                arrival = yield Send(self.holder, target, self.payload())
+                self.holder = target if arrival.delivered else self.holder
+            yield from self.system.meet(f"gate pass {number}")
             if self.holder == target and target.cluster == me.name:
                 held = self.system.gates
                 mine = self.system.clients.mask(me.name, [target])
@@ -103,7 +103,7 @@ class RanGate(GateTrainer):
             return
         mine = self.system.clients.mask(me.name, [chosen])
         for _ in range(self.options.gate_rounds if mine.any() else 0):
-            yield from self.local(me, mine)
+            yield from self.count(me, (yield from self.take_time(me, mine)))
         yield from self.publish(me, chosen)
 
     def learners(self) -> tuple[Node, ...]:

@@ -14,7 +14,7 @@ from learning.nmoe.options import GATE_TENSORS
 from learning.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Cost, Train, Work
 from learning.requests.payload import Payload
-from learning.requests.peers import Arrival, Node, Send
+from learning.requests.peers import Node
 from learning.requests.request import Request
 from learning.values.lazy import Handle
 from statements.arrays import Ints, Mask
@@ -134,7 +134,7 @@ class GateTrainer(ABC):
         drawn = self.spread(system.learner.make("learning.nmoe.training.gates:start_gate"), me.name)
         system.gates[me.name] = drawn
         yield from self.train(me)
-        everybody = self.everybody(me)
+        everybody = system.clients.everybody(me.name)
         gates = system.gates[me.name]
         sound = yield from finite(system.learner, gates, everybody)
         system.gates[me.name] = self.kept(sound, everybody, gates, drawn)
@@ -146,10 +146,6 @@ class GateTrainer(ABC):
         done = yield Train(self.cost(me), who=who)
         self.system.clients.exclude(me.name, done.excluded & who)
         return done.rounds
-
-    def local(self, me: Cluster, who: Mask) -> Protocol:
-        """Clients in ``who`` (K,) train their gates."""
-        yield from self.count(me, (yield from self.take_time(me, who)))
 
     def round(self, me: Cluster, who: Mask) -> Generator[Request, Any, Mask]:
         """Clients in ``who`` (K,) train their gates, and send them to the satellite.
@@ -222,10 +218,6 @@ class GateTrainer(ABC):
             for name, own in gates.items()
         }
 
-    def upload(self, me: Cluster, who: Mask) -> Protocol:
-        """Clients in ``who`` (K,) send their gates to the satellite."""
-        yield from self.system.round_trip(me, who, up=self.up())
-
     def download(self, me: Cluster, who: Mask, gates: Mapping[str, Handle]) -> Protocol:
         """Clients in ``who`` (K,) download ``gates``; the whole cluster holds them from then on."""
         yield from self.system.round_trip(me, who, down=self.payload())
@@ -234,31 +226,15 @@ class GateTrainer(ABC):
     def publish(self, me: Cluster, source: Node) -> Protocol:
         """Send the gate of one client to the satellite and from there to all others."""
         mine = self.system.clients.mask(me.name, [source])
-        yield from self.upload(me, mine)
+        yield from self.system.round_trip(me, mine, up=self.up())
         if mine.any():
             yield self.system.aggregated_here("gate", f"client:{source}")
-        yield from self.meet("published")
+        yield from self.system.meet("gate published")
         if self._published is None:
             gate = self.gate_of(source)
             clusters = self.system.world.clusters
             self._published = {c.name: self.spread(gate, c.name) for c in clusters}
         yield from self.download(me, ~mine, self._published)
-
-    def send(self, source: Node, target: Node) -> Generator[Request, Arrival, bool]:
-        """Send the gate of one client to another; return whether it has arrived."""
-        return (yield Send(source, target, self.payload())).delivered
-
-    def meet(self, key: str) -> Protocol:
-        """Wait for all clusters at the barrier ``key``."""
-        yield from self.system.meet(f"gate {key}")
-
-    def everybody(self, me: Cluster) -> Mask:
-        """All clients (K,) of a cluster: those without an expert hold a gate too."""
-        return self.system.clients.everybody(me.name)
-
-    def able(self, me: Cluster) -> Mask:
-        """Clients (K,) that take part in training."""
-        return self.system.clients.able[me.name]
 
     def cost(self, me: Cluster) -> Cost:
         """Cost of a local round of the clients (K,); they hold all experts that were exchanged."""

@@ -138,11 +138,6 @@ class Query:
         places = (first[:, None] * k + np.arange(k)) % len(experts)
         held = [system.tested()]
         if self.routing == "gate":
-            if client.cluster not in system.gates:
-                raise ValueError(
-                    f"no gates of cluster {client.cluster!r} to route by; give them, or route "
-                    "'local' or 'random'"
-                )
             held.append(system.gates[client.cluster])
         return Measure(
             f"routes of {client} in query {self.number}",

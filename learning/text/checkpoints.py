@@ -14,8 +14,9 @@ from learning.architecture.text_shape import TextShape, dense_name
 from learning.files import check_regular
 from learning.models.interface import expert_of, is_gate, names_of
 from learning.models.stacked import Tensors
-from learning.models.tensor_files import CheckpointFolder, Place, save_tensors
+from learning.models.tensor_files import CheckpointFolder, Place
 from learning.settings import ModelConfig
+from learning.values.store import save_tensors
 
 CLASSIFIER = "score.weight"
 """The head of a classifier, which neither a dense model nor a language model has."""
@@ -44,7 +45,7 @@ def checkpoint_places(config: ModelConfig, model: nn.Module) -> dict[str, Place]
     the tensors, for tensors of another shape, and for integers.
     """
     _check_named(config)
-    folders = [CheckpointFolder(Path(of), number) for number, of in enumerate(config.checkpoints)]
+    folders = [CheckpointFolder(Path(of)) for of in config.checkpoints]
     names = names_of(model)
     wanted = {names.stored(path): tuple(p.shape) for path, p in model.named_parameters()}
     merged = kind_of(config.kind).merged
@@ -89,7 +90,7 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None
     described.dtype = next(iter(tensors.values())).dtype
     described.save_pretrained(folder)
     on_disk = {_mixture_name(name): tensor for name, tensor in tensors.items()}
-    save_tensors(folder / "model.safetensors", on_disk)
+    save_tensors(folder / "model.safetensors", on_disk, format="pt")
 
 
 def save_dense(
@@ -137,7 +138,7 @@ def save_dense(
         before: Tensor = stored.file(name).get_tensor(name)
         made[name] = ours[name].to("cpu", before.dtype) if name in ours else before
     folder.mkdir(parents=True, exist_ok=True)
-    save_tensors(folder / "model.safetensors", made)
+    save_tensors(folder / "model.safetensors", made, format="pt")
     for copied in COPIED:
         if (source / copied).exists():
             check_regular(source / copied)

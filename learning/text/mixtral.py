@@ -20,11 +20,10 @@ from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 from learning.architecture.kinds import text_shape
 from learning.architecture.text_shape import TextShape
 from learning.data.samples import InputSpec
-from learning.models.moe import GatedExpert, MoELayer, Residency, gates_of
+from learning.models.moe import GatedExpert, MoELayer, Residency
 from learning.models.stacked import in_single
 from learning.settings import ModelConfig
 from learning.text.blocks import BlockModel, check_vocabulary, recompute
-from learning.text.shared_prefix import SharedPrefix, grouped
 
 LOGITS_AT_ONCE = 1 << 24
 """Logits of next tokens that are computed together, about, where they are not kept: 64 MiB."""
@@ -78,7 +77,7 @@ class MixtralMoE(BlockModel):
         (n, classes) of ``text`` (n, T), (n, O) of ``choices`` (n, O, 2, T); (n, 2) of
         ``next_token`` (n, T).
         """
-        return self._answers(self._behind(self.model, x), x)
+        return self._answers(self._hidden_states(self.model, x), x)
 
     def before_experts(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return what the blocks without experts make of samples, (n, ..., T, hidden), and these.
@@ -87,55 +86,28 @@ class MixtralMoE(BlockModel):
         """
         if not self.dense_layers:
             return None
-        hidden = self._behind(self._blocks(0, self.dense_layers), x)
+        hidden = self._hidden_states(self._blocks(0, self.dense_layers), x)
         return (hidden.view(*x.shape[:2], *hidden.shape[1:]) if self.choices else hidden), x
 
     def after_embedding(self, hidden: Tensor, x: Tensor) -> Tensor:
         """Return :meth:`forward` of samples that :meth:`before_experts` has run."""
         above = self._blocks(self.dense_layers, len(self.model.layers))
-        return self._answers(self._behind(above, x, hidden), x)
+        return self._answers(self._hidden_states(above, x, hidden), x)
 
-    def _behind(self, blocks: nn.Module, x: Tensor, given: Tensor | None = None) -> Tensor:
-        """Return the states (N, T, hidden) of samples' tokens behind some blocks.
+    def _hidden_states(self, blocks: nn.Module, x: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return the states (N, T, hidden) of samples' tokens after some blocks.
 
-        They are ``given`` before these, (n, ..., T, hidden), or else embedded. What the options of
-        a question share is computed once where nothing is learnt of it, and nobody watches how
-        each text is routed.
+        Blocks that do not start with the embedding take the states (n, ..., T, hidden) ``given``.
+        Attention needs no mask for padding after a text, only for padding before it.
         """
-        if not self._may_share(x):
-            return self._apart(blocks, self._tokens(x), given)
-        ids = x[:, :, 0]
-        groups, apart = grouped(ids)
-        parts = [(rows, self._together) for rows in groups]
-        parts += [(apart, self._apart)] if len(apart) else []
-        states = [run(blocks, ids[r], None if given is None else given[r]) for r, run in parts]
-        order = torch.cat([rows for rows, _ in parts]).argsort()
-        whole = torch.cat([one.view(-1, *ids.shape[1:], one.shape[-1]) for one in states])
-        return whole[order].flatten(0, 1)
-
-    def _apart(self, blocks: nn.Module, ids: Tensor, given: Tensor | None) -> Tensor:
-        """Return the states (N, T, hidden) of texts (..., T), each by itself.
-
-        Nothing looks at padding behind a text: attention needs a mask only where some is before.
-        """
-        tokens = ids.flatten(0, -2)
-        given = None if given is None else given.reshape(*tokens.shape, -1)
-        return _run(blocks, tokens, given, attention_mask=_seen(tokens))
-
-    def _together(self, blocks: nn.Module, ids: Tensor, given: Tensor | None) -> Tensor:
-        """Return the states (n O, T, hidden) of options (n, O, T); what they share is run once."""
-        shared = SharedPrefix.of(ids)
-        given = None if given is None else shared.packed(given)
-        where = {"attention_mask": shared.visible, "position_ids": shared.positions}
-        return shared.unpacked(_run(blocks, shared.tokens, given, **where))
-
-    def _may_share(self, x: Tensor) -> bool:
-        if not self.choices or torch.is_grad_enabled():
-            return False
-        reach = self.model.config.sliding_window
-        return (reach is None or x.shape[-1] <= reach) and not any(
-            gate.is_watched for gate in gates_of(self)
-        )
+        tokens = self._tokens(x)
+        if given is None:
+            inputs = {"input_ids": tokens.clamp_min(0)}
+        else:
+            inputs = {"inputs_embeds": given.reshape(*tokens.shape, -1)}
+        mask = _mask(tokens)
+        hidden: Tensor = blocks(**inputs, attention_mask=mask, use_cache=False).last_hidden_state
+        return hidden
 
     def _blocks(self, first: int, behind_last: int) -> nn.Module:
         """Return some blocks as a model: what others share with them is theirs too."""
@@ -203,15 +175,8 @@ class MixtralMoE(BlockModel):
         return torch.stack([surprise, right.to(surprise)], -1)
 
 
-def _run(blocks: nn.Module, tokens: Tensor, given: Tensor | None, **where: Any) -> Tensor:
-    """Return the states (N, T, hidden) behind some blocks; those before them may be ``given``."""
-    inputs = {"input_ids": tokens.clamp_min(0)} if given is None else {"inputs_embeds": given}
-    hidden: Tensor = blocks(**inputs, **where, use_cache=False).last_hidden_state
-    return hidden
-
-
-def _seen(tokens: Tensor) -> Tensor | None:
-    """Return which tokens (N, T) are no padding where some is before a text, else None."""
+def _mask(tokens: Tensor) -> Tensor | None:
+    """Return which tokens (N, T) are not padding if any text has padding before it, else None."""
     real = tokens >= 0
     return real if (real[:, 1:] > real[:, :-1]).any() else None
 

@@ -64,7 +64,7 @@ from learning.models.objective import (
 )
 from learning.models.peft import adapted
 from learning.models.stacked import Tensors, fingerprint
-from learning.models.tensor_files import Source, read_places
+from learning.models.tensor_files import read_places
 from learning.own.raised import ANYTHING
 from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
@@ -319,7 +319,7 @@ def build_task(config: LearningConfig) -> Task:
             "learning.micro_batch: labels of -100 are left out of the mean over a minibatch, which "
             "is not that of the means over its pieces; remove it"
         )
-    initial, sources = _initial(config, spec, objective, trial)
+    initial = _initial(config, spec, objective, trial)
     return Task(
         config=config,
         names=names,
@@ -338,7 +338,6 @@ def build_task(config: LearningConfig) -> Task:
         validation=validation,
         client_test=client_test,
         client_validation=client_validation,
-        sources=sources,
     )
 
 
@@ -428,18 +427,14 @@ def _has_logits(config: LearningConfig, spec: InputSpec, x: Tensor) -> bool:
 
 def _initial(
     config: LearningConfig, spec: InputSpec, objective: Objective, trial: Mapping[str, Samples]
-) -> tuple[dict[str, Tensor], dict[str, Source]]:
-    """Return weights from checkpoints, of a pre-trained dense model, or random ones.
-
-    The second are the sources of those that were read.
-    """
+) -> dict[str, Tensor]:
+    """Return weights from checkpoints, of a pre-trained dense model, or random ones."""
     steps = pretraining_of(config)
     if steps.backbone_steps and not config.model.checkpoints:
-        return _dense(config, spec, objective, pool(trial), steps.backbone_steps), {}
+        return _dense(config, spec, objective, pool(trial), steps.backbone_steps)
     model = skeleton(config, spec)
     names = names_of(model)
-    places = checkpoint_places(config.model, model)
-    read = read_places(places)
+    read = read_places(checkpoint_places(config.model, model))
     # What no checkpoint holds is drawn, or a module's own.
     if config.model.kind in MODELS.shipped:
         wanted = {path for path, _ in model.named_parameters() if names.stored(path) not in read}
@@ -449,8 +444,7 @@ def _initial(
         read = _stored_tensors(model) | read
     # Equal experts of one checkpoint are one tensor, here too.
     placed = {id(tensor): _placed(tensor, config) for tensor in read.values()}
-    initial = {name: placed[id(tensor)] for name, tensor in read.items()}
-    return initial, {name: place.source for name, place in places.items()}
+    return {name: placed[id(tensor)] for name, tensor in read.items()}
 
 
 def _stored_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -223,17 +223,12 @@ def delta_of(task: Task, trained: Parameters, stored: str) -> Tensor | None:
 
 def whole(task: Task, server: Tensors) -> dict[str, Tensor]:
     """Return the server's model with what has been added to it in its matrices, by stored name."""
-    return folded(server, task.config.model.lora.scale)
-
-
-def folded(server: Tensors, scale: float) -> dict[str, Tensor]:
-    """Return :func:`whole` of a server's model whose products of factors have that ``scale``."""
     model = model_of(server)
     after = {key.stored: tensor for key, tensor in model.items() if not key.factor}
     for stored in after:
         if (pair := pair_of(model, stored)) is not None:
             a, b = pair
-            change = product(in_single(a), in_single(b), scale)
+            change = product(in_single(a), in_single(b), task.config.model.lora.scale)
             after[stored] = after[stored] + change
     return after
 

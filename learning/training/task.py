@@ -21,7 +21,6 @@ from learning.models.interface import MODELS, Names, Parameter, expert_of, is_ga
 from learning.models.moe import Residency, factored_in
 from learning.models.objective import Objective
 from learning.models.stacked import Shared, Tensors, bytes_of, with_tensors
-from learning.models.tensor_files import Source
 from learning.settings import LearningConfig, Optimizer, Schedule
 
 
@@ -99,7 +98,7 @@ class Task:
     ``client_test`` and ``client_validation`` are those of each device, where these are tested for
     themselves. ``initial``
     are the weights before anything is tuned, by stored name: backbone, and experts and gates as far
-    as there are any; ``sources`` say what those of checkpoints were read from.
+    as there are any.
     ``traits`` say how the model is trained, the ``objective`` by which loss. ``buffers`` are the
     stored names of what forward changes in place and no gradient moves, ``frozen`` those of
     parameters that nothing moves, ``personal`` those of tensors that each device keeps and trains
@@ -125,7 +124,6 @@ class Task:
     validation: Mapping[str, Samples] = field(default_factory=dict)
     client_test: Mapping[str, Shards] = field(default_factory=dict)
     client_validation: Mapping[str, Shards] = field(default_factory=dict)
-    sources: Mapping[str, Source] = field(default_factory=dict)
     start: dict[str, Tensor] = field(default_factory=dict, init=False, compare=False)
     _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     _filled: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any
 
 from learning.files import (
+    at_once,
     check_header,
     checksum,
     checksum_of,
@@ -96,6 +98,18 @@ def load_value(path: Path) -> Tensors:
         return unpacked(read_regular(path))
     except (ValueError, OSError) as error:
         raise broken(path, error) from None
+
+
+def save_tensors(path: Path, tensors: Tensors, **metadata: str) -> None:
+    """Write tensors to a safetensors file at once, which needs no copy of them in memory."""
+    from safetensors.torch import save_file
+
+    with at_once(path) as part:
+        part.unlink(missing_ok=True)
+        part.touch()
+        mode = S_IMODE(part.stat().st_mode)
+        save_file(plain(tensors), part, metadata=metadata or None)
+        part.chmod(mode)  # the library makes a file that nobody but its owner may read
 
 
 def broken(path: Path, why: object) -> ValueError:

@@ -162,12 +162,9 @@ def _lower_rank(built: Build) -> Iterator[Remedy]:
 
 
 def need_on_disk(built: Build) -> Need:
-    """Return what a run's folder holds of its model, and what a checkpoint of it does.
-
-    Weights of checkpoints are in neither, but referred to.
-    """
+    """Return what a run's folder holds of its model, and what a checkpoint of it does."""
     found = _footprint(built)
-    model = 0.0 if built.learner.config.model.checkpoints else found.model
+    model = 0.0 if built.world.learning.keep == "none" else found.model
     helps = (Other(said="use -o on a larger disk"), *_lower_rank(built), UNTRAINED)
     figures = f"{found.parameters} parameters, of which a device trains {found.trained}"
     return Need("its model and a checkpoint", model + found.copies, figures, helps)

@@ -21,7 +21,7 @@ from sim.engine.evaluation import personal_parts
 from sim.engine.setup import Build
 from sim.engine.simulation import Simulation
 from sim.execution.cache import Namespace
-from sim.execution.model import with_folders, write_model
+from sim.execution.model import write_model
 from sim.facts.energy import ChargeRow
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.trace.arrow import array, coded_text
@@ -49,31 +49,26 @@ def tables_so_far(built: Build, simulation: Simulation, clients: pa.Table | None
 
 
 def write_final_model(
-    place: Path,
-    built: Build,
-    simulation: Simulation,
-    results: Namespace | None,
-    *,
-    known_as: Path,
+    place: Path, built: Build, simulation: Simulation, results: Namespace | None
 ) -> None:
-    """Write the model that the run keeps, out of ``results`` if it is there, and what was carried.
+    """Write the model that the run keeps, from ``results`` if it is there, and its payloads.
 
     ``learning.keep`` says which: that of the end, that of the best evaluation, or no weights.
-    Checkpoints are named as they are seen from the folder that the run is ``known_as``.
     """
     learner = built.learner
     method = simulation.method
     keep = built.world.learning.keep
     best = simulation.evaluator.best if keep == "best" else None
-    weights, references, personal = None, dict[str, Any](), None
+    weights: bytes | Tensors | None = None
+    personal = None
     if learner.trains and keep != "none":
         if best is None or best.model is None:
             server, parts = method.model(), personal_parts(method)
         else:
             server, parts = best.model, best.personal
-        weights, references = final_model(learner, server, results)
+        weights = final_model(learner, server, results)
         if parts:
-            personal = as_file(personal_tensors(method, parts))
+            personal = personal_tensors(method, parts)
     if isinstance(method, OwnLearning) and keep != "none":
         weights = method.final_weights()
     about = {
@@ -83,9 +78,7 @@ def write_final_model(
         "version": method.version if best is None else best.version,
         "trained": learner.measures,
     }
-    references = with_folders(references, learner.config.model.checkpoints, known_as)
-    payloads = simulation.clients.books.listed()
-    write_model(place, weights, about, payloads, references, personal)
+    write_model(place, weights, about, simulation.clients.books.listed(), personal)
 
 
 def model_kept(built: Build, simulation: Simulation) -> dict[str, Any] | None:
@@ -118,26 +111,21 @@ def personal_tensors(method: Method, parts: Mapping[str, Handle]) -> Tensors:
     return found
 
 
-def final_model(
-    learner: Learner, server: Handle, results: Namespace | None
-) -> tuple[bytes, dict[str, Any]]:
-    """Return the weights of ``server`` as a safetensors file, out of ``results`` if it is there.
+def final_model(learner: Learner, server: Handle, results: Namespace | None) -> bytes | Tensors:
+    """Return the weights of ``server`` as tensors, or as the file of them that ``results`` has.
 
-    It has all of them but those of checkpoints that nothing trained: the second says, as JSON,
-    where these are, and is {} for none.
+    Models from checkpoints are not shared between runs: they would displace all else in the cache.
     """
-    references = learner.references(server)
-    names = references.get("tensors", ())
-    final = learner.besides(server, names) if names else learner.final(server)
-    shared = results if not final.foreign else None
-    known = None if shared is None else shared.read(f"{final.key}.model", bytes)
-    if known is not None:
+    final = learner.final(server)
+    if results is None or final.foreign or learner.config.model.checkpoints:
+        return learner.force(final)
+    data = results.read(f"{final.key}.model", bytes)
+    if data is not None:
         learner.values.spare(final)
-        return known, references
+        return data
     data = as_file(learner.force(final))
-    if shared is not None:
-        shared.keep(f"{final.key}.model", len(data), lambda: data)
-    return data, references
+    results.keep(f"{final.key}.model", len(data), lambda: data)
+    return data
 
 
 def charge_ends(simulation: Simulation) -> Iterator[dict[str, Any]]:

@@ -535,8 +535,7 @@ class RunExecution(Observer):
                 manifest["kept_bytes"] = self._kept.size_bytes
             if complete:
                 results = None if self.cache is None else self.cache.results
-                known_as = self._known_as or place
-                write_final_model(place, self.built, self.simulation, results, known_as=known_as)
+                write_final_model(place, self.built, self.simulation, results)
                 manifest["checksums"] = run_folder.checksums(place, result.tables)
         self._count_reuse(manifest)  # now that the last of it is done
         result.warnings.extend(self._doubts)

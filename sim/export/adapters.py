@@ -13,7 +13,7 @@ def write_adapters(run: Result, place: Path) -> list[str]:
     """Make the start model of the run once more, and write what has changed since."""
     assert run.folder is not None
     final = whole_model(run.folder, run.manifest)
-    learner = learner_of_run(run.folder, run.manifest)
+    learner = learner_of_run(run.manifest)
     check_experts("--to peft", learner.config.model, run.folder)
     from learning.models.moe import Residency
     from learning.models.peft import export_adapters

@@ -15,7 +15,7 @@ def write_dense(run: Result, place: Path) -> list[str]:
 
     assert run.folder is not None
     check_trained(run.folder, run.manifest)
-    model = learner_of_run(run.folder, run.manifest).config.model
+    model = learner_of_run(run.manifest).config.model
     check_experts("--to dense", model, run.folder)
     family = kind_of(model.kind).merged
     if family is None or not model.checkpoints:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -21,10 +21,9 @@ from learning.learner import Learner
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.own_learning import OwnLearning
 from learning.metrics import Score, is_share
-from learning.own.code import RunningCode, files_of
+from learning.own.code import RunningCode
 from learning.own.raised import ANYTHING
 from learning.own.replies import key_of
-from learning.own.unrepeatable import unrepeatable
 from learning.requests import UpdatesUsed
 from learning.requests.cluster import Cluster, Cost, Measure, Receipt, TrainUntilContact
 from learning.requests.payload import Payload
@@ -131,6 +130,8 @@ class Calls(OwnLearning, GlobalModelMethod):
         self.uncounted: list[str] = []
         self._counts: dict[str, int | None] = {}
         self._digests: dict[str, str] = {}
+        self._is_rehearsing = False
+        self._unrepeatable: list[str] = []
         self.tree: Tree = self._start()
         self._first_weights = self.tree
 
@@ -142,11 +143,22 @@ class Calls(OwnLearning, GlobalModelMethod):
     def rehearse(self, longest_gap_s: float) -> list[Statement]:
         """Train on one client and evaluate on one cluster: calls that the run makes no more."""
         first = self.world.clusters[0]
+        self._is_rehearsing = True
         with self.learner.replies.held():
             self._train(first, 0)
             samples = self._samples(first.name, self._evaluate(first.name))
-        files = files_of(self.options.code)
-        doubts = [doubt for path in files for doubt in unrepeatable(path, "context.memory")]
+        self._is_rehearsing = False
+        doubts = [
+            Statement.doubt(
+                Code.OWN_CODE,
+                "learning.options.code",
+                "{name} returns something else when it is called again with the same weights, "
+                "data, memory and seed: no run repeats it",
+                Other(said=f"draw from context.rng, and keep state in {MEMORY}"),
+                name=name,
+            )
+            for name in self._unrepeatable
+        ]
         return [*doubts, *self._alike([first.name] if samples is None else [])]
 
     # -- the user's functions, of which each call is known by what it depends on
@@ -215,31 +227,39 @@ class Calls(OwnLearning, GlobalModelMethod):
             use = "test_data" if device is None else "data"
             return self.code.call(use, context=replace(context))
 
-    def _asked(self, use: str, context: Context, data: Any, make: Any) -> Any:
+    def _asked(self, use: str, context: Context, data: Any, make: Callable[[Context], Tree]) -> Any:
         """Return the tree of a call: it is known by its code, what it is given, and its context.
 
-        Where data are no arrays, nobody can tell whether those of another run are the same.
+        Where data are no arrays, nobody can tell whether those of another run are the same. A call
+        of the rehearsal is made twice, to see whether it returns the same.
         """
         try:
             named, shared = trees.digest(data), True
         except ValueError:
             named, shared = "", False
-        memory = hashlib.sha256(trees.packed_as_is(context.memory, MEMORY)).hexdigest()
-        given = [trees.digest(self.tree), named, memory]
+        memory = trees.packed_as_is(context.memory, MEMORY)
+        given = [trees.digest(self.tree), named, hashlib.sha256(memory).hexdigest()]
         who = [context.cluster, context.device, context.client, context.clients, context.round]
         how = [self.options.time, json.dumps(dict(context.config), sort_keys=True), context.seed]
         key = key_of(use, self.code.digest, given, who, how)
-        reply = self.learner.replies.ask(
-            key, lambda: trees.packed_as_is(make(), use), shared=shared
-        )
-        return trees.unpacked(reply)
+
+        def call() -> bytes:
+            return trees.packed_as_is(make(replace(context, memory=trees.unpacked(memory))), use)
+
+        def made() -> bytes:
+            reply = call()
+            if self._is_rehearsing and call() != reply:
+                self._unrepeatable.append(use)
+            return reply
+
+        return trees.unpacked(self.learner.replies.ask(key, made, shared=shared))
 
     def _train(self, me: Cluster, device: int) -> dict[str, Any]:
         """Return the update of a device: weights, examples, what it remembers, FLOPs."""
         context = self._context(me.name, device, "train")
         data = self._data_of(me.name, device)
 
-        def make() -> Tree:
+        def make(context: Context) -> Tree:
             # The user's function may change what it is given.
             weights = trees.unpacked(trees.packed(self.tree))
             own = self._copy_of_data(me.name, device)
@@ -287,7 +307,7 @@ class Calls(OwnLearning, GlobalModelMethod):
         context = self._context(cluster, None, "evaluate")
         data = self._data_of(cluster, None)
 
-        def make() -> Tree:
+        def make(context: Context) -> Tree:
             weights = trees.unpacked(trees.packed(self.tree))
             own = self._copy_of_data(cluster, None)
             said = self.code.call("evaluate", weights, own, context=context)

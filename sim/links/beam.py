@@ -12,7 +12,6 @@ import numpy as np
 
 from channel import (
     SPEED_OF_LIGHT_M_S,
-    Line,
     Link,
     LinkCurve,
     Signal,
@@ -86,24 +85,16 @@ class Beam:
     share.
 
     Without ``radio`` there is no limit to the band. ``whole`` makes the curve for a narrower band,
-    ``narrow`` a part of it where all of it takes long. ``to_all`` gives the rate of a broadcast to
-    all devices, where it is worked out with those of other passes; None for a pass without.
+    ``narrow`` a part of it where all of it takes long.
     """
 
     curve: LinkCurve
     radio: Radio | None = None
     whole: Callable[[Link], LinkCurve] | None = None
     narrow: Narrow | None = None
-    to_all: Callable[[], Line | None] | None = None
 
     def broadcast(self, who: Mask, span_s: Span) -> LinkCurve:
         """Curves of one transmission to the devices in ``who`` (K,) within a span."""
-        if self.to_all is not None and who.all():
-            times_s = self.curve.time_s
-            if span_s[0] <= times_s[:, 0].min() and times_s[:, -1].max() <= span_s[1]:
-                line = self.to_all()
-                if line is not None:
-                    return line.to(who)
         return weakest(self.curve, who, span_s)
 
     def reach(self, senders: int) -> LinkCurve:

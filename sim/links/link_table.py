@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from channel import CLEAR_PATH, Line, Link, LinkCurve, Path, weakest_lines
+from channel import CLEAR_PATH, Link, LinkCurve, Path
 from channel.link_curve import CurveTable
 from sim.links.beam import Beam, DeviceLinks, PassFigures, RangeGrid, served_bits
 from sim.links.pass_geometry import Grid, Pass, PassGeometry, SeenPoints, cut_grid
@@ -40,7 +40,6 @@ class LinkTable:
         self._geometry = geometry = PassGeometry(passes, start)
         self._path = _drawn(passes, geometry.devices)
         self._uplinks, self._downlinks = self._directions()
-        self._lines: dict[int, Line | None] = {}
         self.doppler_hz = geometry.doppler_hz
         self.first_row = geometry.first_row
         each = (curves.row_capacity_bits(n) for curves, n in self._uplinks.values())
@@ -109,22 +108,11 @@ class LinkTable:
     def _beam(self, number: int, way: int, curves: CurveTable, batch: int) -> Beam:
         radio = self._passes[number].place.radios[way]
         curve = curves.batch(batch)
-        if radio is not None and radio.sharing == "broadcast":
-            return Beam(curve, radio, to_all=partial(self._line, number))
         if radio is None or radio.sharing != "equal_share":
             return Beam(curve, radio)
         whole = partial(self._whole, number)
         narrow = partial(self._narrow, number)
         return Beam(curve, radio, whole, narrow)
-
-    def _line(self, number: int) -> Line | None:
-        """The rate of a broadcast to all devices of a pass, made at once for all passes."""
-        if number not in self._lines:
-            devices = self._geometry.devices
-            alike = [n for n in self._downlinks if devices[n] == devices[number]]
-            curves = [curves.batch(n) for curves, n in map(self._downlinks.__getitem__, alike)]
-            self._lines |= zip(alike, weakest_lines(curves), strict=True)
-        return self._lines[number]
 
     def _whole(self, number: int, link: Link) -> LinkCurve:
         """The curves (K) of another link in a pass whose devices share the band."""

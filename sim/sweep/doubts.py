@@ -104,7 +104,7 @@ def _doubts_of(
 def _overwritten(scenario: Scenario) -> Iterator[Statement]:
     """Say where code that trains by itself writes files: points share the current folder."""
     from learning.own.code import files_of
-    from learning.own.unrepeatable import writing
+    from learning.own.file_writes import writing
     from scenarios.files import named_code
 
     files = dict.fromkeys(path for name in named_code(scenario) for path in files_of(name))

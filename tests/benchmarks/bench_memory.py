@@ -27,9 +27,15 @@ from learning import Learner
 from learning.models import Residency
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from learning import LearningConfig, ModelConfig
+from learning.clients.device_state import DeviceState
+from learning.clients.updates import aggregate
+from learning.settings import Data, Lora, Pretraining
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
-from tests.kit.inner import learning as kit
-from tests.kit.inner.sim import Checkpoint, Journal, Trace
+from learning.values.store import packed
+from sim.engine.journal import Journal
+from sim.execution.checkpoint import Checkpoint
+from sim.trace.recorder import Trace
 
 FULL = {"hidden_size": 768, "intermediate_size": 2688, "num_hidden_layers": 16}
 SMALL = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 4}
@@ -70,12 +76,12 @@ def write(folder, sizes, shared=None):
 def learner_of(folder, devices):
     """Return the learner of one cluster."""
     places = tuple(str(folder / str(number)) for number in EXPERTS)
-    lora = kit.Lora(rank=RANK)
-    model = kit.ModelConfig("merged-llama", 3, checkpoints=places, tokenizer="words", lora=lora)
-    data = kit.Data("jsonl", str(folder / "texts.jsonl"), tokens=TOKENS, trial_samples=4)
-    steps = kit.Pretraining(gate_steps=1)
+    lora = Lora(rank=RANK)
+    model = ModelConfig("merged-llama", 3, checkpoints=places, tokenizer="words", lora=lora)
+    data = Data("jsonl", str(folder / "texts.jsonl"), tokens=TOKENS, trial_samples=4)
+    steps = Pretraining(gate_steps=1)
     return Learner(
-        kit.LearningConfig(
+        LearningConfig(
             1, ("a",), (devices,), model, data=data, pretraining=steps,
             step_size=0.1, steps_per_round=1,
             batch_size=BATCH, precision="bfloat16",
@@ -95,14 +101,14 @@ def measured(folder, devices):
     none = np.zeros(devices, np.int64)
     with _peak() as cycles:
         for number in range(2):
-            state = kit.DeviceState.load(learner, server, state, "a", who, EXPERTS, none + number)
+            state = DeviceState.load(learner, server, state, "a", who, EXPERTS, none + number)
             state = state.train(
                 LocalRounds("a", none + 1, none + number), TrainedPart(EXPERTS, gate=False)
             )
             result = result or _result(learner.values.force(state.own))
             sent = state.offer(EXPERTS, gate=False)
             state = state.commit(who, none + number + 1, EXPERTS, gate=False)
-            server = kit.aggregate(learner, server, sent, EXPERTS, Weighing("a", who))
+            server = aggregate(learner, server, sent, EXPERTS, Weighing("a", who))
             learner.force(server)
     with TemporaryDirectory() as place:
         began = time.process_time()
@@ -124,7 +130,7 @@ def _result(trained):
     return {
         "factors": _bytes({n: t for n, t in trained.items() if n.endswith(("+a", "+b"))}),
         "result": sum({part.data_ptr(): part.nbytes() for part in parts}.values()),
-        "on disk": len(kit.packed(trained)),
+        "on disk": len(packed(trained)),
     }
 
 

@@ -19,8 +19,9 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import scenarios
+from sim.advice import memory as limits
+from sim.execution.ready import build
 from tests.benchmarks.stopwatch import leomix
-from tests.kit.inner.sim import build, limits
 
 CUT = {
     "stop.cycles": 1,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channel import LinkCurve, weakest, weakest_lines
+from channel import LinkCurve, weakest
 
 GROUP = "channel.broadcast._GROUP"
 AT_ONCE = st.sampled_from([1, 2, 200])
@@ -61,22 +61,6 @@ def test_it_is_the_minimum_of_all_who_have_a_link(drawn, at_once):
     true_bits = float(np.min(each, axis=0).sum() * (end_s - start_s) / 20_000)
     assert lowest.capacity_bits[listens] == pytest.approx(true_bits, rel=1e-6, abs=1.0)
     assert len(set(lowest.capacity_bits[listens].tolist())) == 1
-
-
-@given(st.lists(batches(), min_size=1, max_size=4))
-def test_those_of_many_curves_at_once_are_those_of_each_to_the_last_bit(drawn):
-    rows = min(len(who) for _, who in drawn)
-    curves = [LinkCurve(curve.time_s[:rows], curve.rate_bps[:rows]) for curve, _ in drawn]
-    everybody = np.ones(rows, bool)
-    for curve, line in zip(curves, weakest_lines(curves), strict=True):
-        alone = weakest(curve, everybody)
-        if line is None:
-            assert (curve.capacity_bits == 0).any() or (alone.capacity_bits == 0).all()
-            continue
-        together = line.to(everybody)
-        assert (together.time_s == alone.time_s).all()
-        assert (together.rate_bps == alone.rate_bps).all()
-        assert (together.capacity_bits == alone.capacity_bits).all()
 
 
 ALL = (-math.inf, math.inf)

@@ -18,7 +18,14 @@ from channel import (
     shannon_capacity,
     snr_db,
 )
-from tests.kit.inner import channel as kit
+from channel.capacity import tabulated_capacity
+from channel.efficiency import (
+    MODCODS,
+    MODES,
+    modcod_efficiency_bps_hz,
+    modcod_thresholds_db,
+    outage_gain,
+)
 
 ACCURACY = 1e-9  # the promise: relative, for every K and -60 to +60 dB
 
@@ -70,7 +77,7 @@ BEYOND_DB = [-190.0, -70.0, -63.0, -60.0001, -60.0, -59.9999, 59.9999, 60.0, 60.
 
 def off(snr_db, k_linear):
     exact = ergodic_capacity(from_db(snr_db), k_linear)
-    return np.abs(kit.tabulated_capacity(snr_db, k_linear) / exact - 1).max()
+    return np.abs(tabulated_capacity(snr_db, k_linear) / exact - 1).max()
 
 
 @pytest.mark.parametrize("k", [0.0, 0.1, 0.3, 3.0, 10.0, 1e4, 1e12, np.inf])
@@ -92,18 +99,18 @@ def test_a_point_has_the_same_bits_alone_and_among_thousands():
     snr_db = np.linspace(-80, 80, 5001)
     factors = np.linspace(0.0, 30.0, 5001)
     together = ergodic_capacity(from_db(snr_db), factors)
-    by_table = [kit.tabulated_capacity(snr_db, k) for k in (10.0, factors)]
+    by_table = [tabulated_capacity(snr_db, k) for k in (10.0, factors)]
     for i in range(0, 5001, 100):
         one = slice(i, i + 1)
         assert ergodic_capacity(from_db(snr_db[i]), factors[i]) == together[i]
-        assert kit.tabulated_capacity(snr_db[one], 10.0)[0] == by_table[0][i]
-        assert kit.tabulated_capacity(snr_db[i, ...], 10.0) == by_table[0][i]
-        assert kit.tabulated_capacity(snr_db[one], factors[one])[0] == by_table[1][i]
-    for capacity in (ergodic_capacity, kit.tabulated_capacity):
+        assert tabulated_capacity(snr_db[one], 10.0)[0] == by_table[0][i]
+        assert tabulated_capacity(snr_db[i, ...], 10.0) == by_table[0][i]
+        assert tabulated_capacity(snr_db[one], factors[one])[0] == by_table[1][i]
+    for capacity in (ergodic_capacity, tabulated_capacity):
         assert capacity(np.ones((4, 1)), np.ones(3)).shape == (4, 3)
         assert capacity(np.zeros((0, 2)), np.ones(2)).shape == (0, 2)
     for k in (3.0, np.array([3.0])):  # no signal carries nothing
-        assert kit.tabulated_capacity(np.array([-np.inf, 0.0]), k)[0] == 0.0
+        assert tabulated_capacity(np.array([-np.inf, 0.0]), k)[0] == 0.0
 
 
 # Outages
@@ -120,19 +127,19 @@ def failing(gain, k):
 @pytest.mark.parametrize("probability", PROBABILITIES)
 def test_fading_falls_below_its_quantile_with_that_probability(probability):
     for k in (0.0, 1e-9, 0.01, 1.0, 3.0, 10.0, 100.0, 1e4, 1e6):
-        assert failing(kit.outage_gain(k, probability), k) == pytest.approx(probability, rel=1e-9)
+        assert failing(outage_gain(k, probability), k) == pytest.approx(probability, rel=1e-9)
     k = np.append([0.0], np.geomspace(1e-4, 1e5, 500))
-    many = failing(kit.outage_gain(k, probability), k)
+    many = failing(outage_gain(k, probability), k)
     assert many == pytest.approx(probability, rel=1e-8 if probability >= 1e-3 else 1e-6)
     # Strong direct path: |g|^2 = 1 + sqrt(2/K) x + terms of the order x^2/K, x standard normal.
     deviate = norm.ppf(probability)
     for k in (1e9, 1e12, 1e15):
         expected = deviate * math.sqrt(2.0 / k)
         terms = (deviate**2 + 3.0) / k + 1e-15
-        assert kit.outage_gain(k, probability) - 1.0 == pytest.approx(expected, abs=terms)
-        table = kit.outage_gain(np.array([k]), probability)[0]
+        assert outage_gain(k, probability) - 1.0 == pytest.approx(expected, abs=terms)
+        table = outage_gain(np.array([k]), probability)[0]
         assert table - 1.0 == pytest.approx(expected, abs=terms + 1e-7 * abs(expected))
-    assert kit.outage_gain(math.inf, probability) == 1.0
+    assert outage_gain(math.inf, probability) == 1.0
 
 
 @pytest.mark.parametrize(("fading", "k"), [("rayleigh", 0.0), ("rician", 5.0)])
@@ -149,7 +156,7 @@ def test_a_links_rate_fails_with_its_probability_and_is_sent_again(fading, k, p)
 # Steps
 
 # EN 302 307-1, table 13: names, bits per symbol and ideal Es/N0 in dB, whose columns add up so.
-STEPS = kit.MODCODS
+STEPS = MODCODS
 BITS = 67.297953
 ES_N0_DB = 220.23
 
@@ -175,16 +182,16 @@ def test_a_link_climbs_the_steps_of_the_standard(rolloff):
     # A step that a better one undercuts is none: each of the 22 others has a state of its own.
     assert (np.diff(states) == (np.diff(rates) > 0)).all()
     assert (states[0], states[-1], rate_bps(links[-1], 5.0, 6e5)) == (0, 22, 0.0)
-    efficiency = kit.modcod_efficiency_bps_hz(kit.modcod_thresholds_db(rolloff), rolloff)
+    efficiency = modcod_efficiency_bps_hz(modcod_thresholds_db(rolloff), rolloff)
     assert set(efficiency * 5e6) == {*rates} - {0.0}  # a threshold is met at itself
 
 
 @pytest.mark.parametrize("modcods", ["dvb-s2", "dvb-s2x"])
 def test_the_mode_that_is_named_is_the_one_that_carries_the_rate(modcods):
-    bits_and_threshold = {name: (bits, db) for name, bits, db in kit.MODES[modcods]}
+    bits_and_threshold = {name: (bits, db) for name, bits, db in MODES[modcods]}
     at_db = np.linspace(-6.0, 25.0, 400)
     names, over_db = modcods_used(at_db, 0.2, modcods)
-    carried = kit.modcod_efficiency_bps_hz(at_db, 0.2, modcods)
+    carried = modcod_efficiency_bps_hz(at_db, 0.2, modcods)
     lowest_db = min(db for _, db in bits_and_threshold.values()) - 10 * math.log10(1.2)
     for name, db, over, bps_hz in zip(names, at_db, over_db, carried, strict=True):
         if name == "none":
@@ -205,8 +212,8 @@ CHECKED_BITS = (160, 192)
 
 def test_the_modes_of_s2x_are_normal_frames_of_the_code_rates_that_their_names_say():
     """EN 302 307-2: 64800 bits, less check bits and header, in slots of 90 symbols and a header."""
-    added = kit.MODES["dvb-s2x"][28:]
-    assert kit.MODES["dvb-s2x"][:28] == kit.MODES["dvb-s2"] == STEPS
+    added = MODES["dvb-s2x"][28:]
+    assert MODES["dvb-s2x"][:28] == MODES["dvb-s2"] == STEPS
     sums = [math.fsum(column) for column in list(zip(*added, strict=True))[1:]]
     assert len(added) == 39 and sums == pytest.approx([126.011396, 406.22], rel=1e-12)
     for name, bits, _ in added:

@@ -15,7 +15,7 @@ from scipy.stats import kstest
 
 import channel
 from channel import Environment, SlantAttenuation, draw_paths, itu_attenuation
-from tests.kit.inner import channel as kit
+from channel.atmosphere import atmospheric_attenuation_db
 
 elevations = st.floats(0.0, 90.0, exclude_min=True)
 
@@ -29,7 +29,7 @@ def test_air_weighs_by_the_cosecant_or_the_inverse_of_the_elevation(elevation_de
     cosecant_db = zenith_db / math.cos(math.radians(90.0 - floored))
     laws = ("cosecant", "inverse_elevation")
     flat_db, inverse_db = (
-        kit.atmospheric_attenuation_db(zenith_db, elevation_deg, law) for law in laws
+        atmospheric_attenuation_db(zenith_db, elevation_deg, law) for law in laws
     )
     assert flat_db == pytest.approx(cosecant_db, rel=1e-12)
     assert inverse_db == pytest.approx(zenith_db * 90.0 / floored, rel=1e-14)

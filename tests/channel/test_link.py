@@ -8,7 +8,7 @@ import pytest
 
 import channel
 from channel import Link, SlantAttenuation, link_budget_terms
-from tests.kit.inner.channel import RATES, Rate
+from channel.settings import RATES, Rate
 
 UPLINK = Link(frequency_hz=2e9, bandwidth_hz=0.36e6, eirp_dbw=-7.0, g_over_t_db_k=1.1)
 RICIAN = replace(UPLINK, fading="rician", rician_k_linear=3.0, zenith_attenuation_db=0.05)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.polynomial import Polynomial
 
 from channel import LinkCurve, bit_preserving, joined
-from tests.kit.inner.channel import between_smooth_cells, cell_middle_rates
+from channel.link_curve import between_smooth_cells, cell_middle_rates
 
 pytestmark = pytest.mark.filterwarnings("error")  # no invalid operation goes unseen
 SEEDS = st.integers(0, 10**6)

@@ -10,8 +10,8 @@ from scipy.special import exp1
 import channel
 from channel import Link, Path, Signal, rate_bps, rate_state, received_signal, snr_db
 from channel import signal_rate_bps as carried_bps
-from tests.kit.inner.channel import PATH_FIELDS, path_losses_db
-from tests.kit.inner.sim import LOSSES
+from channel.signal import PATH_FIELDS, path_losses_db
+from sim.capacity.budget import LOSSES
 
 UPLINK = Link(frequency_hz=2e9, bandwidth_hz=0.36e6, eirp_dbw=-7.0, g_over_t_db_k=1.1)
 URBAN = replace(

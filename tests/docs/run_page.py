@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sim.cli.app import status
 from tests.docs.pages import ROOT, steps
-from tests.kit.inner.sim import status
 
 AT_THE_ROOT = ("docs", "scenarios")
 """Folders of the repository that commands name."""

@@ -12,9 +12,12 @@ import pytest
 import yaml
 
 import scenarios
+from learning.methods.base import METHODS
+from sim.cli.app import command_line, status
+from sim.cli.show import CITATION
+from sim.export.formats import FORMATS
+from sim.trace.schema import COLUMNS, KINDS
 from tests.docs.pages import DOCS, PAGES, PAPERS, ROOT, shown, steps
-from tests.kit.inner.learning import METHODS
-from tests.kit.inner.sim import CITATION, COLUMNS, FORMATS, KINDS, command_line, status
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 MAKEFILE = (ROOT / "Makefile").read_text()

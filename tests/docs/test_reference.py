@@ -6,9 +6,9 @@ from importlib import import_module
 
 import pytest
 
+from learning.methods.base import METHODS
+from sim.trace.schema import COLUMNS
 from tests.docs.pages import DOCS
-from tests.kit.inner.learning import METHODS
-from tests.kit.inner.sim import COLUMNS
 
 pytest.importorskip("docutils", reason="the pages need Sphinx: pip install -e .[docs]")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.kit.inner.learning import InputSpec
+from learning.data.samples import InputSpec
 
 T, OPTIONS = 16, 4
 SPEC = InputSpec("choices", (OPTIONS, 2, T), OPTIONS, 61)

@@ -14,38 +14,53 @@ import pyarrow as pa
 import orbit
 from channel import Link as RadioLink
 from channel import LinkCurve
+from learning.requests import Cluster, Cost, Download, Payload, Quorum, Train, Upload
+from learning.requests.cluster import WAITS_FOR_ALL
+from sim.clock import Clock
+from sim.devices.compute import Compute
+from sim.devices.devices import Devices
+from sim.devices.faults import Faults
+from sim.devices.outages import Outages
 from sim.errors import InvariantError
 from sim.facts.events import Event
 from sim.facts.row import columns_of as columns_of_row
+from sim.facts.stream import Facts
 from sim.facts.transfers import TransferRow
-from sim.network.books import Sums, Totals, check_balance
+from sim.links.beam import Beam, DeviceLinks, Radio
+from sim.network.books import Books, Sums, Totals, books_of, check_balance
+from sim.network.chains import ServiceLink
+from sim.network.endpoint import CutTransfers, Shared
+from sim.network.legs import LegLog
+from sim.network.sessions import ClusterSessions
+from sim.plan.contacts import ContactTable, PlannedContact
+from sim.plan.passes import PassEnd
+from sim.plan.plan import Plan
 from sim.trace import schema
-from tests.kit.inner import learning as seam
-from tests.kit.inner import sim as inner
-from tests.kit.inner.sim import Facts, Trace, books_of
+from sim.trace.recorder import Trace
+from sim.world.topology import Topology
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
-COST = seam.Cost(flops=1e9, memory_bytes=1e6)
-POLICIES: tuple[inner.CutTransfers, ...] = ("resume", "restart", "drop")
+COST = Cost(flops=1e9, memory_bytes=1e6)
+POLICIES: tuple[CutTransfers, ...] = ("resume", "restart", "drop")
 LIGHT_M_S = 299_792_458.0
-Steps = Sequence[seam.Upload | seam.Download | seam.Train]
+Steps = Sequence[Upload | Download | Train]
 
 
-def compute(**changes: Any) -> inner.Compute:
+def compute(**changes: Any) -> Compute:
     fields = {"seconds_per_round": 10.0, "flops_per_s": None, "memory_bytes": None}
-    return inner.Compute(**{**fields, "per_contact": 1, "per_gap_max": None, **changes})
+    return Compute(**{**fields, "per_contact": 1, "per_gap_max": None, **changes})
 
 
-def band(channels: float, sharing: Any = "fixed_subchannel") -> inner.Radio:
+def band(channels: float, sharing: Any = "fixed_subchannel") -> Radio:
     """A beam of so many sub-channels of 1 kHz, each with 1 kbit/s."""
     link = RadioLink(
         frequency_hz=2e9, bandwidth_hz=1e3, eirp_dbw=0.0, g_over_t_db_k=0.0,
         rate="fixed", fixed_rate_bps=1e3,
     )  # fmt: skip
-    return inner.Radio(link, channels * 1e3, sharing)
+    return Radio(link, channels * 1e3, sharing)
 
 
-def beam(curve: LinkCurve, radio: inner.Radio | None) -> inner.Beam:
+def beam(curve: LinkCurve, radio: Radio | None) -> Beam:
     """One direction. Where it has a rate, a narrower band has that of its link."""
     time_s = curve.time_s
     there = curve.rate_bps > 0
@@ -54,7 +69,7 @@ def beam(curve: LinkCurve, radio: inner.Radio | None) -> inner.Beam:
         assert link.fixed_rate_bps is not None
         return LinkCurve(time_s, there * link.fixed_rate_bps)
 
-    return inner.Beam(curve, radio, narrower)
+    return Beam(curve, radio, narrower)
 
 
 def contact(
@@ -63,35 +78,35 @@ def contact(
     end_s: float,
     rates: Sequence[float],
     session: int | None = None,
-    radio: inner.Radio | None = None,
-    down: inner.Radio | None = None,
+    radio: Radio | None = None,
+    down: Radio | None = None,
     *,
     satellite: str | None = None,
     delays_s: Sequence[float] | None = None,
-) -> inner.PlannedContact:
+) -> PlannedContact:
     """Device k has the constant rate ``rates[k]`` from start to end, in both directions.
 
     Without ``down`` the downlink is neglected; ``delays_s`` (K,) puts the devices at a distance.
     """
-    cluster = seam.Cluster("c", 0, len(rates))
+    cluster = Cluster("c", 0, len(rates))
     time_s = np.tile([start_s, end_s], (len(rates), 1))
     curve = LinkCurve(time_s, np.repeat(np.array(rates, float)[:, None], 2, axis=1))
 
-    links = inner.DeviceLinks(beam(curve, radio), None if down is None else beam(curve, down))
+    links = DeviceLinks(beam(curve, radio), None if down is None else beam(curve, down))
     if delays_s is not None:
         links = replace(links, range_m=lambda when_s: np.array(delays_s) * LIGHT_M_S)
-    return inner.PlannedContact(
+    return PlannedContact(
         number, number if session is None else session, satellite or f"s{number}", cluster,
         start_s, end_s, start_s, end_s, lambda: links,
     )  # fmt: skip
 
 
-def cut(made: inner.PlannedContact, start_s: float, end_s: float) -> inner.PlannedContact:
+def cut(made: PlannedContact, start_s: float, end_s: float) -> PlannedContact:
     """The same contact, served for a part of it."""
     return replace(made, start_s=start_s, end_s=end_s)
 
 
-def seen(made: inner.PlannedContact, time_s: Any, rate_bps: Any) -> inner.PlannedContact:
+def seen(made: PlannedContact, time_s: Any, rate_bps: Any) -> PlannedContact:
     """The same contact with other links: points (K, T) of both directions."""
     links = made.links
     curve = LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
@@ -101,9 +116,7 @@ def seen(made: inner.PlannedContact, time_s: Any, rate_bps: Any) -> inner.Planne
     return replace(made, make=lambda: links)
 
 
-def passes(
-    rates: Sequence[float], *starts_s: float, lasts_s: float = 10.0
-) -> list[inner.PlannedContact]:
+def passes(rates: Sequence[float], *starts_s: float, lasts_s: float = 10.0) -> list[PlannedContact]:
     return [contact(n, t, t + lasts_s, rates) for n, t in enumerate(starts_s)]
 
 
@@ -111,16 +124,16 @@ def passes(
 class GivenLinks:
     """The links of contacts that are there."""
 
-    contacts: Sequence[inner.PlannedContact]
+    contacts: Sequence[PlannedContact]
 
-    def links(self, number: int) -> inner.DeviceLinks:
+    def links(self, number: int) -> DeviceLinks:
         return self.contacts[number].make()
 
     def figures(self, numbers: Any) -> Any:
         raise NotImplementedError
 
 
-def columns_of(contacts: Sequence[inner.PlannedContact], stop_s: float = 1e6) -> inner.ContactTable:
+def columns_of(contacts: Sequence[PlannedContact], stop_s: float = 1e6) -> ContactTable:
     """Contacts of one cluster, by number; each is a session of its own."""
     assert [c.contact_id for c in contacts] == list(range(len(contacts)))
     satellites = list(dict.fromkeys(c.satellite for c in contacts))
@@ -136,16 +149,16 @@ def columns_of(contacts: Sequence[inner.PlannedContact], stop_s: float = 1e6) ->
     )
     none_s = np.full(len(contacts), np.nan)
     served = np.ones(len(contacts), bool)
-    return inner.ContactTable(
+    return ContactTable(
         servers=satellites,
         clients=[cluster.name],
         start=START,
         span_s=stop_s,
         uncut=windows,
-        flyers=inner.PassEnd(satellites, satellite),
-        grounded=inner.PassEnd([cluster.name], site),
-        topology=inner.Topology(),
-        outages=inner.Outages(),
+        flyers=PassEnd(satellites, satellite),
+        grounded=PassEnd([cluster.name], site),
+        topology=Topology(),
+        outages=Outages(),
         whole=windows,
         windows=windows,
         pass_numbers=np.arange(len(contacts)),
@@ -158,15 +171,15 @@ def columns_of(contacts: Sequence[inner.PlannedContact], stop_s: float = 1e6) ->
     )
 
 
-def upload(size: Any, version: Any = 1, **more: Any) -> list[seam.Upload]:
-    return [seam.Upload(seam.Payload("a", size, version), **more)]
+def upload(size: Any, version: Any = 1, **more: Any) -> list[Upload]:
+    return [Upload(Payload("a", size, version), **more)]
 
 
-def download(size: float, **more: Any) -> list[seam.Download]:
-    return [seam.Download(seam.Payload("m", size, 1), **more)]
+def download(size: float, **more: Any) -> list[Download]:
+    return [Download(Payload("m", size, 1), **more)]
 
 
-MODEL = [*download(10.0), seam.Train(COST), *upload(10.0)]
+MODEL = [*download(10.0), Train(COST), *upload(10.0)]
 """Ten bytes down, a round of 10 s, ten bytes up."""
 
 
@@ -178,7 +191,7 @@ class Talk:
     tables: Mapping[str, pa.Table]
     books: Totals
     over_s: list[float]
-    devices: inner.Devices
+    devices: Devices
 
     def moved(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.tables["transfers"].to_pylist()
@@ -204,14 +217,14 @@ class Talk:
 
 
 def talk(
-    contacts: Sequence[inner.PlannedContact],
+    contacts: Sequence[PlannedContact],
     protocol: Sequence[Steps],
-    policy: inner.CutTransfers = "resume",
+    policy: CutTransfers = "resume",
     until_s: float = math.inf,
-    plan: inner.Plan | None = None,
+    plan: Plan | None = None,
     *,
-    closing: seam.Quorum = seam.WAITS_FOR_ALL,
-    computing: inner.Compute | None = None,
+    closing: Quorum = WAITS_FOR_ALL,
+    computing: Compute | None = None,
     fresh: Sequence[bool | None] | None = None,
     at_s: float = 0.0,
     **faults: Any,
@@ -222,28 +235,28 @@ def talk(
     None asks for no contact. The first one begins not before ``at_s``.
     """
     cluster = contacts[0].cluster
-    clock = inner.Clock()
+    clock = Clock()
     trace = Trace()
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
-    struck = inner.Faults(1, inner.Outages(), churn, {}, **faults) if churn or faults else None
-    plan = plan or inner.Plan(columns_of(contacts))
+    struck = Faults(1, Outages(), churn, {}, **faults) if churn or faults else None
+    plan = plan or Plan(columns_of(contacts))
     facts = Facts(trace)
-    log = inner.LegLog(facts)
-    antenna = inner.ClusterSessions(clock, cluster, plan.sessions(cluster))
+    log = LegLog(facts)
+    antenna = ClusterSessions(clock, cluster, plan.sessions(cluster))
     replies = []
     over_s = []
-    devices = inner.Devices(cluster, computing or compute(), churn.get("c"))
-    shared = inner.Shared(
+    devices = Devices(cluster, computing or compute(), churn.get("c"))
+    shared = Shared(
         clock=clock,
-        topology=inner.Topology(),
+        topology=Topology(),
         facts=facts,
         log=log,
-        books=inner.Books([cluster.name]),
+        books=Books([cluster.name]),
         closing=closing,
         cut_transfers=policy,
         faults=struck,
     )
-    link = inner.ServiceLink(antenna, devices, shared)
+    link = ServiceLink(antenna, devices, shared)
 
     def actor() -> Generator[Any, Any, None]:
         if at_s:

@@ -17,8 +17,9 @@ import learning
 import scenarios
 import sim
 from learning.methods.surface import Traits
-from tests.kit.inner import learning as seam
-from tests.kit.inner.sim import Plan, Route
+from learning.requests import Cluster, Download, NextContact, Payload, Upload, Wait
+from sim.mesh.contacts import Route
+from sim.plan.plan import Plan
 from tests.kit.scripted import Scripted, play
 
 NAMES = [f"P{plane:02}-S01" for plane in range(1, 7)]
@@ -179,18 +180,18 @@ def ask(
     """
     replies: list[Replied] = []
 
-    def script(me: seam.Cluster) -> Generator[Any, Any, None]:
+    def script(me: Cluster) -> Generator[Any, Any, None]:
         for name, at_s, upload in asked:
             if name != me.name:
                 continue
-            yield seam.Wait(at_s)
+            yield Wait(at_s)
             if in_contacts:
-                contact = yield seam.NextContact(fresh=False)
+                contact = yield NextContact(fresh=False)
                 if contact is None:
                     return
                 at_s = contact.start_s
-            payload = seam.Payload(f"at {at_s:.0f}", 1.0)
-            request = seam.Upload(payload) if upload else seam.Download(payload)
+            payload = Payload(f"at {at_s:.0f}", 1.0)
+            request = Upload(payload) if upload else Download(payload)
             replies.append((name, at_s, upload, (yield request)))
 
     return replies, play(scenario, script)

@@ -19,7 +19,7 @@ from torch.nn import functional
 import sim
 from learning.models import Residency
 from learning.rng import stream
-from tests.kit.inner.sim import build
+from sim.execution.ready import build
 
 
 class PlainLoop:

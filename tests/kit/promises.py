@@ -14,9 +14,10 @@ import pandas as pd
 import pyarrow as pa
 
 import sim
+from sim.analysis.summary import fault_counts
 from sim.errors import InvariantError
+from sim.facts.directions import Way
 from sim.plan.passes import LAST_BITS_S
-from tests.kit.inner.sim import Way, fault_counts
 from tests.kit.spy import Spy, changes_of_hands, check_conserved, new_owners_that_trained, owners
 
 Drawn = Mapping[str, Any]

@@ -11,14 +11,10 @@ import numpy as np
 import torch
 
 from learning import Learner, stream
-from tests.kit.inner.learning import (
-    DeviceState,
-    LocalRounds,
-    TrainedPart,
-    Traits,
-    Weighing,
-    aggregate,
-)
+from learning.clients.device_state import DeviceState
+from learning.clients.updates import aggregate
+from learning.training.recipe import LocalRounds, TrainedPart, Weighing
+from learning.training.task import Traits
 from tests.kit.plain_loop import minibatches
 
 Tensors = Mapping[str, torch.Tensor]

@@ -10,14 +10,16 @@ import numpy as np
 import learning
 import scenarios
 import sim
+from learning.methods.emsfl import EmsFl, EnhancedEmsFl
 from learning.methods.surface import Traits
-from tests.kit.inner import learning as seam
+from learning.requests import All, Cluster, Node, Payload, Send, Wait
+from learning.values.lazy import Handle
 from tests.kit.small import slots
 
-Script = Callable[[seam.Cluster], Generator[Any, Any, Any]]
+Script = Callable[[Cluster], Generator[Any, Any, Any]]
 
 
-def nothing(me: seam.Cluster) -> Generator[Any, Any, None]:
+def nothing(me: Cluster) -> Generator[Any, Any, None]:
     """The script until a test says another one."""
     yield from ()
 
@@ -29,10 +31,10 @@ class Scripted(learning.Method):
     traits: ClassVar[Traits] = Traits(uses_isl=("within_plane", "between_planes"))
     script: Script = staticmethod(nothing)
 
-    def cluster(self, me: seam.Cluster) -> Generator[Any, Any, None]:
+    def cluster(self, me: Cluster) -> Generator[Any, Any, None]:
         yield from type(self).script(me)
 
-    def model(self) -> seam.Handle:
+    def model(self) -> Handle:
         return self.learner.start()
 
 
@@ -54,7 +56,7 @@ def ground(rate_mbps: float = 1.0, distance_km: float = 0.3, **changes: Any) -> 
 def only(name: str, script: Any) -> Any:
     """Let one cluster follow the script while the others do nothing."""
 
-    def each(me: seam.Cluster) -> Generator[Any, Any, None]:
+    def each(me: Cluster) -> Generator[Any, Any, None]:
         if me.name == name:
             yield from script(me)
 
@@ -62,7 +64,7 @@ def only(name: str, script: Any) -> Any:
 
 
 def at(time_s: float, request: Any) -> Generator[Any, Any, Any]:
-    yield seam.Wait(time_s)
+    yield Wait(time_s)
     return (yield request)
 
 
@@ -72,19 +74,19 @@ def replies(
     """Let one cluster run tasks side by side; return what they reply, and the run."""
     found: list[Any] = []
 
-    def script(me: seam.Cluster) -> Generator[Any, Any, None]:
-        found.extend((yield seam.All(tasks, deadline_s)))
+    def script(me: Cluster) -> Generator[Any, Any, None]:
+        found.extend((yield All(tasks, deadline_s)))
 
     result = play(scenario, only(by, script))
     return found, result
 
 
-def sent(source: seam.Node, target: seam.Node, size: float, name: str = "feature") -> seam.Send:
-    return seam.Send(source, target, seam.Payload(name, size))
+def sent(source: Node, target: Node, size: float, name: str = "feature") -> Send:
+    return Send(source, target, Payload(name, size))
 
 
-B0, B1, B2 = (seam.Node("B", k) for k in range(3))
-A0, A1 = (seam.Node("A", k) for k in range(2))
+B0, B1, B2 = (Node("B", k) for k in range(3))
+A0, A1 = (Node("A", k) for k in range(2))
 
 
 class _Restless:
@@ -100,5 +102,5 @@ class _Restless:
 
 RESTLESS = ("restless", "restless-enhanced")
 """Both forms of EMS-FL, with experts that change hands at most splittings."""
-for _name, _form in zip(RESTLESS, (seam.EmsFl, seam.EnhancedEmsFl), strict=True):
+for _name, _form in zip(RESTLESS, (EmsFl, EnhancedEmsFl), strict=True):
     learning.register(_name)(type(_form.__name__, (_Restless, _form), {}))

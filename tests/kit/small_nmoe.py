@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 
 import scenarios
-from tests.kit.inner import learning as seam
-from tests.kit.inner.sim import NamedBuild, RunExecution, build
+from learning import LearningConfig, ModelConfig
+from learning.learner import Learner
+from learning.nmoe.training import experts, extractor
+from learning.nmoe.training import gates as gate_training
+from learning.settings import Data
+from learning.values.store import Tensors
+from sim.execution.identity import NamedBuild
+from sim.execution.ready import build
+from sim.execution.running import RunExecution
 from tests.kit.small import merged
 
 NMOE: dict[str, Any] = {
@@ -64,58 +71,49 @@ def events(result: Any, kind: str) -> Any:
     return result.events[result.events.kind == kind]
 
 
-MODEL = seam.ModelConfig(
-    kind="vector-nmoe", experts=5, top_k=2, hidden=12, expert_hidden=8, layers=2
-)
-VECTOR = seam.LearningConfig(
-    3, ("a", "b"), (3, 2), MODEL, data=seam.Data(kind="digits", trial_samples=1),
+MODEL = ModelConfig(kind="vector-nmoe", experts=5, top_k=2, hidden=12, expert_hidden=8, layers=2)
+VECTOR = LearningConfig(
+    3, ("a", "b"), (3, 2), MODEL, data=Data(kind="digits", trial_samples=1),
     step_size=0.1, gate_step_size_ratio=0.5, steps_per_round=2, batch_size=8, precision="float64",
 )  # fmt: skip
 IMAGES = replace(
     VECTOR,
     model=replace(MODEL, kind="image-nmoe", hidden=8, layers=1),
-    data=seam.Data(kind="digit-images", trial_samples=1),
+    data=Data(kind="digit-images", trial_samples=1),
 )
 
 
 class System:
     """Clients with random features and trained experts (stage 2 is over), all gates as drawn."""
 
-    def __init__(self, config: seam.LearningConfig = VECTOR, rounds: int = 10) -> None:
-        from tests.kit.inner import learning as kit
-
-        self.kit = kit
-        self.task = seam.Learner(config).task
+    def __init__(self, config: LearningConfig = VECTOR, rounds: int = 10) -> None:
+        self.task = Learner(config).task
         self.devices = dict(zip(config.clusters, config.devices, strict=True))
-        self.server = kit.extractor.start_extractor(self.task, loss="none")
-        found = {n: kit.experts.features(self.task, self.server, cluster=n) for n in self.devices}
+        self.server = extractor.start_extractor(self.task, loss="none")
+        found = {n: experts.features(self.task, self.server, cluster=n) for n in self.devices}
         self.experts = {
-            n: kit.experts.train_experts(
+            n: experts.train_experts(
                 self.task, found[n], cluster=n, rounds=[rounds] * k, first_round=[0] * k
             )
             for n, k in self.devices.items()
         }
         all_experts = self.experts.values()
-        self.known = {
-            n: kit.experts.knowledge(self.task, found[n], *all_experts) for n in self.devices
-        }
-        self.tested = kit.experts.tested(self.task, self.server, *all_experts)
+        self.known = {n: experts.knowledge(self.task, found[n], *all_experts) for n in self.devices}
+        self.tested = experts.tested(self.task, self.server, *all_experts)
 
-    def start(self) -> dict[str, seam.Tensors]:
-        gate = self.kit.gates.start_gate(self.task)
-        return {n: self.kit.gates.spread(self.task, gate, cluster=n) for n in self.devices}
+    def start(self) -> dict[str, Tensors]:
+        gate = gate_training.start_gate(self.task)
+        return {n: gate_training.spread(self.task, gate, cluster=n) for n in self.devices}
 
-    def train(
-        self, rounds: int, gates: dict[str, seam.Tensors] | None = None
-    ) -> dict[str, seam.Tensors]:
+    def train(self, rounds: int, gates: dict[str, Tensors] | None = None) -> dict[str, Tensors]:
         """The gates after so many rounds of every client by itself."""
         gates = gates or self.start()
         nothing = {n: [0] * k for n, k in self.devices.items()}
         return {n: self.trained(gates[n], n, [rounds] * len(nothing[n]), nothing[n]) for n in gates}
 
-    def trained(self, gates: seam.Tensors, cluster: str, rounds: Any, first: Any) -> seam.Tensors:
+    def trained(self, gates: Tensors, cluster: str, rounds: Any, first: Any) -> Tensors:
         """The gates of one cluster after some rounds of each client, all experts in reach."""
-        return self.kit.gates.train_gates(
+        return gate_training.train_gates(
             self.task, gates, self.known[cluster], cluster=cluster, rounds=rounds,
             first_round=first, reach=[True] * 5,
         )  # fmt: skip

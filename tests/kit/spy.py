@@ -12,7 +12,8 @@ from unittest.mock import patch
 import numpy as np
 
 import sim
-from tests.kit.inner.learning import NOT_HELD, ClusterState
+from learning.clients import ClusterState
+from learning.clients.cluster import NOT_HELD
 
 After = Callable[[Any], None]
 """What looks at the answer of a call."""

@@ -16,9 +16,18 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 import yaml
 
+from sim.cli.app import status
+from sim.execution.versions import versions
+from sim.sweep.claims import Claim, Claims
+from sim.sweep.folder import There, write_rows
+from sim.sweep.folder import claim as claim_sweep
+from sim.sweep.join import Joined, Stop
+from sim.sweep.point import Outcome as PointOutcome
+from sim.sweep.point import Point
+from sim.sweep.points import SweepPlan
+from sim.sweep.rows import MACHINE_COLUMNS, rows_table
+from sim.sweep.varied import Axes, read_pairs
 from tests.kit import small
-from tests.kit.inner import sim as inner
-from tests.kit.inner.sim import MACHINE_COLUMNS, status
 
 METHOD = textwrap.dedent(
     """
@@ -78,17 +87,17 @@ def planned(folder: Path, *specs: str) -> tuple[Path, dict[str, Any]]:
     folder.mkdir(exist_ok=True)
     scenario = folder / "tiny.yaml"
     scenario.write_text(yaml.safe_dump(small.SLOTS))
-    axes = inner.Axes.of(inner.read_pairs(specs), None)
-    about: dict[str, Any] = inner.SweepPlan(str(scenario), {"learning.train": False}, axes).about
+    axes = Axes.of(read_pairs(specs), None)
+    about: dict[str, Any] = SweepPlan(str(scenario), {"learning.train": False}, axes).about
     place = folder / "out"
-    assert inner.claim_sweep(place, about, there=inner.There.NOTHING)
+    assert claim_sweep(place, about, there=There.NOTHING)
     return place, about
 
 
-def worked(place: Path) -> list[inner.Claim]:
+def worked(place: Path) -> list[Claim]:
     """Work on a sweep in this process; return the last claim on each point, in their order."""
-    inner.Joined(place, inner.Stop(), cache=False, keep_going=True).work()
-    held = inner.Claims(place).look()
+    Joined(place, Stop(), cache=False, keep_going=True).work()
+    held = Claims(place).look()
     points = json.loads((place / "sweep.json").read_text())["points"]
     return [held[point["digest"]] for point in points]
 
@@ -103,15 +112,15 @@ def by_hand(
     every, outcomes = [], {}
     for number, (values, seed, figures) in enumerate(points):
         digest = f"{number:024x}"
-        every.append(inner.Point(number, digest, "tiny.yaml", dict(values), values, 0, seed))
+        every.append(Point(number, digest, "tiny.yaml", dict(values), values, 0, seed))
         status = {"figures": figures} if figures is not None else {"error": "on purpose"}
-        outcomes[digest] = inner.PointOutcome(
+        outcomes[digest] = PointOutcome(
             digest, "failed" if figures is None else "complete", **status
         )
-    about = {"scenario": "tiny.yaml", "keys": [*every[0].values], "made_with": inner.versions()}
+    about = {"scenario": "tiny.yaml", "keys": [*every[0].values], "made_with": versions()}
     about |= {"replications": 1, "points": [asdict(point) for point in every]}
-    assert inner.claim_sweep(folder, about, there=inner.There.NOTHING)
-    inner.write_rows(folder, inner.rows_table(every, outcomes))
+    assert claim_sweep(folder, about, there=There.NOTHING)
+    write_rows(folder, rows_table(every, outcomes))
     return folder
 
 

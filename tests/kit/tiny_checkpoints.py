@@ -21,15 +21,13 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from learning import ModelConfig
+from learning.data.samples import InputSpec
+from learning.models.build import make_model
+from learning.models.interface import names_of
+from learning.models.moe import Residency
 from learning.text.tokenizer import BYTES, train_bpe
-from tests.kit.inner.learning import (
-    InputSpec,
-    ModelConfig,
-    Residency,
-    checkpoint_weights,
-    make_model,
-    names_of,
-)
+from tests.kit.learning_inputs import checkpoint_weights
 
 logging.disable_progress_bar()
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.kit.inner.learning import build_task, start_model, use_one_thread
+from learning.training.start import build_task, start_model
+from learning.training.task import use_one_thread
 
 use_one_thread()
 

@@ -14,20 +14,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-import sim
+from learning import ModelConfig
+from learning.data.samples import InputSpec
 from learning.models import Residency
-from tests.kit import small
+from learning.models.interface import expert_of, is_gate, names_of
+from learning.models.peft import adapted, factorise, write_adapter
+from learning.models.small import VectorMoE
+from learning.text.checkpoints import save_checkpoint
+from learning.text.fused_adapters import write_fused_adapter
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.inner import learning as training
-from tests.kit.inner.learning import (
-    InputSpec,
-    ModelConfig,
-    adapted,
-    expert_of,
-    names_of,
-    write_adapter,
-)
-from tests.kit.inner.sim import export
 
 
 def stored(model):
@@ -42,7 +37,7 @@ def trained(start, ranks, bias=False, backbone=""):
         rank = ranks.get(expert_of(name), 0)
         if rank and tensor.dim() == 2:
             tensor += 0.1 * torch.randn(len(tensor), rank) @ torch.randn(rank, tensor.shape[1])
-        if training.is_gate(name) or name == backbone or (rank and bias and tensor.dim() == 1):
+        if is_gate(name) or name == backbone or (rank and bias and tensor.dim() == 1):
             tensor += torch.randn(tensor.shape)
     return final
 
@@ -59,7 +54,7 @@ def vectors():
     torch.manual_seed(0)
     config = ModelConfig(experts=3, top_k=2, hidden=16, expert_hidden=24, layers=2)
     spec = InputSpec("vector", (10,), 4)
-    return training.VectorMoE(config, spec, Residency(held=(0, 1, 2)))
+    return VectorMoE(config, spec, Residency(held=(0, 1, 2)))
 
 
 @torch.no_grad()
@@ -163,8 +158,8 @@ def test_hugging_faces_mixtral_takes_the_fused_adapter(tmp_path):
     config = tiny.mixtral_config(tmp_path / "start")
     start = stored(tiny.loaded(config, tiny.CHOICES))
     final = trained(start, {0: 1, 2: 4}, backbone="model.norm.weight")
-    training.save_checkpoint(tmp_path / "final", config, final)
-    training.write_fused_adapter(tmp_path / "fused", start, final)
+    save_checkpoint(tmp_path / "final", config, final)
+    write_fused_adapter(tmp_path / "fused", start, final)
     load = AutoModelForCausalLM.from_pretrained
     base, expected = (load(tmp_path / name, local_files_only=True) for name in ("start", "final"))
     tokens = torch.arange(18).reshape(2, 9)
@@ -188,7 +183,7 @@ def test_rounding_of_several_merges_does_not_count_as_rank(rows, columns, rank, 
     final = start
     for _ in range(merges):
         final = final + step
-    found = training.factorise(start, final)
+    found = factorise(start, final)
     assert found.rank <= min(rank, rows, columns)
     torch.testing.assert_close(start + found.b @ found.a, final, rtol=1e-4, atol=1e-5)
 
@@ -219,18 +214,11 @@ def test_what_peft_has_no_place_for_and_what_is_no_adapter_is_refused(tmp_path, 
         write_adapter(tmp_path, vectors, start, trained(start, {1: 2}, bias=True))
 
 
-def test_a_run_goes_on_from_the_experts_of_another(tmp_path, leomix):
-    how = {"method": "emsfl", "lora": {"rank": 2}, "step_size": 0.3, "steps_per_round": 5}
-    first = sim.run(small.slots(stop={"cycles": 6}, learning=how), tmp_path / "first")
-    export(tmp_path / "first", "peft", tmp_path / "peft")
-    [adapter] = [p.parent for p in (tmp_path / "peft").rglob("adapter_config.json")]
-    second = small.slots(stop={"cycles": 1}, learning={**how, "model": {"adapter": str(adapter)}})
-    end = first.summary["accuracy_final"]
-    assert end > first.summary["accuracy_start"] + 0.02
-    assert sim.run(second).summary["accuracy_start"] == pytest.approx(end, abs=1e-3)
-
-    for path in (adapter, tmp_path):  # of another model, and no adapter at all
-        assert "adapter" in refusal(leomix, tmp_path, **{"model.adapter": path})
+def test_what_is_no_adapter_of_the_model_is_refused_before_a_run(tmp_path, vectors, leomix):
+    start = stored(vectors)
+    write_adapter(tmp_path / "other", vectors, start, trained(start, {0: 1}))
+    for path, why in ((tmp_path / "other", "of the same model"), (tmp_path, "no PEFT adapter")):
+        assert why in refusal(leomix, tmp_path, **{"model.adapter": path})
 
 
 def refusal(leomix, place, **keys):

@@ -9,16 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from learning import Learner
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import not_finite, sample_weights
+from learning import Learner, LearningConfig, ModelConfig
+from learning.architecture.costs import as_sent
+from learning.invariants import Violation, check_shares
+from learning.settings import Lora, Pretraining
+from learning.training.aggregation import sample_weights
+from learning.training.state import not_finite
 from tests.kit.rounds import committed, downloaded, merged, models_of, moved, spoilt, trained
 
 EXPERTS = (0, 1)
-LORA = kit.Lora(rank=2)
-SHORT = kit.Pretraining(20, 20, 20)
-MODEL = kit.ModelConfig(experts=2, hidden=10, expert_hidden=6, layers=2, lora=LORA)
-CONFIG = kit.LearningConfig(4, ("a", "b"), (3, 2), MODEL, pretraining=SHORT)
+LORA = Lora(rank=2)
+SHORT = Pretraining(20, 20, 20)
+MODEL = ModelConfig(experts=2, hidden=10, expert_hidden=6, layers=2, lora=LORA)
+CONFIG = LearningConfig(4, ("a", "b"), (3, 2), MODEL, pretraining=SHORT)
 MATRIX = "expert.0.0.up.weight"
 
 
@@ -122,7 +125,7 @@ SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))
 
 @given(hnp.arrays(np.float32, SHAPES, elements=st.floats(-1e4, 1e4, width=32)))
 def test_bits_that_are_left_are_numpys_half_or_127_steps_of_each_devices_range(values):
-    half, eight = (kit.as_sent(torch.from_numpy(values), f).numpy() for f in ("float16", "int8"))
+    half, eight = (as_sent(torch.from_numpy(values), f).numpy() for f in ("float16", "int8"))
     np.testing.assert_array_equal(half, values.astype(np.float16).astype(np.float32))
     step = np.abs(values).max(axis=(1, 2), keepdims=True) / 127
     assert (np.abs(eight - values) <= 0.5 * step * (1 + 1e-5) + 1e-30).all()
@@ -136,25 +139,25 @@ def test_offers_are_rounded_as_they_are_sent_and_broken_ones_stay_so(sent_as):
         learner = learner_of(upload_format=upload_format)
         states.append(trained(downloaded(learner, learner.start())))
     exact, rough = (s.learner.force(s.offer(EXPERTS, gate=True)) for s in states)
-    assert all(torch.equal(rough[n], kit.as_sent(t, sent_as)) for n, t in exact.items())
+    assert all(torch.equal(rough[n], as_sent(t, sent_as)) for n, t in exact.items())
     assert moved(exact, rough)
     values = torch.tensor([[1.0, torch.nan], [2.0, 3.0]])
-    assert not_finite(None, {"x": kit.as_sent(values, sent_as)}) == [0]
+    assert not_finite(None, {"x": as_sent(values, sent_as)}) == [0]
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=200), st.floats(1e-6, 1e6))
 def test_shares_of_counts_sum_to_one_in_spite_of_rounding(counts, factor):
     shares = [count / sum(counts) for count in counts]
-    kit.check_shares(shares, "all")
+    check_shares(shares, "all")
     scaled = [factor * share for share in shares]
     if abs(factor - 1.0) > 1e-8:
         refused("weight", scaled)
     if factor <= 1.0:
-        kit.check_shares(scaled, "some", whole=False)
+        check_shares(scaled, "some", whole=False)
     for wrong in (-1e-12, 1.1, float("nan")):
         refused("a weight of all is", [0.0, wrong], whole=factor <= 1.0)
 
 
 def refused(message, weights, **how):
-    with pytest.raises(kit.Violation, match=message):
-        kit.check_shares(weights, "all", **how)
+    with pytest.raises(Violation, match=message):
+        check_shares(weights, "all", **how)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning import Learner
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import LearningConfig, ModelConfig, alignment
+from learning import Learner, LearningConfig, ModelConfig
+from learning.alignment import policy as alignment
+from learning.requests import Cost, Outlook
+from learning.settings import Data, Pretraining
 from tests.kit.rounds import downloaded
 
 
@@ -30,13 +31,13 @@ def test_capacity_is_within_memory_compute_and_link_together(memory, up, down, p
 
     k experts take 10 k s a round, 100 + 50 k of memory, 7 k down and 3 k up.
     """
-    outlook = kit.Outlook(
+    outlook = Outlook(
         start_s=1000.0, end_s=1600.0, rounds=1, sessions=2,
         carried=lambda: (np.array(up), np.array(down)), memory_bytes=np.array(memory),
         round_s=lambda cost: np.full(3, pace * cost.flops),
     )  # fmt: skip
     needs = [
-        alignment.Needs(kit.Cost(10.0 * k, 100.0 + 50.0 * k), 7.0 * k, 3.0 * k) for k in range(1, 9)
+        alignment.Needs(Cost(10.0 * k, 100.0 + 50.0 * k), 7.0 * k, 3.0 * k) for k in range(1, 9)
     ]
     found = alignment.capacity(outlook, needs, rounds)
     for own, up_, down_, most, why in zip(memory, up, down, found.experts, found.why, strict=True):
@@ -58,8 +59,8 @@ def test_padding_is_served_by_nobody(tmp_path):
     model = ModelConfig(kind="mixtral", **sizes)
     used = []
     for tokens in (9, 24):
-        data = kit.Data(kind="jsonl", path=str(path), tokens=tokens, trial_samples=2)
-        rest = kit.Pretraining(0, 0, 0)
+        data = Data(kind="jsonl", path=str(path), tokens=tokens, trial_samples=2)
+        rest = Pretraining(0, 0, 0)
         config = LearningConfig(3, ("a",), (2,), model, data=data, pretraining=rest)
         learner = Learner(config)
         state = downloaded(learner, learner.start()).whole

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import chisquare
 
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import model_splitting as splitting
+from learning.methods.base import NOBODY, ExpertRegistry
+from learning.policies import model_splitting as splitting
+from learning.rng import stream
 
 RELEVANCES = st.tuples(st.integers(1, 7), st.integers(1, 12)).flatmap(
     lambda shape: arrays(np.float64, shape, elements=st.sampled_from([0, 0.05, 0.1, 0.3, 0.9, 1]))
@@ -18,7 +19,7 @@ RELEVANCES = st.tuples(st.integers(1, 7), st.integers(1, 12)).flatmap(
 
 
 def draws(relevance, count, threshold=0.1):
-    streams = (kit.stream(n, "") for n in range(count))
+    streams = (stream(n, "") for n in range(count))
     return np.array([splitting.assign_experts(relevance, threshold, rng) for rng in streams])
 
 
@@ -30,7 +31,7 @@ def test_probabilities_owners_and_classes_of_any_relevance(relevance, threshold,
     np.testing.assert_allclose(probability.sum(axis=0), 1.0, rtol=1e-12)
     below = (relevance < threshold) & (relevance < relevance.max(axis=0))
     assert (probability[below] == 0).all()
-    owner = splitting.assign_experts(relevance, threshold, kit.stream(seed, "assign"))
+    owner = splitting.assign_experts(relevance, threshold, stream(seed, "assign"))
     assert owner.shape == (experts,) and set(owner) <= set(range(clusters))
     assert len(set(owner)) == min(clusters, experts)  # as many as possible are served
     for expert, name in enumerate(splitting.expert_classes(relevance, threshold)):
@@ -90,7 +91,7 @@ def test_the_mass_at_home_is_the_largest_of_all_assignments(relevance):
 @given(st.integers(1, 6), st.integers(1, 8), st.integers(0, 2**32))
 def test_the_density_ratio_is_that_of_counted_samples(clusters, experts, seed):
     """Samples drawn one by one, each with the expert it selects; equal to counting them."""
-    rng = kit.stream(seed, "samples")
+    rng = stream(seed, "samples")
     owner = rng.integers(0, clusters, experts)
     home = np.repeat(np.arange(clusters), 12)
     chosen = rng.integers(0, experts, len(home))
@@ -107,8 +108,8 @@ TURN = st.tuples(st.booleans(), st.integers(0, 2), st.sets(st.integers(0, 3)).ma
 
 @given(st.lists(TURN, max_size=20))
 def test_holders_are_the_sets_that_they_were_given(turns):
-    registry = kit.ExpertRegistry(4)
-    assert registry.owner.tolist() == [kit.NOBODY] * 4
+    registry = ExpertRegistry(4)
+    assert registry.owner.tolist() == [NOBODY] * 4
     given_out = np.zeros((3, 4), bool)
     registry.hand_out(given_out)
     given_out[:] = True  # what was handed out is a copy
@@ -120,4 +121,4 @@ def test_holders_are_the_sets_that_they_were_given(turns):
         assert registry.held_by(client) == sorted(mine)
     for expert, owner in enumerate(registry.owner.tolist()):
         holders = [client for client, mine in enumerate(expected) if expert in mine]
-        assert owner == (holders[0] if holders else kit.NOBODY)
+        assert owner == (holders[0] if holders else NOBODY)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from learning import Learner
-from tests.kit.inner.learning import LearningConfig, Lora, ModelConfig, compute_device
+from learning import Learner, LearningConfig, ModelConfig
+from learning.hardware import compute_device
+from learning.settings import Lora
 from tests.kit.rounds import downloaded, merged, models_of, one_by_one, trained
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

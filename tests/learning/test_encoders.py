@@ -8,9 +8,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertModel
 
+from learning import LearningConfig
+from learning.architecture.costs import architecture
+from learning.data.samples import InputSpec
+from learning.models.interface import names_of
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import InputSpec, checkpoint_weights, names_of
+from tests.kit.learning_inputs import checkpoint_weights
 
 SEPARATOR, CLASSES, TOKENS = 5, 3, 11
 SPEC = InputSpec("text", (TOKENS,), CLASSES, 61, SEPARATOR)
@@ -65,7 +68,7 @@ def test_sizes_are_counted_as_the_tensors_are(folder, layers):
     config = tiny.bert_config(folder, moe_layers=layers)
     model = tiny.skeleton(config, replace(SPEC, classes=2))
     stored = {names_of(model).stored(path): p for path, p in model.named_parameters()}
-    sizes = kit.architecture(kit.LearningConfig(0, ("a",), (1,), config, trains_backbone=True))
+    sizes = architecture(LearningConfig(0, ("a",), (1,), config, trains_backbone=True))
     assert sizes.parameters == sum(p.numel() for p in stored.values())
     backbone = {
         n: tuple(p.shape) for n, p in stored.items() if not n.startswith(("expert", "gate"))

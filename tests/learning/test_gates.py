@@ -8,8 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.inner import learning as training
-from tests.kit.inner.learning import answer, as_sent, losses, mixed, reach_of, route
+from learning.architecture.costs import as_sent
+from learning.nmoe.models import answer, losses, mixed
+from learning.nmoe.training import gates as gates_module
+from learning.nmoe.training.gates import reach_of, route
+from learning.training import aggregation
 from tests.kit.small_nmoe import VECTOR, System
 
 PARTS = ("weight", "bias")
@@ -19,8 +22,8 @@ COUNTS = st.lists(st.integers(0, 3), min_size=3, max_size=3).map(np.array)
 
 def shared_gates(system, gates, who, names=PARTS, weighted=True):
     how = {"clusters": list(gates), "who": list(who.values()), "names": names}
-    mean = training.aggregation.average(system.task, *gates.values(), **how, weighted=weighted)
-    return {n: training.gates.with_mean(system.task, own, mean) for n, own in gates.items()}
+    mean = aggregation.average(system.task, *gates.values(), **how, weighted=weighted)
+    return {n: gates_module.with_mean(system.task, own, mean) for n, own in gates.items()}
 
 
 @given(COUNTS, COUNTS)
@@ -30,8 +33,8 @@ def test_rounds_in_several_calls_are_rounds_in_one(first, more):
     nothing = np.zeros(3, int)
     part = SPLIT.trained(gates, "a", first, nothing)
     shared = shared_gates(SPLIT, {"a": part}, {"a": [False, True, False]})["a"]
-    one = training.gates.take_gate(SPLIT.task, part, device=1)
-    rolled = training.gates.spread(SPLIT.task, one, cluster="a")
+    one = gates_module.take_gate(SPLIT.task, part, device=1)
+    rolled = gates_module.spread(SPLIT.task, one, cluster="a")
     whole = SPLIT.trained(gates, "a", first + more, nothing)
     for start, devices in ((part, [0, 1, 2]), (shared, [1]), (rolled, [1])):
         found = SPLIT.trained(start, "a", more, first)

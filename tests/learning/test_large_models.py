@@ -10,17 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from learning import Learner
+from learning import Learner, LearningConfig, ModelConfig
+from learning.architecture.footprint import pretrained_at_once
+from learning.settings import Data, Lora, Pretraining
+from learning.training import state as held_state
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.inner.learning import (
-    Data,
-    LearningConfig,
-    Lora,
-    ModelConfig,
-    Pretraining,
-    held_state,
-    pretrained_at_once,
-)
 from tests.kit.rounds import committed, cycle, downloaded, merged, moved
 from tests.kit.rounds import trained as after_rounds
 
@@ -67,11 +61,11 @@ def test_small_changes_survive_sixteen_bits(folder):
     before = {}
     after = {}
     for precision in ("float32", "bfloat16"):
-        learner = learner_of(folder, precision, devices=1, steps_per_round=8, step_size=0.04)
+        learner = learner_of(folder, precision, devices=1, steps_per_round=8, step_size=0.08)
         states = {}
         server = learner.start()
         before[precision] = loss_of(learner, server)
-        for number in range(12):
+        for number in range(6):
             server = cycle(learner, server, number, states, scale=0.1, gate=False)
         after[precision] = loss_of(learner, server)
     assert after["bfloat16"] == pytest.approx(after["float32"], rel=0.02)

@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import learning
-from learning import find_method
+from learning import LearningConfig, ModelConfig, find_method
+from learning.clients import ClusterState
+from learning.clients.updates import ServerModel
+from learning.methods.options import NoOptions, read_options
+from learning.requests import Cluster, Receipt, Work
+from learning.settings import Lora, Pretraining
 from tests.kit import small
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import read_options
 from tests.kit.small_nmoe import NMOE
 
 SHIPPED = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")
@@ -28,7 +31,7 @@ class Options:
 
 def test_options_are_filled_with_defaults():
     assert read_options(Options, {"alpha": 1}) == Options(alpha=1)
-    assert read_options(find_method("synchronous").Options, {}) == kit.NoOptions()
+    assert read_options(find_method("synchronous").Options, {}) == NoOptions()
 
 
 WRONG_OPTIONS = [
@@ -71,10 +74,10 @@ sys.exit('torch' in sys.modules)"""
 
 EVERY = [0, 1, 2]
 ALL = np.ones(3, bool)
-LORA = kit.Lora(rank=2)
-SHORT = kit.Pretraining(20, 20, 20)
-MODEL = kit.ModelConfig(experts=3, hidden=12, expert_hidden=10, layers=1, lora=LORA)
-CONFIG = kit.LearningConfig(1, ("A",), (3,), MODEL, batch_size=4, pretraining=SHORT)
+LORA = Lora(rank=2)
+SHORT = Pretraining(20, 20, 20)
+MODEL = ModelConfig(experts=3, hidden=12, expert_hidden=10, layers=1, lora=LORA)
+CONFIG = LearningConfig(1, ("A",), (3,), MODEL, batch_size=4, pretraining=SHORT)
 
 
 @cache
@@ -85,24 +88,24 @@ def learner_of(train, **lora):
 
 def some_side(train=False, **lora):
     learner = learner_of(train, **lora)
-    side = kit.ClusterState(learner, kit.Cluster("A", 0, 3))
-    side.load_initial(kit.ServerModel(learner.start(), 0, np.zeros(3, int)), EVERY)
+    side = ClusterState(learner, Cluster("A", 0, 3))
+    side.load_initial(ServerModel(learner.start(), 0, np.zeros(3, int)), EVERY)
     return side
 
 
 def work(*rounds):
-    return kit.Work(np.array(rounds), np.array(rounds, float), ~ALL)
+    return Work(np.array(rounds), np.array(rounds, float), ~ALL)
 
 
 def receipt(*parts):
     """What a transfer of one byte has come to: 1 is done."""
     through = np.array(parts)
     done = through == 1
-    return kit.Receipt(done, np.where(done, 1.0, np.inf), through, 1 - through)
+    return Receipt(done, np.where(done, 1.0, np.inf), through, 1 - through)
 
 
 def asked(side, version, changes=None):
-    return side.download("model", kit.ServerModel(side.learner.start(), version, changes), EVERY)
+    return side.download("model", ServerModel(side.learner.start(), version, changes), EVERY)
 
 
 def versions(down):
@@ -131,7 +134,7 @@ def test_what_is_finished_late_is_the_model_that_it_was_begun_in():
         (2, (1, 0.9, 0.2), [1, 0, 1]),
         (2, (1, 1, 1), [2, 1, 2]),
     ):
-        side.download("model", kit.ServerModel(servers[version], version), EVERY)
+        side.download("model", ServerModel(servers[version], version), EVERY)
         side.receive(receipt(*parts))
         assert side.version.tolist() == held
     got = weights(side, side.state.whole)

@@ -7,16 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erf, softmax
 
-from learning.models import MODELS, MoELayer, Residency
-from tests.kit.inner import learning as kit
-from tests.kit.inner import learning as training
-from tests.kit.inner.learning import VectorMoE
+from learning import ModelConfig
+from learning.data.samples import InputSpec
+from learning.models import MoELayer, Residency
+from learning.models.build import initialise
+from learning.models.moe import fresh_a
+from learning.models.small import VectorMoE
+from learning.rng import stream
 
-SPEC = kit.InputSpec("vector", (4,), 3, None)
+SPEC = InputSpec("vector", (4,), 3, None)
 
 
 def start(model, seed=0):
-    model.load_state_dict(training.initialise(model, seed, dict(model.named_parameters())))
+    model.load_state_dict(initialise(model, seed, dict(model.named_parameters())))
     return model
 
 
@@ -25,7 +28,7 @@ def array(tensor):
 
 
 def layer(experts, top_k, held, *, seed=0, normalised=False, **here):
-    config = kit.ModelConfig(experts=experts, top_k=top_k, hidden=6, expert_hidden=5)
+    config = ModelConfig(experts=experts, top_k=top_k, hidden=6, expert_hidden=5)
     made = start(MoELayer(config, Residency(held=held, **here), normalised=normalised), seed)
     made.gate.weight.data *= 5.0
     return made
@@ -51,7 +54,7 @@ def test_the_layer_is_the_sum_over_the_top_k_held_experts(data, experts, seed):
     """Whether experts run on the rows that chose them or on all."""
     top_k = data.draw(st.integers(1, experts))
     held = tuple(sorted(data.draw(st.sets(st.integers(0, experts - 1), min_size=1))))
-    x = kit.stream(seed, "x").standard_normal((12, 6))
+    x = stream(seed, "x").standard_normal((12, 6))
     rows = torch.tensor(x, dtype=torch.float32).reshape(3, 4, 6)
     results = []
     for dense in (False, True):
@@ -78,7 +81,7 @@ def test_a_zero_mask_leaves_absent_experts_their_share_as_the_paper_writes():
 
 
 def test_initial_values_depend_on_the_seed_and_the_tensor_not_on_what_else_there_is():
-    small, large = (kit.ModelConfig(experts=experts, hidden=6) for experts in (2, 5))
+    small, large = (ModelConfig(experts=experts, hidden=6) for experts in (2, 5))
     models = (start(VectorMoE(c, SPEC, Residency(held=(0, 1))), 3) for c in (small, large))
     first, second = (dict(model.named_parameters()) for model in models)
     same = [name for name in first if first[name].shape == second[name].shape]
@@ -91,22 +94,13 @@ def test_initial_values_depend_on_the_seed_and_the_tensor_not_on_what_else_there
 def test_normalised_weights_sum_to_one_with_a_gradient():
     for top_k in (1, 2):
         made = layer(4, top_k, (0, 1, 2, 3), normalised=True)
-        x = torch.tensor(kit.stream(0, "x").standard_normal((5, 6)), dtype=torch.float32)
+        x = torch.tensor(stream(0, "x").standard_normal((5, 6)), dtype=torch.float32)
         torch.testing.assert_close(made.gate(x).weight.sum(-1), torch.ones(5))
         made(x).sum().backward()
         assert made.gate.weight.grad.abs().max() > 1e-4
 
 
 def test_factors_are_drawn_with_the_variance_of_their_inputs():
-    drawn = training.fresh_a(200, 500, kit.stream(0, "variance"))
+    drawn = fresh_a(200, 500, stream(0, "variance"))
     # the variance of 1e5 normal draws has a relative standard error of sqrt(2e-5) = 0.45 %
     assert drawn.shape == (200, 500) and drawn.var() * 500 == pytest.approx(1.0, abs=5 * 0.0045)
-
-
-def test_a_class_of_ones_own_is_registered_under_a_name_that_is_free(monkeypatch):
-    monkeypatch.setattr(MODELS, "_added", {})
-    MODELS.add("mine")(VectorMoE)
-    assert MODELS.find(kit.ModelConfig().kind) is MODELS.find("mine") is VectorMoE
-    assert MODELS.find("learning.models:MoELayer") is MoELayer
-    with pytest.raises(ValueError, match="shipped model"):
-        MODELS.add("vector-moe")

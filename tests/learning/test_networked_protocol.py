@@ -7,11 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.inner import learning as kit
+from learning.nmoe.inference import Asked, grouped
+from learning.nmoe.round_trip import NoContactLeft, RoundTrip
+from learning.requests import (
+    Chain,
+    Contact,
+    Cost,
+    Download,
+    NextContact,
+    Node,
+    Payload,
+    Receipt,
+    Train,
+    Upload,
+    Work,
+)
 
 DEVICES = 4
 MASKS = st.lists(st.booleans(), min_size=DEVICES, max_size=DEVICES).map(np.array)
-MODEL = kit.Payload("model", 1.0)
+MODEL = Payload("model", 1.0)
 ALL = np.ones(DEVICES, bool)
 NOBODY = np.zeros(DEVICES, bool)
 
@@ -34,12 +48,12 @@ class Passes:
                 request = protocol.send(reply)
             except StopIteration:
                 return
-            if isinstance(request, kit.NextContact):
+            if isinstance(request, NextContact):
                 self.contacts.append(request.fresh)
                 left = len(self.contacts) <= len(self.masks)
-                reply = kit.Contact(0, 0, "s", 0.0, 1.0, 0, lambda: 0.0) if left else None
+                reply = Contact(0, 0, "s", 0.0, 1.0, 0, lambda: 0.0) if left else None
             else:
-                assert isinstance(request, kit.Chain)
+                assert isinstance(request, Chain)
                 reply = self.through(request.steps)
 
     def through(self, steps):
@@ -48,32 +62,32 @@ class Passes:
         for step in steps:
             asked = step.who & going
             replies.append(self.step(step, asked))
-            stuck = self.unfit if isinstance(step, kit.Train) else asked & ~replies[-1].done
+            stuck = self.unfit if isinstance(step, Train) else asked & ~replies[-1].done
             going = going & ~stuck
         return replies
 
     def step(self, step, asked):
         assert not (step.who & ~self.who).any()
-        if isinstance(step, kit.Train):
+        if isinstance(step, Train):
             does = asked & ~self.unfit
             assert self.received[does].all()
             self.trained += does
-            return kit.Work(2 * does.astype(np.int64), np.zeros(DEVICES), self.unfit)
+            return Work(2 * does.astype(np.int64), np.zeros(DEVICES), self.unfit)
         # The first step may come before a contact was asked for: nothing gets through then.
         done = asked & (self.masks[len(self.contacts) - 1] if self.contacts else NOBODY)
-        if isinstance(step, kit.Download):
+        if isinstance(step, Download):
             self.received = self.received | done
         else:
-            assert isinstance(step, kit.Upload) and not (self.sent & done).any()
+            assert isinstance(step, Upload) and not (self.sent & done).any()
             assert self.turn.cost is None or (self.trained[done] == 1).all()
             self.sent = self.sent | done
-        return kit.Receipt(done, *np.zeros((3, DEVICES)))
+        return Receipt(done, *np.zeros((3, DEVICES)))
 
 
 @given(MASKS, MASKS, st.lists(MASKS, max_size=8), st.booleans(), st.booleans(), st.booleans())
 def test_everybody_goes_through_a_turn_once(who, unfit, masks, down, cost, up):
-    parts = MODEL if down else None, kit.Cost(1.0) if cost else None, MODEL if up else None
-    turn = kit.RoundTrip(who, *parts)
+    parts = MODEL if down else None, Cost(1.0) if cost else None, MODEL if up else None
+    turn = RoundTrip(who, *parts)
     passes = Passes(turn, who, unfit, [*masks, ALL, ALL])
     passes.drive()
     assert (turn.rounds == 2 * passes.trained).all()
@@ -85,12 +99,12 @@ def test_everybody_goes_through_a_turn_once(who, unfit, masks, down, cost, up):
     # The rest of an open session will do for the first one only; nobody needs no contact.
     assert passes.contacts == [number > 0 for number in range(len(passes.contacts))]
     assert who.any() or not passes.contacts
-    with pytest.raises(kit.NoContactLeft):
-        Passes(kit.RoundTrip(ALL, up=MODEL), ALL, NOBODY, [NOBODY]).drive()
+    with pytest.raises(NoContactLeft):
+        Passes(RoundTrip(ALL, up=MODEL), ALL, NOBODY, [NOBODY]).drive()
 
 
 EXPERTS = 5
-NODES = [kit.Node("A", device) for device in range(EXPERTS)]
+NODES = [Node("A", device) for device in range(EXPERTS)]
 
 
 @given(
@@ -100,10 +114,10 @@ NODES = [kit.Node("A", device) for device in range(EXPERTS)]
 def test_groups_keep_all_samples_and_all_bytes(chosen, lost):
     counts = {e: sum(e in row for row in chosen) for e in set(chain.from_iterable(chosen))}
     asked = {
-        e: kit.Asked(NODES[e], n, e not in lost, 1.0 + e, 0.0 if e == 0 else 100.0 * n + 48.0)
+        e: Asked(NODES[e], n, e not in lost, 1.0 + e, 0.0 if e == 0 else 100.0 * n + 48.0)
         for e, n in counts.items()
     }
-    groups = kit.grouped(chosen, asked, 0, routed_s=2.5, deadline_s=4.5)
+    groups = grouped(chosen, asked, 0, routed_s=2.5, deadline_s=4.5)
     assert sum(group.samples for group in groups) == len(chosen)
     sent = sum(one.sent_bytes for one in asked.values())
     assert sum(group.sent_bytes for group in groups) == pytest.approx(sent)

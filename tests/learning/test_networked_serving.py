@@ -10,15 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss
 
-from tests.kit.inner.learning import (
-    Asked,
-    Node,
-    answers,
-    grouped,
-    local_shares,
-    mixture,
-    pattern_row,
-)
+from learning.nmoe.inference import Asked, grouped, mixture
+from learning.nmoe.training import answers
+from learning.nmoe.training.answers import local_shares, pattern_row
+from learning.requests import Node
 from tests.kit.small_nmoe import IMAGES, VECTOR, System
 
 ME = Node("b", 1)

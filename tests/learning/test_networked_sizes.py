@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import PersonalExpert, Pretext, make_extractor
+from learning.architecture import kinds
+from learning.data.samples import InputSpec
+from learning.nmoe.costs import sizes_of
+from learning.nmoe.models import PersonalExpert, Pretext, make_extractor
+from learning.nmoe.shapes import extractor_of
 from tests.kit.small_nmoe import IMAGES, VECTOR
 
 KINDS = pytest.mark.parametrize("config", [VECTOR, IMAGES], ids=["vector", "image"])
@@ -18,8 +21,8 @@ HIDDEN, CLIENTS, CLASSES = 8, 5, 10
 @KINDS
 @pytest.mark.parametrize("loss", ["ce", "spectral", "none"])
 def test_what_a_loss_trains_is_what_its_module_holds(config, loss):
-    sizes = kit.sizes_of(config)
-    module = Pretext(config.model, kit.kinds.input_spec(config), loss)
+    sizes = sizes_of(config)
+    module = Pretext(config.model, kinds.input_spec(config), loss)
     shapes = {name: tuple(p.shape) for name, p in module.named_parameters()}
     assert {**sizes.extractor, **sizes.trained_with(loss)} == shapes
 
@@ -28,11 +31,11 @@ def test_the_published_figures_and_sixteen_bits_up_only():
     """d = 512, ten classes, ten clients, float32 (section 1.6 of the notes)."""
     single = replace(VECTOR, devices=(5, 5), precision="float32")
     model = replace(VECTOR.model, experts=10, hidden=512)
-    sizes = kit.sizes_of(replace(single, model=model))
+    sizes = sizes_of(replace(single, model=model))
     assert (sizes.feature_bytes, sizes.output_bytes) == (2048, 40)
     assert sizes.kept_bytes(sizes.gate) == 4 * 5130
     assert sizes.correlation_bytes == pytest.approx(0.525e6, rel=2e-3)
-    half = kit.sizes_of(replace(single, model=model, upload_format="float16"))
+    half = sizes_of(replace(single, model=model, upload_format="float16"))
     (weight, bias) = half.sent_tensors(half.gate)
     assert 2 * (weight.bytes + bias.bytes) == half.kept_bytes(half.gate)
 
@@ -49,10 +52,10 @@ def flops_of(module, x, backward=False):
 @pytest.mark.parametrize("side", [8, 11])
 def test_flops_are_those_that_torch_counts(config, side):
     form, shape = ("vector", (side,)) if config is VECTOR else ("image", (3, side, side))
-    spec = kit.InputSpec(form, shape, CLASSES)
+    spec = InputSpec(form, shape, CLASSES)
     d = config.model.hidden
-    shapes, places = kit.extractor_of(config.model, spec)
-    sizes = kit.sizes_of(config)
+    shapes, places = extractor_of(config.model, spec)
+    sizes = sizes_of(config)
     tensors = replace(sizes.tensors, backbone=shapes, places=places)
     sizes = replace(sizes, tensors=tensors, extractor=shapes)
     x = torch.rand(5, *shape)
@@ -68,7 +71,7 @@ def test_flops_are_those_that_torch_counts(config, side):
 
 @KINDS
 def test_memory_is_what_a_client_holds(config):
-    sizes = kit.sizes_of(config)
+    sizes = sizes_of(config)
     d = config.model.hidden
     each = 8
     extractor = sum(int(np.prod(s)) for s in sizes.extractor.values() if s)

@@ -10,8 +10,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import extractor, gates, shared, view
+from learning.learner import Learner
+from learning.nmoe.method import NMoE
+from learning.nmoe.training import extractor, gates
+from learning.nmoe.training.extractor import estimated as shared
+from learning.nmoe.training.extractor import view
+from learning.rng import stream
 from tests.kit.small_nmoe import MODEL, VECTOR
 
 
@@ -22,7 +26,7 @@ def close(one, other, tolerance=1e-9):
 
 
 def test_matrices_are_summed_over_those_that_count():
-    task = kit.Learner(VECTOR).task
+    task = Learner(VECTOR).task
     server = extractor.start_extractor(task, loss="spectral")
     parts = [extractor.correlation(task, server, cluster=name, number=0) for name in "ab"]
     everyone = torch.cat([part["matrix"] for part in parts])
@@ -39,7 +43,7 @@ def test_the_spectral_loss_of_nothing_has_a_finite_gradient():
 
 
 def test_central_training_is_the_module_trained_as_a_whole():
-    task = kit.Learner(VECTOR).task
+    task = Learner(VECTOR).task
     whole = gates.central(task, rounds=3)
     drawn = {n: t for n, t in task.initial.items() if n.startswith(("expert.", "gate."))}
     model = task.model(drawn)
@@ -52,7 +56,7 @@ def test_central_training_is_the_module_trained_as_a_whole():
     optimiser = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
     x, y = (torch.cat([getattr(task.shards[n].samples, part) for n in "ab"]) for part in "xy")
     for number in range(3):
-        for rows in kit.stream(3, "batch", "central", number).integers(0, len(y), (2, 8)):
+        for rows in stream(3, "batch", "central", number).integers(0, len(y), (2, 8)):
             optimiser.zero_grad()
             functional.cross_entropy(model(x[rows]), y[rows]).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0)
@@ -83,4 +87,4 @@ def test_views_keep_the_range_of_their_images_and_grey_ones_are_not_mirrored():
 
 def test_each_client_has_an_expert():
     with pytest.raises(ValueError, match="5 here"):
-        kit.NMoE.check(replace(VECTOR, model=replace(MODEL, experts=4)))
+        NMoE.check(replace(VECTOR, model=replace(MODEL, experts=4)))

@@ -9,20 +9,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from learning import LearningConfig
 from learning.data import load_samples
+from learning.data.samples import InputSpec
+from learning.declarations import FrozenDict
+from learning.learner import TASKS, Learner
+from learning.settings import Data, Lora, Pretraining
+from learning.text.mixtral import MixtralMoE
+from learning.training import task as embedding
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.inner.learning import (
-    TASKS,
-    Data,
-    FrozenDict,
-    InputSpec,
-    Learner,
-    LearningConfig,
-    Lora,
-    MixtralMoE,
-    Pretraining,
-    embedding,
-)
 from tests.kit.rounds import cycle
 
 TOKENS = 9

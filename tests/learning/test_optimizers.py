@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from learning import Learner
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import rows_of_round, sgd
+from learning import Learner, LearningConfig, ModelConfig
+from learning.clients.device_state import DeviceState
+from learning.methods.fedprox import proximal
+from learning.settings import Optimizer, Schedule, Training
+from learning.training import sgd
+from learning.training.sgd import rows_of_round
 from tests.kit.rounds import downloaded, trained
 
 RATE = 0.02
@@ -25,9 +28,9 @@ OPTIMIZERS = [
 
 def config(optimizer, **keys):
     keys = {"batch_size": 8, "steps_per_round": 2, "precision": "float64", **keys}
-    model = kit.ModelConfig(kind="vector-mlp", hidden=6)
-    own = kit.Optimizer(**optimizer)
-    return kit.LearningConfig(1, ("a",), (2,), model=model, step_size=RATE, optimizer=own, **keys)
+    model = ModelConfig(kind="vector-mlp", hidden=6)
+    own = Optimizer(**optimizer)
+    return LearningConfig(1, ("a",), (2,), model=model, step_size=RATE, optimizer=own, **keys)
 
 
 def by_hand(learner, device, rounds, make, clip=None, schedule=None, forgets_after=None):
@@ -80,7 +83,7 @@ def test_a_device_forgets_what_its_optimiser_knew_at_a_download_unless_it_keeps_
     start = learner.start()
     held = trained(downloaded(learner, start), 2)
     # Device 0 downloads the model that it began with, and goes on from what it has trained itself.
-    held = kit.DeviceState.load(
+    held = DeviceState.load(
         learner, start, held, "a", np.array([True, False]), [], np.zeros(2, int)
     )
     held = trained(held, 2, 2)
@@ -92,11 +95,11 @@ def test_a_device_forgets_what_its_optimiser_knew_at_a_download_unless_it_keeps_
 @pytest.mark.parametrize(
     ("schedule", "rule"),
     [
-        (kit.Schedule("step", rounds=2, factor=0.5), lambda n: 0.5 ** (n // 2)),
-        (kit.Schedule("exponential", factor=0.8), lambda n: 0.8**n),
-        (kit.Schedule("linear", rounds=4, floor=0.2), lambda n: max(0.2, 1 - 0.8 * n / 4)),
+        (Schedule("step", rounds=2, factor=0.5), lambda n: 0.5 ** (n // 2)),
+        (Schedule("exponential", factor=0.8), lambda n: 0.8**n),
+        (Schedule("linear", rounds=4, floor=0.2), lambda n: max(0.2, 1 - 0.8 * n / 4)),
         (
-            kit.Schedule("cosine", rounds=3),
+            Schedule("cosine", rounds=3),
             lambda n: (1 + np.cos(np.pi * min(n, 3) / 3)) / 2,
         ),
     ],
@@ -129,7 +132,7 @@ def tiny(loss, together):
             loss,
             together,
         ),
-        kit.Training(step_size=1.0, steps_per_round=2, batch_size=3),
+        Training(step_size=1.0, steps_per_round=2, batch_size=3),
         [1, 1],
         [0, 0],
     )
@@ -143,7 +146,7 @@ def test_the_toy_clients_of_fedjax_come_out(together):
     assert tiny(by_sum, together) == pytest.approx([0.45555544, 0.5761316], rel=3e-7)
 
     def near(tensors, x):
-        return (x * tensors["w"]).mean() + kit.proximal(
+        return (x * tensors["w"]).mean() + proximal(
             SimpleNamespace(weights=tensors, server={"w": 4.0}), mu=0.01
         )
 

@@ -6,8 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import METHODS, code_digest
+from learning import LearningConfig, ModelConfig
+from learning.learner import Learner
+from learning.methods.base import METHODS
+from learning.own.code import code_digest
+from learning.settings import Data
+from tests.kit.learning_inputs import load_samples_anew
 
 FILES = {
     "mine.py": "import math\nimport beside\nfrom pack.inner import part\n",
@@ -161,12 +165,12 @@ def test_digests_tell_apart_what_custom_code_makes_of_its_own_files(folder, chan
     made = []
     for changes in ("", changed):
         write_arrays(folder, changes)
-        config = kit.LearningConfig(
+        config = LearningConfig(
             1, ("a", "b"), (1, 1),
-            model=kit.ModelConfig(kind=kinds["weights"]), data=kit.Data(kind=kinds["data"]),
+            model=ModelConfig(kind=kinds["weights"]), data=Data(kind=kinds["data"]),
         )  # fmt: skip
-        kit.load_samples_anew()
-        learner = kit.Learner(config)
+        load_samples_anew()
+        learner = Learner(config)
         assert learner.made_by_code() == {}
         learner.build()
         made.append(learner.made_by_code())

@@ -9,8 +9,11 @@ import scipy.sparse
 import torch
 from torch import nn
 
+from learning import LearningConfig, ModelConfig
+from learning.architecture import kinds
 from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays, load_samples
-from tests.kit.inner.learning import Data, LearningConfig, ModelConfig, build_task, kinds
+from learning.settings import Data
+from learning.training.start import build_task
 
 X = np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
 Y = np.arange(200) % 3

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from learning import Learner
+from learning import Learner, LearningConfig, ModelConfig
 from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
-from tests.kit.inner import learning as kit
+from learning.declarations import FrozenDict
+from learning.settings import Data, Pretraining, Split
 from tests.kit.rounds import assert_as_by_hand, downloaded, models_of, trained
 
 SEED, SIZE, STEPS, BATCH = 3, 0.05, 3, 8
@@ -118,10 +119,10 @@ def learner_of(folder, of, kind, loss, **keys):
     kind = kind if "-" in kind else f"{__name__}:{kind}"
     named = {None: None, "mse": "mse"}
     keys = {"batch_size": BATCH, "steps_per_round": STEPS, "precision": "float64", **keys}
-    config = kit.LearningConfig(
-        SEED, ("a", "b"), (2, 1), model=kit.ModelConfig(kind=kind), step_size=SIZE,
+    config = LearningConfig(
+        SEED, ("a", "b"), (2, 1), model=ModelConfig(kind=kind), step_size=SIZE,
         loss=named.get(loss, f"{__name__}:{loss}"),
-        data=kit.Data(kind="npz", path=str(folder / "data.npz")), **keys,
+        data=Data(kind="npz", path=str(folder / "data.npz")), **keys,
     )  # fmt: skip
     return Learner(config)
 
@@ -164,7 +165,7 @@ def test_rounds_and_scores_are_those_of_a_loop_of_plain_pytorch(tmp_path, of, ki
 
 def test_a_mixture_is_pretrained_by_any_loss(tmp_path):
     def loss(steps):
-        pretraining = kit.Pretraining(backbone_steps=steps, expert_steps=steps, gate_steps=steps)
+        pretraining = Pretraining(backbone_steps=steps, expert_steps=steps, gate_steps=steps)
         learner = learner_of(tmp_path, "number", "vector-moe", "mse", pretraining=pretraining)
         return sum(score["loss"] for score in learner.evaluate(learner.start()))
 
@@ -295,7 +296,7 @@ def one_column(spec):
 )
 def test_a_split_by_classes_takes_classes(tmp_path, of, loss, said):
     config = learner_of(tmp_path, of, "pixels", loss).config
-    data = dataclasses.replace(config.data, split=kit.Split(kind="dirichlet", alpha=0.3))
+    data = dataclasses.replace(config.data, split=Split(kind="dirichlet", alpha=0.3))
     with pytest.raises(ValueError, match=r"^learning\.data\.split\.kind: ") as error:
         Learner(dataclasses.replace(config, data=data)).build()
     assert said in str(error.value)
@@ -314,11 +315,9 @@ def floats(config, classes=None):
 
 def test_functions_that_give_data_give_floats_and_say_no_classes():
     def learner(**arguments):
-        data = kit.Data(kind=f"{__name__}:floats", arguments=kit.FrozenDict(arguments))
-        model = kit.ModelConfig(kind="vector-mlp")
-        return Learner(
-            kit.LearningConfig(SEED, ("a", "b"), (1, 1), model=model, data=data, loss="mse")
-        )
+        data = Data(kind=f"{__name__}:floats", arguments=FrozenDict(arguments))
+        model = ModelConfig(kind="vector-mlp")
+        return Learner(LearningConfig(SEED, ("a", "b"), (1, 1), model=model, data=data, loss="mse"))
 
     spec = learner().task.spec
     assert (spec.classes, spec.outputs) == (None, 2)

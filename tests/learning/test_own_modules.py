@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from learning import Learner
+from learning import Learner, LearningConfig, ModelConfig
 from learning.models import MoELayer
-from tests.kit.inner.learning import LearningConfig, Lora, ModelConfig, Pretraining, build_task
+from learning.settings import Lora, Pretraining
+from learning.training.start import build_task
 from tests.kit.rounds import (
     assert_as_by_hand,
     downloaded,
@@ -91,11 +92,6 @@ def own_top_k(self, config, here):
     self.second = MoELayer(replace(config, top_k=2), here)
 
 
-def tied(self, config, here):
-    self.second, self.third = (nn.Linear(config.hidden, config.hidden) for _ in range(2))
-    self.third.weight = self.second.weight
-
-
 def tied_experts(self, config, here):
     for expert in list(self.mix.experts.values())[1:]:
         expert.up.weight = self.mix.experts[str(here.held[0])].up.weight
@@ -126,7 +122,6 @@ kind(
     extra=adds("norm", nn.BatchNorm1d),
     hidden=lambda self, x: self.norm(Base.hidden(self, x)),
 )
-kind("Tied", extra=tied, hidden=lambda s, x: s.third(s.second(Base.hidden(s, x))))
 kind("TiedExperts", extra=tied_experts)
 kind("Unused", extra=adds("spare", lambda size: nn.Parameter(torch.ones(size))))
 kind("Lottery", hidden=lambda s, x: Base.hidden(s, x) * (1 + 0.1 * s.training * random.random()))
@@ -393,7 +388,7 @@ def entropy(logits, y, x):
 MIXTURES = ["Constant", "Control", "Dropped", "RandomBuffer", "Scalar", "Statistics", "OwnFactor"]
 
 
-@pytest.mark.parametrize("kind", [*MIXTURES, "Tied"])
+@pytest.mark.parametrize("kind", MIXTURES)
 @pytest.mark.quick(4)
 def test_a_round_of_a_mixture_of_ones_own_is_that_of_plain_pytorch(kind):
     exact = {"precision": "float64", "gate_step_size_ratio": 1.0}

@@ -10,10 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
+from learning import LearningConfig
 from learning.data import load_samples
-from tests.kit.inner import learning as kit
+from learning.data.embedded import draw_client, shipped_digits
+from learning.data.federation import mix_domains
+from learning.data.partition import class_parts, dirichlet_parts, share_devices, split_rows
+from learning.data.samples import SampleArrays
+from learning.declarations import FrozenDict
+from learning.rng import stream
+from learning.settings import Data, Split
 
-CONFIG = kit.LearningConfig(seed=1, clusters=("a", "b", "c", "d"), devices=(5, 3, 1, 7))
+CONFIG = LearningConfig(seed=1, clusters=("a", "b", "c", "d"), devices=(5, 3, 1, 7))
 DIGITS = load_digits()
 PIXELS = DIGITS.data.astype("f4") / 16
 SORTED = {tuple(np.sort(row)): number for number, row in enumerate(PIXELS)}
@@ -33,14 +40,14 @@ def rng(seed=0):
 
 
 def test_the_digits_are_those_that_scikit_learn_loads(monkeypatch, tmp_path):
-    pixels, labels = kit.shipped_digits()
+    pixels, labels = shipped_digits()
     assert np.array_equal(pixels, DIGITS.data) and np.array_equal(labels, DIGITS.target)
     (tmp_path / "sklearn").mkdir()
     (tmp_path / "sklearn" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "sklearn")
     with pytest.raises(ValueError, match=r"cannot read .*digits.csv.gz.*install it anew"):
-        kit.shipped_digits()
+        shipped_digits()
 
 
 def test_each_domain_holds_and_tests_its_images_through_its_own_permutation():
@@ -60,31 +67,14 @@ def test_each_domain_holds_and_tests_its_images_through_its_own_permutation():
     assert view.any(0).all() and view.any(1).all()
 
 
-@pytest.mark.parametrize("kind", ["digit-images", "digits"])
-def test_digits_that_are_split_are_one_task_whose_pixels_stay_where_they_are(kind):
-    split = kit.Split(kind="shards", classes=2)
-    samples, other = (
-        load_samples(replace(CONFIG, seed=seed, data=kit.Data(kind, split=split)))
-        for seed in (1, 2)
-    )
-    everything = [*held(samples, *CONFIG.clusters), samples.test["a"]]
-    images = np.concatenate([part.x for part in everything]).reshape(-1, 64)
-    if kind == "digit-images":
-        assert sorted(map(bytes, images)) == sorted(map(bytes, PIXELS))
-    assert all(np.array_equal(samples.test[c].x, samples.test["a"].x) for c in "bcd")
-    assert numbers(*held(samples, "a")) != numbers(*held(other, "a"))
-    # two shards, of two labels each at most, less the trial data
-    assert all(len(set(part.y.tolist())) <= 4 for c in "abcd" for part in samples.shards[c])
-
-
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.floats(0, 1), st.integers(0, 1000))
 def test_mixing_keeps_every_sample_once_and_the_asked_fraction_at_home(sizes, fraction, seed):
     domains = []
     for c, n in enumerate(sizes):
         x = np.arange(n)[:, None] + 100.0 * c
         y = np.zeros(n, "i8")
-        domains.append(kit.SampleArrays(x, y, np.full(n, c)))
-    mixed = kit.mix_domains(domains, fraction, seed)
+        domains.append(SampleArrays(x, y, np.full(n, c)))
+    mixed = mix_domains(domains, fraction, seed)
     values, all_values = (np.concatenate([p.x[:, 0] for p in parts]) for parts in (mixed, domains))
     assert sorted(values) == sorted(all_values)
     for home, size in enumerate(sizes):
@@ -99,28 +89,17 @@ def each_once(parts, count):
 
 
 LABELS = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(np.array)
-EVEN = kit.Split("devices")
-OWN_LABELS = st.floats(1e-12, 1e6).map(lambda alpha: kit.Split("devices", "dirichlet", alpha))
+EVEN = Split("devices")
+OWN_LABELS = st.floats(1e-12, 1e6).map(lambda alpha: Split("devices", "dirichlet", alpha))
 
 
 @given(LABELS, st.data(), st.one_of(st.none(), st.just(EVEN), OWN_LABELS), st.integers(0, 99))
 def test_every_sample_is_on_one_device_and_no_device_is_empty(y, data, split, seed):
     devices = data.draw(st.integers(1, len(y)))
-    how = replace(CONFIG, seed=seed, data=kit.Data(split=split))
-    parts = kit.share_devices(y, "a", devices, how)
+    how = replace(CONFIG, seed=seed, data=Data(split=split))
+    parts = share_devices(y, "a", devices, how)
     assert len(parts) == devices and min(map(len, parts)) >= 1
     assert each_once(parts, len(y))
-
-
-@given(st.integers(1, 7), st.integers(1, 12), st.data(), st.integers(0, 99))
-def test_each_device_holds_exactly_the_asked_number_of_labels(labels, devices, data, seed):
-    per_device = data.draw(st.integers(-(-labels // devices), labels))
-    # every label has a sample for each device, so that any number of holders will do
-    sizes = data.draw(st.lists(st.integers(devices, 40), min_size=labels, max_size=labels))
-    y = rng(seed).permutation(np.repeat(np.arange(labels), sizes))
-    parts = kit.class_parts(y, devices, per_device, rng(seed))
-    assert each_once(parts, len(y))
-    assert [len(set(y[rows].tolist())) for rows in parts] == [per_device] * devices
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 4))
@@ -132,19 +111,20 @@ def test_a_partition_by_classes_is_refused_only_where_there_is_none(sizes, devic
         for dealt in product(choices, repeat=devices)
     )
     try:
-        found = bool(kit.class_parts(y, devices, per_device, rng()))
+        parts = class_parts(y, devices, per_device, rng())
     except ValueError as refusal:
-        assert "\n" not in str(refusal)
-        found = False
-    assert found == possible
+        assert "\n" not in str(refusal) and not possible
+    else:
+        assert possible and each_once(parts, len(y))
+        assert [len(set(y[rows].tolist())) for rows in parts] == [per_device] * devices
     y = np.repeat([0, 1, 2], [600, 300, 100])  # labels with more samples go to more devices
-    parts = kit.class_parts(y, 10, 1, rng())
+    parts = class_parts(y, 10, 1, rng())
     assert np.bincount([int(y[rows[0]]) for rows in parts]).tolist() == [6, 3, 1]
 
 
 def test_parts_depend_on_the_seed_and_on_no_other_cluster():
-    split = kit.Split("devices", "dirichlet", 0.5)
-    config = replace(CONFIG, data=kit.Data(split=split), devices=(5, 6, 5, 7))
+    split = Split("devices", "dirichlet", 0.5)
+    config = replace(CONFIG, data=Data(split=split), devices=(5, 6, 5, 7))
     mine, theirs, other = (
         load_samples(replace(config, **more))
         for more in ({}, {"devices": (5, 7, 5, 7)}, {"seed": 4})
@@ -155,10 +135,10 @@ def test_parts_depend_on_the_seed_and_on_no_other_cluster():
 
 
 SPLITS = {
-    "iid": kit.Split(),
-    "dirichlet": kit.Split(kind="dirichlet", alpha=0.3),
-    "quantity": kit.Split(kind="quantity", alpha=0.5),
-    "shards": kit.Split(kind="shards", classes=2),
+    "iid": Split(),
+    "dirichlet": Split(kind="dirichlet", alpha=0.3),
+    "quantity": Split(kind="quantity", alpha=0.5),
+    "shards": Split(kind="shards", classes=2),
 }
 
 
@@ -174,7 +154,7 @@ def test_a_split_gives_every_sample_to_one_holder(y, holders, kind, alpha, data)
     if kind == "shards" and most:
         split = replace(split, classes=data.draw(st.integers(1, most)))
     try:
-        parts = kit.split_rows(y, holders, split, rng(), lambda n: "" if n.all() else "one")
+        parts = split_rows(y, holders, split, rng(), lambda n: "" if n.all() else "one")
     except ValueError as refusal:
         assert holders > len(y) or (kind == "shards" and not most) or alpha < 5 * holders
         assert "learning.data.split." in str(refusal) and "\n" not in str(refusal)
@@ -190,10 +170,8 @@ def test_splits_are_distributed_as_their_papers_say():
     holders, classes, alpha = 400, 50, 0.5
     y = np.tile(np.arange(classes), 20_000)
     drawn = {
-        kind: counts_of(y, kit.split_rows(y, holders, split, rng(), lambda counts: ""))
-        for kind, split in (
-            SPLITS | {"dirichlet": kit.Split("clients", "dirichlet", alpha)}
-        ).items()
+        kind: counts_of(y, split_rows(y, holders, split, rng(), lambda counts: ""))
+        for kind, split in (SPLITS | {"dirichlet": Split("clients", "dirichlet", alpha)}).items()
     }
     # a holder's share of a label, and of everything, has the variance of Beta(a, (N - 1) a)
     variance = (1 / holders) * (1 - 1 / holders) / (holders * alpha + 1)
@@ -213,7 +191,7 @@ def test_splits_are_distributed_as_their_papers_say():
     assert set(held[:, -1].tolist()) == {1250, 2500}
     # within clusters each device has shares of the labels, of variance (1/K)(1 - 1/K) / (K a + 1)
     y = np.tile(np.arange(5), 100_000)
-    parts = kit.dirichlet_parts(y, 2000, alpha, rng())
+    parts = dirichlet_parts(y, 2000, alpha, rng())
     shares = np.array([np.bincount(y[rows], minlength=5) / len(rows) for rows in parts])
     assert shares.mean(axis=0) == pytest.approx(np.full(5, 0.2), abs=0.02)
     assert shares.var(axis=0) == pytest.approx(np.full(5, 0.2 * 0.8 / (5 * alpha + 1)), rel=0.15)
@@ -221,10 +199,10 @@ def test_splits_are_distributed_as_their_papers_say():
 
 def test_domains_over_clients_are_the_clients_that_the_data_name(tmp_path):
     who = np.repeat(np.arange(8), 40)
-    split = kit.Split(kind="domains")
+    split = Split(kind="domains")
     np.savez(tmp_path / "x.npz", x=who[:, None] + 0.0, y=np.arange(320) % 2, domain=who)
-    data = kit.Data("npz", str(tmp_path / "x.npz"), split=split, trial_samples=9)
-    config = kit.LearningConfig(1, ("a", "b"), (3, 4), data=data)
+    data = Data("npz", str(tmp_path / "x.npz"), split=split, trial_samples=9)
+    config = LearningConfig(1, ("a", "b"), (3, 4), data=data)
     samples = load_samples(config)
     found = [sorted(set(part.x[:, 0].tolist())) for c in "ab" for part in samples.shards[c]]
     assert found == [[0, 1], [2], [3], [4], [5], [6], [7]]
@@ -240,7 +218,7 @@ def test_domains_over_clients_are_the_clients_that_the_data_name(tmp_path):
 
 
 def test_synthetic_clients_are_drawn_as_the_paper_says():
-    drawn = [kit.draw_client(np.random.default_rng(n), 0.5, 2.0) for n in range(600)]
+    drawn = [draw_client(np.random.default_rng(n), 0.5, 2.0) for n in range(600)]
     sizes = np.log([len(client.y) - 50 + 0.5 for client in drawn])  # whole parts, on average
     assert np.median(sizes) == pytest.approx(4, abs=0.3) and sizes.std() == pytest.approx(
         2, rel=0.15
@@ -267,19 +245,19 @@ def rows_of(x):
 
 
 def test_synthetic_clients_are_the_devices_and_can_be_split_otherwise():
-    data = kit.Data("synthetic", arguments=kit.FrozenDict(alpha=0.5, beta=0), trial_samples=5)
-    config = kit.LearningConfig(4, ("a", "b"), (3, 2), data=data)
+    data = Data("synthetic", arguments=FrozenDict(alpha=0.5, beta=0), trial_samples=5)
+    config = LearningConfig(4, ("a", "b"), (3, 2), data=data)
     samples = load_samples(config)
     for cluster, devices in (("a", 3), ("b", 2)):
-        streams = (kit.stream(4, "synthetic", cluster, device) for device in range(devices))
-        drawn = [rows_of(kit.draw_client(rng, 0.5, 0).x.astype("f4")) for rng in streams]
+        streams = (stream(4, "synthetic", cluster, device) for device in range(devices))
+        drawn = [rows_of(draw_client(rng, 0.5, 0).x.astype("f4")) for rng in streams]
         cuts = [int(0.9 * len(own)) for own in drawn]
         shards = [rows_of(part.x) for part in samples.shards[cluster]]
         trial, test = (rows_of(part[cluster].x) for part in (samples.trial, samples.test))
         assert sorted(chain(trial, test, *shards)) == sorted(chain(*drawn))
         for own, cut, shard in zip(drawn, cuts, shards, strict=True):
             assert {*shard} <= {*own[:cut]} and {*own[cut:]} <= {*test}
-    even = load_samples(replace(config, data=replace(data, split=kit.Split())))
+    even = load_samples(replace(config, data=replace(data, split=Split())))
     sizes = [len(part.y) for name in "ab" for part in even.shards[name]]
     assert max(sizes) - min(sizes) <= 10 < np.ptp([len(p.y) for p in samples.shards["a"]])
 
@@ -292,6 +270,6 @@ def test_synthetic_clients_are_the_devices_and_can_be_split_otherwise():
     ],
 )
 def test_arguments_that_synthetic_clients_do_not_take_are_refused(wrong, message):
-    data = kit.Data("synthetic", arguments=kit.FrozenDict(wrong))
+    data = Data("synthetic", arguments=FrozenDict(wrong))
     with pytest.raises(ValueError, match=f"^learning.data.{message}"):
-        load_samples(kit.LearningConfig(4, ("a",), (3,), data=data))
+        load_samples(LearningConfig(4, ("a",), (3,), data=data))

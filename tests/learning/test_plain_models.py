@@ -5,8 +5,9 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from learning import Learner
-from tests.kit.inner import learning as kit
+from learning import Learner, LearningConfig, ModelConfig
+from learning.declarations import FrozenDict
+from learning.settings import Data
 from tests.kit.rounds import assert_as_by_hand, by_path
 
 SEED, SIZE, BATCH = 3, 0.05, 8
@@ -108,9 +109,9 @@ def dropping(spec):
 
 def config(kind, arguments=None, **keys):
     named = kind if "-" in kind else f"{__name__}:{kind}"
-    model = kit.ModelConfig(kind=named, arguments=kit.FrozenDict(arguments or {}))
+    model = ModelConfig(kind=named, arguments=FrozenDict(arguments or {}))
     keys = {"batch_size": BATCH, "steps_per_round": 3, "precision": "float64", **keys}
-    return kit.LearningConfig(SEED, ("a", "b"), (2, 1), model=model, step_size=SIZE, **keys)
+    return LearningConfig(SEED, ("a", "b"), (2, 1), model=model, step_size=SIZE, **keys)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def config(kind, arguments=None, **keys):
     ],
 )
 def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
-    data = kit.Data(kind="digit-images" if "cnn" in kind else "digits")
+    data = Data(kind="digit-images" if "cnn" in kind else "digits")
     learner = Learner(config(kind, arguments, data=data))
     entropy = lambda logits, y, x: nn.functional.cross_entropy(logits, y)  # noqa: E731
     server, _ = assert_as_by_hand(learner, entropy)
@@ -154,7 +155,7 @@ def test_a_metric_may_change_what_it_is_given():
 
 @pytest.mark.parametrize("kind", ["image-cnn", "mlp"])
 def test_a_model_in_bfloat16_is_tested_as_any_other(kind):
-    data = kit.Data(kind="digit-images" if "cnn" in kind else "digits")
+    data = Data(kind="digit-images" if "cnn" in kind else "digits")
     both = (config(kind, data=data, precision=p) for p in ("bfloat16", "float64"))
     short, exact = (Learner(one, metrics=(f"{__name__}:right",)) for one in both)
     assert short.test_labels() == exact.test_labels()

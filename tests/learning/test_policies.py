@@ -8,9 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from learning.policies import POLICIES, InfeasibleAssignment, Problem
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import alignment, model_splitting
+from learning.alignment import policy as alignment
+from learning.policies import POLICIES, InfeasibleAssignment, Problem, model_splitting
+from learning.policies.problem import asked, even_bounds
 
 BALANCED = ["balanced-random", "balanced-fitness"]
 FREE = ["random", "greedy"]
@@ -22,7 +22,7 @@ def whole(*numbers):
 
 
 def solved(name, problem, seed=0):
-    return kit.asked(POLICIES.find(name), name, problem, np.random.default_rng(seed))
+    return asked(POLICIES.find(name), name, problem, np.random.default_rng(seed))
 
 
 @st.composite
@@ -32,7 +32,7 @@ def problems(draw):
     # Scores on a grid, so that ties occur.
     score = draw(arrays(np.float64, (clients, experts), elements=st.integers(0, 20))) / 20
     capacity = draw(arrays(np.int64, clients, elements=st.integers(0, experts + 1)))
-    return Problem(score, capacity, *kit.even_bounds(capacity, experts))
+    return Problem(score, capacity, *even_bounds(capacity, experts))
 
 
 def best_by_trying(problem):
@@ -145,4 +145,4 @@ def test_a_policy_of_ones_own_that_fails_is_named():
         (lambda p, r: np.ones((2, 2), bool), "gave client 0 2 experts; it has room for 1"),
     ):
         with pytest.raises(ValueError, match=f"policy 'mine' .*{message}"):
-            kit.asked(policy, "mine", problem, np.random.default_rng(0))
+            asked(policy, "mine", problem, np.random.default_rng(0))

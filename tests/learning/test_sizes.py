@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from learning import Learner
+from learning import Learner, LearningConfig, ModelConfig
+from learning.architecture import kinds
+from learning.architecture.costs import architecture
+from learning.data.samples import InputSpec
 from learning.models import Residency
-from tests.kit.inner import learning as kit
-from tests.kit.inner import learning as training
-from tests.kit.inner.learning import Data, InputSpec, LearningConfig, Lora, ModelConfig
+from learning.models.build import skeleton
+from learning.models.custom import measured_tensors
+from learning.settings import Data, Lora, Pretraining
 from tests.kit.rounds import downloaded
 
 TEXT = {"hidden": 32, "expert_hidden": 48, "layers": 2, "heads": 4, "kv_heads": 2}
@@ -19,12 +22,12 @@ LLAMA = {"kind": "llama-3-8b-x3", "data": Data(tokens=384)}
 
 
 def config_of(kind="vector-moe", *, data=None, **model):
-    shape = kit.kinds.resolved(ModelConfig(kind=kind, **model))
+    shape = kinds.resolved(ModelConfig(kind=kind, **model))
     return LearningConfig(1, ("a", "b"), (1, 1), shape, data=data or Data())
 
 
 def sizes_of(**how):
-    return kit.architecture(config_of(**how))
+    return architecture(config_of(**how))
 
 
 MIXTURES = {
@@ -45,11 +48,11 @@ PLAIN = {
 def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind):
     spec = (MIXTURES | PLAIN)[kind]
     asked = ModelConfig(kind=kind, experts=3 if kind in MIXTURES else 0, **TEXT)
-    measured = kit.measured_tensors(LearningConfig(1, ("a",), (1,), asked), spec)
+    measured = measured_tensors(LearningConfig(1, ("a",), (1,), asked), spec)
     if kind == "mixtral":
-        said = replace(kit.kinds.text_shape(asked), experts=3).tensors(None)
+        said = replace(kinds.text_shape(asked), experts=3).tensors(None)
     else:
-        said = kit.kinds.KINDS[kind].made_of(asked, spec)
+        said = kinds.KINDS[kind].made_of(asked, spec)
     if kind in PLAIN:
         assert said.activations <= measured.activations  # which counts look-ups of words too
     assert replace(said, places={}, activations=None) == replace(measured, activations=None)
@@ -65,7 +68,7 @@ def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind):
 )
 def test_uploads_have_the_bytes_of_the_tensors_that_are_offered(lora, backbone, upload_format):
     model = ModelConfig(experts=3, hidden=8, expert_hidden=6, layers=2, lora=lora)
-    how = {"upload_format": upload_format, "pretraining": kit.Pretraining(1, 1, 1)}
+    how = {"upload_format": upload_format, "pretraining": Pretraining(1, 1, 1)}
     config = LearningConfig(1, ("a", "b"), (2, 1), model, trains_backbone=backbone, **how)
     learner = Learner(config)
     sizes = learner.architecture
@@ -100,7 +103,7 @@ def test_memory_is_that_of_the_samples_that_are_computed_at_a_time():
 
     def memory(config, batch_size, micro_batch=None):
         config = replace(config, batch_size=batch_size, micro_batch=micro_batch)
-        cost = kit.architecture(config).round_cost([0], [0], gate=True, samples=100)
+        cost = architecture(config).round_cost([0], [0], gate=True, samples=100)
         return cost.memory_bytes
 
     through = (64 + 8) + (8 + 10) + (8 + 6) + (6 + 8) + (8 + 2)
@@ -125,7 +128,7 @@ def test_lora_spares_the_gradients_of_what_is_frozen_and_the_rest_goes_down():
     assert cost[0] == 10 * (4 * (backbone + expert + gate + factors) + 2 * factors)
     assert cost[1] == 10 * (4 * (backbone + expert + gate) + 2 * expert)
     trained = replace(config_of(experts=2, hidden=8, expert_hidden=6), trains_backbone=True)
-    trained = kit.architecture(trained)
+    trained = architecture(trained)
     assert trained.download_bytes([0, 1], gate=True) == 4 * (2 * expert + gate + backbone)
     assert trained.download_bytes([0], gate=False) == 4 * expert
 
@@ -134,7 +137,7 @@ def test_flops_are_those_that_torch_counts():
     """Experts, gate, head and the backbone's linear maps of a text model; scores left out."""
     config = config_of("mixtral", experts=2, top_k=1, **TEXT)
     spec = InputSpec("choices", (4, 2, 16), 4, 50)
-    model = training.skeleton(config, spec, Residency((0,)))
+    model = skeleton(config, spec, Residency((0,)))
     model.to_empty(device="cpu").eval()
     x = torch.zeros(3, 4, 2, 16, dtype=torch.int64)
     x[:, :, 0, 0] = torch.arange(4)  # options that share nothing are run whole
@@ -143,7 +146,7 @@ def test_flops_are_those_that_torch_counts():
     with counter, torch.no_grad():
         model(x)
     whole = replace(config, model=replace(config.model, lora=Lora(rank=None)))
-    sizes = replace(kit.architecture(whole), rows=kit.kinds.SequenceShape(4, 16))
+    sizes = replace(architecture(whole), rows=kinds.SequenceShape(4, 16))
     forward = sizes.round_cost([], [0], gate=False, samples=3).flops / 2
     scores = 2 * 2 * 3 * 4 * 2 * 16 * 16 * 32
     assert forward - scores < counter.get_total_flops() <= forward + scores

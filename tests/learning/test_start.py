@@ -6,15 +6,11 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, gelu
 
-from tests.kit.inner import learning as training
-from tests.kit.inner.learning import (
-    Data,
-    LearningConfig,
-    ModelConfig,
-    build_task,
-    evaluation,
-    start_model,
-)
+from learning import LearningConfig, ModelConfig
+from learning.policies.model_splitting import home_clusters
+from learning.settings import Data
+from learning.training import evaluation
+from learning.training.start import build_task, gate_loss, loss_of_origin, start_model
 from tests.kit.rounds import moved
 
 CONFIG = LearningConfig(5, ("a", "b", "c"), devices=(2, 2, 2), model=ModelConfig(experts=3))
@@ -71,9 +67,9 @@ def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin():
             share = (norm(hidden) @ layer.gate.weight.T).softmax(-1)
             of_gates.append(-share[:, 1].log().mean())
             hidden = hidden + layer(norm(hidden))
-        homes = torch.from_numpy(training.home_clusters(3, 3))
+        homes = torch.from_numpy(home_clusters(3, 3))
         rows = torch.arange(len(y))
-        loss = training.gate_loss(model, (trial.x,), trial, homes, task.objective)(rows, rows)
+        loss = gate_loss(model, (trial.x,), trial, homes, task.objective)(rows, rows)
         torch.testing.assert_close(loss, cross_entropy(model(x), y) + sum(of_gates))
-    alone = training.loss_of_origin(model, (trial.x,), trial, homes)(rows, rows)
+    alone = loss_of_origin(model, (trial.x,), trial, homes)(rows, rows)
     torch.testing.assert_close(alone.detach(), sum(of_gates))

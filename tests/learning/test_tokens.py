@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.inner.learning import ModelConfig, Question, Text, tokenizer
+from learning import ModelConfig
+from learning.text import tokenizer
+from learning.text.rows import Question, Text
 
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -54,7 +56,7 @@ def test_any_text_survives_byte_level_pairs(text):
 
 @pytest.mark.process
 def test_training_is_the_same_in_another_process():
-    code = "import sys; from tests.kit.inner.learning import tokenizer\n"
+    code = "import sys; from learning.text import tokenizer\n"
     code += f"sys.stdout.buffer.write(tokenizer.train_bpe({TEXTS * 3!r}, 300).to_str().encode())"
     for seed in "12":
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -14,16 +14,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning import Learner, LocalLoss
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import rows_of_round
+from learning import Learner, LearningConfig, LocalLoss, ModelConfig
+from learning.methods.fedprox import proximal
+from learning.settings import Data, Lora, Pretraining
+from learning.training.sgd import rows_of_round
 from tests.kit.plain_loop import minibatches, split_mix
 from tests.kit.rounds import committed, downloaded, moved, one_by_one, spoilt, trained
 
 SIZES = {"hidden": 12, "expert_hidden": 10, "layers": 2}
-MODEL = kit.ModelConfig(experts=3, top_k=2, lora=kit.Lora(rank=2), **SIZES)
-CONFIG = kit.LearningConfig(
-    3, ("a", "b"), (4, 2), MODEL, pretraining=kit.Pretraining(20, 20, 20),
+MODEL = ModelConfig(experts=3, top_k=2, lora=Lora(rank=2), **SIZES)
+CONFIG = LearningConfig(
+    3, ("a", "b"), (4, 2), MODEL, pretraining=Pretraining(20, 20, 20),
     step_size=0.2, gate_step_size_ratio=0.3, steps_per_round=3, batch_size=8,
 )  # fmt: skip
 
@@ -89,10 +90,10 @@ EXACT = replace(
     precision="float64",
 )  # fmt: skip
 WITH = {"trains_backbone": True}
-FULL = {"model": replace(MODEL, lora=kit.Lora(rank=None))}
-DOWN = {"model": replace(MODEL, lora=kit.Lora(rank=2, targets=("down",)))}
-IMAGES = {"model": replace(MODEL, kind="image-moe"), "data": kit.Data(kind="digit-images")}
-FFA = {"model": replace(MODEL, lora=kit.Lora(rank=2, aggregate="ffa"))}
+FULL = {"model": replace(MODEL, lora=Lora(rank=None))}
+DOWN = {"model": replace(MODEL, lora=Lora(rank=2, targets=("down",)))}
+IMAGES = {"model": replace(MODEL, kind="image-moe"), "data": Data(kind="digit-images")}
+FFA = {"model": replace(MODEL, lora=Lora(rank=2, aggregate="ffa"))}
 KINDS = {"lora": {}, "one target": DOWN, "ffa": FFA, "full": FULL, "images": IMAGES}
 KINDS |= {"backbone": WITH, "full, backbone": FULL | WITH, "images, backbone": IMAGES | WITH}
 
@@ -133,7 +134,7 @@ def test_all_at_once_is_one_by_one(kind, mask):
     assert [bool(moved(fresh, after, device)) for device in range(6)] == [n > 0 for n in UNEVEN]
     assert ("stem.weight" in after) == (kind == "images, backbone")
     assert_alike(kind, 1, *how, experts=(1,), mask=mask)
-    term = LocalLoss(kit.proximal, mu=0.5)
+    term = LocalLoss(proximal, mu=0.5)
     near, drifted = assert_alike(kind, 1, *how, experts=(1,), mask=mask, term=term)
     assert moved(drifted, near)
 

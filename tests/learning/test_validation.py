@@ -10,22 +10,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from learning import LearningConfig, ModelConfig
 from learning.data import DATASETS, Dataset, Domain, Encoding, load_samples
-from tests.kit.inner import learning as kit
-from tests.kit.inner import learning as training
+from learning.data.federation import federate
+from learning.data.samples import InputSpec, SampleArrays
+from learning.declarations import FrozenDict
+from learning.settings import Data, Pretraining, Split
+from learning.training import evaluation
+from learning.training.start import build_task, start_model
 
-VECTOR = kit.InputSpec("vector", (1,), 3)
-PLAIN = kit.ModelConfig(kind="vector-mlp", experts=0)
-CONFIG = kit.LearningConfig(seed=1, clusters=("a", "b", "c", "d"), devices=(5, 3, 1, 7))
+VECTOR = InputSpec("vector", (1,), 3)
+PLAIN = ModelConfig(kind="vector-mlp", experts=0)
+CONFIG = LearningConfig(seed=1, clusters=("a", "b", "c", "d"), devices=(5, 3, 1, 7))
 SPLITS = {
-    "iid": kit.Split(),
-    "dirichlet": kit.Split(kind="dirichlet", alpha=5.0),
-    "quantity": kit.Split(kind="quantity", alpha=5.0),
-    "shards": kit.Split(kind="shards", classes=2),
-    "domains": kit.Split(kind="domains"),
-    "over clusters": kit.Split("clusters"),
-    "domains over clusters": kit.Split("clusters", "domains"),
-    "within clusters": kit.Split("devices", "dirichlet", 0.5),
+    "iid": Split(),
+    "dirichlet": Split(kind="dirichlet", alpha=5.0),
+    "quantity": Split(kind="quantity", alpha=5.0),
+    "shards": Split(kind="shards", classes=2),
+    "domains": Split(kind="domains"),
+    "over clusters": Split("clusters"),
+    "domains over clusters": Split("clusters", "domains"),
+    "within clusters": Split("devices", "dirichlet", 0.5),
 }
 
 
@@ -83,9 +88,9 @@ def tasks(draw):
     domains = []
     for index, (size, count) in enumerate(zip(sizes, devices, strict=True)):
         x = 1000 * index + np.arange(size)
-        train = kit.SampleArrays(x, x % 3, np.full(size, index))
+        train = SampleArrays(x, x % 3, np.full(size, index))
         tested = 9000 + np.arange(5) + (0 if one_test else 10 * index)
-        test = kit.SampleArrays(tested, tested % 3, np.full(5, index))
+        test = SampleArrays(tested, tested % 3, np.full(5, index))
         device = rng.permutation(np.arange(size) % count) if names_devices else None
         domains.append(Domain(train, test, device))
     how = draw(st.sampled_from([{}, {"own_domain_fraction": 0.6},
@@ -93,9 +98,9 @@ def tasks(draw):
     limits = draw(st.sampled_from([{}, {"train_samples": 35, "test_samples": 3}]))
     share = draw(st.just(0.0) | st.floats(0.02, 0.6))
     trial = draw(st.integers(1, 4))
-    data = kit.Data(trial_samples=trial, validation=share, **how, **limits)
+    data = Data(trial_samples=trial, validation=share, **how, **limits)
     names = tuple("abcd"[: len(devices)])
-    config = kit.LearningConfig(draw(st.integers(0, 99)), names, tuple(devices), data=data)
+    config = LearningConfig(draw(st.integers(0, 99)), names, tuple(devices), data=data)
     config = replace(config, model=draw(st.sampled_from([PLAIN, config.model])))
     return numbers(Dataset(domains, lambda _: None)), config
 
@@ -104,22 +109,22 @@ def tasks(draw):
 def test_training_trial_validation_and_test_samples_are_disjoint_and_all_there_are(task):
     dataset, config = task
     try:
-        samples = kit.federate(dataset, config)
+        samples = federate(dataset, config)
     except ValueError as refusal:
         assert "\n" not in str(refusal)
         with suppress(ValueError):  # refused anyway
-            kit.federate(dataset, replace(config, data=replace(config.data, validation=0.0)))
+            federate(dataset, replace(config, data=replace(config.data, validation=0.0)))
             assert "learning.data.validation" in str(refusal)
         return
     check(samples, dataset, config)
 
 
 def test_satellites_that_hold_the_samples_of_clusters_have_their_validation_sets():
-    data = kit.Data(validation=0.2)
+    data = Data(validation=0.2)
     names = ("Bern", "Rome", "Wien")
-    apart = kit.LearningConfig(1, names, (1, 1, 1), data=data)
+    apart = LearningConfig(1, names, (1, 1, 1), data=data)
     holders = (("Bern", "Wien"), ("Rome",))
-    together = kit.LearningConfig(1, ("S1", "S2"), (1, 1), data=data, holders=holders)
+    together = LearningConfig(1, ("S1", "S2"), (1, 1), data=data, holders=holders)
     each = load_samples(apart)
     found = load_samples(together)
     both = [each.validation[name].x for name in holders[0]]
@@ -135,9 +140,9 @@ def test_satellites_that_hold_the_samples_of_clusters_have_their_validation_sets
 def test_a_class_is_as_frequent_among_validation_samples_as_among_all():
     x = np.arange(20_000)
     y = (np.random.default_rng(0).random(20_000) < 0.1).astype(int)
-    domain = Domain(kit.SampleArrays(x, y, 0 * x), kit.SampleArrays(x[:2] + 1e6, y[:2], 0 * x[:2]))
-    config = kit.LearningConfig(3, ("a",), (2,), data=kit.Data(validation=0.2))
-    part = kit.federate(numbers(Dataset([domain], lambda _: None)), config).validation["a"]
+    domain = Domain(SampleArrays(x, y, 0 * x), SampleArrays(x[:2] + 1e6, y[:2], 0 * x[:2]))
+    config = LearningConfig(3, ("a",), (2,), data=Data(validation=0.2))
+    part = federate(numbers(Dataset([domain], lambda _: None)), config).validation["a"]
     # the standard error of a share of 0.1 among 4,000 samples is 0.005
     assert part.y.mean() == pytest.approx(y.mean(), abs=0.015)
 
@@ -156,11 +161,11 @@ def digest(config):
     ("data", "said"),
     [
         (
-            kit.Data(own_domain_fraction=0.7, split=SPLITS["within clusters"]),
+            Data(own_domain_fraction=0.7, split=SPLITS["within clusters"]),
             "26477d7bf1d549c4",
         ),
-        (kit.Data("digit-images", split=SPLITS["dirichlet"]), "fc134033bddca798"),
-        (kit.Data(split=kit.Split("clusters", "quantity", 0.5)), "947130caab1032e7"),
+        (Data("digit-images", split=SPLITS["dirichlet"]), "fc134033bddca798"),
+        (Data(split=Split("clusters", "quantity", 0.5)), "947130caab1032e7"),
     ],
 )
 def test_without_a_share_nothing_is_drawn_and_all_is_as_it_was(data, said):
@@ -171,49 +176,37 @@ def test_without_a_share_nothing_is_drawn_and_all_is_as_it_was(data, said):
 
 def one_cluster(size, device=None, labels=2):
     x = np.arange(size)
-    train = kit.SampleArrays(x, x % labels, 0 * x)
-    return Domain(train, kit.SampleArrays(x[:2] + 1000, x[:2], 0 * x[:2]), device)
+    train = SampleArrays(x, x % labels, 0 * x)
+    return Domain(train, SampleArrays(x[:2] + 1000, x[:2], 0 * x[:2]), device)
+
+
+ALONE, TEN = one_cluster(20), one_cluster(20, np.arange(20) // 2)
+NATURAL = {"split": Split(kind="domains", over="clients")}
 
 
 @pytest.mark.parametrize(
-    ("message", "share", "domain"),
+    ("domain", "keys", "message"),
     [
-        ("0.01 of 20 training samples leaves cluster 'a' no validation samples; raise it", 0.01,
-         one_cluster(20)),
-        ("0.7 of 20 training samples leaves a device of cluster 'a' no training samples; lower it",
-         0.7, one_cluster(20, np.arange(20) // 2)),
-        ("0.5 leaves class . no training samples; lower it", 0.5, one_cluster(20, labels=20)),
-        ("is nan; it is at least 0 and less than 1", float("nan"), one_cluster(20)),
+        (ALONE, {"validation": 0.01},
+         "validation: 0.01 of 20 training samples leaves cluster 'a' no validation samples; raise"),
+        (TEN, {"validation": 0.7},
+         "validation: 0.7 of 20 training samples leaves a device of cluster 'a' no .*; lower"),
+        (one_cluster(20, labels=20), {"validation": 0.5},
+         "validation: 0.5 leaves class . no training samples; lower it"),
+        (TEN, {"validation": 0.25, "trial_samples": 8},
+         "validation: 0.25 of the samples .*; lower it, have fewer devices or lower learning"),
+        (TEN, {"trial_samples": 18}, "kind: 'digits' leaves cluster 'a' .*; have fewer devices"),
+        (TEN, NATURAL | {"trial_samples": 18}, "split.kind: 'domains' leaves cluster 'a' .*; have"),
     ],
 )  # fmt: skip
-def test_a_share_that_leaves_somebody_nothing_is_refused_in_one_line(message, share, domain):
-    data = kit.Data(validation=share, trial_samples=1)
+def test_the_key_that_leaves_somebody_too_few_samples_is_named(domain, keys, message):
+    """Of one device, or of ten with two samples each."""
+    data = Data(**{"trial_samples": 1, **keys})
     devices = 1 if domain.device is None else 10
-    config = kit.LearningConfig(1, ("a",), (devices,), model=PLAIN, data=data)
-    with pytest.raises(ValueError, match=f"^learning.data.validation:? {message}$"):
-        kit.federate(numbers(Dataset([domain], lambda _: None)), config)
-
-
-@pytest.mark.parametrize(
-    ("share", "trial", "split", "begins", "cures"),
-    [
-        (0.25, 8, None, r"learning\.data\.validation: 0.25 of the samples leaves cluster 'a'",
-         "lower it, have fewer devices or lower learning"),
-        (0.0, 18, None, r"learning\.data\.kind: 'digits' leaves cluster 'a'", "have fewer devices"),
-        (0.0, 18, "domains", r"learning\.data\.split\.kind: 'domains' leaves cluster 'a'",
-         "have fewer devices"),
-    ],
-)  # fmt: skip
-def test_the_key_that_leaves_a_cluster_too_few_samples_is_named(share, trial, split, begins, cures):
-    """Ten devices with two samples each, of data that say who holds which."""
-    trains = kit.Pretraining(backbone_steps=1)
-    split = split and kit.Split(kind=split, over="clients")
-    data = kit.Data(validation=share, trial_samples=trial, split=split)
-    config = kit.LearningConfig(1, ("a",), (10,), model=PLAIN, data=data, pretraining=trains)
-    domain = one_cluster(20, np.arange(20) // 2)
-    with pytest.raises(ValueError, match=f"^{begins} .*; .*{cures}") as told:
-        kit.federate(numbers(Dataset([domain], lambda _: None)), config)
-    assert ("domains" in str(told.value)) == bool(split)
+    trains = Pretraining(backbone_steps=int(data.trial_samples > 1))
+    config = LearningConfig(1, ("a",), (devices,), PLAIN, data=data, pretraining=trains)
+    with pytest.raises(ValueError, match=rf"^learning\.data\.{message}"):
+        federate(numbers(Dataset([domain], lambda _: None)), config)
 
 
 def some_share_a_test(config, shared):
@@ -232,10 +225,10 @@ def test_samples_that_clusters_share_are_tested_once(shared):
     Those of the test are the same bits without a validation set.
     """
     kind = f"{__name__}:{some_share_a_test.__name__}"
-    data = kit.Data(kind, validation=0.2, arguments=kit.FrozenDict(shared=shared))
-    model = kit.ModelConfig("vector-moe", experts=2)
-    task = training.build_task(replace(CONFIG, data=data, model=model))
-    server = training.start_model(task)
+    data = Data(kind, validation=0.2, arguments=FrozenDict(shared=shared))
+    model = ModelConfig("vector-moe", experts=2)
+    task = build_task(replace(CONFIG, data=data, model=model))
+    server = start_model(task)
     run = [0]
 
     def count(module, given, _):
@@ -243,14 +236,14 @@ def test_samples_that_clusters_share_are_tested_once(shared):
             run[0] += len(given[0])
 
     with nn.modules.module.register_module_forward_hook(count):
-        scores = training.evaluation.evaluate(task, server)
+        scores = evaluation.evaluate(task, server)
     sizes = [len(task.test[name].y) for name in task.config.clusters if name not in shared[1:]]
     kept = {id(part.x): len(part.y) for part in task.validation.values()}
     assert run[0] == sum(sizes) + sum(kept.values())
-    plain = training.evaluation.evaluate(replace(task, validation={}), server)
+    plain = evaluation.evaluate(replace(task, validation={}), server)
     for score, said in zip(scores, plain, strict=True):
         assert {key: score[key] for key in said} == said
         # experts round otherwise in another batch
-        (alone,) = training.evaluation.evaluate(task.tested_in(score["cluster"]), server)
+        (alone,) = evaluation.evaluate(task.tested_in(score["cluster"]), server)
         assert score.pop("cluster") == alone.pop("cluster")
         assert score == pytest.approx(alone, rel=1e-6)

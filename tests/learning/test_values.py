@@ -16,9 +16,16 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from learning import Learner, LearningConfig
-from tests.kit.inner import learning as kit
-from tests.kit.inner.learning import FolderStore, Frozen, Guard, Values, environment
-from tests.kit.inner.sim import Cache, Namespace
+from learning import files as files_module
+from learning import learner as learner_module
+from learning.invariants import Violation
+from learning.learner import TASKS, TRAINS
+from learning.models.stacked import Frozen, Guard
+from learning.provenance import environment
+from learning.settings import Data
+from learning.values.lazy import Values, arguments_in, found_at
+from learning.values.store import FolderStore, as_file, packed, unpacked
+from sim.execution.cache import Cache, Namespace
 
 
 @dataclass(frozen=True)
@@ -211,24 +218,24 @@ FORMS = {
 def test_tensors_of_every_format_and_form_come_back_as_they_are(dtype, shape, form, again):
     whole = (torch.arange(math.prod(shape)) - 5).reshape(shape).to(dtype)
     tensor = FORMS[again](FORMS[form](whole))
-    for back in (kit.unpacked(kit.packed({"t": tensor})), kit.unpacked(kit.as_file({"t": tensor}))):
+    for back in (unpacked(packed({"t": tensor})), unpacked(as_file({"t": tensor}))):
         assert (back["t"].dtype, back["t"].shape) == (tensor.dtype, tensor.shape)
         assert back["t"].tolist() == tensor.tolist()
 
 
 def test_shared_rows_are_packed_once_and_files_are_those_of_safetensors():
     rows = {"w": torch.randn(100, 100).expand(50, 100, 100)}
-    assert len(kit.packed(rows)) < 2 * 100 * 100 * 4
+    assert len(packed(rows)) < 2 * 100 * 100 * 4
     ill = {"a*b": torch.tensor([math.nan, math.inf, -0.0]), "nothing": torch.zeros(0, 4)}
-    assert kit.as_file(ill) == save(ill)
+    assert as_file(ill) == save(ill)
     with pytest.raises(ValueError, match="no value"):
-        kit.unpacked(b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}")
+        unpacked(b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}")
 
 
 def test_a_file_that_changes_before_it_is_read_ends_the_run(tmp_path):
     path = tmp_path / "data.npz"
     np.savez(path, x=np.zeros((40, 3)), y=np.arange(40) % 2)
-    data = kit.Data(kind="npz", path=str(path), trial_samples=2)
+    data = Data(kind="npz", path=str(path), trial_samples=2)
     learner = Learner(LearningConfig(1, ("A", "B"), (1, 1), data=data))
     learner.environment()  # what is shared is named by the file as it is now
     np.savez(path, x=np.zeros((50, 3)), y=np.arange(50) % 2)
@@ -244,10 +251,10 @@ def test_folders_behind_links_count_once(tmp_path):
     (deep / "one").write_text("1")
     (deep / "round").symlink_to(tmp_path / "far")
     (near / "train").symlink_to(tmp_path / "far")
-    assert kit.files.files_under(str(near)) == [near / "train" / "deep" / "one"]
-    before = kit.files.fingerprints_under([str(near)])
+    assert files_module.files_under(str(near)) == [near / "train" / "deep" / "one"]
+    before = files_module.fingerprints_under([str(near)])
     (deep / "one").write_text("12")
-    assert kit.files.fingerprints_under([str(near)]) != before
+    assert files_module.fingerprints_under([str(near)]) != before
 
 
 CHANGES = {
@@ -273,7 +280,7 @@ def test_results_hang_on_the_source_and_not_on_how_many_threads_torch_was_given(
     """
     made = []
     for threads in (1, 3):
-        kit.TASKS.clear()
+        TASKS.clear()
         learner = Learner(LearningConfig(3, ("A", "B"), (2, 3)))
         learner.build()
         torch.set_num_threads(threads)
@@ -283,17 +290,17 @@ def test_results_hang_on_the_source_and_not_on_how_many_threads_torch_was_given(
     assert torch.get_num_threads() == 1 and key == same_key
     assert first.keys() == same.keys()
     assert all(torch.equal(same[name], tensor) for name, tensor in first.items())
-    monkeypatch.setattr(kit.learner, "source_digest", lambda: "another one")
+    monkeypatch.setattr(learner_module, "source_digest", lambda: "another one")
     assert Learner(learner.config).start().key != key
 
 
 def test_each_place_that_is_named_has_a_function():
     """Else one would learn of it in the middle of a run; timing-only commands import no torch."""
-    root = Path(kit.files.__file__).parent
+    root = Path(files_module.__file__).parent
     text = "".join(path.read_text() for path in root.rglob("*.py"))
     named = set(re.findall(r'"(learning\.(?:nmoe\.)?training\.[\w.]+:\w+)"', text))
-    assert len(named) > 40 and named >= kit.TRAINS
-    assert all(callable(kit.found_at(place)) for place in named)
+    assert len(named) > 40 and named >= TRAINS
+    assert all(callable(found_at(place)) for place in named)
 
 
 def test_arguments_that_are_dataclasses_come_as_such_with_their_own_copies():
@@ -304,7 +311,7 @@ def test_arguments_that_are_dataclasses_come_as_such_with_their_own_copies():
     made = values.make(ONE, (), {"how": By(by)})
     assert made is values.make(ONE, (), {"how": By([2])}) is not values.make(ONE, (), {"how": [2]})
     by[0] = 3
-    assert kit.arguments_in(made.arguments) == {"how": By([2])}
+    assert arguments_in(made.arguments) == {"how": By([2])}
 
 
 def tensors_of():
@@ -323,7 +330,7 @@ def test_an_operation_that_changes_what_it_must_not_is_refused(how):
         tensors["a"][0, 0] += 1.0
     else:
         del after["a"]
-    with pytest.raises(kit.Violation, match="changed 'a'"):
+    with pytest.raises(Violation, match="changed 'a'"):
         guard.check(after)
 
 
@@ -332,7 +339,7 @@ def test_what_is_frozen_is_looked_at_number_by_number():
     frozen = Frozen(tensors)
     frozen.check({name: tensor.clone() for name, tensor in tensors.items()}, "it", thoroughly=True)
     tensors["a"].data[1, 2] += 1e-3  # torch does not count this
-    with pytest.raises(kit.Violation, match="'a' of it is not what it was"):
+    with pytest.raises(Violation, match="'a' of it is not what it was"):
         frozen.check(tensors, "it", thoroughly=True)
-    with pytest.raises(kit.Violation, match="'b' of it has come or gone"):
+    with pytest.raises(Violation, match="'b' of it has come or gone"):
         frozen.check({"a": tensors["a"]}, "it")

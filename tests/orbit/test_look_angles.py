@@ -12,7 +12,10 @@ from scipy.optimize import brentq, minimize_scalar
 from skyfield.api import wgs84
 
 import orbit
-from tests.kit.inner.orbit import contact_tracks, contact_views, looks_from, site_frames
+from orbit.contact_views import contact_views
+from orbit.look_angles import looks_from
+from orbit.sites import site_frames
+from orbit.tracks import contact_tracks
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, START, refused, verified
 
 ZURICH = orbit.Site("Zurich", 47.37, 8.54, 408.0)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import orbit
-from tests.kit.inner.sim import session_numbers
+from sim.plan.service import session_numbers
 from tests.kit.skies import refused, windows_of
 
 

@@ -11,9 +11,9 @@ import yaml
 
 import learning
 import scenarios
+from learning.methods.base import METHODS
 from tests.kit.every_source import CIRCULAR, ORBITS, changed
 from tests.kit.fly import SOFTMAX
-from tests.kit.inner.learning import METHODS
 from tests.kit.link_cells import WINDOWS
 from tests.kit.mesh import CITIES, GATEWAYS
 from tests.kit.small import SLOTS

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
+from scenarios.parsing import MAX_DEPTH, MAX_NODES, parse_yaml
 from statements import Refused
 from tests.kit.every_source import CIRCULAR, ORBITS, changed, read
-from tests.kit.inner.scenarios import MAX_DEPTH, MAX_NODES, parse_yaml
 
 BERN = {"latitude_deg": 46.9, "longitude_deg": 7.4}
 

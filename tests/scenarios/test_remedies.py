@@ -26,9 +26,9 @@ from statements import (
     as_key,
     line,
 )
-from tests.kit.inner.sim import doubts_before, make_plan, method_of
 from tests.kit.small import ORBIT, merged
 from tests.kit.small_nmoe import NMOE
+from tests.kit.worlds import doubts_before, make_plan, method_of
 from tests.scenarios.test_messages import FILES, GOLDEN, OF_FILES
 
 

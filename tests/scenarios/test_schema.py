@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 import scenarios
-from tests.kit.inner.scenarios import parse_yaml
+from scenarios.parsing import parse_yaml
 
 SCHEMA = scenarios.schema()
 CHECK = jsonschema.Draft202012Validator(SCHEMA)

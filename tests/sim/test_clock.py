@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from tests.kit.inner.sim import Clock, SimulationError
+from sim.clock import Clock
+from sim.errors import SimulationError
 
 
 def run(clock, *processes, until=math.inf):

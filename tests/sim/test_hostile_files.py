@@ -21,7 +21,7 @@ import pytest
 from hypothesis import settings
 
 import scenarios
-from tests.kit.inner.learning import files
+from learning import files
 from tests.soak import fuzz, fuzz_forms
 
 SLOTS = """\

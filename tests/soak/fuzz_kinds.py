@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 import scenarios
+from learning.text import tokenizer
+from sim.cli.app import status
 from tests.kit.folders import cut, limited, without_checksums
-from tests.kit.inner.learning import tokenizer
-from tests.kit.inner.sim import status
 from tests.soak import fuzz_forms as damage
 
 SMALL = """\

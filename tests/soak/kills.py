@@ -53,7 +53,7 @@ if not __package__:  # called by its path
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import scenarios
-from tests.kit.inner.sim import MACHINE_COLUMNS
+from sim.sweep.rows import MACHINE_COLUMNS
 from tests.kit.small import ORBIT, SATELLITES, SLOTS, isl_windows, merged
 from tests.soak.agent import OBSERVED
 

@@ -22,8 +22,9 @@ import sim
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.kit.inner.learning import rows_of_round
-from tests.kit.inner.sim import World, learner_of
+from learning.training.sgd import rows_of_round
+from sim.world.world import World
+from tests.kit.worlds import learner_of
 
 NAME = "plain-fedavg"
 TARGET = 0.90

@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy, gelu, linear
 from transformers import BertModel
 
 import sim
+from sim.execution.ready import build
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.inner.sim import build
 from tests.truth import loops
 from tests.truth.loops import BLOCKS, DEVICES, GATES, HIDDEN, LAYERS, Case
 

@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy, linear, one_hot, silu
 from transformers import LlamaForCausalLM
 
 import sim
+from sim.execution.ready import build
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.inner.sim import build
 from tests.truth import loops
 from tests.truth.loops import BLOCKS, CYCLES, GATES, LAYERS, Case
 

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm, linear
 
 import scenarios
 import sim
-from tests.kit.inner.sim import build
+from sim.execution.ready import build
 from tests.truth import loops
 
 SEED, CYCLES, EXPERTS, TOP_K, LAYERS, HIDDEN, INNER, RANK = 5, 2, 3, 2, 2, 16, 8, 4

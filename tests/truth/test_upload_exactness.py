@@ -12,9 +12,10 @@ import orbit
 from channel import CLEAR_PATH, Path, draw_paths
 from learning import stream
 from scenarios import Scenario
+from sim.plan.contacts import PlannedContact
 from tests.kit.handmade import LIGHT_M_S, download, talk, upload
-from tests.kit.inner import sim as inner
 from tests.kit.small import orbit as orbit_scenario
+from tests.kit.worlds import device_sites, ground_radios, make_plan, satellites_of
 
 ASKED_S = 1e-3
 OVERHEAD_S = 40_000.0
@@ -60,7 +61,7 @@ class Passes:
 
     def __init__(self, name, radius_km=40.0):
         self.scenario = scenario_of(name, radius_km)
-        self.plan = inner.make_plan(self.scenario)
+        self.plan = make_plan(self.scenario)
         contacts = self.plan.contacts
         [self.number] = [c.contact_id for c in contacts if c.rise_s < OVERHEAD_S < c.set_s]
         self.here, self.there = list(contacts)[self.number : self.number + 2]
@@ -89,16 +90,16 @@ class Truth:
     """
 
     scenario: Scenario
-    contact: inner.PlannedContact
+    contact: PlannedContact
     device: int
     band_share: float = 1.0
     panel_s: float = PANEL_S
 
     def __post_init__(self):
-        [self._satellite] = inner.satellites_of(self.scenario)
-        self._site = inner.device_sites(self.scenario, 0)[self.device]
+        [self._satellite] = satellites_of(self.scenario)
+        self._site = device_sites(self.scenario, 0)[self.device]
         self._mask_deg = self.scenario.orbit.min_elevation_deg
-        link = inner.ground_radios(self.scenario)[0][0].link
+        link = ground_radios(self.scenario)[0][0].link
         self.link = replace(link, bandwidth_hz=link.bandwidth_hz * self.band_share)
         self._path = self._drawn()
         self.aos_s, self.los_s = self._edges()
@@ -231,7 +232,7 @@ def test_three_devices_in_one_place_share_a_sub_channel(name):
 
 def test_a_broadcast_over_a_pass_to_three_places():
     passes = passes_of("ergodic")
-    link = inner.ground_radios(passes.scenario)[0][1].link
+    link = ground_radios(passes.scenario)[0][1].link
     truths = [passes.truth(device) for device in range(3)]
     start_s = max(t.aos_s for t in truths)
     end_s = min(t.los_s for t in truths)

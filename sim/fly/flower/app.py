@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from learning.own.code import RunningCode, code_digest, files_of
+from learning.own.file_writes import parsed
 from learning.own.raised import ANYTHING
 from learning.own.replies import Replies, key_of
-from learning.own.unrepeatable import parsed, unrepeatable
 from sim.errors import custom_line
 from sim.fly import trees
 from sim.fly.flower.library import RUN_ID, prepare
@@ -167,7 +167,6 @@ class FlowerApp:
                             name=name,
                             what=what,
                         )
-            yield from unrepeatable(path, "the context's state")
 
     @contextmanager
     def as_before(self) -> Iterator[None]:

@@ -11,8 +11,8 @@ import orbit as geometry
 import scenarios
 import sim
 from statements import Code, as_json
-from tests.kit.inner.sim import flying_of, make_plan
 from tests.kit.small import orbit, slots
+from tests.kit.worlds import flying_of, make_plan
 
 DISH = {"rx_gain_dbi": 40.0, "noise_figure_db": 0.0, "antenna_temperature_k": 290.0}
 FIXED = {"rate": "fixed", "fading": "none"}

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 import scenarios
-from tests.kit.inner.sim import build, limits
+from sim.advice import memory as limits
+from sim.execution.ready import build
 
 UNTRAINED = {"backbone_steps": 0, "expert_steps": 0, "gate_steps": 0}
 SHORT = {

@@ -6,7 +6,7 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.inner.sim import make_plan
+from tests.kit.worlds import make_plan
 
 START = "2026-08-22T12:00:00Z"
 PLACE = {"name": "Z", "latitude_deg": 5, "longitude_deg": 0}

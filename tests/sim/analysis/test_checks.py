@@ -10,11 +10,13 @@ import pytest
 
 import scenarios
 import sim
+from learning.methods.base import METHODS
+from sim.analysis.checks import checks_of
+from sim.analysis.checks.held_back import bottleneck
 from sim.page import report
+from sim.trace.parquet import plain
 from tests.kit import small
 from tests.kit.handmade import tables_of
-from tests.kit.inner.learning import METHODS
-from tests.kit.inner.sim import bottleneck, checks_of, plain
 
 MLP = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
 TIMED = {**MLP, "train": False}

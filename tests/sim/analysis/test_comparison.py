@@ -16,28 +16,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import sim
+from sim.analysis.cases import compare_cases
+from sim.analysis.comparison import Comparison
+from sim.analysis.comparison_text import comparison_text, shown_figures
+from sim.analysis.evaluations import Evaluation, shared_target
+from sim.analysis.figures import figure_listed
+from sim.analysis.labels import LONGEST, labels_of
+from sim.analysis.ranking import Case, mean_of, ranked, values_of
+from sim.execution.result import compare
 from sim.page import report
+from sim.page.sweep_pictures import drawings_of_groups, reading_of_groups
+from sim.sweep.compared import compared_rows
 from tests.kit import small
 from tests.kit.folders import without_checksums
-from tests.kit.inner.sim import (
-    LONGEST,
-    Case,
-    Comparison,
-    Evaluation,
-    compare,
-    compare_cases,
-    compared_rows,
-    comparison_text,
-    drawings_of_groups,
-    figure_listed,
-    labels_of,
-    mean_of,
-    ranked,
-    reading_of_groups,
-    shared_target,
-    shown_figures,
-    values_of,
-)
 
 FIGURES = {
     name: figure_listed(name) for name in ("hours_to_0.80", "accuracy_final", "uplink_bytes")

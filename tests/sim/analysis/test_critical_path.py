@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sim
+from sim.analysis.critical_path import Part
+from sim.formatting import percent
 from sim.page import report
 from tests.kit.handmade import tables_of
-from tests.kit.inner.sim import Part, percent
 
 PARTS = (Part.SENDING, Part.PASS_TAKEN, Part.TRAINING, Part.PASS_AWAITED)
 

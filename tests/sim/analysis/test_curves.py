@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import sim
+from sim.analysis.curves import Steps, curve_of
+from sim.analysis.curves import over_seeds as curve_over_seeds
+from sim.analysis.evaluations import Evaluation, time_averaged
 from tests.kit.handmade import tables_of
-from tests.kit.inner.sim import Evaluation, Steps, curve_of, curve_over_seeds, time_averaged
 
 
 @st.composite

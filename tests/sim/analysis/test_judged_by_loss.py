@@ -11,9 +11,9 @@ import yaml
 import scenarios
 import sim
 from sim.page import report
+from sim.replay.scene import scene
 from sim.sweep import sweep
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.inner.sim import scene
 from tests.kit.replay import numbers
 from tests.kit.small import SLOTS, slots
 

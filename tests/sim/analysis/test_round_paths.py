@@ -6,8 +6,8 @@ import pytest
 
 import scenarios
 import sim
+from sim.analysis.critical_path import Part, RoundLink
 from tests.kit.handmade import tables_of
-from tests.kit.inner.sim import Part, RoundLink
 
 MESH = """
 start: 2024-04-14T16:00:00Z

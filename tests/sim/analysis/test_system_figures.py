@@ -12,9 +12,20 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 import sim
+from sim.analysis.evaluations import Evaluation, levels
+from sim.analysis.experts import (
+    alignment_figures,
+    gating_pattern,
+    inference_figures,
+    jain_index,
+    peak,
+    utilisation,
+    variation,
+)
+from sim.analysis.run_text import pattern_text
+from sim.execution.result import compare
 from tests.kit import small
 from tests.kit.handmade import tables_of
-from tests.kit.inner import sim as inner
 
 
 def assignments(*rounds):
@@ -36,7 +47,7 @@ def test_latency_counts_every_answered_sample_once(groups, failed):
     each = [(count, latency_s, 10.0, "local", count // 2) for count, latency_s in groups]
     each += [(failed, float("nan"), 7.0, "failed", 0)] if failed else []
     rows = [dict(zip(keys, row, strict=True)) for row in each]
-    found = inner.inference_figures(tables_of(inferences=rows)["inferences"])
+    found = inference_figures(tables_of(inferences=rows)["inferences"])
     each = np.repeat([latency for _, latency in groups], [count for count, _ in groups])
     assert found == {
         "samples": len(each) + failed,
@@ -79,14 +90,14 @@ def test_the_gating_pattern_is_the_last_one_measured():
     late = np.array([[0.5, 0.5, 0.0], [0.2, 0.8, 0.0], [0.0, 1.0, 0.0]])
     both = ((1.0, early), (2.0, late))
     rounds = assignments(*((at_s, {"relevance": p, "probability": p}) for at_s, p in both))
-    names, pattern = inner.gating_pattern(rounds)
+    names, pattern = gating_pattern(rounds)
     np.testing.assert_array_equal(pattern, late)
-    row = inner.pattern_text(names, pattern).splitlines()[1]
+    row = pattern_text(names, pattern).splitlines()[1]
     assert row.split() == ["0", "osaka/0", "50", "%", "50", "%"]
     result = sim.Result({**tables_of(), "assignments": rounds}, {"method": "", "simulated_s": 3.0})
     assert "43.3 %" in result.plot.gating().get_title()  # (0.5 + 0.8 + 0.0) / 3 is kept at home
     # Use of experts is that of all clients together.
-    found = inner.utilisation(rounds)
+    found = utilisation(rounds)
     share = late.mean(axis=0)
     assert found["share"] == pytest.approx(share)
     assert (found["variation"], found["unused"]) == (pytest.approx(share.std() * 3), 1)
@@ -99,7 +110,7 @@ def test_alignment_figures_are_means_over_rounds():
     served = np.array([[30, 0], [10, 0]])
     first = {"relevance": fitness, "assigned": greedy, "samples": none}
     second = {"relevance": fitness, "assigned": np.eye(2, dtype=bool), "samples": served}
-    found = inner.alignment_figures(assignments((0.0, first), (5.0, second)))
+    found = alignment_figures(assignments((0.0, first), (5.0, second)))
     wanted = {
         "rounds": 2,
         "assignment_variation": (1.0 + 0.0) / 2,
@@ -114,7 +125,7 @@ def test_alignment_figures_are_means_over_rounds():
 
 @given(arrays(np.int64, st.integers(1, 20), elements=st.integers(0, 50)))
 def test_figures_of_load(load):
-    found = inner.variation(load), inner.peak(load), inner.jain_index(load)
+    found = variation(load), peak(load), jain_index(load)
     if not load.any():
         assert found == (0.0, 1.0, 1.0)
         return
@@ -141,15 +152,15 @@ def test_a_folder_of_another_form_is_refused_in_a_line(leomix, runs, tmp_path):
 
 
 def curve(*accuracies):
-    return [inner.Evaluation(a, None, n, n, None, None, None) for n, a in enumerate(accuracies)]
+    return [Evaluation(a, None, n, n, None, None, None) for n, a in enumerate(accuracies)]
 
 
 def test_targets_are_levels_that_the_runs_reach():
-    assert inner.levels([]) == inner.levels([[], curve(0.3)]) == ()
-    assert inner.levels([curve(0.27, 0.313, 0.3)]) == (0.28, 0.29, 0.3, 0.31)
+    assert levels([]) == levels([[], curve(0.3)]) == ()
+    assert levels([curve(0.27, 0.313, 0.3)]) == (0.28, 0.29, 0.3, 0.31)
     # The five highest of any, and the highest that both have reached.
     both = [curve(0.25, 0.91), curve(0.25, 0.63)]
-    assert inner.levels(both) == (0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
+    assert levels(both) == (0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
 
 
 @pytest.mark.wide
@@ -165,7 +176,7 @@ def test_targets_that_a_scenario_names_are_those_of_runs_comparisons_and_sweeps(
     assert own == {"0.05": first[0.05], "0.125": first[0.125], "0.99": None}
     [row] = swept.rows.to_pylist()
     assert {n: row[f"cycles_to_{n}"] for n in own} == own and "cycles_to_0.75" not in row
-    compared = inner.compare([run.folder, runs["slots"]])  # of which one names them
+    compared = compare([run.folder, runs["slots"]])  # of which one names them
     columns = [row["figure"] for row in compared["rows"] if row["figure"].startswith("hours_to")]
     assert columns == ["hours_to_0.05", "hours_to_0.125"] and compared["shared_target"] == "0.125"
     assert run.manifest["trace_sha256"] == runs.result("slots").manifest["trace_sha256"]

@@ -12,7 +12,7 @@ import orbit
 import scenarios
 import sim
 from tests.kit import small
-from tests.kit.inner.sim import satellites_of
+from tests.kit.worlds import satellites_of
 
 STATIONS = {
     "start": "2026-08-22T00:00:00Z",

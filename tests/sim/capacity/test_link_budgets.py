@@ -9,7 +9,7 @@ import pytest
 from scipy.interpolate import CubicSpline
 
 import scenarios
-from tests.kit.inner.sim import budget, one_pass
+from tests.kit.worlds import budget, one_pass
 
 SHELLS = [
     {"name": "a", "altitude_km": 550, "inclination_deg": 53, "satellites": 6, "planes": 2},

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import leomix as face
 import scenarios
+from sim.errors import InputError
+from sim.page.study_text import study_text
 from sim.sweep import sweep
-from tests.kit.inner.sim import InputError, study_text
 
 START = "2026-08-22T00:00:00Z"
 RATE_MBPS = 8.0

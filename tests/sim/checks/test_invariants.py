@@ -18,11 +18,24 @@ import learning
 import scenarios
 import sim
 from channel import LinkCurve
+from learning.clients import updates as merging
+from learning.clients.updates import Update
+from learning.methods.asynchronous import FedBuff
+from learning.requests import Aggregated, Download, NextContact, Payload, Range, Upload, Used
+from learning.training import aggregation
+from learning.training import local as training
+from sim.checks.invariants import Invariants
+from sim.checks.staleness import WAITING
+from sim.clock import Clock
+from sim.facts.coded import Coded
+from sim.facts.stream import Facts
+from sim.links import pass_geometry
+from sim.mesh.book import Book
+from sim.mesh.messages import Mesh
+from sim.network.books import Books, LedgerEntry
+from sim.network.legs import LegLog, Moved, Trained
+from sim.plan import contacts as planning
 from tests.kit.folders import held
-from tests.kit.inner import learning as seam
-from tests.kit.inner import sim as inner
-from tests.kit.inner.learning import aggregation, training
-from tests.kit.inner.sim import Book, Books, Clock, LedgerEntry, pass_geometry, planning
 from tests.kit.promises import check_tables
 from tests.kit.scripted import Scripted
 from tests.kit.small import ORBIT, SATELLITES, SLOTS, fixed, merged, orbit, slots
@@ -42,13 +55,13 @@ def test_a_download_of_nothing_new_counts_though_it_has_no_row(method):
 
 def talk(down, up, version, staleness):
     """One download, one upload, and the staleness (or None) that is stated of it then."""
-    known = None if staleness is None else seam.Range(staleness, staleness)
+    known = None if staleness is None else Range(staleness, staleness)
 
     def script(me):
-        yield seam.NextContact()
-        yield seam.Download(seam.Payload("model", np.full(me.devices, 10.0), down))
-        yield seam.Upload(seam.Payload("update", 10.0, up))
-        yield seam.Aggregated(version, "update", staleness=known)
+        yield NextContact()
+        yield Download(Payload("model", np.full(me.devices, 10.0), down))
+        yield Upload(Payload("update", 10.0, up))
+        yield Aggregated(version, "update", staleness=known)
 
     return script
 
@@ -95,7 +108,7 @@ def swap(place, name):
 def rows(change, kind):
     """Emit events of a kind with other fields."""
 
-    @swap(inner.Facts, "emit")
+    @swap(Facts, "emit")
     def emit(honest, self, fact):
         meant = getattr(fact, "kind", None) == kind
         honest(self, replace(fact, **change) if meant else fact)
@@ -106,7 +119,7 @@ def rows(change, kind):
 def dated(table, time_s):
     """Emit rows of a table with another time."""
 
-    @swap(inner.Facts, "emit")
+    @swap(Facts, "emit")
     def emit(honest, self, fact):
         meant = getattr(fact, "table", None) == table
         honest(self, replace(fact, time_s=time_s) if meant else fact)
@@ -114,10 +127,10 @@ def dated(table, time_s):
     return emit
 
 
-def legs(change, kind=inner.Moved, **which):
+def legs(change, kind=Moved, **which):
     """Log other fields of the legs of which ``which`` is true."""
 
-    @swap(inner.LegLog, "add")
+    @swap(LegLog, "add")
     def add(honest, self, leg):
         meant = all(getattr(leg, name, None) == value for name, value in which.items())
         honest(self, replace(leg, **change(leg)) if meant and isinstance(leg, kind) else leg)
@@ -209,7 +222,7 @@ def hops(change, number=400, *, direction=None):
     def tamper(patch):
         seen = 0
 
-        @swap(inner.Facts, "emit")
+        @swap(Facts, "emit")
         def emit(honest, self, fact):
             nonlocal seen
             rows = getattr(fact, "hops", None)
@@ -242,7 +255,7 @@ def with_hop(rows, row, change):
         if name == "key":
             rows = replace(rows, keys=[*listed, value], key=numbers)
         else:
-            other = numbers if listed is None else inner.Coded(numbers, [*listed, value])
+            other = numbers if listed is None else Coded(numbers, [*listed, value])
             rows = replace(rows, **{name: other})
     return rows
 
@@ -260,7 +273,7 @@ def directed(hop, direction):
 def gone(change):
     """Tell another time at which a message is there; without a change it is never sent."""
 
-    @swap(inner.Mesh, "send")
+    @swap(Mesh, "send")
     def send(honest, mesh, message, source, target):
         if change is None:
             return mesh.arrival_s(source, target, message.size, 0.0)
@@ -271,16 +284,16 @@ def gone(change):
 
 
 @learning.register("weighs-less")
-class Below(seam.FedBuff):
+class Below(FedBuff):
     """Takes updates away instead of adding them."""
 
     def aggregate(self, updates):
         for update in updates:
-            merged = seam.merging.merge(self.learner, self.weights, update, -1.0)
+            merged = merging.merge(self.learner, self.weights, update, -1.0)
             self.weights, used = merged
-            yield seam.Used([used], self.version, self.round)
+            yield Used([used], self.version, self.round)
         self.aggregated(self.experts)
-        yield seam.Aggregated(self.version, "less and less")
+        yield Aggregated(self.version, "less and less")
 
 
 HERE = {"latitude_deg": 60.0, "longitude_deg": 20.0}
@@ -355,7 +368,7 @@ TAMPERED = [
     # Where it is one device's own, only that one is too low: the contact is as long as before.
     (blind(None), low_flight(places=[HERE, {**HERE, "min_elevation_deg": 35.0}]), GATE,
      " deg too low at .* of device 1 of North"),
-    (legs(lambda leg: {"end_s": 0.0 * leg.end_s}, inner.Trained), OFTEN, LASTS, "training of"),
+    (legs(lambda leg: {"end_s": 0.0 * leg.end_s}, Trained), OFTEN, LASTS, "training of"),
     *(
         (lasting(factor, receiver), FLOWN, LASTS, f"{direction} of")
         for receiver, direction in (("server", "uplink"), ("client", "downlink"))
@@ -366,7 +379,7 @@ TAMPERED = [
     (one_changes(aggregation, "add_changes", "expert.1."), SLOTS, FROZEN, "date of 'A'.*'expert.1"),
     (one_changes(training, "_trained", "expert.1."), SLOTS, FROZEN, "in 'A'.*'expert.1"),
     (trained_in_place, SLOTS, FROZEN, "training in 'A' changed 'expert.0.*in place"),
-    (swap(seam.Update, "staleness")(lambda *_: seam.Range(0, 0)), OFTEN, STALE, "exp"),
+    (swap(Update, "staleness")(lambda *_: Range(0, 0)), OFTEN, STALE, "exp"),
     *(
         (lambda patch, up=up, old=old: patch.setattr(
             Scripted, "script", staticmethod(talk(3, up, 6, old))),
@@ -462,7 +475,7 @@ def test_the_page_lists_the_invariants_that_are_broken_here():
 def test_what_is_kept_does_not_grow_with_time(monkeypatch):
     made = []
     kept = []
-    honest = inner.Invariants
+    honest = Invariants
     monkeypatch.setattr(
         "sim.engine.simulation.Invariants", lambda *given: made.append(honest(*given)) or made[-1]
     )
@@ -470,6 +483,6 @@ def test_what_is_kept_does_not_grow_with_time(monkeypatch):
         sim.run(orbit(stop={"days": days}, link=fixed(uplink=2e-5), learning=TIMING))
         found = made[-1]
         versions = made[-1]._versions
-        assert all(len(waiting) <= inner.WAITING for waiting in versions._waiting.values())
+        assert all(len(waiting) <= WAITING for waiting in versions._waiting.values())
         kept.append((found._payloads._open, versions._strange, versions._later))
     assert all(len(many) <= len(few) + 2 for few, many in zip(*kept, strict=True))

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 import scenarios
 import sim
 from learning import Learner, LearningConfig
-from tests.kit.inner.learning import evaluation
+from learning.training import evaluation
 
 FEW = "learning.pretraining={backbone_steps: 3, expert_steps: 3, gate_steps: 3}"
 SMALL = ["--set", "stop.cycles=3", "--set", "learning.batch_size=4", "--set", FEW, "--quiet"]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import scenarios
-from tests.kit.inner.scenarios import parse_yaml
+from scenarios.parsing import parse_yaml
 
 # -- leomix new
 

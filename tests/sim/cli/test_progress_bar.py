@@ -6,9 +6,10 @@ import time
 
 import scenarios
 import sim
+from sim.cli.progress import Progress
+from sim.sweep.point import Outcome, Point
+from sim.sweep.progress import SweepProgress
 from tests.kit import small
-from tests.kit.inner.sim import Point, Progress, SweepProgress
-from tests.kit.inner.sim import PointOutcome as Outcome
 
 RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=20", "--no-cache"]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import scenarios
 import sim
-from tests.kit.inner.sim import Battery, Power
+from sim.devices.battery import Battery, Power
 from tests.sim.engine.test_roles import RELAYED
 
 STEP_S = 0.2

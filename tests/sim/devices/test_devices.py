@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 import scenarios
 import sim
+from learning.requests import Cluster, Cost, NextContact, Train, TrainUntilContact
+from sim.devices.devices import Devices
 from tests.kit import small as scenario
 from tests.kit.handmade import COST, compute, contact, talk, upload
-from tests.kit.inner import learning as ask
-from tests.kit.inner.learning import Cluster, Cost, Train
-from tests.kit.inner.sim import Devices, compute_of
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
+from tests.kit.worlds import compute_of
 
 SECONDS = st.floats(0.01, 1e4)
 QUIET = {"train": False}
@@ -92,7 +92,7 @@ def test_contacts_that_are_not_wanted_interrupt_the_training_and_pass_by(rounds)
 
     def script(passes_by):
         def each(me):
-            yield ask.NextContact()
+            yield NextContact()
             left = rounds
             ended = False
 
@@ -106,7 +106,7 @@ def test_contacts_that_are_not_wanted_interrupt_the_training_and_pass_by(rounds)
                     "from_now": True,
                     "wanted": wanted if passes_by else None,
                 }
-                work, contact = yield ask.TrainUntilContact(COST, **request)
+                work, contact = yield TrainUntilContact(COST, **request)
                 ended = passes_by or contact is None or len(told[False]) == 2
                 if not passes_by:
                     told[False].append((work.rounds.tolist(), work.end_s.tolist()))
@@ -203,10 +203,10 @@ def test_energy_is_power_times_time_up_to_any_end(stop_s, computed_s, air_s, rou
     """
 
     def script(me):
-        yield ask.NextContact()
+        yield NextContact()
         yield Train(COST, rounds=2)
         yield upload(20.0)[0]
-        yield ask.TrainUntilContact(COST)
+        yield TrainUntilContact(COST)
 
     windows = "satellite,site,rise_utc,set_utc\nS,A,2026-08-22T00:00:01Z,2026-08-22T00:01:41Z\n"
     said = {

@@ -20,21 +20,17 @@ from matplotlib.figure import Figure
 import orbit
 import scenarios
 import sim
+from sim.analysis.evaluations import TARGETS
+from sim.draw import accuracy as comparison
+from sim.draw.canvas import data_behind
+from sim.draw.colours import COLOURS, HEAT, looks_of
+from sim.draw.timeline import draw_staleness
+from sim.errors import InputError
+from sim.execution.result import Result
+from sim.trace.schema import COLUMNS
 from tests.kit import small
 from tests.kit.handmade import tables_of
-from tests.kit.inner.sim import (
-    COLOURS,
-    COLUMNS,
-    HEAT,
-    TARGETS,
-    InputError,
-    Result,
-    comparison,
-    data_behind,
-    draw_staleness,
-    ground_sites,
-    looks_of,
-)
+from tests.kit.worlds import ground_sites
 
 EMPTY = {name: pa.schema(list(columns.items())).empty_table() for name, columns in COLUMNS.items()}
 

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import orbit
+from orbit.look_angles import ground_track
+from sim.draw.views import broken, circle, east, reach
+from sim.world.sites import distances_km
 from tests.kit import small
-from tests.kit.inner.orbit import ground_track
-from tests.kit.inner.sim import broken, circle, distances_km, east, ground_sites, reach
+from tests.kit.worlds import ground_sites
 
 EARTH_KM = 6371.0
 START = datetime(2026, 8, 22, tzinfo=UTC)

@@ -9,9 +9,11 @@ import pytest
 
 import scenarios
 import sim
+from orbit.look_angles import ground_track
+from sim.export.formats import export
+from sim.export.perfetto import lanes_of
 from sim.page import report
-from tests.kit.inner.orbit import ground_track
-from tests.kit.inner.sim import export, ground_sites, lanes_of, satellites_of
+from tests.kit.worlds import ground_sites, satellites_of
 
 CHANGES = {
     **{"stop.days": 0.5, "ground.stations_used": 3, "ground.antennas": 2},

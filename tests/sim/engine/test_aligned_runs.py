@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm
 import scenarios
 import sim
 from learning.policies import InfeasibleAssignment
-from tests.kit.inner.sim import build
+from sim.execution.ready import build
 from tests.kit.plain_loop import minibatches
 from tests.kit.small import SLOTS, fixed, merged, slots
 from tests.kit.small_nmoe import events

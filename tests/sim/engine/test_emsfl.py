@@ -10,8 +10,8 @@ import pytest
 import learning
 import scenarios
 import sim
-from tests.kit.inner import learning as seam
-from tests.kit.inner.sim import build
+from learning.methods.emsfl import EmsFl
+from sim.execution.ready import build
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.small_nmoe import events
 
@@ -136,7 +136,7 @@ def test_devices_download_the_changes_that_they_miss_or_whole_experts(rank):
 
 
 @learning.register("measured")
-class Measured(seam.EmsFl):
+class Measured(EmsFl):
     """EMS-FL with relevance (C, E) that a test has set."""
 
     def measure_relevance(self, name):

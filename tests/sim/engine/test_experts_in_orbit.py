@@ -18,19 +18,21 @@ import orbit
 import scenarios
 import sim
 from learning import Traits
-from tests.kit.inner import learning as seam
-from tests.kit.inner.sim import MeshReach, Messages, flying_of, make_plan
+from learning.requests import All, Node, Payload, Send
+from sim.mesh.check import Messages
+from sim.mesh.messages import MeshReach
 from tests.kit.mesh import windows_text
 from tests.kit.promises import check_tables
 from tests.kit.scripted import Scripted, at, only, play
 from tests.kit.small import merged
 from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
+from tests.kit.worlds import flying_of, make_plan
 
 TIMESCALE = load.timescale(builtin=True)
 START = pd.Timestamp(IN_ORBIT["start"])
 LIGHT_KM_S = 299_792.458
 NAMES = [f"P{plane:02}-S{number:02}" for plane in (1, 2) for number in range(1, 7)]
-NODES = [seam.Node(name, 0) for name in NAMES]
+NODES = [Node(name, 0) for name in NAMES]
 RATE_BPS = 0.5e6
 
 
@@ -75,10 +77,10 @@ def sent(rows, messages, tmp_path):
 
     def script(me):
         tasks = [
-            at(time_s, seam.Send(NODES[a], NODES[b], seam.Payload(f"{n}", size)))
+            at(time_s, Send(NODES[a], NODES[b], Payload(f"{n}", size)))
             for n, (time_s, a, b, size) in enumerate(messages)
         ]
-        arrivals.extend((yield seam.All(tuple(tasks))))
+        arrivals.extend((yield All(tuple(tasks))))
 
     run = play(scenario, only(NAMES[0], script))
     check_tables(run.tables)

@@ -6,10 +6,12 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.inner.learning import INJECTED, Compute, Reach
-from tests.kit.inner.sim import fault_counts, make_plan
+from learning.requests import Compute, Reach
+from learning.requests.facts import INJECTED
+from sim.analysis.summary import fault_counts
 from tests.kit.scripted import B0, B1, B2, at, ground, replies, sent
 from tests.kit.small import slots
+from tests.kit.worlds import make_plan
 
 ALL = {
     "outages": {"per_day": 5, "mean_hours": 0.5},

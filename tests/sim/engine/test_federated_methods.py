@@ -15,7 +15,7 @@ from torch import nn
 import learning
 import scenarios
 import sim
-from tests.kit.inner.learning import AsynchronousOptions
+from learning.methods.asynchronous import AsynchronousOptions
 from tests.kit.plain_loop import PlainLoop, compare
 from tests.kit.small import SLOTS, slots
 

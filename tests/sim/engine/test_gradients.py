@@ -9,9 +9,10 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 import sim
-from learning import Learner, of_gradients
-from tests.kit.inner import learning as kit
-from tests.kit.inner.sim import build
+from learning import Learner, LearningConfig, ModelConfig, of_gradients
+from learning.declarations import FrozenDict
+from learning.settings import Data
+from sim.execution.ready import build
 from tests.kit.plain_loop import small_model
 from tests.kit.small import slots
 
@@ -97,9 +98,9 @@ def test_the_global_loss_is_the_mean_over_all_labels_that_are_not_left_out(tmp_p
         x, y = rng.normal(size=(60, 2, 4)), rng.integers(0, 3, (60, 4))
         paths[name] = str(tmp_path / f"{name}.npz")
         np.savez(paths[name], x=x, y=np.where(left_out(number, rng), -100, y))
-    data = kit.Data(kind="npz", paths=kit.FrozenDict(paths))
-    model = kit.ModelConfig(kind=f"{HERE}:along_places")
-    config = kit.LearningConfig(1, ("a", "b"), (2, 1), model=model, data=data)
+    data = Data(kind="npz", paths=FrozenDict(paths))
+    model = ModelConfig(kind=f"{HERE}:along_places")
+    config = LearningConfig(1, ("a", "b"), (2, 1), model=model, data=data)
     learner = Learner(replace(config, precision="float64"), metrics=(SHIPPED[0], f"{HERE}:along"))
     task, start = learner.task, learner.start()
     module = task.model(learner.force(start))

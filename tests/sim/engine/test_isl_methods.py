@@ -5,7 +5,7 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.inner.sim import build
+from sim.execution.ready import build
 from tests.kit.plain_loop import PlainLoop, compare, small_model
 
 FAST = {"rate": "fixed", "fixed_rate_mbps": 1000}

@@ -10,9 +10,10 @@ from leomix.testing import check_method
 
 import learning
 import sim
-from tests.kit.inner import learning as seam
-from tests.kit.inner.learning import METHODS
-from tests.kit.inner.sim import build
+from learning.methods.base import METHODS
+from learning.methods.synchronous import Synchronous
+from learning.requests import Cost, EndRun, NextContact, Note, Train, Wait
+from sim.execution.ready import build
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.small_nmoe import events
 
@@ -133,14 +134,14 @@ def test_shipped_methods_keep_what_check_method_tries(name):
     assert len(skipped) == 1 or not METHODS.find(name).needs.satellites
 
 
-class Toy(seam.Synchronous):
+class Toy(Synchronous):
     """No two runs are alike, and what was learnt is thrown away: no SGD, as it claims."""
 
     alone_is_sgd = True
     runs = itertools.count()
 
     def collect(self, update):
-        yield seam.Note("wait", self.version, f"run {next(self.runs)}")
+        yield Note("wait", self.version, f"run {next(self.runs)}")
         assert update.who is not None
         yield from super().collect(update)
         self.weights = self.learner.start()
@@ -159,7 +160,7 @@ def test_check_method_says_what_does_not_hold():
             check_method(wrong)
 
 
-COST = seam.Cost(1e6)
+COST = Cost(1e6)
 
 
 class Hasty(learning.FedAvg):
@@ -179,9 +180,9 @@ learning.register("hasty")(Hasty)
     ("script", "why"),
     [
         ((), "none was asked for"),
-        ((seam.EndRun("x"),), "hasty ended the run (x)"),
-        ((seam.NextContact(), seam.Train(COST)), "no upload began"),
-        ((seam.Wait(1e9),), "none was asked for"),
+        ((EndRun("x"),), "hasty ended the run (x)"),
+        ((NextContact(), Train(COST)), "no upload began"),
+        ((Wait(1e9),), "none was asked for"),
     ],
 )
 def test_a_method_that_ends_before_it_trains_or_sends_is_told_so(monkeypatch, script, why):

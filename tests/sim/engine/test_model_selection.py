@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 import learning
 import scenarios
 import sim
+from learning.requests import NextContact
+from sim.advice.doubts import doubts_of
+from sim.execution.ready import build
 from sim.export import export
 from tests.kit.folders import cut, held
-from tests.kit.inner import learning as seam
-from tests.kit.inner.sim import build, doubts_of
 from tests.kit.small import SLOTS, merged
 
 NAN = math.nan
@@ -42,7 +43,7 @@ class MeasuresASeries(learning.OwnLearning):
         self.cycle = 0
 
     def cluster(self, me):
-        while (yield seam.NextContact()):
+        while (yield NextContact()):
             if me.index == 1:  # the last cluster of a cycle
                 self.cycle += 1
 

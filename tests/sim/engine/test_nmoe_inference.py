@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import sim
-from tests.kit.inner.learning import HEADER_BYTES
-from tests.kit.inner.sim import build
+from learning.nmoe.inference import HEADER_BYTES
+from sim.execution.ready import build
 from tests.kit.small_nmoe import nmoe, options
 
 FEATURE = 8 * 4

@@ -10,16 +10,12 @@ from torch.func import functional_call
 from torch.nn import functional
 
 import sim
-from tests.kit.inner.learning import (
-    Pretext,
-    extractor,
-    gates,
-    make_extractor,
-    rows_of_round,
-    stream,
-    view,
-)
-from tests.kit.inner.sim import build
+from learning.nmoe.models import Pretext, make_extractor
+from learning.nmoe.training import extractor, gates
+from learning.nmoe.training.extractor import view
+from learning.rng import stream
+from learning.training.sgd import rows_of_round
+from sim.execution.ready import build
 from tests.kit.small_nmoe import events, finished, nmoe, options
 
 CLIENTS = [("A", 0), ("A", 1), ("B", 0), ("B", 1), ("B", 2)]

@@ -6,7 +6,7 @@ import pytest
 import learning
 import scenarios
 import sim
-from tests.kit.inner import learning as seam
+from learning.requests import Cost, EndRun, Measure, NextContact, Note, Start, Train, Wait
 from tests.kit.scripted import ground, only, play
 from tests.kit.small import SLOTS
 
@@ -20,8 +20,8 @@ class Counts(learning.OwnLearning):
         self.seen = 0
 
     def cluster(self, me):
-        while (yield seam.NextContact()):
-            self.seen = yield seam.Measure("seen", lambda: self.seen + 1, None)
+        while (yield NextContact()):
+            self.seen = yield Measure("seen", lambda: self.seen + 1, None)
 
     def scores(self):
         own = {"accuracy": self.seen / 10, "loss": None, "seen": float(self.seen)}
@@ -60,13 +60,13 @@ def test_protocols_are_started_and_run_on_while_the_actor_goes_on():
     times = []
 
     def task(number):
-        yield seam.Wait(100.0 * number)
-        yield seam.Note("wait", detail=f"task {number}")
+        yield Wait(100.0 * number)
+        yield Note("wait", detail=f"task {number}")
 
     def script(me):
-        reply = yield seam.Start((task(2), task(1)), ("B", "A"))
+        reply = yield Start((task(2), task(1)), ("B", "A"))
         times.append(reply)
-        yield seam.Note("wait", detail="on")
+        yield Note("wait", detail="on")
 
     events = play(ground(), only("A", script)).events
     noted = events[events.detail.str.startswith(("task", "on"), na=False)]
@@ -78,10 +78,10 @@ def test_protocols_are_started_and_run_on_while_the_actor_goes_on():
 
 def test_a_method_ends_the_run_when_all_that_happens_then_has_happened():
     def script(me):
-        yield seam.Wait(700.0)
+        yield Wait(700.0)
         if me.name == "A":
-            yield seam.EndRun("enough")
-        yield seam.Note("wait", detail=f"{me.name} at the end")
+            yield EndRun("enough")
+        yield Note("wait", detail=f"{me.name} at the end")
 
     result = play(ground(), script)
     assert result.manifest["simulated_s"] == 700.0
@@ -97,8 +97,8 @@ def test_rounds_of_no_flops_take_no_time_beside_those_that_do():
     works = []
 
     def script(me):
-        yield seam.NextContact()
-        works.append((yield seam.Train(seam.Cost(np.array([0.0, 2e9])), 3)))
+        yield NextContact()
+        works.append((yield Train(Cost(np.array([0.0, 2e9])), 3)))
 
     fast = {"seconds_per_round": None, "tflops": 0.001}
     result = play(ground(compute=fast), only("A", script))

@@ -4,7 +4,7 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.inner.sim import build
+from sim.execution.ready import build
 from tests.kit.small import ORBIT, SLOTS
 
 SIZE = {"method": "fedavg", "model": {"size_mb": 50}}

@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 import scenarios
 import sim
 from learning.models import Residency
+from sim.errors import InputError
+from sim.execution.ready import build
 from tests.docs.pages import DOCS, steps
-from tests.kit.inner.sim import InputError, build
 from tests.kit.plain_loop import PlainLoop, compare
 from tests.kit.small import SLOTS
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import learning
 import sim
-from tests.kit.inner import learning as seam
+from learning.methods.base import NOBODY, ExpertRegistry
+from learning.methods.emsfl import Splitting
 from tests.kit.scripted import RESTLESS
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.spy import Spy, changes_of_hands, check_conserved, new_owners_that_trained, owners
@@ -112,8 +113,8 @@ TURN = st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 1000))
 @given(st.lists(TURN, min_size=5, max_size=40))
 def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns):
     """Any order of splittings and contacts ends with every expert where it was last drawn to."""
-    registry = seam.ExpertRegistry(6)
-    splitting = seam.Splitting(registry)
+    registry = ExpertRegistry(6)
+    splitting = Splitting(registry)
     splitting.redraw(0, np.arange(6) % 4)
     registry.hand_out(splitting.drawn == np.arange(4)[:, None])
     for again, cluster, seed in turns:
@@ -123,7 +124,7 @@ def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns):
             continue
         splitting.change_hands(cluster)
         for expert in np.flatnonzero(before != registry.owner):
-            assert {int(before[expert]), int(registry.owner[expert])} == {seam.NOBODY, cluster}
+            assert {int(before[expert]), int(registry.owner[expert])} == {NOBODY, cluster}
     for cluster in (0, 1, 2, 3) * 2:
         splitting.change_hands(cluster)
     assert registry.owner.tolist() == splitting.drawn.tolist()

@@ -11,9 +11,10 @@ import yaml
 import orbit
 import scenarios
 import sim
+from learning.methods.base import METHODS
 from leomix import plan as leomix_plan
-from tests.kit.inner.learning import METHODS
-from tests.kit.inner.sim import InputError, one_pass, satellites_of, server_of
+from sim.errors import InputError
+from tests.kit.worlds import one_pass, satellites_of, server_of
 
 WINDOWS = """\
 satellite,site,rise_utc,set_utc

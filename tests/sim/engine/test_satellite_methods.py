@@ -7,8 +7,8 @@ import pytest
 
 import scenarios
 import sim
+from learning.methods.fedspace import FedSpace
 from learning.requests import Decision
-from tests.kit.inner.learning import FedSpace
 from tests.kit.plain_loop import PlainLoop, compare, small_model
 
 PASSES = [

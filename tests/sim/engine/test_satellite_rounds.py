@@ -11,7 +11,7 @@ import torch
 
 import scenarios
 import sim
-from tests.kit.inner.sim import build
+from sim.execution.ready import build
 from tests.kit.plain_loop import PlainLoop, compare, small_model
 
 ROUND_S, ROUNDS = 300.0, 10

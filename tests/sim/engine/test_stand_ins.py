@@ -4,7 +4,8 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.inner.sim import build, limits
+from sim.advice import memory as limits
+from sim.execution.ready import build
 from tests.kit.small import fixed, merged, orbit, slots
 from tests.kit.small_nmoe import nmoe
 

@@ -7,9 +7,8 @@ from transformers import BertModel
 
 import sim
 import sim.export
+from sim.execution.ready import build
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.inner.learning import references
-from tests.kit.inner.sim import build
 from tests.kit.small import slots
 
 FILE, WEIGHTS = "model.safetensors", "model/model.safetensors"
@@ -35,10 +34,8 @@ def scenario(place, **keys):
 
 @pytest.fixture(scope="module")
 def run(place):
-    """A run with factors, whose folder refers to what nothing trained."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(references, "LARGE_BYTES", 1)
-        return sim.run(scenario(place), place / "run")
+    """A run with factors."""
+    return sim.run(scenario(place), place / "run")
 
 
 @torch.no_grad()

@@ -7,9 +7,9 @@ from safetensors.numpy import load_file
 import scenarios
 import sim
 from learning.data import load_samples
-from tests.kit.inner.sim import learner_of
 from tests.kit.small import SATELLITES, SLOTS, merged, slots
 from tests.kit.small_nmoe import nmoe
+from tests.kit.worlds import learner_of
 
 ASIDE = {"data": {"validation": 0.2}}
 LEARNT = {"steps_per_round": 10, "batch_size": 16, "step_size": 1.0}

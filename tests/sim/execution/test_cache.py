@@ -14,21 +14,19 @@ import pytest
 
 import orbit
 import sim
-from learning import LearningConfig
+from learning import LearningConfig, files
 from learning.data import DATASETS
+from learning.data.embedded import digits
+from learning.provenance import environment
+from sim.execution import cache as shared_cache
+from sim.execution import run_cache as window_cache
+from sim.execution.cache import Cache, size_bytes
+from sim.execution.folder import read_manifest
+from sim.execution.ready import Plans
+from sim.execution.run_cache import RunCache
+from sim.plan import passes as finding
+from sim.plan.passes import WindowQuery
 from tests.kit.folders import held, limited
-from tests.kit.inner.learning import digits, environment, files
-from tests.kit.inner.sim import (
-    Cache,
-    Plans,
-    RunCache,
-    WindowQuery,
-    finding,
-    read_manifest,
-    shared_cache,
-    size_bytes,
-    window_cache,
-)
 from tests.kit.small import orbit as orbit_scenario
 from tests.kit.small import slots
 from tests.kit.small_nmoe import nmoe, options

@@ -13,8 +13,9 @@ import yaml
 
 import scenarios
 import sim
+from sim.cli.app import status
+from sim.execution.folder import read_manifest
 from tests.kit.folders import Each, cut, held
-from tests.kit.inner.sim import read_manifest, status
 from tests.kit.processes import wait_until
 from tests.kit.small import SLOTS, merged, slots
 from tests.soak import kills

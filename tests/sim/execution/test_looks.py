@@ -12,8 +12,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import scenarios
+from sim.execution.identity import NamedBuild
+from sim.execution.ready import build
+from sim.execution.running import RunExecution
 from tests.kit.folders import Each
-from tests.kit.inner.sim import NamedBuild, RunExecution, build
 from tests.kit.small import NEAR, SATELLITES, merged, orbit
 from tests.kit.small_nmoe import IN_ORBIT
 from tests.runs import BATTERIES, FAULTS

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
-from tests.kit.inner.sim import on_grid, stamps_on_grid
+from sim.trace.digest import on_grid, stamps_on_grid
 
 # In this night summer time ends in Europe.
 KEYS = {"learning.train": False, "stop.days": 1, "start": "2026-10-24T20:00:00Z"}

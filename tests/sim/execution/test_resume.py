@@ -16,9 +16,13 @@ import yaml
 import scenarios
 import sim
 from learning import register
+from learning.methods.synchronous import Synchronous
+from learning.requests import NextContact
+from sim.engine.journal import checksum
+from sim.execution.checkpoint import CHECKPOINT, JOURNAL
+from sim.execution.folder import RUN_LOG, read_manifest
 from tests.kit.folders import Each, cut, held
-from tests.kit.inner.learning import NextContact, Synchronous, load_samples_anew
-from tests.kit.inner.sim import CHECKPOINT, JOURNAL, RUN_LOG, checksum, read_manifest
+from tests.kit.learning_inputs import load_samples_anew
 from tests.kit.small import SATELLITES, SLOTS, merged, slots
 from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
 from tests.runs import SCENARIOS

@@ -21,21 +21,17 @@ from hypothesis import strategies as st
 
 import scenarios
 import sim
+from learning import hardware as memory
 from learning.data import load_samples
+from sim.advice import memory as limits
+from sim.engine.journal import checksum
+from sim.execution.checkpoint import ABOUT, CHECKPOINT, JOURNAL
+from sim.execution.log import RUN_LOGGER
+from sim.execution.ready import build
+from sim.trace.digest import json_digest
 from statements import Code, Severity
 from tests.kit import small
 from tests.kit.folders import Each, cut, held, limited
-from tests.kit.inner.learning import memory
-from tests.kit.inner.sim import (
-    ABOUT,
-    CHECKPOINT,
-    JOURNAL,
-    RUN_LOGGER,
-    build,
-    checksum,
-    json_digest,
-    limits,
-)
 from tests.kit.small import SLOTS, slots
 
 FULL = Path("/dev/full")
@@ -393,14 +389,14 @@ def test_a_run_that_fits_into_memory_is_refused_for_its_gpu_or_disk(tmp_path, de
     assert not (tmp_path / "new").exists()
 
 
-def test_weights_of_checkpoints_take_no_room_on_the_disk():
+def test_weights_of_checkpoints_take_room_on_the_disk_unless_none_are_kept():
     keys = {"learning.data": {"kind": "digits"}, "stop.cycles": 2}
-    made, read = (
+    last, none = (
         limits.need_on_disk(build(scenarios.load("paper-exp1", keys | more))).bytes
-        for more in ({"learning.model.checkpoints": []}, {})
+        for more in ({}, {"learning.keep": "none"})
     )
-    assert made - read == 2 * 19_304_943_616
-    assert 0 < read < 4e9  # factors of the server and of devices, and gates
+    assert last - none == 2 * 19_304_943_616
+    assert 0 < none < 4e9  # factors of the server and of devices, and gates
 
 
 @pytest.mark.parametrize("ask", [lambda: torch.empty(1 << 55), lambda: bytearray(1 << 60)])

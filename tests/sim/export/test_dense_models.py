@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import scenarios
 import sim
+from learning.data.samples import InputSpec
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.inner.learning import InputSpec
 from tests.kit.small import slots
 
 TOKENS = 9

@@ -14,12 +14,14 @@ from scipy.interpolate import BarycentricInterpolator
 import scenarios
 import sim
 from orbit import keplerian_satellite
+from orbit.utc import Start
+from sim.export.czml import ephemerides
+from sim.export.formats import export
 from tests.kit.folders import without_checksums
-from tests.kit.inner.orbit import Start
-from tests.kit.inner.sim import ephemerides, export, ground_sites, satellites_of
 from tests.kit.replay import skyfield_km
 from tests.kit.skies import START as NOON
 from tests.kit.small import orbit
+from tests.kit.worlds import ground_sites, satellites_of
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 END_S = 0.5 * 86400

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sim
+from sim.export.formats import export
+from sim.export.perfetto import MARKS, lanes_of
+from sim.trace.schema import KINDS
 from tests.kit.folders import without_checksums
 from tests.kit.handmade import tables_of
-from tests.kit.inner.sim import KINDS, MARKS, export, lanes_of
 from tests.kit.small import ORBIT, orbit
 
 NEAR = {"name": "Near", "latitude_deg": 58, "longitude_deg": 22, "devices": 1}

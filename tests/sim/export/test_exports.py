@@ -24,10 +24,13 @@ from transformers import AutoModelForCausalLM
 
 import sim
 from learning import ModelConfig
+from learning.data.samples import InputSpec
+from learning.models.interface import names_of
+from learning.models.moe import Residency
+from learning.text.mixtral import MixtralMoE
 from sim.export import TensorBoard
+from sim.trace.schema import COLUMNS, OPTIONAL
 from tests.kit.folders import cut
-from tests.kit.inner.learning import InputSpec, MixtralMoE, Residency, names_of
-from tests.kit.inner.sim import COLUMNS, OPTIONAL
 from tests.kit.small import slots
 from tests.kit.tiny_checkpoints import mixtral
 

@@ -6,7 +6,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.inner.sim import Baton, Pool, replace_time, runner_here, wait_for
+from sim.fly.baton import Baton, Pool, replace_time, runner_here, wait_for
 
 
 def drive(baton, until_s=1e6):

@@ -12,11 +12,12 @@ import orbit
 import scenarios
 import sim
 from channel import SPEED_OF_LIGHT_M_S
+from learning.requests import Node, Reach
 from sim import InputError
-from tests.kit.inner.learning import Node, Reach
-from tests.kit.inner.sim import make_plan, ring_planes, satellites_of
+from sim.plan.isl_planning import ring_planes
 from tests.kit.mesh import ranges_m
 from tests.kit.scripted import at, nothing, only, play, replies, sent
+from tests.kit.worlds import make_plan, satellites_of
 
 SCENARIO = """
 start: 2024-04-14T16:00:00Z

@@ -8,8 +8,8 @@ import pytest
 
 import scenarios
 from tests.kit.handmade import download, talk, upload
-from tests.kit.inner.sim import budget, make_plan, one_pass
 from tests.kit.link_cells import FEWER, FORMS, KEYS, PLACES, cells, refusals, scenario_of
+from tests.kit.worlds import budget, make_plan, one_pass
 
 
 def outputs(scenario):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import scenarios
-from tests.kit.inner.sim import make_plan, plan_links
+from sim.links import link_table as plan_links
 from tests.kit.small import merged
+from tests.kit.worlds import make_plan
 
 MODCOD = {"rate": "modcod"}
 CROWD = {"sharing": "equal_share", "total_bandwidth_mhz": 0.36}

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.inner.sim import HALVINGS, RangeGrid, crossings, find_jumps, turns
+from sim.links.beam import RangeGrid
+from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
 
 
 @st.composite

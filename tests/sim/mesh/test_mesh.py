@@ -8,10 +8,10 @@ from scipy.integrate import quad
 import scenarios
 import sim
 from channel import SPEED_OF_LIGHT_M_S
+from learning.requests import Forecast
 from sim import InputError
+from sim.execution.ready import build
 from statements import Code
-from tests.kit.inner import learning as seam
-from tests.kit.inner.sim import build, make_plan, satellites_of
 from tests.kit.mesh import (
     CITIES,
     GATEWAYS,
@@ -26,6 +26,7 @@ from tests.kit.mesh import (
 )
 from tests.kit.promises import check_tables
 from tests.kit.scripted import play
+from tests.kit.worlds import make_plan, satellites_of
 
 SCENARIO = """
 start: 2024-04-14T16:00:00Z
@@ -293,7 +294,7 @@ def test_a_forecast_is_what_links_and_passes_carry(scenario, server, rate_mbps):
     outlooks = {}
 
     def script(me):
-        outlooks[me.name] = yield seam.Forecast(me.name, sessions=4)
+        outlooks[me.name] = yield Forecast(me.name, sessions=4)
 
     play(loaded, script)
     plan = make_plan(loaded)

@@ -5,7 +5,7 @@ import pytest
 
 import sim
 from sim import InputError
-from tests.kit.inner.sim import build, make_plan
+from sim.execution.ready import build
 from tests.kit.mesh import (
     CITIES,
     WINDOWS,
@@ -14,6 +14,7 @@ from tests.kit.mesh import (
     same_as_direct,
     windows_text,
 )
+from tests.kit.worlds import make_plan
 
 GRID = {"orbit.satellites": 66, "link.isl.within_plane": "ring", "orbit.altitude_km": 780,
         "link.isl.between_planes": "neighbours", "link.isl.terminals": 4,

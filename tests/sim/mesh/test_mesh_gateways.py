@@ -7,8 +7,8 @@ import pytest
 import leomix
 import orbit
 import sim
+from sim.replay.scene import scene
 from tests.kit.folders import cut, held
-from tests.kit.inner.sim import flying_of, make_plan, scene
 from tests.kit.mesh import (
     GATEWAYS,
     WINDOWS,
@@ -17,6 +17,7 @@ from tests.kit.mesh import (
 )
 from tests.kit.promises import check_tables
 from tests.kit.replay import numbers
+from tests.kit.worlds import flying_of, make_plan
 
 START = datetime(2024, 4, 14, 16, tzinfo=UTC)
 LIGHT_KM_S = 299_792.458

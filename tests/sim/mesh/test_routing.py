@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from tests.kit.inner.sim import Book, ContactGraph, ContactPlan, Contacts, Hop
+from sim.mesh.book import Book, ContactGraph
+from sim.mesh.contacts import ContactPlan, Contacts, Hop
 from tests.kit.mesh import hops_of
 
 TUTORIAL = """1 2 0 60, 2 3 0 60, 1 3 0 60, 3 4 0 30, 1 5 10 20, 4 5 0 10, 4 5 30 40, 4 5 50 60"""

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sim
+from learning.requests import Download, Payload
+from sim.formatting import data_size
 from tests.kit import small
 from tests.kit.handmade import band, contact, download, seen, talk
-from tests.kit.inner.learning import Download, Payload
-from tests.kit.inner.sim import data_size
 
 RATE_BPS = 8.0
 AIR = band(1, "broadcast")

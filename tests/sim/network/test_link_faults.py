@@ -10,6 +10,14 @@ from hypothesis import strategies as st
 import orbit as orbits
 import scenarios
 import sim
+from learning.requests import Cluster, Payload, Quorum, Train, Upload
+from learning.requests.cluster import WAITS_FOR_ALL
+from learning.rng import stream
+from orbit.windows import cut as windows_cut
+from scenarios.faults import Packets, Uploads
+from sim.devices.devices import Devices
+from sim.devices.faults import Presence, sent_again, sent_to_all
+from sim.devices.outages import NO_INTERVALS, Intervals, drawn_intervals
 from tests.kit.handmade import (
     COST,
     MODEL,
@@ -22,10 +30,6 @@ from tests.kit.handmade import (
     talk,
     upload,
 )
-from tests.kit.inner import sim as inner
-from tests.kit.inner.learning import WAITS_FOR_ALL, Cluster, Payload, Quorum, Train, Upload, stream
-from tests.kit.inner.scenarios import Packets, Uploads
-from tests.kit.inner.sim import NO_INTERVALS, Intervals, Presence, drawn_intervals
 
 
 def away(*edges_s):
@@ -79,8 +83,8 @@ def test_packets_are_sent_as_often_as_chance_says():
     draws = stream(2, "test")
     loss = 0.3
     packets = np.array([7, 7, 7, 7])
-    alone = np.array([inner.sent_again(draws, packets, loss) for _ in range(2000)]).ravel()
-    together = np.array([inner.sent_to_all(draws, packets, loss)[0] for _ in range(8000)])
+    alone = np.array([sent_again(draws, packets, loss) for _ in range(2000)]).ravel()
+    together = np.array([sent_to_all(draws, packets, loss)[0] for _ in range(8000)])
     thrown = draws.geometric(1 - loss, size=(8000, 7, 4))
     apart = thrown.sum(axis=1).ravel() - 7
     whole = thrown.max(axis=2).sum(axis=1) - 7
@@ -88,7 +92,7 @@ def test_packets_are_sent_as_often_as_chance_says():
         shares = [np.bincount(found, minlength=60)[:60] / len(found) for found in (drawn, counted)]
         assert shares[0] == pytest.approx(shares[1], abs=5 * np.sqrt(0.25 / 8000))
         assert drawn.mean() == pytest.approx(counted.mean(), rel=0.05)
-    for sent in (inner.sent_again, inner.sent_to_all):
+    for sent in (sent_again, sent_to_all):
         assert sent(draws, packets, 0.0).tolist() == [0] * 4
 
 
@@ -209,7 +213,7 @@ def inside(of, time_s):
 def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(spells, from_s, lasts_s, round_s):
     k = len(spells)
     each = compute(seconds_per_round=float(round_s))
-    devices = inner.Devices(Cluster("c", 0, k), each, Presence(spells))
+    devices = Devices(Cluster("c", 0, k), each, Presence(spells))
     worked = np.zeros(k)
     counted = np.zeros(k, np.int64)
     for begin_s in (from_s, from_s + lasts_s + 50):
@@ -347,7 +351,7 @@ def test_pieces_of_windows_are_the_windows_without_the_outages(out, seed, count)
         rise_s=rise_s + np.arange(count) / 8, culminate_s=rise_s + lasts_s / 2,
         set_s=rise_s + lasts_s + 1.0, satellite=satellite, site=np.arange(count),
     )  # fmt: skip
-    pieces, of = inner.cut(windows, windows.satellite, out)
+    pieces, of = windows_cut(windows, windows.satellite, out)
     grid_s = np.arange(0.0, 400.0, 1 / 16) + 1 / 64
     for number in range(count):
         mine = Intervals(pieces.rise_s[of == number], pieces.set_s[of == number])

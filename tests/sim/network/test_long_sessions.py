@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 import learning
 import scenarios
 import sim
+from learning.methods.base import METHODS
+from learning.requests import NextContact
+from sim.plan.plan import Plan
 from statements import Code
 from tests.kit.handmade import columns_of, contact
-from tests.kit.inner import learning as seam
-from tests.kit.inner import sim as inner
-from tests.kit.inner.learning import METHODS
 from tests.kit.scripted import only, play
 
 GEO = {"source": "keplerian", "semi_major_axis_km": 42164, "inclination_deg": 0.05, "beams": 2}
@@ -211,7 +211,7 @@ def test_parts_are_the_whole_and_none_is_too_long(data):
     limit_s = data.draw(st.integers(60, 50_000))
     cluster = contacts[0].cluster
     columns = columns_of(contacts)
-    plan = inner.Plan(columns, longest_session_s=float(limit_s))
+    plan = Plan(columns, longest_session_s=float(limit_s))
     parts = plan.sessions(cluster)
     whole = plan.passes(cluster)
     assert all(np.subtract(parts.ends_s, parts.starts_s) <= limit_s + 1e-6)
@@ -233,7 +233,7 @@ def test_a_contact_of_a_part_carries_what_fits_into_the_part(days, part_s, megab
     seen = []
 
     def script(me):
-        while contact := (yield seam.NextContact()):
+        while contact := (yield NextContact()):
             seen.append((contact.session, contact.end_s, contact.capacity_bytes))
 
     link = {"preset": "paper", "uplink": {"rate": "fixed", "fixed_rate_mbps": 8}}

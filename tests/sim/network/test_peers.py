@@ -9,7 +9,21 @@ from hypothesis import strategies as st
 
 import learning
 import sim
-from tests.kit.inner import learning as do
+from learning.requests import (
+    All,
+    Compute,
+    Cost,
+    EndRun,
+    Evaluate,
+    Meet,
+    NextContact,
+    Node,
+    Note,
+    Reach,
+    Train,
+    TrainUntilContact,
+    Wait,
+)
 from tests.kit.scripted import (
     B0,
     B1,
@@ -31,7 +45,7 @@ MIXED = {"ground": {"clusters": [{"name": "A", "devices": 1}, {"name": "B", "kin
 def test_flops_take_their_part_of_a_local_round():
     tried = ({}, 1, 60.0), (BY_RATE, 1, 3e9 / 2e12), (MIXED, 0, 3.0), (MIXED, 1, 12.0)
     for changes, k, ends_s in tried:
-        asked = at(7.0, do.Compute(do.Node("B", k), 3e9, 1e10))
+        asked = at(7.0, Compute(Node("B", k), 3e9, 1e10))
         [found], result = replies(ground(**changes), asked)
         assert found == pytest.approx(7.0 + ends_s, rel=1e-12)
         assert result.manifest["computed_device_s"] == pytest.approx(ends_s, rel=1e-9)
@@ -48,8 +62,8 @@ def test_each_device_computes_in_turn_as_a_second_implementation_says(jobs):
     ended = {}
 
     def one(number, time_s, k, seconds):
-        yield do.Wait(float(time_s))
-        ended[number] = yield do.Compute(do.Node("B", k), float(seconds), 1.0)
+        yield Wait(float(time_s))
+        ended[number] = yield Compute(Node("B", k), float(seconds), 1.0)
 
     tasks = [one(number, *job) for number, job in enumerate(jobs)]
     _, result = replies(ground(compute={"seconds_per_round": 1}), *tasks)
@@ -74,19 +88,19 @@ def test_training_and_computing_take_turns_on_a_device_and_gaps_hold_nobody_up()
     """
 
     def train(time_s, rounds):
-        yield do.Wait(time_s)
-        return float((yield do.Train(do.Cost(1e9), rounds, FIRST)).end_s[0])
+        yield Wait(time_s)
+        return float((yield Train(Cost(1e9), rounds, FIRST)).end_s[0])
 
     def gap():
-        yield do.NextContact()
-        work, contact = yield do.TrainUntilContact(do.Cost(1e9))
-        done_s = yield do.Compute(B0, 1e9, 2e9)
+        yield NextContact()
+        work, contact = yield TrainUntilContact(Cost(1e9))
+        done_s = yield Compute(B0, 1e9, 2e9)
         return work.rounds[0], work.end_s[0], contact.start_s, done_s
 
-    jobs = [at(time_s, do.Compute(*job, 1e9, 2e9)) for time_s, *job in ((100.0, B0), (100.0, B1))]
+    jobs = [at(time_s, Compute(*job, 1e9, 2e9)) for time_s, *job in ((100.0, B0), (100.0, B1))]
     found, _ = replies(ground(), train(0.0, 2), *jobs, train(450.0, 1))
     assert found == [400.0, 500.0, 200.0, 700.0]
-    found, _ = replies(ground(), gap(), at(1300.0, do.Compute(B0, 1e9, 2e9)))
+    found, _ = replies(ground(), gap(), at(1300.0, Compute(B0, 1e9, 2e9)))
     assert found == [(2, 2400.0, 2400.0, 2500.0), 1400.0]
 
 
@@ -94,21 +108,21 @@ def test_tasks_run_side_by_side_and_reply_in_their_order_or_run_on_behind_a_dead
     done = []
 
     def task(time_s):
-        yield do.Wait(time_s)
+        yield Wait(time_s)
         done.append(time_s)
         return time_s
 
     def script(me):
-        yield do.Wait(5.0)
+        yield Wait(5.0)
         late = tuple(task(time_s) for time_s in (10.0, 15.0, 90.0))
-        assert (yield do.All(late, deadline_s=10.0)) == [10.0, 15.0, None]
+        assert (yield All(late, deadline_s=10.0)) == [10.0, 15.0, None]
         in_time = tuple(task(time_s) for time_s in (30.0, 18.0, 20.0))
-        assert (yield do.All(in_time, deadline_s=100.0)) == [30.0, 18.0, 20.0]
-        assert (yield do.All(())) == []
-        yield do.Wait(3.0)  # is past, and takes no time
-        assert (yield do.Compute(B0, 0.0, 1.0)) == 30.0
-        nested = tuple(do.All((task(time_s), task(time_s / 2))) for time_s in (80.0, 64.0))
-        assert (yield do.All(tuple(at(31.0, one) for one in nested))) == [
+        assert (yield All(in_time, deadline_s=100.0)) == [30.0, 18.0, 20.0]
+        assert (yield All(())) == []
+        yield Wait(3.0)  # is past, and takes no time
+        assert (yield Compute(B0, 0.0, 1.0)) == 30.0
+        nested = tuple(All((task(time_s), task(time_s / 2))) for time_s in (80.0, 64.0))
+        assert (yield All(tuple(at(31.0, one) for one in nested))) == [
             [80.0, 40.0],
             [64.0, 32.0],
         ]
@@ -128,10 +142,10 @@ def test_tasks_run_side_by_side_and_reply_in_their_order_or_run_on_behind_a_dead
 )
 def test_only_who_has_no_contacts_left_is_excused_from_a_meeting(key, parties, line):
     def script(me):
-        while me.name == "A" and (yield do.NextContact()):
+        while me.name == "A" and (yield NextContact()):
             pass
         if line or me.name != "A":
-            yield do.Meet(key or me.name, parties)
+            yield Meet(key or me.name, parties)
 
     if line:
         with pytest.raises(sim.SimulationError, match=line + "[^;]*$"):
@@ -160,10 +174,10 @@ learning.register("at-server")(AtServer)
 
 def test_a_server_asks_for_what_takes_no_time_and_concerns_no_device(monkeypatch):
     scenario = ground(learning=SCRIPTED | {"method": "at-server"})
-    monkeypatch.setattr(AtServer, "first", (do.Note("fault", 0, "begun"), do.Evaluate()))
-    monkeypatch.setattr(AtServer, "asked", (do.Wait(700.0), do.EndRun("enough")))
+    monkeypatch.setattr(AtServer, "first", (Note("fault", 0, "begun"), Evaluate()))
+    monkeypatch.setattr(AtServer, "asked", (Wait(700.0), EndRun("enough")))
     assert sim.run(scenario).manifest["ended_by_method"] == "enough"
-    for when, request in (("asked", do.Reach()), ("first", do.Wait(1.0))):
+    for when, request in (("asked", Reach()), ("first", Wait(1.0))):
         monkeypatch.setattr(AtServer, when, (request,))
         with pytest.raises(sim.SimulationError, match=f"{type(request).__name__} takes time or"):
             sim.run(scenario)

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from tests.kit.inner import learning as do
+from learning.requests import (
+    All,
+    Chain,
+    Cost,
+    Download,
+    NextContact,
+    Node,
+    Payload,
+    Reach,
+    Train,
+    Upload,
+)
 from tests.kit.scripted import A0, A1, B0, B1, B2, SCRIPTED, at, play, replies, sent
 from tests.kit.small import merged, slots
 
@@ -62,7 +73,7 @@ def test_who_reaches_whom():
     """Slots of two clusters never meet; A's last one is over at 4200 s."""
 
     def asked():
-        return [at(time_s, do.Reach()) for time_s in (10.0, 700.0, 4199.0, 4300.0)]
+        return [at(time_s, Reach()) for time_s in (10.0, 700.0, 4199.0, 4300.0)]
 
     stored, _ = replies(relayed(), *asked(), by="A")
     found, _ = replies(relayed("contact"), *asked(), at(700.0, sent(A0, A1, 8)), by="A")
@@ -76,21 +87,21 @@ def test_who_reaches_whom():
 @pytest.mark.parametrize("channels", [1, 2])
 def test_no_device_sends_two_things_at_a_time_nor_more_than_there_are_sub_channels(channels):
     """All devices upload 20 MB again and again, while each sends its relayed messages."""
-    model = do.Payload("model", 3e6)
-    update = do.Payload("update", 2e7)
+    model = Payload("model", 3e6)
+    update = Payload("update", 2e7)
 
     def learn():
-        while (yield do.NextContact()):
-            yield do.Chain((do.Download(model), do.Train(do.Cost(1e9)), do.Upload(update)))
+        while (yield NextContact()):
+            yield Chain((Download(model), Train(Cost(1e9)), Upload(update)))
 
     def talk(source):
         for number in range(12):
-            other = do.Node("B" if source.cluster == "A" else "A", number % 2)
+            other = Node("B" if source.cluster == "A" else "A", number % 2)
             arrival = yield from at(number * 130.0, sent(source, other, 1e6))
             assert arrival.delivered, arrival
 
     def script(me):
-        yield do.All((learn(), *(talk(do.Node(me.name, k)) for k in range(me.devices))))
+        yield All((learn(), *(talk(Node(me.name, k)) for k in range(me.devices))))
 
     up = {"bandwidth_mhz": 5, "total_bandwidth_mhz": 5 * channels}
     down = DOWN | {"fixed_rate_mbps": 20, "total_bandwidth_mhz": channels}
@@ -115,8 +126,8 @@ def test_a_satellite_that_broadcasts_serves_single_devices_one_after_the_other()
     assert [a.time_s for a in found] == pytest.approx([608.0, 620.0])
 
     def download(personal):
-        yield do.NextContact()
-        return (yield do.Download(do.Payload("state", 1e6), personal=personal))
+        yield NextContact()
+        return (yield Download(Payload("state", 1e6), personal=personal))
 
     busy = "sub-channel busy: state: 2 devices, up to 8.000 s"
     for personal, ends_s, waits in ((0, [604.0] * 3, []), (1, [604.0, 608.0, 612.0], [busy])):

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.kit.inner.learning import All, NextContact, Node, Payload, Wait, ring
+from learning.requests import All, NextContact, Node, Payload, Wait, ring
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
 

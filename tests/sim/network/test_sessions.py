@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
+from learning.requests import Cost, Forecast, NextContact, Signal, Train, TrainUntilContact, Wait
+from sim.clock import Clock
+from sim.network.sessions import ClusterSessions
+from sim.plan.plan import Plan
 from tests.kit.handmade import COST, band, columns_of, compute, contact, download, talk, upload
-from tests.kit.inner import learning as ask
-from tests.kit.inner import sim as inner
-from tests.kit.inner.learning import Train
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
 
@@ -59,9 +60,9 @@ def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next(downlink, 
 
     def script(me):
         for time_s, fresh in asked:
-            yield ask.Wait(time_s)
-            one = yield ask.Forecast("B", fresh)
-            found.append((one, (yield ask.Forecast("B", fresh, sessions=2))))
+            yield Wait(time_s)
+            one = yield Forecast("B", fresh)
+            found.append((one, (yield Forecast("B", fresh, sessions=2))))
 
     learning = SCRIPTED | {"rounds": {"per_contact": 7}}
     play(slots(learning=learning, link={"downlink": downlink}), only("B", script))
@@ -74,7 +75,7 @@ def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next(downlink, 
         for bytes_, mbps in ((told.uplink_bytes, 5), (told.downlink_bytes, down_mbps)):
             carried = mbps * 1e6 / 8 * (told.end_s - told.start_s)
             assert bytes_ == pytest.approx(np.full(3, carried), rel=1e-9)
-        assert told.round_s(ask.Cost(1e9)).tolist() == [200.0] * 3
+        assert told.round_s(Cost(1e9)).tolist() == [200.0] * 3
         assert np.isinf(told.memory_bytes).all()
 
 
@@ -98,10 +99,10 @@ def watched(contacts, times_s, wants, signal=None):
 
     A ``signal`` is given at these times instead.
     """
-    clock = inner.Clock()
+    clock = Clock()
     cluster = contacts[0].cluster
-    plan = inner.Plan(columns_of(contacts))
-    sessions = inner.ClusterSessions(clock, cluster, plan.sessions(cluster))
+    plan = Plan(columns_of(contacts))
+    sessions = ClusterSessions(clock, cluster, plan.sessions(cluster))
     states = []
     got = {name: [] for name in wants}
 
@@ -166,7 +167,7 @@ def test_who_wants_no_contact_is_asked_again_at_a_signal(drawn):
         asked_s.append(now_s)
         return sum(time_s <= now_s for time_s in times_s) % 2 == 1
 
-    _, got = watched(contacts, times_s, {"it": wanted}, ask.Signal())
+    _, got = watched(contacts, times_s, {"it": wanted}, Signal())
     begins = {one.session: one for one in reversed(contacts)}.values()
     firsts = sorted((one.session, one.contact_id, one.start_s) for one in begins)
     asked_of = [*asked_s]
@@ -194,8 +195,8 @@ def test_what_is_left_of_rounds_is_that_of_each_device(asked):
         return len(works) == 2
 
     def script(me):
-        yield ask.NextContact()
-        yield ask.TrainUntilContact(COST, rounds=asked, wanted=wanted)
+        yield NextContact()
+        yield TrainUntilContact(COST, rounds=asked, wanted=wanted)
 
     spans = [f"s,A,2026-08-22T00:{17 * n:02}:00Z,2026-08-22T00:{17 * n:02}:20Z" for n in range(3)]
     windows = "\n".join(["satellite,site,rise_utc,set_utc", *spans])

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channel import LinkCurve
+from learning.requests import Payload, Train, Upload
+from sim.links.beam import RateSegment
+from sim.links.sharing import queued, shared
 from tests.kit.handmade import COST, band, contact, cut, download, seen, talk, upload
-from tests.kit.inner.learning import Payload, Train, Upload
-from tests.kit.inner.sim import RateSegment, queued, shared
 
 pytestmark = pytest.mark.filterwarnings("error")  # no invalid operation goes unseen
 

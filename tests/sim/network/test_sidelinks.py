@@ -7,10 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.kit.inner.learning import Node, Reach
-from tests.kit.inner.sim import build, device_sites, sidelinks_of
+from learning.requests import Node, Reach
+from sim.execution.ready import build
 from tests.kit.scripted import A1, B0, B1, SCRIPTED, at, ground, replies, sent
 from tests.kit.small import orbit, slots
+from tests.kit.worlds import device_sites, sidelinks_of
 
 LIGHT_M_S = 299_792_458.0
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from learning.requests import Download, Payload, Receipt, Train, Upload
 from tests.kit import handmade as kit
 from tests.kit.handmade import COST, band, contact, passes, seen, talk, upload
-from tests.kit.inner.learning import Download, Payload, Receipt, Train, Upload
 
 OTHER_SIZES = np.array([15.0, 15.0, 12.0])
 DELAY_S = 3e-3

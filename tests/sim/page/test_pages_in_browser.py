@@ -17,11 +17,13 @@ from PIL import Image
 import orbit
 import scenarios
 import sim
+from orbit.utc import Start
+from sim.files import packaged
 from sim.page import report
+from sim.replay.orbits import MOST_OFF_DEG, apart_deg, arcs_of, numbers_of
+from sim.replay.scene import scene
 from tests.kit.browser import DESKTOP, LOOK, PHONE, TABLET, Tab, tabs
 from tests.kit.folders import cut
-from tests.kit.inner.orbit import Start
-from tests.kit.inner.sim import MOST_OFF_DEG, apart_deg, arcs_of, numbers_of, packaged, scene
 from tests.kit.replay import ECCENTRIC, skyfield_km
 from tests.kit.skies import DAY_S, FALLING, START, typed_in
 from tests.kit.small import SLOTS, slots

@@ -22,25 +22,21 @@ from scipy import stats
 
 import scenarios
 import sim
+from sim.analysis.groups import Group
+from sim.execution.folder import read_manifest
+from sim.execution.result import compare
 from sim.page import report
+from sim.page.chart import chart_of, data_of
+from sim.page.comparison_page import shares_of_groups, under_one_sky
+from sim.page.run_page import first_days
+from sim.page.sweep_page import asked
 from sim.sweep import read_sweep
 from statements import RANKS, Code, Statement, as_json
 from tests.kit.folders import Each, cut, without_checksums
 from tests.kit.handmade import tables_of
-from tests.kit.inner.sim import (
-    Group,
-    asked,
-    chart_of,
-    compare,
-    data_of,
-    first_days,
-    portable,
-    read_manifest,
-    shares_of_groups,
-    under_one_sky,
-)
 from tests.kit.small import SLOTS, merged, slots
 from tests.kit.sweep_place import by_hand
+from tests.kit.worlds import portable
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"

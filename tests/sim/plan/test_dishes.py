@@ -13,8 +13,8 @@ import yaml
 
 import scenarios
 from statements import Code
-from tests.kit.inner.sim import ground_radios, make_plan
 from tests.kit.small import merged
+from tests.kit.worlds import ground_radios, make_plan
 
 TWO_POLAR = {
     "start": "2026-08-22T00:00:00Z",

@@ -11,12 +11,12 @@ import channel
 import orbit
 import scenarios
 import sim
+from sim.errors import InputError
 from statements import Code
 from tests.kit.handmade import talk, upload
-from tests.kit.inner import sim as inner
-from tests.kit.inner.sim import InputError, ground_radios, make_plan
 from tests.kit.small import NEAR, ORBIT, merged
 from tests.kit.small import orbit as orbit_scenario
+from tests.kit.worlds import device_sites, ground_radios, ground_sites, make_plan, satellites_of
 
 QUIET = {"train": False}
 WALKER = {
@@ -148,7 +148,7 @@ def test_each_placed_device_has_its_own_gate_and_link_inside_and_below_its_clust
     scenario = at_north(*places, orbit={"min_elevation_deg": 10})
     plan = make_plan(scenario)
     assert [cluster.devices for cluster in plan.clusters] == [3, 1]
-    [satellite] = inner.satellites_of(scenario)
+    [satellite] = satellites_of(scenario)
     uplink = ground_radios(scenario)[0][0].link
     checked = below = 0
     for contact in [c for c in plan.contacts if c.cluster.name == "North"]:
@@ -225,9 +225,9 @@ def test_nobody_else_changes_the_luck_of_a_device_but_the_seed_does():
 def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_a_device():
     """Largest at the rise or set, 40 kHz at 2 GHz; against a quarter of a second all along."""
     scenario = by_chance(None, 8, radius_km=50.0)
-    contacts, [satellite] = make_plan(scenario).contacts, inner.satellites_of(scenario)
-    centre = inner.ground_sites(scenario)[0]
-    devices = list(inner.device_sites(scenario, 0))
+    contacts, [satellite] = make_plan(scenario).contacts, satellites_of(scenario)
+    centre = ground_sites(scenario)[0]
+    devices = list(device_sites(scenario, 0))
     for contact in list(contacts)[:6]:
         largest_hz, left_hz = contact.links.doppler_hz
         time_s = np.append(np.arange(contact.rise_s, contact.set_s, 0.25), contact.set_s)
@@ -272,7 +272,7 @@ def test_a_drawn_start_differs_by_seed_and_is_as_if_it_had_been_given(source):
 
 def test_a_start_is_drawn_behind_the_epoch_of_elements():
     scenario = scenarios.load("quickstart", {"start": {"within_days": 2}, "learning.train": False})
-    [satellite] = inner.satellites_of(scenario)
+    [satellite] = satellites_of(scenario)
     behind = make_plan(scenario).start - satellite.epoch
     assert timedelta(0) < behind <= timedelta(days=2)
 

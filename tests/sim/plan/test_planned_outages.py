@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 import scenarios
 import sim
 from sim import InputError
-from tests.kit.inner.sim import Intervals, build, doubts_of, fault_counts, make_plan, union
+from sim.advice.doubts import doubts_of
+from sim.analysis.summary import fault_counts
+from sim.devices.outages import Intervals, union
+from sim.execution.ready import build
 from tests.kit.small import slots
+from tests.kit.worlds import make_plan
 
 START = "2026-08-22T00:00:00Z"
 HOURS = 8

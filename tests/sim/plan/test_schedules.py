@@ -13,8 +13,9 @@ import leomix
 import scenarios
 import sim
 from leomix import plan as leomix_plan
-from tests.kit.inner.sim import data_size, make_plan
+from sim.formatting import data_size
 from tests.kit.small import OVER_GRID
+from tests.kit.worlds import make_plan
 
 TIMED = {"learning.train": False, "stop.days": 0.25}
 RING = scenarios.load("iridium-isl", TIMED)

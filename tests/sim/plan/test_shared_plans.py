@@ -4,7 +4,7 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.inner.sim import RunCache
+from sim.execution.run_cache import RunCache
 
 SAME = ("trace_sha256", "drawn")
 DRAWN = {"quickstart", "paper-slots"}

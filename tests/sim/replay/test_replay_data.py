@@ -11,28 +11,21 @@ from hypothesis import strategies as st
 
 import orbit
 import sim
+from orbit.utc import Start
 from sim import InputError
+from sim.replay import faults as failures
+from sim.replay import scene as scenes
+from sim.replay import traffic
+from sim.replay.batteries import Held, straightened
+from sim.replay.orbits import MOST_OFF_DEG, apart_deg, arcs_of
+from sim.replay.packing import packed, steps
+from sim.replay.scene import scene, share_sky
+from sim.replay.traffic import joined
 from tests.kit import small
 from tests.kit.handmade import tables_of
-from tests.kit.inner.orbit import Start
-from tests.kit.inner.sim import (
-    MOST_OFF_DEG,
-    Held,
-    apart_deg,
-    arcs_of,
-    failures,
-    joined,
-    packed,
-    scene,
-    scenes,
-    share_sky,
-    steps,
-    straightened,
-    traffic,
-)
-from tests.kit.inner.sim import flying_and_server as flying_of
 from tests.kit.replay import ECCENTRIC, numbers, skyfield_km
 from tests.kit.skies import DAY_S, FALLING, ISS, START, typed_in
+from tests.kit.worlds import flying_and_server as flying_of
 from tests.sim.engine.test_roles import RELAYED
 
 START_OF_FLYSTACK = datetime(2024, 4, 14, 16, tzinfo=UTC)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.inner.sim import compared_rows, curve
+from sim.page.sweep_pictures import curve
+from sim.sweep.compared import compared_rows
 
 KM = "orbit.altitude_km"
 DEGREES = "orbit.inclination_deg"

@@ -14,11 +14,12 @@ import yaml
 
 import leomix
 import scenarios
+from sim.errors import InputError
+from sim.process.installation import HOME
 from sim.sweep import compare, sweep
 from tests.kit import small
 from tests.kit.folders import without_checksums
 from tests.kit.handmade import tables_of
-from tests.kit.inner.sim import HOME, InputError
 from tests.kit.sweep_place import by_hand
 
 STEPS = [0.001, 0.05, 0.5]

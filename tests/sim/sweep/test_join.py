@@ -15,9 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.sweep import read_sweep
+from sim.sweep import claims, read_sweep
+from sim.sweep.claims import Claims
+from sim.sweep.crew import Crew
+from sim.sweep.folder import take_points
+from sim.sweep.point import Outcome as PointOutcome
+from sim.trace.digest import json_digest
 from tests.kit.folders import cut
-from tests.kit.inner.sim import Claims, Crew, PointOutcome, claims, json_digest, take_points
 from tests.kit.processes import wait_until
 from tests.kit.small import slots
 from tests.kit.sweep_place import Place, planned, worked

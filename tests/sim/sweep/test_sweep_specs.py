@@ -15,18 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
+from sim.errors import InputError
+from sim.files import locked
 from sim.sweep import sweep
+from sim.sweep.join import attempt
+from sim.sweep.points import SweepPlan, combinations
+from sim.sweep.varied import Axes, read_pairs, read_spec
 from tests.kit import small
-from tests.kit.inner import sim as inner
-from tests.kit.inner.sim import InputError
 
 
 def listed(text):
-    return list(inner.read_spec("key", text))
+    return list(read_spec("key", text))
 
 
 def combined(pairs):
-    return list(inner.combinations(inner.read_pairs(pairs)))
+    return list(combinations(read_pairs(pairs)))
 
 
 decimals = st.decimals(min_value=-1000, max_value=1000, places=3)
@@ -104,8 +107,8 @@ def file(tmp_path_factory):
 
 
 def made(file, *pairs, overrides=TIMING, variants=None, **more):
-    axes = inner.Axes.of(inner.read_pairs(pairs), variants)
-    plan = inner.SweepPlan(file, {**TIMING, **overrides}, axes, **more)
+    axes = Axes.of(read_pairs(pairs), variants)
+    plan = SweepPlan(file, {**TIMING, **overrides}, axes, **more)
     count = plan.count
     points = plan.points
     assert len(points) == count
@@ -148,7 +151,7 @@ def test_a_module_that_cannot_be_made_costs_its_points_only_if_asked_to_keep_goi
             made(*swept, overrides=consent, keep_going=True)
         return
     points = made(*swept, overrides=consent, keep_going=True)
-    ended = [inner.attempt(point, tmp_path / point.digest) for point in points]
+    ended = [attempt(point, tmp_path / point.digest) for point in points]
     for point, outcome in zip(points, ended, strict=True):
         is_made = point.values["learning.model.arguments.width"] not in (5, 7)
         assert outcome.status == ("complete" if is_made else "refused")
@@ -235,7 +238,7 @@ def test_a_lock_that_is_removed_is_held_by_one_at_a_time(tmp_path):
     def hold(_):
         held = 0
         while held < 10:
-            with suppress(InputError), inner.locked(tmp_path / "lock", "busy"):
+            with suppress(InputError), locked(tmp_path / "lock", "busy"):
                 inside.append(1)
                 most.append(len(inside))
                 time.sleep(0.001)

@@ -18,16 +18,12 @@ import yaml
 
 import scenarios
 import sim
+from sim.files import packaged
 from sim.sweep import read_sweep
+from sim.sweep.point import Outcome as PointOutcome
+from sim.sweep.point import Point
+from sim.sweep.rows import failures_text, reuse_text, rows_table
 from tests.kit import small
-from tests.kit.inner.sim import (
-    Point,
-    PointOutcome,
-    failures_text,
-    packaged,
-    reuse_text,
-    rows_table,
-)
 from tests.kit.processes import forget, is_alive, wait_until
 from tests.kit.sweep_place import Place, planned, worked
 

@@ -11,19 +11,16 @@ from hypothesis import strategies as st
 
 import scenarios
 import sim
+from sim.execution.folder import write_tables
+from sim.execution.identity import NamedBuild
+from sim.execution.ready import build
+from sim.execution.running import RunExecution
+from sim.facts.coded import Coded
+from sim.trace.digest import digests
+from sim.trace.recorder import BLOCK, Trace
+from sim.trace.schema import KINDS
 from tests.kit.folders import cut, limited
 from tests.kit.handmade import event, transfer
-from tests.kit.inner.sim import (
-    BLOCK,
-    KINDS,
-    Coded,
-    NamedBuild,
-    RunExecution,
-    Trace,
-    build,
-    digests,
-    write_tables,
-)
 from tests.kit.small import fixed, orbit
 
 WORDS = ("delivered", "carried", "dropped")

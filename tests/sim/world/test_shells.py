@@ -12,7 +12,7 @@ import orbit
 import scenarios
 import sim
 from tests.kit.every_source import changed
-from tests.kit.inner.sim import satellites_of
+from tests.kit.worlds import satellites_of
 from tests.truth.skyfield_views import View
 
 START = datetime(2026, 8, 22, tzinfo=UTC)

@@ -10,7 +10,6 @@ import orbit
 import scenarios
 from sim import InputError
 from tests.kit.every_source import ORBITS, read
-from tests.kit.inner.sim import make_plan
 from tests.kit.sources import (
     SOURCES,
     Made,
@@ -21,6 +20,7 @@ from tests.kit.sources import (
     satellites_of,
     windows_of,
 )
+from tests.kit.worlds import make_plan
 
 
 @pytest.mark.parametrize("name", SOURCES)
