@@ -1,9 +1,11 @@
 """The summary of a run."""
 
+from __future__ import annotations
+
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,16 +13,14 @@ import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts
-from sim.analysis.critical_path import CriticalPath
 from sim.analysis.evaluations import (
     Judged,
     accuracies,
     by_validation,
-    evaluations,
     first_reached,
     is_measured,
     server_rounds,
-    steps_of,
+    steps_per_round,
     sum_if_known,
     target_name,
     targets_of,
@@ -28,7 +28,6 @@ from sim.analysis.evaluations import (
 )
 from sim.analysis.experts import answer_figures
 from sim.analysis.labels import code_label
-from sim.analysis.learnt import Learnt
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.facts.directions import DIRECTIONS
 from sim.facts.energy import total
@@ -36,6 +35,9 @@ from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import coded, grouped_by, says
 from sim.trace.tables import pieces_of, pooled_metrics
+
+if TYPE_CHECKING:
+    from sim.analysis.run import Run
 
 
 def fault_counts(events: pa.Table) -> dict[str, int]:
@@ -62,19 +64,15 @@ MOVED = (
 """Columns of the transfers that figures of traffic are made of."""
 
 
-def summarise(
-    tables: Mapping[str, pa.Table],
-    manifest: Mapping[str, Any],
-    critical_path: Callable[[], CriticalPath],
-) -> dict[str, Any]:
+def summarise(run: Run) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most.
 
     Events and transfers are read once, piece by piece, and only the columns that count.
-    ``critical_path`` is called where messages travel over a mesh.
     """
-    steps = steps_of(manifest)
+    tables, manifest = run.tables, run.manifest
+    steps = steps_per_round(manifest)
     own = server_rounds(manifest.get("spent"), -1)
-    learning = _learning(pooled_metrics(tables), manifest)
+    learning = _learning(run)
     learning["accuracy_worst_client"] = min(_of_clients(tables, "accuracy"), default=None)
     learning["loss_worst_client"] = max(_of_clients(tables, "loss"), default=None)
     contacts = _contacts(tables["contacts"], manifest.get("simulated_s", math.inf))
@@ -98,7 +96,7 @@ def summarise(
         "idle_share": idle_share(manifest),
         "client_idle_share": client_idle_share(tables, manifest),
         "rounds": round_figures(events["round_ends_s"], tables, manifest),
-        **_over_mesh(manifest, critical_path),
+        **_over_mesh(run),
         "kept_bytes": manifest.get("kept_bytes"),
         "trainings": manifest.get("trainings"),
         "trainings_reused": manifest.get("trainings_reused"),
@@ -131,10 +129,9 @@ def network_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _learning(pooled: pa.Table, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    rows = pooled.select(["cycle"]).to_pylist()
-    curve = evaluations(pooled, manifest)
-    learnt = Learnt.of(curve, manifest)
+def _learning(run: Run) -> dict[str, Any]:
+    manifest, curve, learnt = run.manifest, run.evaluations, run.learnt
+    cycles = pooled_metrics(run.tables)["cycle"]
     judged, guess = learnt.judged, learnt.guess
     # What was evaluated at the start alone says nothing of what was learnt.
     since = curve if any(one.hours > 0.0 for one in curve) else []
@@ -147,7 +144,7 @@ def _learning(pooled: pa.Table, manifest: Mapping[str, Any]) -> dict[str, Any]:
     # A target below what chance gives is not reached by learning.
     by_chance = learnt.has_learnt is False and not learnt.was_lost
     return {
-        "cycles": rows[-1]["cycle"] if rows else 0,
+        "cycles": cycles[-1].as_py() if len(cycles) else 0,
         "judged_by": judged,
         "trained": manifest.get("scenario", {}).get("learning", {}).get("train", True),
         "accuracy_start": curve[0].accuracy if curve else None,
@@ -182,12 +179,10 @@ def _of_clients(tables: Mapping[str, pa.Table], figure: str) -> list[float]:
     return [math.nan] if any(map(math.isnan, ends)) else ends
 
 
-def _over_mesh(
-    manifest: Mapping[str, Any], critical_path: Callable[[], CriticalPath]
-) -> dict[str, Any]:
+def _over_mesh(run: Run) -> dict[str, Any]:
     """What the rounds over a mesh were spent on, and the link that takes most; None without one."""
-    isl = manifest["scenario"].get("link", {}).get("isl") or {}
-    path = critical_path() if isl.get("route") == "earliest" else None
+    isl = run.manifest["scenario"].get("link", {}).get("isl") or {}
+    path = run.critical_path if isl.get("route") == "earliest" else None
     if path is None or path.unit != "round":
         return {"round_shares": None, "limiting_link": None}
     link = None

@@ -13,7 +13,7 @@ from sim.analysis.labels import LONGEST_LABEL
 from sim.draw.canvas import BESIDE, LETTER, LINE, room_of
 from sim.process.terminal import escaped
 
-LONGEST_NAME = 18
+LONGEST_TICK = 18
 """Letters of a name beside an axis."""
 HANDLE_LETTERS = 5
 """Letters whose room the mark of a legend takes."""
@@ -23,7 +23,7 @@ SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
 """What stands before the last part of a key in a label, and has no room in a legend."""
 
 
-def name(text: object, longest: int = LONGEST_NAME) -> str:
+def name(text: object, longest: int = LONGEST_TICK) -> str:
     """Return a name as matplotlib writes it letter by letter, control characters escaped.
 
     A long one goes without the sections of its keys, then without its

@@ -6,7 +6,7 @@ from stopwatch import timed
 import scenarios
 from sim.execution.identity import NamedBuild
 from sim.execution.ready import build
-from sim.execution.running import Run
+from sim.execution.running import RunExecution
 
 CITIES, DEVICES, DAYS = 20, 50, 7
 
@@ -50,7 +50,7 @@ def bare_timeouts(count):
 def many_cities():
     """Print plan and run times, rows, and the ratio to SimPy alone."""
     planned_s, built = timed(lambda: build(scenario(cities(CITIES, DEVICES), DAYS)))
-    took_s, result = timed(lambda: Run(NamedBuild(built), None, 10.0).execute())
+    took_s, result = timed(lambda: RunExecution(NamedBuild(built), None, 10.0).execute())
     rows = sum(len(table) for table in result.tables.values())
     plain = bare_timeouts(rows)
     print(f"{CITIES} cities x {DEVICES} devices, {DAYS} days: {len(built.plan.contacts)} contacts")
