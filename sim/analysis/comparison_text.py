@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sim.analysis.comparison import Comparison, FigureColumn, check_lines, limit_text
-from sim.analysis.numeric_text import numeric_table
+from sim.analysis.numeric import numeric_table
 from sim.analysis.ranking import Verdict
 from sim.analysis.run_text import stand_in_text
 from sim.analysis.screen import DOTS, Column, block, cut, dots, marks, wrapped

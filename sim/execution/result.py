@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 import scenarios
-from sim.analysis.cases import case_of, compare_groups
+from sim.analysis.cases import case_of, compare_groups, group_runs
 from sim.analysis.checks import Check, checks_in, held_back
 from sim.analysis.comparison import Comparison
 from sim.analysis.evaluations import Judged, evaluation_at, is_measured
 from sim.analysis.experts import gating_pattern
 from sim.analysis.figures import figures_of_network
-from sim.analysis.groups import group_runs
 from sim.analysis.run import Run
 from sim.analysis.run_text import figures
 from sim.errors import InputError

@@ -28,14 +28,12 @@ from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP, check_version, is_sweep, read_manifest
 from sim.execution.identity import changed_code, made_by_code
 from sim.execution.versions import changes, versions
-from sim.facts.status import COMPLETE
+from sim.facts.status import COMPLETE, MISSING, how_complete
 from sim.files import check_out, check_within, from_here, written
 from sim.formatting import as_yaml, counted
 from sim.sweep.claims import CLAIMS, Claims, link_new
 from sim.sweep.point import Outcome, Point
 from sim.sweep.rows import (
-    MISSING,
-    how_complete,
     outcome_in,
     outcomes_of,
     rows_table,

@@ -10,18 +10,18 @@ import numpy as np
 import pyarrow as pa
 
 from scenarios.parsing import shipped_table
+from sim.analysis.cases import said_of
 from sim.analysis.evaluations import TARGETS, given_targets, target_name
 from sim.analysis.figures import figure_of_network
 from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
 from sim.execution.result import Result, load
 from sim.facts.coded import Vocabulary
-from sim.facts.status import COMPLETE, CRASHED, FAILED, INTERRUPTED, REFUSED
+from sim.facts.status import COMPLETE, FAILED, INTERRUPTED, MISSING, NOT_COMPLETE
 from sim.files import packaged
 from sim.sweep.point import Outcome, Point, labelled
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import FLAG, FLOAT, INT, TEXT, TYPES
-from statements import NO_CONTACT as UNSEEN
 from statements import Code, Statement
 
 _FIGURES: dict[str, dict[str, str]] = shipped_table(packaged("sim.sweep", "columns.yaml"))
@@ -140,21 +140,6 @@ def outcome_in(place: Path, digest: str) -> Outcome | None:
         return None
 
 
-NO_CONTACT = "no contact"
-"""What is said of a point that sees no satellite: a result of its own, not a gap."""
-
-
-def missing_status(row: Mapping[str, Any]) -> str:
-    """Return why a point that is not complete has no figures."""
-    if row.get("code") in UNSEEN:
-        return NO_CONTACT
-    return NOT_COMPLETE[str(row["status"])]
-
-
-MISSING = "missing"
-"""Status of a point that has not been run, or not to its end."""
-NOT_COMPLETE = {REFUSED: "refused", FAILED: "failed", CRASHED: "failed", MISSING: "missing"}
-"""What is said of a point by the status of its row, if it is not complete."""
 ENDED_AS = {COMPLETE, *NOT_COMPLETE} - {MISSING}
 """How a point can have ended."""
 
@@ -216,28 +201,6 @@ def outcomes_of(rows: pa.Table) -> dict[str, Outcome]:
 def printed_rows(rows: pa.Table) -> list[dict[str, Any]]:
     """Return rows as ``sweep --json`` has them: what is said of a refused point is no text."""
     return [row | {"said": said_of(row)} for row in rows.to_pylist()]
-
-
-def said_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what refused a point, as JSON; None for others, and in sweeps of before."""
-    said: dict[str, Any] | None = json.loads(row.get("said") or "null")
-    return said
-
-
-def how_complete(statuses: Sequence[str]) -> str:
-    """Say how many points are complete, by their statuses; empty where all are."""
-    done = statuses.count(COMPLETE)
-    return f"{done} of {len(statuses)} points are complete" if done < len(statuses) else ""
-
-
-def combinations_in(
-    rows: Sequence[Mapping[str, Any]], keys: Sequence[str]
-) -> list[list[Mapping[str, Any]]]:
-    """Return the rows of each combination of values of the keys, in the order of points."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(json.dumps([row[key] for key in keys]), []).append(row)
-    return list(groups.values())
 
 
 def sweep_sha256(rows: pa.Table) -> str:

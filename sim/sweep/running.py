@@ -19,7 +19,7 @@ from scenarios.parsing import python_values
 from sim.errors import Interrupted
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.interrupt import BROKEN_OFF, PATIENCE_S, on_signals
-from sim.facts.status import COMPLETE, REFUSED
+from sim.facts.status import COMPLETE, REFUSED, missing_status
 from sim.files import from_here, trouble_text
 from sim.formatting import as_yaml, counted
 from sim.sweep import folder as sweep_folder
@@ -31,7 +31,7 @@ from sim.sweep.options import SweepOptions, workers
 from sim.sweep.point import Outcome, Point, labelled
 from sim.sweep.points import SweepPlan, read_again, scenario_name
 from sim.sweep.progress import SweepProgress
-from sim.sweep.rows import missing_status, outcome_in, rows_table
+from sim.sweep.rows import outcome_in, rows_table
 from sim.sweep.varied import Axes, read_spec
 from statements import code_of
 
