@@ -49,7 +49,7 @@ NO_RESULT = ("seed", "description", "learning.targets")
 MORE_REPLICATIONS: Remedy = Other(said="add --replications 5")
 """What helps where points of one seed were compared."""
 
-Row = Mapping[str, Any]
+SweepRow = Mapping[str, Any]
 """A row of a sweep: values of its keys, status, and figures."""
 
 
@@ -170,7 +170,7 @@ def compare_groups(groups: Mapping[str, Sequence[ComparedRun]]) -> Comparison:
 
 
 def compare_rows(
-    rows: Sequence[Row], swept: Sequence[str], read: Mapping[str, ComparedRun] = {}
+    rows: Sequence[SweepRow], swept: Sequence[str], read: Mapping[str, ComparedRun] = {}
 ) -> Comparison:
     """Compare the combinations of the keys of some rows; ``read`` are runs by the folder of a row.
 
@@ -199,7 +199,7 @@ def compare_rows(
     notes += [
         f"By {key}, all else equal: {own.headline}." for key, own in by_key.items() if own.headline
     ]
-    said = [{"point": row["point"], **told} for row in rows if (told := said_of(row))]
+    said = [{"point": row["point"], **told} for row in rows if (told := refusal_of(row))]
     about = {**found.about, "said": [*found.about.get("said", ()), *said]}
     runs: dict[str, list[Path]] = {}
     for case in cases:
@@ -217,7 +217,7 @@ def compare_rows(
 
 
 def _complete(
-    by_label: Mapping[str, Sequence[Row]], read: Mapping[str, ComparedRun]
+    by_label: Mapping[str, Sequence[SweepRow]], read: Mapping[str, ComparedRun]
 ) -> Iterator[ComparedRun]:
     """Yield the complete points by their rows; runs that were read have what these lack.
 
@@ -237,12 +237,14 @@ def _complete(
             yield from (replace(run, group=named) for run in runs)
 
 
-def is_complete(row: Row) -> bool:
+def is_complete(row: SweepRow) -> bool:
     """Return whether the point of a row has come to its end."""
     return bool(row["status"] == COMPLETE)
 
 
-def _without(by_label: Mapping[str, Sequence[Row]]) -> tuple[list[ComparedRun], dict[str, str]]:
+def _without(
+    by_label: Mapping[str, Sequence[SweepRow]],
+) -> tuple[list[ComparedRun], dict[str, str]]:
     """Return the points without figures that count, and why combinations have no others.
 
     That no satellite is seen is a result; what has failed or is missing leaves the others alone.
@@ -263,7 +265,7 @@ def _without(by_label: Mapping[str, Sequence[Row]]) -> tuple[list[ComparedRun], 
 
 def _by_key(
     found: Comparison,
-    by_label: Mapping[str, Sequence[Row]],
+    by_label: Mapping[str, Sequence[SweepRow]],
     varied: Sequence[str],
     numeric: NumericSweep | None,
 ) -> dict[str, Comparison]:
@@ -283,7 +285,7 @@ def _by_key(
     return compared
 
 
-def said_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
+def refusal_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what refused a point, as JSON; None for others, and in sweeps of before."""
     said: dict[str, Any] | None = json.loads(row.get("said") or "null")
     return said

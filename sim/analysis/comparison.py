@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.analysis.checks import Check
-from sim.analysis.figures import FEWEST, Figure, figure_of_network, in_column, in_percent
+from sim.analysis.figures import FEWEST_TESTED, Figure, figure_of_network, in_column, in_percent
 from sim.analysis.notebook import framed
 from sim.analysis.ranking import ComparedRun, Verdict, mean_of, number_of, ranked, values_of
 from sim.formatting import capital, counted, listed, percent, some
@@ -355,7 +355,7 @@ class Comparison(Mapping[str, Any]):
             means = {column: own["mean"].iloc[0] for column, own in known.items()}
             figures = {column: self.figures[column] for column in means}
             parts = [f"{own.name} {own.text(means[column])}" for column, own in figures.items()]
-            return fitted("", dict.fromkeys([capital(parts[0]), *parts[1:]], 0)), []
+            return fitted_headline("", dict.fromkeys([capital(parts[0]), *parts[1:]], 0)), []
         decided = self.telling
         if not _is_decided(known[decided]):
             return self._no_difference(first) or self._values(first), []
@@ -497,7 +497,7 @@ def _fitted_sentence(first: str, others: Sequence[tuple[str, Sequence[str]]]) ->
     return short if len(short) <= LONGEST_HEADLINE else first
 
 
-def fitted(head: str, parts: Mapping[str, int]) -> str:
+def fitted_headline(head: str, parts: Mapping[str, int]) -> str:
     """Return a headline of as many parts as it has room for, and of how many groups it has none.
 
     ``parts`` are texts, with how many groups each is of.
@@ -523,7 +523,7 @@ def _limits(rows: pd.DataFrame, more_seeds: Remedy, *, drawn: bool) -> Iterator[
         if seeds == 1:
             text = "There is only one seed, and the order may be chance"
         helps = [more_seeds] if seeds == 1 else []
-        yield Statement.note(Code.FEW_SEEDS, "seed", text, *helps, seeds=seeds, least=FEWEST)
+        yield Statement.note(Code.FEW_SEEDS, "seed", text, *helps, seeds=seeds, least=FEWEST_TESTED)
 
 
 def limit_text(said: Statement) -> str:

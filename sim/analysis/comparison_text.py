@@ -13,7 +13,7 @@ from sim.analysis.run_text import stand_in_text
 from sim.analysis.screen import DOTS, Column, block, cut, dots, marks, wrapped
 from sim.formatting import WIDTH, counted, table
 
-MOST_ROWS = 10
+MOST_SHOWN_GROUPS = 10
 """Groups of a table on a screen."""
 MOST_DOTTED = 2
 """Figures whose seeds stand as dots on an axis; the others share a table."""
@@ -53,7 +53,7 @@ def comparison_text(comparison: Comparison, *, in_full: bool = False) -> str:
 
 def _screen(comparison: Comparison) -> Iterator[str]:
     columns = comparison.columns
-    groups = comparison.groups[:MOST_ROWS]
+    groups = comparison.groups[:MOST_SHOWN_GROUPS]
     several = len(groups) > 1
     dotted: list[FigureColumn] = []
     leading_first = sorted(columns, key=lambda one: one.column != comparison.leading)
@@ -88,7 +88,7 @@ def _screen(comparison: Comparison) -> Iterator[str]:
 
 def _dotted(comparison: Comparison, one: FigureColumn) -> list[str]:
     """Show a figure: a row a group, its mean, its seeds on an axis, and its word."""
-    groups = [*one.means][:MOST_ROWS]
+    groups = [*one.means][:MOST_SHOWN_GROUPS]
     seeds = comparison.seeds_of(one.column)
     each = [[v / one.shown.unit for v in seeds[group] if not math.isnan(v)] for group in groups]
     first, *_ = groups

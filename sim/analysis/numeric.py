@@ -6,19 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
-from sim.analysis.comparison import Comparison, FigureColumn, fitted
+from sim.analysis.comparison import Comparison, FigureColumn, fitted_headline
 from sim.analysis.figures import LISTED
 from sim.analysis.labels import ending, labels_of
 from sim.analysis.ranking import Verdict
 from sim.analysis.screen import LONGEST_HEAD, Column, block, cut, dots, marks
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, capital, counted, listed, some
-
-T = TypeVar("T")
 
 ROWS = "sweep.parquet"
 """File with a row per point of a sweep."""
@@ -250,7 +248,7 @@ def headline_of(found: NumericSweep) -> str:
         return f"{capital(name)}: {column.with_unit(first)} at {where}"
     what = capital(f"{column.figure.best} {name}".strip())
     if found.is_line and found.names:
-        return fitted(f"{what}: ", _of_names(found))
+        return fitted_headline(f"{what}: ", _of_names(found))
     best, last = column.best(), column.last()
     ends = [f"{column.with_unit(own[0])} at {_where(found, own)}" for own in (best, last)]
     return f"{what}: {'; '.join(dict.fromkeys(ends))}"
@@ -338,7 +336,7 @@ def _some_groups(found: NumericSweep) -> list[str]:
     return found.ranked[:MOST_BEST]
 
 
-def some_of(values: Sequence[T], most: int, kept: Sequence[T]) -> list[T]:
+def some_of(values: Sequence[Any], most: int, kept: Sequence[Any]) -> list[Any]:
     """Return at most so many of some values in order, even, with both ends and those kept."""
     count = len(values)
     if count <= most:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sim.analysis.evaluations import Evaluation
-from sim.analysis.figures import FEWEST, LEVEL, Figure
+from sim.analysis.figures import FEWEST_TESTED, LEVEL, Figure
 from statements.arrays import Floats, Mask
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class _Cube:
 
     def __post_init__(self) -> None:
         self.p = np.full((len(self.groups),) * 2, np.nan)
-        has_tests = self.values.shape[1] >= FEWEST
+        has_tests = self.values.shape[1] >= FEWEST_TESTED
         for place in range(self.whole - 1 if has_tests else 0):
             self.p[place, place + 1 : self.whole] = _paired_p(self._apart(place))
         self.tested = ~np.isnan(self.p)
@@ -246,12 +246,12 @@ class _Cube:
         if not seeds:
             return Verdict.TOO_FEW
         if not np.nanmax(np.abs(apart)):
-            return Verdict.EQUAL if certain or seeds >= FEWEST else Verdict.TOO_FEW
+            return Verdict.EQUAL if certain or seeds >= FEWEST_TESTED else Verdict.TOO_FEW
         constant = seeds > 1 and bool(self._constant[0] and self._constant[place])
         ahead = float(by_seed.mean()) * (1.0 if self.figure.rising else -1.0) > 0.0
         if certain or (constant and not self.figure.learnt):
             return Verdict.BEHIND if ahead else Verdict.NO_DIFFERENCE
-        if seeds < FEWEST:
+        if seeds < FEWEST_TESTED:
             return Verdict.TOO_FEW
         p = self.p[0, place]  # nan: the same distance at each seed
         return Verdict.BEHIND if ahead and not p >= CHANCE else Verdict.NO_DIFFERENCE
@@ -262,7 +262,7 @@ class _Cube:
             return None
         if found := next((one for one in UNDECIDED if one in others), None):
             return found
-        enough = self.seeds[0] >= FEWEST or not self.drawn
+        enough = self.seeds[0] >= FEWEST_TESTED or not self.drawn
         missing = self.reached[self.whole + self.unspent :]
         if Verdict.NOT_REACHED not in others or (enough and not any(missing)):
             return Verdict.BEST
@@ -296,7 +296,7 @@ def _paired_p(apart: Floats) -> Floats:
         differ = high - low > _tiny(np.maximum(np.abs(high), np.abs(low)))
         variance = np.nansum((by_seed - mean) ** 2, axis=0) / (seeds - 1)
         p = 2.0 * stdtr(seeds - 1, -np.abs(mean / np.sqrt(variance / seeds)))
-    return np.where((seeds >= FEWEST) & differ, p, np.nan)
+    return np.where((seeds >= FEWEST_TESTED) & differ, p, np.nan)
 
 
 def mean_of(
@@ -315,7 +315,7 @@ def mean_of(
     if not len(known):
         return (math.nan,) * 3
     mean = float(known.mean())
-    if len(known) < FEWEST:
+    if len(known) < FEWEST_TESTED:
         return math.exp(mean) if by_ratio else mean, math.nan, math.nan
     [half] = half_width(known[:, None]).tolist()
     if by_ratio:

@@ -188,7 +188,7 @@ def _reading(numeric: NumericSweep) -> str:
     return "Dots are what was run, rings the best of it. The axis to the left need not begin at 0."
 
 
-MOST_VALUES = 12
+MOST_LISTED_VALUES = 12
 """Values of a key that are listed one by one."""
 
 
@@ -208,6 +208,6 @@ def asked(sweep: Sweep) -> list[list[str]]:
 def _values_of_key(sweep: Sweep, key: str) -> str:
     """Show the values of a key in the order in which they were given; many by both ends."""
     texts = list(dict.fromkeys(as_yaml(point.values[key]) for point in sweep.points))
-    if len(texts) > MOST_VALUES:
+    if len(texts) > MOST_LISTED_VALUES:
         return f"{', '.join(texts[:3])} ... {texts[-1]} ({len(texts)} values)"
     return ", ".join(texts)

@@ -58,7 +58,7 @@ def drawings_of_groups(found: Comparison) -> list[Drawing]:
         return []
     column = found.column(found.telling)
     words = f"{column.shown.head} by group"
-    draw = partial(dots, column=column, most=MOST_GROUPS)
+    draw = partial(dot_plot, column=column, most=MOST_GROUPS)
     height = 72 + 26 * min(len(column.means), MOST_GROUPS)
     return [Drawing(f"{column.column} by group", words, draw, height, small=False)]
 
@@ -197,7 +197,7 @@ def _tick_figure(along: Ticked, shown: Figure, most: int = 5) -> None:
     along.set_major_formatter(lambda value, _: f"{value:,.{digits}f}")
 
 
-def dots(column: FigureColumn, most: int, axes: Axes | None = None) -> Axes:
+def dot_plot(column: FigureColumn, most: int, axes: Axes | None = None) -> Axes:
     """Draw a figure of groups, a row each, the best ``most`` of them first: as terminals show it.
 
     Dots are means over seeds, small ones seeds, thin lines reach from the least to the

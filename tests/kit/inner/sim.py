@@ -114,7 +114,7 @@ __getattr__ = late(
         "sim.sweep.crew": "Crew",
         "sim.sweep.folder": "There claim_sweep=claim take_points write_rows",
         "sim.sweep.join": "Joined Stop attempt",
-        "sim.sweep.point": "Point PointOutcome=Outcome",
+        "sim.sweep.point": "Point PointOutcome",
         "sim.sweep.points": "SweepPlan combinations",
         "sim.sweep.progress": "SweepProgress",
         "sim.sweep.rows": "MACHINE_COLUMNS failures_text reuse_text rows_table",

@@ -355,7 +355,7 @@ def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
 
 @pytest.fixture
 def sweep(leomix, runs):
-    """Of twelve points: six of keys, two seeds each."""
+    """Of six points."""
 
     def make(folder):
         folder.mkdir()
@@ -363,9 +363,9 @@ def sweep(leomix, runs):
         varied = "orbit.slots.idle=0:2:1"
         scenario.write_text(yaml.safe_dump(merged(SLOTS, {"learning": {"train": False}})))
         line = [scenario, "-p", varied, "-p", "learning.method=synchronous,emsfl", "--quiet"]
-        assert leomix("sweep", *line, "--replications", 2, "-o", folder / "sweep").status == 0
+        assert leomix("sweep", *line, "-o", folder / "sweep").status == 0
 
-    return runs.made("sweep-of-twelve", make) / "sweep"
+    return runs.made("sweep-of-six", make) / "sweep"
 
 
 def edited(sweep, folder, edit):
@@ -384,8 +384,8 @@ def test_over_a_number_the_page_begins_with_the_curve_of_what_the_sweep_is_judge
 ):
     """With a line a name, in the page's colours and without a style that its policy forbids."""
 
-    def cycles(number):  # slots of idling, two methods, two seeds
-        return {"cycles": 5 + number // 4 + 10 * (number % 2), "contacts_served": number // 2 % 2}
+    def cycles(number):  # slots of idling, two methods
+        return {"cycles": 10 + number // 2, "contacts_served": number % 2}
 
     page = Seen(report([edited(sweep, tmp_path / "sweep", cycles)]))
     assert page.held("h1") == ["Most cycles: 12 at idle 2 with synchronous and emsfl"]
@@ -415,11 +415,11 @@ def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     failed = edited(sweep, tmp_path / "sweep", lambda number: None if number else full)
     page = Seen(report([failed]))
     assert "failed: its <disk> is full" in page.sections["failed"]
-    assert "11 of 12 points are complete." in page.text
+    assert "5 of 6 points are complete." in page.text
     into = ("-o", tmp_path / "c.html", "--figures", tmp_path / "figures")
     told = leomix("report", failed, runs["slots"], *into)
-    assert told.err.count(f"warning: {failed}: 11 of 12 points are complete") == 1
-    assert len(Seen(tmp_path / "c.html").tables["runs-1"]) == 1 + 11 + 1
+    assert told.err.count(f"warning: {failed}: 5 of 6 points are complete") == 1
+    assert len(Seen(tmp_path / "c.html").tables["runs-1"]) == 1 + 5 + 1
 
 
 @pytest.mark.wide
@@ -578,7 +578,7 @@ def test_the_page_of_a_sweep_that_goes_on_is_of_its_complete_points(leomix, swee
     assert swept.rows.equals(read_sweep(sweep).rows)
     shutil.rmtree(swept.folders[1])
     page = report([place]).read_text()
-    assert "11 of 12 points are complete." in page[: page.index("<main>")]
+    assert "5 of 6 points are complete." in page[: page.index("<main>")]
     shutil.rmtree(place / "points")
     refused = leomix("report", place)
     assert (refused.status, refused.err.count("\n")) == (2, 1)
