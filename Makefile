@@ -44,13 +44,11 @@ format: install ## let ruff format and sort
 	$(BIN)/ruff check --fix .
 
 bench: install ## time the core against named references
-	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
-	@echo "== tests/benchmarks/bench_orbit.py large"; $(BIN)/python tests/benchmarks/bench_orbit.py large
-	@if [ -n "$(BRAHE)" ]; then echo "== brahe"; $(BIN)/python tests/benchmarks/against_brahe.py $(BRAHE); \
-	else echo "brahe: make bench BRAHE=PYTHON compares with it, in an environment of its own"; fi
-	@if [ -n "$(FLOWER)" ]; then echo "== Flower"; $(BIN)/python tests/benchmarks/against_flower.py $(FLOWER); \
+	@for script in bench_learning bench_orbit "bench_orbit large"; do \
+	set -- $$script; echo "== $$script"; $(BIN)/python docs/benchmarks/$$1.py $$2 || exit 1; done
+	@if [ -n "$(FLOWER)" ]; then echo "== Flower"; $(BIN)/python docs/benchmarks/against_flower.py $(FLOWER); \
 	else echo "Flower: make bench FLOWER=PYTHON compares with it, in an environment of its own"; fi
-	@if [ -n "$(PFL)" ]; then echo "== pfl-research"; $(BIN)/python tests/benchmarks/against_pfl.py $(PFL); \
+	@if [ -n "$(PFL)" ]; then echo "== pfl-research"; $(BIN)/python docs/benchmarks/against_pfl.py $(PFL); \
 	else echo "pfl-research: make bench PFL=PYTHON compares with it, in an environment of its own"; fi
 
 soak: install ## slow tests, many examples, kills, fuzzed files, random scenarios, a week (hours; SHORT=1: less)
@@ -59,7 +57,7 @@ soak: install ## slow tests, many examples, kills, fuzzed files, random scenario
 	$(BIN)/python tests/soak/kills.py --count $(if $(SHORT),10,100)
 	$(BIN)/python tests/soak/fuzz.py --count $(if $(SHORT),1000,20000)
 	$(BIN)/python tests/soak/random_scenarios.py --count $(if $(SHORT),25,500)
-	$(BIN)/python tests/benchmarks/bench_week.py $(if $(SHORT),1)
+	$(BIN)/python docs/benchmarks/bench_week.py $(if $(SHORT),1)
 
 mutants: install ## small changes of the core that a test must notice (hours; AGAIN=20: as many of them)
 	$(BIN)/python tests/soak/mutants.py $(if $(AGAIN),--again $(AGAIN))

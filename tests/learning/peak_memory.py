@@ -1,15 +1,9 @@
 """Peak memory of training a merged mixture in bfloat16, over that of the model itself.
 
-`python tests/benchmarks/bench_memory.py` prints it for three random Llama checkpoints of about 150
-million parameters each and clusters of 1, 5 and 10 devices, in MB: the model, the activations of a
-plain step of PyTorch, what two cycles of requests take beside the model, a training result against
-its factors, in memory and on disk, and a checkpoint of the run, with the CPU time that it takes.
-`small` prints it in miniature, as JSON, for the tests. What torch allocates is counted; oneDNN's
-caches of kernels come on top.
+What torch allocates is counted; oneDNN's caches of kernels come on top.
 """
 
 import json
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,13 +17,10 @@ from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from learning import Learner
-from learning.models import Residency
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from learning import LearningConfig, ModelConfig
+from learning import Learner, LearningConfig, ModelConfig
 from learning.clients.device_state import DeviceState
 from learning.clients.updates import aggregate
+from learning.models import Residency
 from learning.settings import Data, Lora, Pretraining
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from learning.values.store import packed
@@ -37,8 +28,7 @@ from sim.engine.journal import Journal
 from sim.execution.checkpoint import Checkpoint
 from sim.trace.recorder import Trace
 
-FULL = {"hidden_size": 768, "intermediate_size": 2688, "num_hidden_layers": 16}
-SMALL = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 4}
+SIZES = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 4}
 SHAPE = {"vocab_size": 512, "num_attention_heads": 8, "num_key_value_heads": 8}
 EXPERTS = [0, 1, 2]
 TOKENS = 16
@@ -46,25 +36,12 @@ BATCH = 2
 RANK = 1
 
 
-def main():
-    """Print a row for each number of devices."""
-    small = sys.argv[1:2] == ["small"]
-    with TemporaryDirectory() as place:
-        write(Path(place), SMALL if small else FULL)
-        rows = {n: measured(Path(place), n) for n in ((1, 10) if small else (1, 5, 10))}
-    if small:
-        print(json.dumps(rows))
-        return
-    print(f"{'devices':>8}" + "".join(f"{name:>14}" for name in rows[1]))
-    for devices, row in rows.items():
-        print(f"{devices:>8}" + "".join(f"{figure:>14.1f}" for figure in row.values()))
-
-
-def write(folder, sizes, shared=None):
+def write(folder):
     """Write three random checkpoints that share all but their experts, and texts."""
+    shared = None
     for number in EXPERTS:
         torch.manual_seed(number)
-        model = LlamaForCausalLM(LlamaConfig(**SHAPE, **sizes)).to(torch.bfloat16)
+        model = LlamaForCausalLM(LlamaConfig(**SHAPE, **SIZES)).to(torch.bfloat16)
         shared = shared or {n: t for n, t in model.state_dict().items() if ".mlp." not in n}
         model.load_state_dict(shared, strict=False)
         model.save_pretrained(folder / str(number))
@@ -175,7 +152,3 @@ def _totals(events):
         waiting += event.children
         if event.tag == _EventType.Allocation:
             yield event.start_time_ns, event.extra_fields.total_allocated
-
-
-if __name__ == "__main__":
-    main()
