@@ -14,8 +14,6 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-<<<<<<< HEAD
-import sim
 from learning import ModelConfig
 from learning.data.samples import InputSpec
 from learning.models import Residency
@@ -24,22 +22,7 @@ from learning.models.peft import adapted, factorise, write_adapter
 from learning.models.small import VectorMoE
 from learning.text.checkpoints import save_checkpoint
 from learning.text.fused_adapters import write_fused_adapter
-from sim.export.formats import export
-from tests.kit import small
 from tests.kit import tiny_checkpoints as tiny
-=======
-from learning.models import Residency
-from tests.kit import tiny_checkpoints as tiny
-from tests.kit.inner import learning as training
-from tests.kit.inner.learning import (
-    InputSpec,
-    ModelConfig,
-    adapted,
-    expert_of,
-    names_of,
-    write_adapter,
-)
->>>>>>> learning
 
 
 def stored(model):

@@ -7,20 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erf, softmax
 
-<<<<<<< HEAD
 from learning import ModelConfig
 from learning.data.samples import InputSpec
-from learning.models import MODELS, MoELayer, Residency
+from learning.models import MoELayer, Residency
 from learning.models.build import initialise
 from learning.models.moe import fresh_a
 from learning.models.small import VectorMoE
 from learning.rng import stream
-=======
-from learning.models import MoELayer, Residency
-from tests.kit.inner import learning as kit
-from tests.kit.inner import learning as training
-from tests.kit.inner.learning import VectorMoE
->>>>>>> learning
 
 SPEC = InputSpec("vector", (4,), 3, None)
 
@@ -111,15 +104,3 @@ def test_factors_are_drawn_with_the_variance_of_their_inputs():
     drawn = fresh_a(200, 500, stream(0, "variance"))
     # the variance of 1e5 normal draws has a relative standard error of sqrt(2e-5) = 0.45 %
     assert drawn.shape == (200, 500) and drawn.var() * 500 == pytest.approx(1.0, abs=5 * 0.0045)
-<<<<<<< HEAD
-
-
-def test_a_class_of_ones_own_is_registered_under_a_name_that_is_free(monkeypatch):
-    monkeypatch.setattr(MODELS, "_added", {})
-    MODELS.add("mine")(VectorMoE)
-    assert MODELS.find(ModelConfig().kind) is MODELS.find("mine") is VectorMoE
-    assert MODELS.find("learning.models:MoELayer") is MoELayer
-    with pytest.raises(ValueError, match="shipped model"):
-        MODELS.add("vector-moe")
-=======
->>>>>>> learning

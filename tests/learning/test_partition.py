@@ -67,25 +67,6 @@ def test_each_domain_holds_and_tests_its_images_through_its_own_permutation():
     assert view.any(0).all() and view.any(1).all()
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("kind", ["digit-images", "digits"])
-def test_digits_that_are_split_are_one_task_whose_pixels_stay_where_they_are(kind):
-    split = Split(kind="shards", classes=2)
-    samples, other = (
-        load_samples(replace(CONFIG, seed=seed, data=Data(kind, split=split))) for seed in (1, 2)
-    )
-    everything = [*held(samples, *CONFIG.clusters), samples.test["a"]]
-    images = np.concatenate([part.x for part in everything]).reshape(-1, 64)
-    if kind == "digit-images":
-        assert sorted(map(bytes, images)) == sorted(map(bytes, PIXELS))
-    assert all(np.array_equal(samples.test[c].x, samples.test["a"].x) for c in "bcd")
-    assert numbers(*held(samples, "a")) != numbers(*held(other, "a"))
-    # two shards, of two labels each at most, less the trial data
-    assert all(len(set(part.y.tolist())) <= 4 for c in "abcd" for part in samples.shards[c])
-
-
-=======
->>>>>>> learning
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.floats(0, 1), st.integers(0, 1000))
 def test_mixing_keeps_every_sample_once_and_the_asked_fraction_at_home(sizes, fraction, seed):
     domains = []
@@ -121,20 +102,6 @@ def test_every_sample_is_on_one_device_and_no_device_is_empty(y, data, split, se
     assert each_once(parts, len(y))
 
 
-<<<<<<< HEAD
-@given(st.integers(1, 7), st.integers(1, 12), st.data(), st.integers(0, 99))
-def test_each_device_holds_exactly_the_asked_number_of_labels(labels, devices, data, seed):
-    per_device = data.draw(st.integers(-(-labels // devices), labels))
-    # every label has a sample for each device, so that any number of holders will do
-    sizes = data.draw(st.lists(st.integers(devices, 40), min_size=labels, max_size=labels))
-    y = rng(seed).permutation(np.repeat(np.arange(labels), sizes))
-    parts = class_parts(y, devices, per_device, rng(seed))
-    assert each_once(parts, len(y))
-    assert [len(set(y[rows].tolist())) for rows in parts] == [per_device] * devices
-
-
-=======
->>>>>>> learning
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 4))
 def test_a_partition_by_classes_is_refused_only_where_there_is_none(sizes, devices, per_device):
     y = np.repeat(np.arange(len(sizes)), sizes)
@@ -144,11 +111,7 @@ def test_a_partition_by_classes_is_refused_only_where_there_is_none(sizes, devic
         for dealt in product(choices, repeat=devices)
     )
     try:
-<<<<<<< HEAD
-        found = bool(class_parts(y, devices, per_device, rng()))
-=======
-        parts = kit.class_parts(y, devices, per_device, rng())
->>>>>>> learning
+        parts = class_parts(y, devices, per_device, rng())
     except ValueError as refusal:
         assert "\n" not in str(refusal) and not possible
     else:

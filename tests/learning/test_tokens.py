@@ -56,7 +56,7 @@ def test_any_text_survives_byte_level_pairs(text):
 
 @pytest.mark.process
 def test_training_is_the_same_in_another_process():
-    code = "import sys; from tests.kit.inner.learning import tokenizer\n"
+    code = "import sys; from learning.text import tokenizer\n"
     code += f"sys.stdout.buffer.write(tokenizer.train_bpe({TEXTS * 3!r}, 300).to_str().encode())"
     for seed in "12":
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -181,7 +181,7 @@ def one_cluster(size, device=None, labels=2):
 
 
 ALONE, TEN = one_cluster(20), one_cluster(20, np.arange(20) // 2)
-NATURAL = {"split": kit.Split(kind="domains", over="clients")}
+NATURAL = {"split": Split(kind="domains", over="clients")}
 
 
 @pytest.mark.parametrize(
@@ -199,49 +199,16 @@ NATURAL = {"split": kit.Split(kind="domains", over="clients")}
         (TEN, NATURAL | {"trial_samples": 18}, "split.kind: 'domains' leaves cluster 'a' .*; have"),
     ],
 )  # fmt: skip
-<<<<<<< HEAD
-def test_a_share_that_leaves_somebody_nothing_is_refused_in_one_line(message, share, domain):
-    data = Data(validation=share, trial_samples=1)
-    devices = 1 if domain.device is None else 10
-    config = LearningConfig(1, ("a",), (devices,), model=PLAIN, data=data)
-    with pytest.raises(ValueError, match=f"^learning.data.validation:? {message}$"):
-        federate(numbers(Dataset([domain], lambda _: None)), config)
-
-
-@pytest.mark.parametrize(
-    ("share", "trial", "split", "begins", "cures"),
-    [
-        (0.25, 8, None, r"learning\.data\.validation: 0.25 of the samples leaves cluster 'a'",
-         "lower it, have fewer devices or lower learning"),
-        (0.0, 18, None, r"learning\.data\.kind: 'digits' leaves cluster 'a'", "have fewer devices"),
-        (0.0, 18, "domains", r"learning\.data\.split\.kind: 'domains' leaves cluster 'a'",
-         "have fewer devices"),
-    ],
-)  # fmt: skip
-def test_the_key_that_leaves_a_cluster_too_few_samples_is_named(share, trial, split, begins, cures):
-    """Ten devices with two samples each, of data that say who holds which."""
-    trains = Pretraining(backbone_steps=1)
-    split = split and Split(kind=split, over="clients")
-    data = Data(validation=share, trial_samples=trial, split=split)
-    config = LearningConfig(1, ("a",), (10,), model=PLAIN, data=data, pretraining=trains)
-    domain = one_cluster(20, np.arange(20) // 2)
-    with pytest.raises(ValueError, match=f"^{begins} .*; .*{cures}") as told:
-        federate(numbers(Dataset([domain], lambda _: None)), config)
-    assert ("domains" in str(told.value)) == bool(split)
-
-
-=======
 def test_the_key_that_leaves_somebody_too_few_samples_is_named(domain, keys, message):
     """Of one device, or of ten with two samples each."""
-    data = kit.Data(**{"trial_samples": 1, **keys})
+    data = Data(**{"trial_samples": 1, **keys})
     devices = 1 if domain.device is None else 10
-    trains = kit.Pretraining(backbone_steps=int(data.trial_samples > 1))
-    config = kit.LearningConfig(1, ("a",), (devices,), PLAIN, data=data, pretraining=trains)
+    trains = Pretraining(backbone_steps=int(data.trial_samples > 1))
+    config = LearningConfig(1, ("a",), (devices,), PLAIN, data=data, pretraining=trains)
     with pytest.raises(ValueError, match=rf"^learning\.data\.{message}"):
-        kit.federate(numbers(Dataset([domain], lambda _: None)), config)
+        federate(numbers(Dataset([domain], lambda _: None)), config)
 
 
->>>>>>> learning
 def some_share_a_test(config, shared):
     """Digits, of which the ``shared`` clusters have the test of the last of them."""
     made = DATASETS.find("digits")(config)

@@ -15,13 +15,13 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from learning.own.unrepeatable import writing
 from leomix.testing import check_method
 from safetensors.numpy import load_file
 
 import scenarios
 import sim
 from learning.data import load_samples
+from learning.own.file_writes import writing
 from sim.fly.project import check_project
 from sim.fly.trees import arrays_of, mean
 from tests.docs.pages import ROOT
