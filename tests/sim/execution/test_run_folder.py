@@ -30,6 +30,7 @@ from tests.kit.inner.sim import (
     ABOUT,
     CHECKPOINT,
     JOURNAL,
+    RUN_LOGGER,
     build,
     checksum,
     json_digest,
