@@ -43,7 +43,10 @@ class Run:
         """The run in a few figures."""
         if self.of_network:
             return network_summary(self.manifest)
-        return summarise(self)
+        isl = self.manifest["scenario"].get("link", {}).get("isl") or {}
+        over_mesh = isl.get("route") == "earliest"
+        mesh_path = self.critical_path if over_mesh else None
+        return summarise(self.tables, self.manifest, self.learnt, mesh_path)
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts
+from sim.analysis.critical_path import CriticalPath
 from sim.analysis.evaluations import (
     Judged,
     accuracies,
@@ -28,6 +29,7 @@ from sim.analysis.evaluations import (
 )
 from sim.analysis.experts import answer_figures
 from sim.analysis.labels import code_label
+from sim.analysis.learnt import Learnt
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.facts.directions import DIRECTIONS
 from sim.facts.energy import total
@@ -35,9 +37,6 @@ from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import coded, grouped_by, says
 from sim.trace.tables import pieces_of, pooled_metrics
-
-if TYPE_CHECKING:
-    from sim.analysis.run import Run
 
 
 def fault_counts(events: pa.Table) -> dict[str, int]:
@@ -64,15 +63,20 @@ MOVED = (
 """Columns of the transfers that figures of traffic are made of."""
 
 
-def summarise(run: Run) -> dict[str, Any]:
+def summarise(
+    tables: Mapping[str, pa.Table],
+    manifest: Mapping[str, Any],
+    learnt: Learnt,
+    mesh_path: CriticalPath | None,
+) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most.
 
     Events and transfers are read once, piece by piece, and only the columns that count.
+    ``mesh_path`` is the critical path of a run whose messages travel over a mesh.
     """
-    tables, manifest = run.tables, run.manifest
     steps = steps_per_round(manifest)
     own = server_rounds(manifest.get("spent"), -1)
-    learning = _learning(run)
+    learning = _learning(tables, manifest, learnt)
     learning["accuracy_worst_client"] = min(_of_clients(tables, "accuracy"), default=None)
     learning["loss_worst_client"] = max(_of_clients(tables, "loss"), default=None)
     contacts = _contacts(tables["contacts"], manifest.get("simulated_s", math.inf))
@@ -96,7 +100,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "idle_share": idle_share(manifest),
         "client_idle_share": client_idle_share(tables, manifest),
         "rounds": round_figures(events["round_ends_s"], tables, manifest),
-        **_over_mesh(run),
+        **_mesh_figures(mesh_path),
         "kept_bytes": manifest.get("kept_bytes"),
         "trainings": manifest.get("trainings"),
         "trainings_reused": manifest.get("trainings_reused"),
@@ -129,10 +133,11 @@ def network_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _learning(run: Run) -> dict[str, Any]:
-    manifest, curve, learnt = run.manifest, run.evaluations, run.learnt
-    cycles = pooled_metrics(run.tables)["cycle"]
-    judged, guess = learnt.judged, learnt.guess
+def _learning(
+    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], learnt: Learnt
+) -> dict[str, Any]:
+    cycles = pooled_metrics(tables)["cycle"]
+    curve, judged, guess = learnt.curve, learnt.judged, learnt.guess
     # What was evaluated at the start alone says nothing of what was learnt.
     since = curve if any(one.hours > 0.0 for one in curve) else []
     chosen = by_validation(since, judged)
@@ -179,10 +184,8 @@ def _of_clients(tables: Mapping[str, pa.Table], figure: str) -> list[float]:
     return [math.nan] if any(map(math.isnan, ends)) else ends
 
 
-def _over_mesh(run: Run) -> dict[str, Any]:
-    """What the rounds over a mesh were spent on, and the link that takes most; None without one."""
-    isl = run.manifest["scenario"].get("link", {}).get("isl") or {}
-    path = run.critical_path if isl.get("route") == "earliest" else None
+def _mesh_figures(path: CriticalPath | None) -> dict[str, Any]:
+    """Return what the rounds over a mesh were spent on, and the link that takes most of them."""
     if path is None or path.unit != "round":
         return {"round_shares": None, "limiting_link": None}
     link = None
