@@ -18,7 +18,7 @@ from sim.sweep import compare, sweep
 from tests.kit import small
 from tests.kit.folders import without_checksums
 from tests.kit.handmade import tables_of
-from tests.kit.inner.sim import HOME, InputError
+from tests.kit.inner.sim import HOME, Axes, InputError, SweepPlan
 from tests.kit.sweep_place import by_hand
 
 STEPS = [0.05, 0.5]
@@ -87,6 +87,11 @@ def test_what_lacks_a_seed_or_has_diverged_with_one_is_not_chosen_however_good_t
         assert found.chosen["all"] == {"learning.step_size": 0.2}
         lacking = [line for line in found.notices() if "cannot be chosen" in line]
         assert len(lacking) == 1 and "step_size=0.1" in lacking[0] and "seed 2" in lacking[0]
+
+
+def test_what_spends_nothing_is_not_the_best(tmp_path):
+    place = by_hand(tmp_path, points({"uplink_bytes": {0.1: [0.0, 0.0], 0.2: [5.0, 6.0]}}))
+    assert compare(place, best_by="uplink_bytes").chosen["all"] == {"learning.step_size": 0.2}
 
 
 def test_each_method_has_a_best_of_its_own(tmp_path):
@@ -169,8 +174,8 @@ def test_the_chosen_keys_are_variants(swept, file, leomix, tmp_path):
     assert {frozenset(row) for row in found["tried"]} == {
         frozenset({"name", "keys", "mean", "low", "high", "seeds"})
     }
-    again = sweep(file, {}, tmp_path / "s", variants=path, overrides={"stop.cycles": 1})
-    loaded = [scenarios.load(p.scenario, p.overrides).learning for p in again.points]
+    points = SweepPlan(str(file), {}, Axes.of({}, path)).points
+    loaded = [scenarios.load(p.scenario, p.overrides).learning for p in points]
     expected = [(keys["learning.method"], keys["learning.step_size"])
                 for keys in found["chosen"].values()]  # fmt: skip
     assert [(one.method, one.step_size) for one in loaded] == expected
