@@ -470,16 +470,6 @@ def test_statistics_of_a_batch_norm_are_means_whatever_moves_the_weights(tmp_pat
         torch.testing.assert_close(found[name], wanted[name])
 
 
-def test_a_checkpoint_keeps_the_counts_of_a_batch_norm_of_a_single_device(tmp_path):
-    """Such a count is a row of no numbers of its own: it shares those of the server's."""
-    learning = {"model": {"kind": f"{__name__}:normalised"}, "method": "fedavg"}
-    clusters = [{"name": "A", "devices": 1}, {"name": "B", "devices": 2}]
-    said = {**SLOTS, "learning": learning, "ground": {"clusters": clusters}, "stop": {"cycles": 2}}
-    scenario = scenarios.from_dict(said)
-    often = sim.run(scenario, tmp_path, checkpoint_every_s=0.0)
-    assert often.manifest["trace_sha256"] == sim.run(scenario).manifest["trace_sha256"]
-
-
 def normalised(spec, batched=True):
     parts = nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, spec.classes)
     made = nn.Sequential(*parts)
