@@ -30,50 +30,31 @@ Strange = dict[tuple[str, str], tuple[int, str]]
 
 
 class _Held:
-    """The version that each device (K,) downloaded last, and the cluster's last few downloads."""
+    """The last downloads of a cluster: which devices (R,) got which version (R,)."""
 
     def __init__(self, devices: int) -> None:
-        self._newest: Ints = np.zeros(devices, np.int64)
-        self._downloads: deque[tuple[Ints, Ints]] = deque(maxlen=REMEMBERED)
-        self._together: deque[int | None] = deque([0], maxlen=REMEMBERED)
-        self._nobody: Mask = np.zeros(devices, bool)
+        self._devices = devices
+        at_start = np.arange(devices), np.zeros(devices, np.int64)
+        self._downloads: deque[tuple[Ints, Ints]] = deque([at_start], maxlen=REMEMBERED)
 
-    def take(self, device: Ints, version: Ints, *, alike: bool = False) -> None:
-        """Remember that devices (R,) have got a version (R,) each, the same if ``alike``."""
-        self._newest[self._place(device)] = version
+    def take(self, device: Ints, version: Ints) -> None:
+        """Remember that devices (R,) have got a version (R,) each."""
         self._downloads.append((device, version))
-        all_same = alike and len(device) == len(self._newest)
-        self._together.append(int(version[0]) if all_same else None)
 
-    def lacks(self, device: Ints, version: Ints, *, alike: bool = False) -> Mask:
-        """Which devices (R,) had not downloaded a version (R,): it is none that is remembered.
+    def lacks(self, device: Ints, version: Ints) -> Mask:
+        """Return which devices (R,) had not downloaded a version (R,) that is remembered.
 
-        Neither is it older than all of those.
+        A version older than all that are remembered of a device counts as downloaded.
         """
-        # Mostly it is what all of them have downloaded together.
-        if alike and len(version) and int(version[0]) in self._together:
-            return self._nobody[: len(device)]
-        unknown: Mask = self._newest[self._place(device)] != version
-        if not np.count_nonzero(unknown):
-            return unknown
-        wanted = np.full(len(self._newest), FOUND)
+        wanted = np.full(self._devices, FOUND)
         wanted[device] = version
-        # Of a device that has downloaded nothing for so long nothing is known.
         oldest = np.full_like(wanted, np.iinfo(np.int64).max)
         for who, had in reversed(self._downloads):
-            asked = wanted[who]
-            wanted[who] = np.where(asked == had, FOUND, asked)
+            wanted[who] = np.where(wanted[who] == had, FOUND, wanted[who])
             oldest[who] = had
             if everywhere(wanted == FOUND):
-                return np.zeros_like(unknown)
-        if len(self._downloads) < REMEMBERED:
-            oldest[:] = 0  # nothing is forgotten yet: what was given at the start is the oldest
-            wanted[wanted == 0] = FOUND
+                break
         return (wanted[device] != FOUND) & (version >= oldest[device])
-
-    def _place(self, device: Ints) -> Ints | slice:
-        """Where devices (R,) are among all (K,), each at most once and in order."""
-        return slice(None) if len(device) == len(self._newest) else device
 
 
 class Versions:
@@ -102,8 +83,6 @@ class Versions:
         """
         first = rows.first.tolist()
         cut = set(rows.leg[~rows.delivered].tolist())
-        ends = (each.reduceat(rows.version, first[:-1]) for each in (np.minimum, np.maximum))
-        alike = np.equal(*ends).tolist()
         for number, leg in enumerate(rows.legs):
             if self._later:
                 self._catch_up(before + number)
@@ -116,16 +95,16 @@ class Versions:
                 version = version[through]
             held = self._held[leg.cluster]
             if leg.way is Way.TO_CLIENT:
-                held.take(device, version, alike=alike[number])
+                held.take(device, version)
                 continue
-            unknown = held.lacks(device, version, alike=alike[number])
+            unknown = held.lacks(device, version)
             if np.count_nonzero(unknown):
                 row = mine.start + int(np.flatnonzero(rows.delivered[mine])[worst(unknown)])
                 found = int(rows.version[row])
                 what = f"{rows.named(row)} is of version {found}"
                 self._strange[leg.cluster, leg.payload] = found, what
             if not self._carry_on:
-                self._wait(leg.cluster, version[:1] if alike[number] else version)
+                self._wait(leg.cluster, version)
         self._catch_up(before + len(rows.legs))
 
     def _wait(self, cluster: str, version: Ints) -> None:
