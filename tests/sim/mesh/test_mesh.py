@@ -170,7 +170,7 @@ BUDGET = {"within_plane": "ring", "between_planes": "neighbours", "terminals": 4
           "route": "earliest", "frequency_ghz": 26, "bandwidth_mhz": 0.05, "tx_power_dbm": 40,
           "gain_dbi": 25, "noise_temperature_k": 500}  # fmt: skip
 BY_RANGE = {
-    "link.isl": BUDGET, "orbit.satellites": 22, "orbit.planes": 2, "stop.days": 0.015,
+    "link.isl": BUDGET, "orbit.satellites": 22, "orbit.planes": 2, "stop.days": 0.03,
     "link.downlink": {"rate": "fixed", "fixed_rate_mbps": 0.02, "tx_power_dbm": 30,
                       "tx_gain_dbi": 10},
     "compute.power_w": 15,
