@@ -86,7 +86,7 @@ __getattr__ = late(
         "sim.links.sharing": "queued shared",
         "sim.mesh.book": "Book ContactGraph",
         "sim.mesh.check": "Messages",
-        "sim.mesh.contacts": "ContactPlan Contacts Hop Rates Route",
+        "sim.mesh.contacts": "ContactPlan Contacts Hop Rates",
         "sim.mesh.messages": "Mesh MeshReach",
         "sim.network.books": "Books LedgerEntry Sums Totals books_of check_balance",
         "sim.network.chains": "ServiceLink",
