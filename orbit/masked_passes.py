@@ -11,7 +11,7 @@ from orbit.propagation import Source
 from orbit.roots import peaks, roots
 from orbit.sites import Horizon, SiteFrames
 from orbit.windows import groups
-from statements.arrays import Floats, Ints, Mask
+from statements.arrays import Floats, Ints, Mask, stretches
 
 # Samples of a pass in each step of its ephemeris: between two of them the elevation over the
 # horizon has one extremum at most, but for kinks, which become samples.
@@ -113,8 +113,7 @@ class _Above:
         passes = self._passes
         lasts_s = passes.set_s - passes.rise_s
         count = np.maximum(np.ceil(lasts_s / self._finest_s).astype(np.int64), _LEAST) + 1
-        row = np.repeat(np.arange(len(count)), count)
-        number = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        row, number = stretches(np.zeros_like(count), count)
         time_s = passes.rise_s[row] + lasts_s[row] * (number / (count[row] - 1))
         return self._look(row, np.minimum(time_s, passes.set_s[row]))
 
@@ -147,10 +146,9 @@ class _Above:
             first = np.searchsorted(around, low[here], side="right")
             count = np.searchsorted(around, high[here], side="left") - first
             count = np.maximum(count, 0)
-            place = np.repeat(here, count)
-            within = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
-            intervals.append(left[place])
-            knots.append(around[np.repeat(first, count) + within])
+            which, knot = stretches(first, count)
+            intervals.append(left[here[which]])
+            knots.append(around[knot])
         if not intervals:
             return nodes
         at = np.concatenate(intervals)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statements.arrays import Ints, Mask
+from statements.arrays import Ints, Mask, stretches
 
 NOTHING = -1
 """The code of a row without text."""
@@ -96,8 +96,7 @@ def device_rows(masks: Sequence[Mask]) -> DeviceRows:
         return DeviceRows(np.zeros_like(device), device, slice(None) if everybody else device)
     who = joined(masks)
     counts = np.array([len(mask) for mask in masks])
-    record = np.repeat(np.arange(len(masks)), counts)
-    device = np.arange(len(record)) - np.repeat(np.cumsum(counts) - counts, counts)
+    record, device = stretches(np.zeros_like(counts), counts)
     some = np.flatnonzero(who)
     if len(some) == len(who):  # nearly always
         return DeviceRows(record, device, slice(None))
