@@ -9,7 +9,7 @@ from statements.arrays import Floats
 DAY_S = 86400.0
 # Julian date of 0h UTC on the day before 0001-01-01 in the proleptic Gregorian calendar.
 _JULIAN_DAY_OF_ORDINAL_0 = 1721424.5
-_UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 _JULIAN_DAY_OF_UNIX_ZERO = 2440587.5
 
 
@@ -38,7 +38,7 @@ def to_second(moment: datetime, later_s: float = 0.0) -> str:
 def of_julian_date(day: float, fraction: float = 0.0) -> datetime:
     """The instant of a Julian date (UTC) in two parts, to the nearest microsecond."""
     days = timedelta(days=day - _JULIAN_DAY_OF_UNIX_ZERO)
-    return _UNIX_ZERO + days + timedelta(days=fraction)
+    return UNIX_ZERO + days + timedelta(days=fraction)
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,9 @@ def span_s(start: datetime, end: datetime) -> float:
     return seconds
 
 
-# Those that the elements of satellites can be from, which count years with two digits.
-_YEARS = (1957, 2157)
+YEARS = (1957, 2157)
+"""Years that the elements of satellites can be from, which count them with two digits: from the
+first one up to but not including the second."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Month names by hand: strptime reads them in the language of the machine.
 _MONTH = rf"(?P<month>{'|'.join(_MONTHS)})[a-z]*\.?"
@@ -144,8 +145,8 @@ def parse_instant(text: str, column: str) -> datetime:
                 f"header, like {_bare(column)} (UTC); else append its offset, like +02:00"
             )
         when = when.replace(tzinfo=UTC)
-    if not _YEARS[0] <= when.year < _YEARS[1]:
-        raise ValueError(f"{column} {text!r} is not in {_YEARS[0]} to {_YEARS[1] - 1}; correct it")
+    if not YEARS[0] <= when.year < YEARS[1]:
+        raise ValueError(f"{column} {text!r} is not in {YEARS[0]} to {YEARS[1] - 1}; correct it")
     return when.astimezone(UTC)
 
 
@@ -195,4 +196,4 @@ def _from_count(text: str, column: str) -> datetime | None:
     if not _UNIX.search(column) or not re.fullmatch(r"\d+(\.\d*)?", text):
         return None
     seconds = float(text)
-    return _UNIX_ZERO + timedelta(seconds=seconds / 1e3 if seconds > _MOST_SECONDS else seconds)
+    return UNIX_ZERO + timedelta(seconds=seconds / 1e3 if seconds > _MOST_SECONDS else seconds)
