@@ -44,13 +44,11 @@ format: install ## let ruff format and sort
 	$(BIN)/ruff check --fix .
 
 bench: install ## time the core against named references
-	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
-	@echo "== tests/benchmarks/bench_orbit.py large"; $(BIN)/python tests/benchmarks/bench_orbit.py large
-	@if [ -n "$(BRAHE)" ]; then echo "== brahe"; $(BIN)/python tests/benchmarks/against_brahe.py $(BRAHE); \
-	else echo "brahe: make bench BRAHE=PYTHON compares with it, in an environment of its own"; fi
-	@if [ -n "$(FLOWER)" ]; then echo "== Flower"; $(BIN)/python tests/benchmarks/against_flower.py $(FLOWER); \
+	@for script in bench_learning bench_orbit "bench_orbit large"; do \
+	set -- $$script; echo "== $$script"; $(BIN)/python docs/benchmarks/$$1.py $$2 || exit 1; done
+	@if [ -n "$(FLOWER)" ]; then echo "== Flower"; $(BIN)/python docs/benchmarks/against_flower.py $(FLOWER); \
 	else echo "Flower: make bench FLOWER=PYTHON compares with it, in an environment of its own"; fi
-	@if [ -n "$(PFL)" ]; then echo "== pfl-research"; $(BIN)/python tests/benchmarks/against_pfl.py $(PFL); \
+	@if [ -n "$(PFL)" ]; then echo "== pfl-research"; $(BIN)/python docs/benchmarks/against_pfl.py $(PFL); \
 	else echo "pfl-research: make bench PFL=PYTHON compares with it, in an environment of its own"; fi
 
 soak: install ## slow tests, many examples, kills, fuzzed files, random scenarios, a week (hours; SHORT=1: less)
@@ -59,7 +57,7 @@ soak: install ## slow tests, many examples, kills, fuzzed files, random scenario
 	$(BIN)/python tests/soak/kills.py --count $(if $(SHORT),10,100)
 	$(BIN)/python tests/soak/fuzz.py --count $(if $(SHORT),1000,20000)
 	$(BIN)/python tests/soak/random_scenarios.py --count $(if $(SHORT),25,500)
-	$(BIN)/python tests/benchmarks/bench_week.py $(if $(SHORT),1)
+	$(BIN)/python docs/benchmarks/bench_week.py $(if $(SHORT),1)
 
 mutants: install ## small changes of the core that a test must notice (hours; AGAIN=20: as many of them)
 	$(BIN)/python tests/soak/mutants.py $(if $(AGAIN),--again $(AGAIN))
@@ -83,20 +81,16 @@ pictures: demo ## draw docs/report.png and docs/replay.png from today's pages, w
 	$(BIN)/python -m tests.docs.screenshots $(RUNS) runs/plain-fedavg
 
 papers: install accuracy ## print the figures of papers and the tables of the annex again (hours; runs that are in runs/ are kept)
-	@for paper in ems_fl_fig_3 ems_fl_fig_4 ems_fl_fig_5_6 ems_fl_fig_7 ems_fl_fig_8_9 ems_fl_table_1 nmoe alignment \
-	crosatfl dove fedsat fedsatschedule flystack planes; do echo "== $$paper"; $(BIN)/python papers/$$paper.py || exit 1; done
+	@for paper in ems_fl_fig_4 ems_fl_fig_5_6 alignment crosatfl dove fedsat fedsatschedule planes; do \
+	echo "== $$paper"; $(BIN)/python papers/$$paper.py || exit 1; done
 	$(BIN)/python papers/paper_numbers.py
 	$(BIN)/python papers/full_size.py
-	$(BIN)/python papers/cycles.py paper-exp1-small 5 0.02 0.1 0.5
-	$(BIN)/python papers/idle.py paper-slots 5
 	$(BIN)/python papers/heterogeneity.py 10 runs/heterogeneity
 	$(BIN)/python papers/theory.py 10
 	$(BIN)/python papers/theory.py 10 1
-	$(BIN)/python papers/classes.py paper-exp2-small 5 20
-	$(BIN)/python papers/drop.py paper-exp1-small 5 0.5 30
+	$(BIN)/python papers/experts.py paper-exp2-small 5 20
 	$(BIN)/python papers/resplit.py 10 runs/resplit
-	$(BIN)/python papers/realistic_link.py
-	$(BIN)/python papers/gain.py 5 docs/annex/gain.svg
+	$(BIN)/python papers/gain.py 5
 	$(BIN)/python papers/gates.py nmoe-digits 5
 	$(BIN)/python papers/reach.py 5
 	$(BIN)/python papers/local_sets.py paper-exp1-small 5 30
@@ -104,7 +98,6 @@ papers: install accuracy ## print the figures of papers and the tables of the an
 	$(BIN)/python papers/targets.py paper-exp1-small 5
 	$(BIN)/python papers/targets.py paper-exp2-small 5
 	$(BIN)/python papers/lora.py paper-exp1-small 5 20
-	$(BIN)/python papers/balance.py paper-exp2-small 5 20
 	$(BIN)/python papers/fair.py 10 runs/fair
 	$(BIN)/python papers/ablation.py 10 runs/ablation
 	$(BIN)/python papers/satellites.py 7 1 3
@@ -118,14 +111,10 @@ papers: install accuracy ## print the figures of papers and the tables of the an
 	@if [ -f cifar10.npz ]; then $(BIN)/python papers/local_sets.py paper-exp2-cifar 3 60; \
 	$(BIN)/python papers/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz; \
 	$(BIN)/python papers/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz learning.data.split=null; \
-	$(BIN)/python papers/real_data.py cifar10 10; \
 	else echo "images: needs cifar10.npz in this folder"; fi
-	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python papers/real_data.py sst2 10; \
-	else echo "real_data sst2: needs glue_sst2.jsonl in this folder"; fi
 	@if [ -d variants-3 ]; then $(BIN)/python papers/experiment_1.py . runs/experiment-1 variants variants-2 variants-3; \
 	$(BIN)/python papers/real_orbit.py variants; \
-	$(BIN)/python papers/multiple_choice.py variants .; \
-	else echo "experiment_1, real_orbit, multiple_choice: need the variants that examples/real_models makes"; fi
+	else echo "experiment_1, real_orbit: need the variants that examples/real_models makes"; fi
 	@if [ -d minilm ]; then $(BIN)/python papers/experiment_2.py minilm tasks runs/experiment-2; \
 	else echo "experiment_2: needs the model and tasks that docs/annex/results.md names"; fi
 

@@ -15,8 +15,16 @@ from typing import Any
 
 import batch
 import numpy as np
-from ems_fl import by_set
 from paper_runs import mean_and_range
+
+
+def by_set(result: Any, *, first: bool = False) -> dict[str, float]:
+    """Return the accuracy on each test set at the end of a run, or at its first evaluation."""
+    rows = result.metrics
+    rows = rows[rows.time_s == (rows.time_s.min() if first else rows.time_s.max())]
+    pooled = rows.scope == "global"
+    own = dict(zip(rows[~pooled].cluster, rows[~pooled].accuracy, strict=True))
+    return own | {"global": rows[pooled].accuracy.iloc[0]}
 
 
 def experts_alone(learner: Any) -> dict[str, float]:

@@ -10,7 +10,7 @@ It uses the standard library only, so that every other package can say something
 """
 
 from statements.code import NO_CONTACT, UNSERVABLE, Code, Severity
-from statements.ranks import RANKS, Rank, by_rank, in_turn
+from statements.ranks import by_rank, in_turn
 from statements.remedies import Change, Give, Lower, Other, Raise, Remedy, Remove, Set
 from statements.rules import Rule, needed, said, unused
 from statements.statement import KeyPath, Place, Refused, Statement, as_key, code_of, statement_of
@@ -44,8 +44,6 @@ __all__ = [
     "Other",
     "Place",
     "Raise",
-    "Rank",
-    "RANKS",
     "Refused",
     "refused_json",
     "remedies_text",

@@ -4,10 +4,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """A closed list. A rule of a plug-in takes one of these, with a text of its own.
-
-    Each has its rank in :mod:`statements.ranks`.
-    """
+    """A closed list. A rule of a plug-in takes one of these, with a text of its own."""
 
     # Keys of a scenario.
     UNKNOWN_KEY = "unknown_key"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from enum import IntEnum
 
-from statements.code import Code, Severity
+from statements.code import UNSERVABLE, Code, Severity
 from statements.statement import Statement
 
 
@@ -22,44 +22,40 @@ class Rank(IntEnum):
     """What limits the meaning of all that was found."""
 
 
-_CODES: dict[Rank, tuple[Code, ...]] = {
-    Rank.NO_RESULT: (
-        *(Code.INVARIANT, Code.NO_ROOM),
-        *(Code.NO_MEMORY, Code.NEVER_SEEN, Code.NEVER_SERVED, Code.NEVER_REACHED),
-        *(Code.NEVER_LINKED, Code.DEVICE_MEMORY, Code.DIVERGING),
-    ),
-    Rank.LOST: (*(Code.LOST_REPLIES, Code.INCOMPLETE, Code.SPLIT_NETWORK),),
-    Rank.HELD_BACK: (
-        *(Code.SLOW_TRAINING, Code.MANY_ROUNDS),
-        *(Code.WEAK_LINK, Code.LATE_ACQUISITION, Code.NARROW_BEAM),
-        *(Code.LONG_SESSION, Code.NO_EXAMPLES),
-    ),
-    Rank.GIVEN: (
-        *(Code.UNKNOWN_KEY, Code.WRONG_VALUE, Code.MISSING, Code.UNUSED, Code.CONFLICT),
-        *(Code.UNSUPPORTED, Code.NO_CONSENT, Code.NO_FILE, Code.BROKEN_FILE, Code.WRONG_FILE),
-        *(
-            Code.NOT_RECORDED,
-            Code.AMBIGUOUS,
-            Code.FLOWN_ALTITUDE,
-            Code.OLD_ELEMENTS,
-            Code.TIME_SCALE,
-            Code.LEFT_OUT,
+RANKS: dict[Code, Rank] = {
+    **dict.fromkeys(
+        (
+            *(Code.INVARIANT, Code.NO_ROOM, Code.NO_MEMORY, Code.DEVICE_MEMORY, Code.DIVERGING),
+            *UNSERVABLE,
         ),
-        *(Code.HIGH_EFFICIENCY, Code.OWN_CODE, Code.NOT_CACHED, Code.NOT_INSTALLED),
-        *(Code.UNREACHABLE, Code.OTHER),
+        Rank.NO_RESULT,
     ),
-    Rank.LIMIT: (
-        *(Code.NOT_DRAWN, Code.FEW_SEEDS, Code.TEST_SAMPLES),
-        *(Code.OTHER_LOSSES, Code.OTHER_VERSIONS),
+    **dict.fromkeys((Code.LOST_REPLIES, Code.INCOMPLETE, Code.SPLIT_NETWORK), Rank.LOST),
+    **dict.fromkeys(
+        (
+            *(Code.SLOW_TRAINING, Code.MANY_ROUNDS, Code.WEAK_LINK, Code.LATE_ACQUISITION),
+            *(Code.NARROW_BEAM, Code.LONG_SESSION, Code.NO_EXAMPLES),
+        ),
+        Rank.HELD_BACK,
+    ),
+    **dict.fromkeys(
+        (
+            *(Code.NOT_DRAWN, Code.FEW_SEEDS, Code.TEST_SAMPLES),
+            *(Code.OTHER_LOSSES, Code.OTHER_VERSIONS),
+        ),
+        Rank.LIMIT,
     ),
 }
-RANKS: dict[Code, Rank] = {code: rank for rank, codes in _CODES.items() for code in codes}
-"""The rank of each code."""
+"""The rank of each code whose rank is not ``GIVEN``."""
 
 
 def by_rank(said: Iterable[Statement]) -> list[Statement]:
     """Return statements in the order in which they are said; notes come last."""
-    return sorted(said, key=lambda one: (one.severity is Severity.NOTE, RANKS[one.code]))
+
+    def place(statement: Statement) -> tuple[bool, Rank]:
+        return statement.severity is Severity.NOTE, RANKS.get(statement.code, Rank.GIVEN)
+
+    return sorted(said, key=place)
 
 
 def in_turn(said: Iterable[Statement]) -> tuple[list[Statement], list[Statement]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Collection, Mapping
+from errno import EIO
 from pathlib import Path
 from stat import S_IMODE
 from typing import Any
@@ -101,15 +104,31 @@ def load_value(path: Path) -> Tensors:
 
 
 def save_tensors(path: Path, tensors: Tensors, **metadata: str) -> None:
-    """Write tensors to a safetensors file at once, which needs no copy of them in memory."""
+    """Write tensors to a safetensors file at once, which needs no copy of them in memory.
+
+    Raises:
+        OSError: The file could not be written, such as on a disk that is full.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     with at_once(path) as part:
         part.unlink(missing_ok=True)
         part.touch()
         mode = S_IMODE(part.stat().st_mode)
-        save_file(plain(tensors), part, metadata=metadata or None)
+        try:
+            save_file(plain(tensors), part, metadata=metadata or None)
+        except SafetensorError as error:
+            raise _as_os_error(error, path) from None
         part.chmod(mode)  # the library makes a file that nobody but its owner may read
+
+
+def _as_os_error(error: Exception, path: Path) -> OSError:
+    """Return the error of the operating system that the library only quotes in its text."""
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    if number is None:
+        return OSError(EIO, str(error), str(path))
+    return OSError(int(number[1]), os.strerror(int(number[1])), str(path))
 
 
 def broken(path: Path, why: object) -> ValueError:

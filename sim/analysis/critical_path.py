@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 
 from sim.analysis import spans
-from sim.analysis.spans import Course
+from sim.analysis.spans import StateTimeline
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pooled_metrics
@@ -170,13 +170,15 @@ def together(clients: Sequence[Mapping[Part, float]]) -> dict[Part, float]:
 
 def client_timelines(
     tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]
-) -> dict[str, Course]:
+) -> dict[str, StateTimeline]:
     """Return what each client did in a run, by name: states are positions in OF_CLIENTS."""
     names = spans.names_of_clients(tables, manifest)
     return dict(zip(names, _timelines(tables, names, manifest["simulated_s"]), strict=True))
 
 
-def client_times(timelines: Mapping[str, Course], end_s: float) -> dict[str, dict[Part, float]]:
+def client_times(
+    timelines: Mapping[str, StateTimeline], end_s: float
+) -> dict[str, dict[Part, float]]:
     """Return the seconds of the whole run that each client spent on each part of OF_CLIENTS."""
     times = {}
     for name, timeline in timelines.items():
@@ -186,7 +188,9 @@ def client_times(timelines: Mapping[str, Course], end_s: float) -> dict[str, dic
     return times
 
 
-def cycle_paths(tables: Mapping[str, pa.Table], timelines: Mapping[str, Course]) -> CriticalPath:
+def cycle_paths(
+    tables: Mapping[str, pa.Table], timelines: Mapping[str, StateTimeline]
+) -> CriticalPath:
     """Return the path of each cycle of a run: what the client that completed it did meanwhile."""
     parts = [*OF_CLIENTS]
     paths: list[Path] = []
@@ -201,7 +205,7 @@ def cycle_paths(tables: Mapping[str, pa.Table], timelines: Mapping[str, Course])
 
 def _timelines(
     tables: Mapping[str, pa.Table], names: Sequence[str], end_s: float
-) -> Iterator[Course]:
+) -> Iterator[StateTimeline]:
     """Yield what each client did, by the positions of parts in :data:`OF_CLIENTS`."""
     contacts = tables["contacts"]
     events = tables["events"]
@@ -217,7 +221,7 @@ def _timelines(
         times_s = np.unique(np.clip(np.concatenate([[0.0, end_s], *edges_s]), 0.0, end_s))[:-1]
         sends, trains, served, beamless = (own.cover(times_s) for own in mine)
         states = np.select([sends, beamless & ~served, trains], [0, 1, 2], 3)
-        yield Course.of(states, times_s)
+        yield StateTimeline.of(states, times_s)
 
 
 def _completions(tables: Mapping[str, pa.Table]) -> Iterator[tuple[int, float, str]]:

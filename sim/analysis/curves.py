@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from sim.analysis.figures import figure_listed
 from sim.analysis.ranking import half_width
+from sim.analysis.run import Run
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import says
@@ -53,11 +54,6 @@ class Steps:
         """Return the values at some x; nan before the first one. The last one holds for ever."""
         place = np.searchsorted(self.x, x, "right") - 1
         return np.where(place >= 0, self.values[place], np.nan)
-
-    def first_at(self, target: float) -> float | None:
-        """Return the first x at which the value is at or above a target; None if never."""
-        there = np.flatnonzero(self.values >= target)
-        return float(self.x[there[0]]) if len(there) else None
 
     def thinned(self, most: int) -> "Steps":
         """Return the steps that are left where a screen shows ``most`` columns."""
@@ -133,19 +129,15 @@ def over_seeds(curves: Sequence[Steps], what: What) -> Band:
 
 
 def curve_of(
-    tables: Mapping[str, pa.Table],
-    simulated_s: float,
-    what: What = "accuracy",
-    over: Over = "time",
-    cluster: str | None = None,
-    spent: Mapping[str, Any] | None = None,
+    run: Run, what: What = "accuracy", over: Over = "time", cluster: str | None = None
 ) -> Steps | None:
     """Return one curve of a run; None where nothing of it is known.
 
     ``cluster`` names the one whose samples it is measured on, by default those of all. Over cycles
     it has the first evaluation of each; a run that has ended is as long as its last one. Over what
-    is spent it has the last evaluation by then. The ``spent`` of a manifest is needed over energy.
+    is spent it has the last evaluation by then.
     """
+    tables = run.tables
     if what in MEASURED:
         found = _measured(tables, what, over, cluster)
         if over == "bytes":
@@ -153,7 +145,7 @@ def curve_of(
             sent = _sent(tables)
             found = _by_spending(found, sent if len(sent[0]) else (np.zeros(1), np.zeros(1)))
         elif over == "energy":
-            found = _by_spending(found, _energy(spent or {}))
+            found = _by_spending(found, _energy(run.manifest.get("spent") or {}))
     elif what == "cycles":
         found = _cycles(pooled_metrics(tables))
     elif what == "sent_bytes":
@@ -163,7 +155,8 @@ def curve_of(
     x, values = found
     if not len(x):
         return None
-    return Steps(x, values, max(float(x[-1]), simulated_s) if over == "time" else float(x[-1]))
+    last = float(x[-1])
+    return Steps(x, values, max(last, run.manifest["simulated_s"]) if over == "time" else last)
 
 
 def _measured(

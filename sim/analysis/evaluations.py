@@ -131,11 +131,11 @@ def guess_of(manifest: Mapping[str, Any]) -> Guess | None:
 TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
 """Global accuracies whose first crossing is reported, unless ``learning.targets`` names others."""
 
-STEPS = (5, 2, 1)
+LEVEL_STEPS_PERCENT = (5, 2, 1)
 """Steps between levels in percent, the coarsest first."""
-FEWEST = 3
+FEWEST_LEVELS = 3
 """Levels with which a step is fine enough."""
-MOST = 5
+MOST_LEVELS = 5
 """Levels up to which the highest are taken."""
 
 
@@ -191,7 +191,7 @@ def evaluations(pooled: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluatio
     measured = pooled["accuracy" if has_accuracy else "loss"]
     rows = pooled.select(columns).filter(pc.is_valid(measured)).to_pylist()
     spent = manifest.get("spent")
-    steps = steps_of(manifest)
+    steps = steps_per_round(manifest)
     guess = guess_of(manifest)
     once = 1.0 if guess is None else guess.counted_once
 
@@ -221,6 +221,12 @@ def evaluations(pooled: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluatio
     ]
 
 
+def figures_over_hours(curve: Sequence[Evaluation], judged: Judged) -> list[tuple[float, float]]:
+    """Return the hours of each evaluation that has the figure by which runs are judged, and it."""
+    known = ((one.hours, one.figure(judged)) for one in curve)
+    return [(hours, figure) for hours, figure in known if figure is not None]
+
+
 def accuracies(curve: Sequence[Evaluation]) -> list[float]:
     """Return the accuracies of a curve, none of one that has a loss alone."""
     return [one.accuracy for one in curve if one.accuracy is not None]
@@ -241,7 +247,7 @@ def time_averaged(curve: Sequence[Evaluation], until_hours: float) -> float | No
     return math.fsum(accuracy * hours for accuracy, hours in held) / until_hours
 
 
-def steps_of(manifest: Mapping[str, Any]) -> int | None:
+def steps_per_round(manifest: Mapping[str, Any]) -> int | None:
     """Return the gradient steps of a round; None where only the method knows what a round is."""
     if manifest.get("own_learning"):
         return None
@@ -351,9 +357,9 @@ def levels(curves: Sequence[Sequence[Evaluation]]) -> tuple[float, ...]:
     start = max(curve[0] for curve in known)
     best = [max(curve) for curve in known]
     found: list[float] = []
-    for step in STEPS:
+    for step in LEVEL_STEPS_PERCENT:
         found = [n / 100 for n in range(step, 101, step) if start < n / 100 <= max(best)]
-        if len(found) >= FEWEST:
+        if len(found) >= FEWEST_LEVELS:
             break
     common = [level for level in found if level <= min(best)]
-    return tuple(sorted({*found[-MOST:], *common[-1:]}))
+    return tuple(sorted({*found[-MOST_LEVELS:], *common[-1:]}))

@@ -215,7 +215,7 @@ def _mean(values: list[Any]) -> float | None:
 # Inference: which experts answer for whom, how well, and how fast.
 
 
-MEASURED = (
+EXPERT_METRICS = (
     "f1",
     "local_ratio",
     "local_count_share",
@@ -229,7 +229,7 @@ MEASURED = (
 def answer_figures(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     """Return the last measured F1 and local shares, and the figures of inference; None for none."""
     last = pooled_metrics(tables)
-    known = {key: last.column(key).drop_null().to_pylist() for key in MEASURED}
+    known = {key: last.column(key).drop_null().to_pylist() for key in EXPERT_METRICS}
     return {
         **{f"{key}_final": values[-1] if values else None for key, values in known.items()},
         "utilisation": utilisation(tables["assignments"]),
@@ -308,7 +308,7 @@ def gating_pattern(assignments: pa.Table) -> tuple[list[str], Floats] | None:
 
 # How long experts of other clients take to answer, and what for, by the links of the request.
 
-PARTS = ("propagation", "transmission", "window", "queue")
+LATENCY_PARTS = ("propagation", "transmission", "window", "queue")
 """What request and answer spend their time on, besides computing: columns of the table."""
 SPEED_OF_LIGHT_KM_S = 299_792.458
 
@@ -344,7 +344,7 @@ def _latencies(answers: pa.Table, hops: int | None) -> dict[str, Any]:
     def mean(name: str) -> float:
         return float(as_numpy(rows.column(name)).mean())
 
-    parts = {part: mean(f"request_{part}_s") + mean(f"answer_{part}_s") for part in PARTS}
+    parts = {part: mean(f"request_{part}_s") + mean(f"answer_{part}_s") for part in LATENCY_PARTS}
     parts["computing"] = mean("computing_s")
     over_links = bool(np.isfinite(list(parts.values())).all())
     latency_s = np.sort(as_numpy(rows.column("latency_s")))

@@ -9,11 +9,19 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from sim.analysis.evaluations import Evaluation, Guess, Judged, accuracies, guess_of, judged_by
+from sim.analysis.evaluations import (
+    Evaluation,
+    Guess,
+    Judged,
+    accuracies,
+    figures_over_hours,
+    guess_of,
+    judged_by,
+)
 
 QUANTILE = 1.96
 """Standard errors within which a difference of accuracies may be chance, at 95 %."""
-NOTICED = 0.05
+LEAST_LOST = 0.05
 """What the best accuracy has to be above that at the start for something to be lost."""
 GROWN = 1.1
 """How many times its first value a loss comes to whose steps are too large."""
@@ -21,9 +29,9 @@ STILL = 0.002
 """The share of its first value by which a loss has to change to have moved."""
 AT_GUESS = 0.99
 """The part of the loss of a uniform guess from which on a loss is that of a guess."""
-RISING = 0.05
+STILL_RISING_SHARE = 0.05
 """The part of all that was learnt which the last quarter adds to a run that still learns."""
-MOST = 0.75
+MOST_LEARNT_SHARE = 0.75
 """The part of what can be learnt from which on a run that still learns has learnt enough."""
 LEAST_RISE = 0.01
 """A smaller rise of the accuracy between quarters is none."""
@@ -45,8 +53,7 @@ class Learnt:
     @cached_property
     def figures(self) -> list[float]:
         """Test figures by which the run is judged."""
-        known = (one.figure(self.judged) for one in self.curve)
-        return [figure for figure in known if figure is not None]
+        return [figure for _, figure in figures_over_hours(self.curve, self.judged)]
 
     @cached_property
     def losses(self) -> list[float]:
@@ -93,7 +100,7 @@ class Learnt:
             return False
         if self.judged == Judged.LOSS:
             return change(self.losses[0], min(self.losses)) < -STILL
-        return max(self.figures) - self.floor > max(self.chance, NOTICED)
+        return max(self.figures) - self.floor > max(self.chance, LEAST_LOST)
 
     @property
     def loss_grew(self) -> bool:
@@ -128,13 +135,15 @@ class Learnt:
             return False
         earlier, later = map(mean, quarters)
         least = 0.0 if self.judged == Judged.LOSS else LEAST_RISE
-        return later - earlier > max(least, RISING * abs(self.figures[-1] - self.figures[0]))
+        return later - earlier > max(
+            least, STILL_RISING_SHARE * abs(self.figures[-1] - self.figures[0])
+        )
 
     @property
     def is_most(self) -> bool:
         """Whether the accuracy at the end is most of what lies above a constant answer."""
         return self.judged == Judged.ACCURACY and (
-            self.figures[-1] - self.floor >= MOST * (1.0 - self.floor)
+            self.figures[-1] - self.floor >= MOST_LEARNT_SHARE * (1.0 - self.floor)
         )
 
     @property

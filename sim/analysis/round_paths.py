@@ -28,9 +28,9 @@ from sim.analysis.critical_path import CriticalPath, Part, Path, RoundLink
 from sim.analysis.rounds import round_ends_s
 from sim.analysis.spans import (
     LINK_ENDS,
-    Course,
     Intervals,
     NumberedSpans,
+    StateTimeline,
     cluster_names,
     linked_names,
     names_in,
@@ -504,7 +504,7 @@ class LinkStates:
             for until_s, state in self._course(row, (begin_s, end_s)).between(begin_s, end_s):
                 yield until_s, State(state)
 
-    def _course(self, row: int, between_s: tuple[float, float]) -> Course:
+    def _course(self, row: int, between_s: tuple[float, float]) -> StateTimeline:
         sent = self._sent
         cluster, peer = int(sent.cluster[row]), int(sent.peer[row])
         if peer >= 0:
@@ -526,7 +526,7 @@ class LinkStates:
         begins_s = np.union1d(own.begins_s, every.begins_s)
         states, of_all = own.at(begins_s), every.at(begins_s)
         others = np.where(of_all == State.FREE, State.ELSEWHERE, of_all)
-        return Course.of(np.where(np.isin(states, enough), states, others), begins_s)
+        return StateTimeline.of(np.where(np.isin(states, enough), states, others), begins_s)
 
     def _states(
         self,
@@ -535,7 +535,7 @@ class LinkStates:
         used_as: Callable[[int], int],
         row: int,
         between_s: tuple[float, float],
-    ) -> Course:
+    ) -> StateTimeline:
         """Return what a transfer finds in the windows of a number from one time to another.
 
         ``used_as`` tells the number by which a window is used.
@@ -559,7 +559,7 @@ class LinkStates:
         begins_s = np.append(between_s[0], np.unique(edges_s[within]))
         found = [are_free.cover(begins_s), are_taken.cover(begins_s)]
         kinds = [State.FREE, State.TAKEN]
-        return Course.of(np.select(found, kinds, State.SHUT), begins_s)
+        return StateTimeline.of(np.select(found, kinds, State.SHUT), begins_s)
 
 
 def _longest_s(sent: Sent) -> Floats:

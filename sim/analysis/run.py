@@ -19,7 +19,7 @@ from sim.analysis.critical_path import (
 from sim.analysis.evaluations import Evaluation, evaluations
 from sim.analysis.learnt import Learnt
 from sim.analysis.round_paths import round_paths
-from sim.analysis.spans import Course
+from sim.analysis.spans import StateTimeline
 from sim.analysis.summary import network_summary, summarise
 from sim.errors import InputError
 from sim.trace.tables import pooled_metrics
@@ -43,7 +43,10 @@ class Run:
         """The run in a few figures."""
         if self.of_network:
             return network_summary(self.manifest)
-        return summarise(self.tables, self.manifest, lambda: self.critical_path)
+        isl = self.manifest["scenario"].get("link", {}).get("isl") or {}
+        over_mesh = isl.get("route") == "earliest"
+        mesh_path = self.critical_path if over_mesh else None
+        return summarise(self.tables, self.manifest, self.learnt, mesh_path)
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
@@ -76,7 +79,7 @@ class Run:
         return client_times(self._timelines, self.manifest["simulated_s"])
 
     @cached_property
-    def _timelines(self) -> dict[str, Course]:
+    def _timelines(self) -> dict[str, StateTimeline]:
         self._check_learns()
         return client_timelines(self.tables, self.manifest)
 

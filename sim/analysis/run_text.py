@@ -10,7 +10,7 @@ from typing import Any
 
 from sim.analysis.checks import Check, checks_in
 from sim.analysis.checks.held_back import held_back
-from sim.analysis.evaluations import Judged, is_measured
+from sim.analysis.evaluations import Judged, figures_over_hours, is_measured
 from sim.analysis.run import Run
 from sim.analysis.screen import is_writable, steps_lines, wrapped
 from sim.facts.status import COMPLETE
@@ -27,7 +27,12 @@ from sim.formatting import (
     table,
 )
 
-DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices", "isl": "by ISL"}
+DIRECTION_LABELS = {
+    "uplink": "up",
+    "downlink": "down",
+    "sidelink": "between devices",
+    "isl": "by ISL",
+}
 ENDED = ("interrupted", "failed")
 """Codes of checks that a headline begins with."""
 IN_PLACE = ("no-update", "not-tested")
@@ -101,7 +106,7 @@ def sent(summary: Mapping[str, Any]) -> list[str]:
 
     Of a broadcast that is what was on the air.
     """
-    found = ((summary[f"{way}_bytes"], word) for way, word in DIRECTIONS.items())
+    found = ((summary[f"{way}_bytes"], word) for way, word in DIRECTION_LABELS.items())
     return [f"{short_size(size)} {word}" for size, word in found if size]
 
 
@@ -141,9 +146,9 @@ def pattern_text(clients: Sequence[str], pattern: Any) -> str:
     return table(["client, expert", *numbers], rows)
 
 
-NAMES = 11
+NAME_WIDTH = 11
 """Letters of the names of figures, with the space behind them."""
-KEPT = "\u00a0"
+NO_BREAK_SPACE = "\u00a0"
 """A space at which no line is broken."""
 MOST_PARTS = 4
 """Parts of the time that are named."""
@@ -195,21 +200,23 @@ def run_screen(run: Run, folder: Path | None) -> str:
 
 def _row(name: str, text: str) -> list[str]:
     """Return a figure with its name, in as many lines as it needs, broken after commas first."""
-    kept = ", ".join(part.replace(" ", KEPT) for part in text.split(", "))
+    kept = ", ".join(part.replace(" ", NO_BREAK_SPACE) for part in text.split(", "))
     most = max(map(len, kept.split()), default=0)
-    lines = wrap(kept if most <= WIDTH - NAMES else text, WIDTH - NAMES, break_long_words=False)
-    lines = [line.replace(KEPT, " ") for line in lines]
-    heads = [f"{name:<{NAMES - 1}} ", *[" " * NAMES] * (len(lines) - 1)]
+    lines = wrap(
+        kept if most <= WIDTH - NAME_WIDTH else text, WIDTH - NAME_WIDTH, break_long_words=False
+    )
+    lines = [line.replace(NO_BREAK_SPACE, " ") for line in lines]
+    heads = [f"{name:<{NAME_WIDTH - 1}} ", *[" " * NAME_WIDTH] * (len(lines) - 1)]
     return [(head + line).rstrip() for head, line in zip(heads, lines, strict=True)]
 
 
 def figures(run: Run) -> Iterator[tuple[str, str]]:
     """Yield what a run came to, and what it took: the name of each figure, and a text."""
     summary = run.summary
-    if len(known := _known(run)) > 1:
+    if len(known := figures_over_hours(run.evaluations, run.learnt.judged)) > 1:
         start, final = (f"{figure:.3f}" for _, figure in (known[0], known[-1]))
         after = duration(3600 * max(summary["hours"], known[-1][0]))
-        yield Judged(summary["judged_by"]), f"{start} at the start, {final} after {after}"
+        yield run.learnt.judged, f"{start} at the start, {final} after {after}"
     if summary["reached"]:
         hours = {target: when["hours"] for target, when in summary["reached"].items()}
         yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
@@ -233,19 +240,13 @@ def figures(run: Run) -> Iterator[tuple[str, str]]:
     yield from (row for row in summary_rows(summary) if row[0] in OF_METHODS)
 
 
-def _known(run: Run) -> list[tuple[float, float]]:
-    """Return when the figure that judges was measured, in hours, and what it was."""
-    judged = Judged(run.summary["judged_by"])
-    found = ((one.hours, one.figure(judged)) for one in run.evaluations)
-    return [(hours, figure) for hours, figure in found if figure is not None]
-
-
 def _curve(run: Run) -> str | None:
     """Return the figure that judges over time, each value held until the next.
 
     None of one value, and where the terminal has no blocks.
     """
-    if len(known := _known(run)) < 2 or not is_writable(LEVELS):
+    known = figures_over_hours(run.evaluations, run.learnt.judged)
+    if len(known) < 2 or not is_writable(LEVELS):
         return None
     end_h = max(run.summary["hours"], known[-1][0])
     each = [figure for _, figure in known]

@@ -154,11 +154,9 @@ def activities(tables: Mapping[str, pa.Table]) -> dict[str, Spans]:
 def over_feeder(tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return the transfers over feeder links, with their satellite and station as columns."""
     rows = pa.concat_tables(pieces_of(tables, "transfers", FEEDER_COLUMNS))
-    rows = rows.filter(pc.is_valid(rows["peer"]))
-    rows = rows.filter(
-        array(says(rows, "direction", "uplink") | says(rows, "direction", "downlink"))
-    )
-    up = array(says(rows, "direction", "uplink"))
+    up, down = (says(rows, "direction", direction) for direction in ("uplink", "downlink"))
+    is_feeder = (up | down) & as_numpy(pc.is_valid(rows["peer"]))
+    rows, up = rows.filter(array(is_feeder)), array(up[is_feeder])
     sender = rows["cluster"].cast(pa.string())
     receiver = coded_text(*peers_in(rows))
     ends = {
@@ -268,7 +266,7 @@ class NumberedSpans:
         return self._order[begin + np.flatnonzero(near)]
 
 
-class Course(NamedTuple):
+class StateTimeline(NamedTuple):
     """Numbers of states (N,) that follow each other, each from its begin (N,) to the next one."""
 
     states: Ints

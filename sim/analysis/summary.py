@@ -1,8 +1,10 @@
 """The summary of a run."""
 
+from __future__ import annotations
+
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,10 @@ from sim.analysis.evaluations import (
     Judged,
     accuracies,
     by_validation,
-    evaluations,
     first_reached,
     is_measured,
     server_rounds,
-    steps_of,
+    steps_per_round,
     sum_if_known,
     target_name,
     targets_of,
@@ -65,16 +66,17 @@ MOVED = (
 def summarise(
     tables: Mapping[str, pa.Table],
     manifest: Mapping[str, Any],
-    critical_path: Callable[[], CriticalPath],
+    learnt: Learnt,
+    mesh_path: CriticalPath | None,
 ) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most.
 
     Events and transfers are read once, piece by piece, and only the columns that count.
-    ``critical_path`` is called where messages travel over a mesh.
+    ``mesh_path`` is the critical path of a run whose messages travel over a mesh.
     """
-    steps = steps_of(manifest)
+    steps = steps_per_round(manifest)
     own = server_rounds(manifest.get("spent"), -1)
-    learning = _learning(pooled_metrics(tables), manifest)
+    learning = _learning(tables, manifest, learnt)
     learning["accuracy_worst_client"] = min(_of_clients(tables, "accuracy"), default=None)
     learning["loss_worst_client"] = max(_of_clients(tables, "loss"), default=None)
     contacts = _contacts(tables["contacts"], manifest.get("simulated_s", math.inf))
@@ -98,7 +100,7 @@ def summarise(
         "idle_share": idle_share(manifest),
         "client_idle_share": client_idle_share(tables, manifest),
         "rounds": round_figures(events["round_ends_s"], tables, manifest),
-        **_over_mesh(manifest, critical_path),
+        **_mesh_figures(mesh_path),
         "kept_bytes": manifest.get("kept_bytes"),
         "trainings": manifest.get("trainings"),
         "trainings_reused": manifest.get("trainings_reused"),
@@ -131,11 +133,11 @@ def network_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _learning(pooled: pa.Table, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    rows = pooled.select(["cycle"]).to_pylist()
-    curve = evaluations(pooled, manifest)
-    learnt = Learnt.of(curve, manifest)
-    judged, guess = learnt.judged, learnt.guess
+def _learning(
+    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], learnt: Learnt
+) -> dict[str, Any]:
+    cycles = pooled_metrics(tables)["cycle"]
+    curve, judged, guess = learnt.curve, learnt.judged, learnt.guess
     # What was evaluated at the start alone says nothing of what was learnt.
     since = curve if any(one.hours > 0.0 for one in curve) else []
     chosen = by_validation(since, judged)
@@ -147,7 +149,7 @@ def _learning(pooled: pa.Table, manifest: Mapping[str, Any]) -> dict[str, Any]:
     # A target below what chance gives is not reached by learning.
     by_chance = learnt.has_learnt is False and not learnt.was_lost
     return {
-        "cycles": rows[-1]["cycle"] if rows else 0,
+        "cycles": cycles[-1].as_py() if len(cycles) else 0,
         "judged_by": judged,
         "trained": manifest.get("scenario", {}).get("learning", {}).get("train", True),
         "accuracy_start": curve[0].accuracy if curve else None,
@@ -182,12 +184,8 @@ def _of_clients(tables: Mapping[str, pa.Table], figure: str) -> list[float]:
     return [math.nan] if any(map(math.isnan, ends)) else ends
 
 
-def _over_mesh(
-    manifest: Mapping[str, Any], critical_path: Callable[[], CriticalPath]
-) -> dict[str, Any]:
-    """What the rounds over a mesh were spent on, and the link that takes most; None without one."""
-    isl = manifest["scenario"].get("link", {}).get("isl") or {}
-    path = critical_path() if isl.get("route") == "earliest" else None
+def _mesh_figures(path: CriticalPath | None) -> dict[str, Any]:
+    """Return what the rounds over a mesh were spent on, and the link that takes most of them."""
     if path is None or path.unit != "round":
         return {"round_shares": None, "limiting_link": None}
     link = None

@@ -49,7 +49,7 @@ OF_SERVERS = {"relay": ("terminal", "terminals"), "satellite": ("beam", "beams")
 """What servers have of which there may be too few; stations and gateways have dishes."""
 LONGEST_NAMES = 35
 """Letters that their names may take in the first line."""
-NOTICED = 0.005
+LEAST_GAIN_SAID = 0.005
 """Share that one more dish has to add for it to be said."""
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -217,7 +217,11 @@ class Capacity:
             yield f"One more {dish}{where} carries {self._brought(at_all[0])}."
         else:
             gain = max(map(self.limits.gain, self.limits.tried), default=0.0)
-            more = f"; one more {dish} adds {percent(gain, 0)} at most" if gain >= NOTICED else ""
+            more = (
+                f"; one more {dish} adds {percent(gain, 0)} at most"
+                if gain >= LEAST_GAIN_SAID
+                else ""
+            )
             yield f"{percent(served_share(self.rows), 0)} of the hours in view are served{more}."
 
     @property

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 
-from orbit import Satellite
 from orbit.look_angles import local, of_local
 from orbit.propagation import propagate
 from orbit.sites import SiteFrames, site_frames
@@ -23,10 +22,7 @@ ABOVE = "no transfer below its gate"
 TOLERANCE_DEG = 0.003
 """A row ends when the last bit has come down. Until then a satellite at a range r turns by v / r
 times r / c, which is v / c at any range: 0.0021 deg for the 11 km/s of the fastest orbits. The rest
-is for the ends of a contact, which are known to 0.1 ms and, of grazing ones, to 1e-6 deg, and for
-the path between two states: as SGP4's velocity is no exact derivative, it is right to metres."""
-STEP_S = 20.0
-"""Between two states of a satellite."""
+is for the ends of a contact, which are known to 0.1 ms and, of grazing ones, to 1e-6 deg."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +70,8 @@ class Gate:
         position_km = np.empty((*ends.time_s.shape, 3))
         for number, some in zip(satellites.tolist(), rows_of, strict=True):
             satellite = self._contacts.satellites[number]
-            position_km[:, some] = _positions_km(satellite, self._start, ends.time_s[:, some])
+            state = propagate(satellite, self._start, ends.time_s[:, some].ravel())
+            position_km[:, some] = state[:, :3].reshape(2, -1, 3)
         self._look(ends, position_km)
 
     def _ends(self, rows: MovedRows, some: Mask) -> _Ends:
@@ -107,23 +104,3 @@ class Gate:
         at = f"{low_deg[which, row]:.4f} deg too low at {ends.time_s[which, row]:.3f} s"
         who = f"device {device} of {cluster.name} in contact {contact_id}"
         raise violated(ABOVE, f"{name} was {at} for a transfer of {who}")
-
-
-def _positions_km(satellite: Satellite, start: Start, time_s: Floats) -> Floats:
-    """Positions (..., 3) of a satellite at times (...), by cubics through SGP4's states."""
-    cell = np.floor(time_s / STEP_S)
-    cells = np.unique(cell)
-    knots = np.union1d(cells, cells + 1.0)
-    try:
-        known = propagate(satellite, start, knots * STEP_S)
-    except ValueError:  # it comes down right behind what is looked at
-        return propagate(satellite, start, time_s.ravel())[:, :3].reshape(*time_s.shape, 3)
-    place = np.searchsorted(knots, cell)
-    before = known[place]
-    after = known[place + 1]
-    x = (time_s / STEP_S - cell)[..., None]
-    rate_before = before[..., 3:] * STEP_S
-    rate_after = after[..., 3:] * STEP_S
-    rise = after[..., :3] - before[..., :3]
-    bend = rate_before + rate_after - 2.0 * rise
-    return before[..., :3] + x * (rate_before + x * (rise - rate_before - bend + x * bend))

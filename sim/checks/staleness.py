@@ -35,24 +35,17 @@ class _Held:
     def __init__(self, devices: int) -> None:
         self._newest: Ints = np.zeros(devices, np.int64)
         self._downloads: deque[tuple[Ints, Ints]] = deque(maxlen=REMEMBERED)
-        self._together: deque[int | None] = deque([0], maxlen=REMEMBERED)
-        self._nobody: Mask = np.zeros(devices, bool)
 
-    def take(self, device: Ints, version: Ints, *, alike: bool = False) -> None:
-        """Remember that devices (R,) have got a version (R,) each, the same if ``alike``."""
+    def take(self, device: Ints, version: Ints) -> None:
+        """Remember that devices (R,) have got a version (R,) each."""
         self._newest[self._place(device)] = version
         self._downloads.append((device, version))
-        all_same = alike and len(device) == len(self._newest)
-        self._together.append(int(version[0]) if all_same else None)
 
-    def lacks(self, device: Ints, version: Ints, *, alike: bool = False) -> Mask:
+    def lacks(self, device: Ints, version: Ints) -> Mask:
         """Which devices (R,) had not downloaded a version (R,): it is none that is remembered.
 
         Neither is it older than all of those.
         """
-        # Mostly it is what all of them have downloaded together.
-        if alike and len(version) and int(version[0]) in self._together:
-            return self._nobody[: len(device)]
         unknown: Mask = self._newest[self._place(device)] != version
         if not np.count_nonzero(unknown):
             return unknown
@@ -102,8 +95,6 @@ class Versions:
         """
         first = rows.first.tolist()
         cut = set(rows.leg[~rows.delivered].tolist())
-        ends = (each.reduceat(rows.version, first[:-1]) for each in (np.minimum, np.maximum))
-        alike = np.equal(*ends).tolist()
         for number, leg in enumerate(rows.legs):
             if self._later:
                 self._catch_up(before + number)
@@ -116,16 +107,16 @@ class Versions:
                 version = version[through]
             held = self._held[leg.cluster]
             if leg.way is Way.TO_CLIENT:
-                held.take(device, version, alike=alike[number])
+                held.take(device, version)
                 continue
-            unknown = held.lacks(device, version, alike=alike[number])
+            unknown = held.lacks(device, version)
             if np.count_nonzero(unknown):
                 row = mine.start + int(np.flatnonzero(rows.delivered[mine])[worst(unknown)])
                 found = int(rows.version[row])
                 what = f"{rows.named(row)} is of version {found}"
                 self._strange[leg.cluster, leg.payload] = found, what
             if not self._carry_on:
-                self._wait(leg.cluster, version[:1] if alike[number] else version)
+                self._wait(leg.cluster, version)
         self._catch_up(before + len(rows.legs))
 
     def _wait(self, cluster: str, version: Ints) -> None:

@@ -31,7 +31,7 @@ from statements import Code, Other, Statement
 
 BATCH_ROWS = 250_000
 _COORDINATES = re.compile(r"[-+0-9.,eE ]*[.,][-+0-9.,eE ]*")
-SHOWN = {
+COLUMN_FORMATS = {
     "duration_s": "{:.1f}",
     "max_elevation_deg": "{:.2f}",
     "min_slant_range_km": "{:.1f}",
@@ -84,7 +84,7 @@ def list_text(contacts: ContactList) -> str:
         "max_elevation_deg": w.max_elevation_deg,
         "min_slant_range_km": w.min_slant_range_km,
     }
-    return plain_tables.text(shown, SHOWN)
+    return plain_tables.text(shown, COLUMN_FORMATS)
 
 
 def summary_text(contacts: ContactList) -> str:

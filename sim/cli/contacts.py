@@ -161,11 +161,11 @@ def _show(contacts: ContactList, out: Path | None, *, short: bool) -> None:
 
 def _show_between_satellites(windows: dict[str, Any], out: Path | None) -> None:
     """Print windows between satellites, or write them to ``out``."""
-    from sim.cli.contact_list import SHOWN
+    from sim.cli.contact_list import COLUMN_FORMATS
     from sim.trace import plain_tables
 
     if out is None:
-        print(plain_tables.text(windows, SHOWN))
+        print(plain_tables.text(windows, COLUMN_FORMATS))
     else:
         plain_tables.write(windows, out)
         print(f"wrote {len(windows['a'])} windows to {out}", file=sys.stderr)

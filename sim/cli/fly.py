@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sim.world.world import World
 
 KEPT_BESIDES_DATA = ("targets", "evaluate_every_hours")
-KEPT = ("data", *KEPT_BESIDES_DATA)
+KEPT_KEYS = ("data", *KEPT_BESIDES_DATA)
 """Keys of a scenario's `learning` that mean the same to code of the user's."""
 
 
@@ -49,7 +49,7 @@ def fly_command(
     overrides: options.Overrides,
     resume: Annotated[bool, options.go_on("run")] = False,
     limits: options.Limits,
-    shown: options.Shown,
+    shown: options.OutputOptions,
 ) -> None:
     """Train with functions of your own, or by a Flower app, over a scenario's network."""
     from sim.cli.run import Execution, name_of
@@ -75,7 +75,7 @@ def scenario_of(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:
 
     own = _app(path) if path.is_dir() else _functions(path)
     written = scenarios.as_written(name, "learning")
-    kept = KEPT if own.uses_data else KEPT_BESIDES_DATA
+    kept = KEPT_KEYS if own.uses_data else KEPT_BESIDES_DATA
     of_a_file = {"learning": {key: written[key] for key in kept if key in written}}
     typed = {"learning.method": own.method, "learning.options": own.options}
     return scenarios.reader(name)({**of_a_file, **typed, **overrides}, tuple(of_a_file))

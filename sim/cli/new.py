@@ -16,10 +16,10 @@ from sim.files import packaged, write_text
 from sim.formatting import filled
 from statements import Code, Other
 
-SCHEMA = "leomix.schema.json"
+SCHEMA_FILE = "leomix.schema.json"
 """The schema beside the scenario, named in its first line."""
 
-DIGITS = {"what": "a small model", "days": 3, "file": ""}
+DEFAULT_LEARNING = {"what": "a small model", "days": 3, "file": ""}
 """What is learnt without data of one's own."""
 
 KINDS = {"plain": "a plain model", "moe": "a mixture of experts"}
@@ -66,7 +66,7 @@ def _learning(data: str | None, model: str | None) -> dict[str, Any]:
                 "goes with --data",
                 Other(said=f"add --data {', '.join(forms)}"),
             )
-        return DIGITS
+        return DEFAULT_LEARNING
     if data not in forms:
         raise InputError.of_option(
             f"--data {data}",
@@ -95,7 +95,7 @@ def _learning(data: str | None, model: str | None) -> dict[str, Any]:
     return {**form, **form["models"][chosen], "kind": chosen, "what": what}
 
 
-def write_scenario(name: str, learning: dict[str, Any] = DIGITS) -> tuple[Path, Path]:
+def write_scenario(name: str, learning: dict[str, Any] = DEFAULT_LEARNING) -> tuple[Path, Path]:
     """Write a first scenario to ``name``.yaml, and the schema beside it; return both paths.
 
     ``name`` may say a folder, which is made. Raises InputError for a name that is taken, or that
@@ -110,7 +110,7 @@ def write_scenario(name: str, learning: dict[str, Any] = DIGITS) -> tuple[Path, 
             Other(said="choose another name"),
             path=path,
         )
-    schema = path.with_name(SCHEMA)
+    schema = path.with_name(SCHEMA_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(schema, json.dumps(schema_of_files(), indent=2) + "\n")
     write_text(path, filled("sim.cli", "templates", "scenario.yaml.j2", learning))

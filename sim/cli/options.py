@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -120,7 +120,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Shown:
+class OutputOptions:
     """What is shown of a run or sweep, and in which form."""
 
     quiet: Quiet = False
@@ -133,47 +133,25 @@ def spread_out(command: Callable[..., None]) -> Callable[..., None]:
     A group is a parameter whose type is a dataclass. Its fields become options in their order.
     Names of options must differ between groups.
     """
-    groups = {
-        name: hint
-        for name, hint in get_type_hints(command, include_extras=True).items()
-        if _is_group(hint)
-    }
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    options = list[Parameter]()
+    for name, parameter in signature(command).parameters.items():
+        if name in groups:
+            options += signature(groups[name], eval_str=True).parameters.values()
+        else:
+            options.append(parameter.replace(annotation=hints[name]))
 
     @functools.wraps(command)
     def spread(**given: Any) -> None:
-        gathered = {
-            name: group(**{field.name: given[field.name] for field in fields(group)})
-            for name, group in groups.items()
-        }
-        alone = {name: given[name] for name in signature(command).parameters if name not in groups}
-        command(**alone, **gathered)
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        command(**given)
 
-    options = list(_options(command))
-    spread.__signature__ = Signature(options)  # type: ignore[attr-defined]
+    keyword_only = [option.replace(kind=Parameter.KEYWORD_ONLY) for option in options]
+    spread.__signature__ = Signature(keyword_only)  # type: ignore[attr-defined]
     spread.__annotations__ = {option.name: option.annotation for option in options}
     return spread
-
-
-def _is_group(hint: Any) -> bool:
-    return isinstance(hint, type) and is_dataclass(hint)
-
-
-def _options(command: Callable[..., None]) -> Iterator[Parameter]:
-    hints = get_type_hints(command, include_extras=True)
-    for parameter in signature(command).parameters.values():
-        hint = hints[parameter.name]
-        if _is_group(hint):
-            yield from _options_of(hint)
-        else:
-            yield parameter.replace(annotation=hint, kind=Parameter.KEYWORD_ONLY)
-
-
-def _options_of(group: type) -> Iterator[Parameter]:
-    hints = get_type_hints(group, include_extras=True)
-    for field in fields(group):
-        default = Parameter.empty if field.default is MISSING else field.default
-        hint = hints[field.name]
-        yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
 def check_station(option: str, name: str, stations: Sequence[str]) -> None:

@@ -155,11 +155,11 @@ def _round(built: Build) -> str:
     return f"a local round: {costs[1].flops:.2e} FLOPs{by}, in {held} (estimated, {at_once})"
 
 
-MOST_CONTACTS = 60_000
+MOST_LINKED_CONTACTS = 60_000
 """Contacts whose links are all made to find the least upload: some seconds of computing."""
 
 
-MOST_CLUSTERS = 10
+MOST_CLUSTER_ROWS = 10
 """Clusters of which each has a row; of more, those with the fewest services."""
 
 
@@ -172,8 +172,8 @@ def _clusters(built: Build, named: Collection[str]) -> str:
     days = built.plan.stop_s / 86400
     every = built.plan.clusters
     fewest = sorted(every, key=lambda cluster: len(contacts.services(cluster.name)))
-    shown = {*named, *(cluster.name for cluster in fewest[:MOST_CLUSTERS])}
-    counted_all = len(contacts) <= MOST_CONTACTS
+    shown = {*named, *(cluster.name for cluster in fewest[:MOST_CLUSTER_ROWS])}
+    counted_all = len(contacts) <= MOST_LINKED_CONTACTS
     rows = []
     for cluster in (cluster for cluster in every if cluster.name in shown):
         here = len(contacts.numbers(cluster.name))
@@ -195,14 +195,14 @@ def _clusters(built: Build, named: Collection[str]) -> str:
     if len(every) > len(rows):
         lines.append(f"and {counted(len(every) - len(rows), 'other')}, none with fewer served")
     if not counted_all:
-        lines.append(f"least upload: not computed of more than {MOST_CONTACTS} contacts")
+        lines.append(f"least upload: not computed of more than {MOST_LINKED_CONTACTS} contacts")
     return "\n".join(lines)
 
 
 HEADS = ("devices", "contacts", "served", "a day", "median s", "least upload")
 
 
-MOST_LOOKED_AT = 20
+MOST_SAMPLED_CLUSTERS = 20
 """Clusters whose passes are compared with the payloads."""
 
 
@@ -211,7 +211,7 @@ def _usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSessions, int]]:
 
     The links of that session are closed when the next one is asked for.
     """
-    for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
+    for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_SAMPLED_CLUSTERS)]:
         sessions = plan.sessions(cluster)
         if not len(sessions):
             continue

@@ -31,7 +31,7 @@ def run_command(
     resume: Annotated[bool, options.go_on("run")] = False,
     limits: options.Limits,
     tensorboard: options.Board = None,
-    shown: options.Shown,
+    shown: options.OutputOptions,
 ) -> None:
     """Simulate a scenario and write its run folder."""
     import scenarios
@@ -68,7 +68,7 @@ class Execution:
             text = "name the run's folder with -o DIR"
             raise InputError.of_option("--resume", Code.MISSING, text)
 
-    def carry_out(self, scenario: Scenario, name: str, shown: options.Shown) -> None:
+    def carry_out(self, scenario: Scenario, name: str, shown: options.OutputOptions) -> None:
         """Run a scenario, by default into ``runs/NAME-SEED``, and show what came out."""
         from sim.analysis.run_text import run_screen
         from sim.cli.progress import Progress

@@ -18,7 +18,7 @@ from statements import Code, by_rank, in_turn
 if TYPE_CHECKING:
     from sim.execution.result import Result
 
-MOST_CLIENTS = 20
+MOST_PATTERN_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
 CITATION = (
     "The leomix developers (2026). leomix: a co-simulator of networks and learning for federated "
@@ -59,7 +59,7 @@ def show_command(
             print(summary_text(found.summary, found.held_back))
             print(f"{'cite':<14} {CITATION}. Version {found.manifest['versions']['leomix']}.")
             pattern = found.gating_pattern
-            if pattern is not None and len(pattern["clients"]) <= MOST_CLIENTS:
+            if pattern is not None and len(pattern["clients"]) <= MOST_PATTERN_CLIENTS:
                 print(f"\n{pattern_text(pattern['clients'], pattern['shares'])}")
             warn(notes)
 
@@ -203,7 +203,7 @@ def report_command(
         warn(points_missing(runs))
 
 
-Source = Annotated[
+ExportSource = Annotated[
     Path,
     typer.Argument(
         metavar="RUN_DIR",
@@ -221,7 +221,7 @@ Format = Annotated[
         "or MODULE:FUNCTION",
     ),
 ]
-Place = Annotated[
+ExportPath = Annotated[
     Path | None,
     typer.Option(
         "-o",
@@ -239,7 +239,11 @@ Pieces = Annotated[
 
 
 def export_command(
-    run: Source, to: Format, out: Place = None, pieces: Pieces = None, set_: SetKeys = None
+    run: ExportSource,
+    to: Format,
+    out: ExportPath = None,
+    pieces: Pieces = None,
+    set_: SetKeys = None,
 ) -> None:
     """Write a run for other tools: its tables, traces, orbits, curves, contact plan or experts.
 

@@ -95,7 +95,7 @@ def sweep_command(
         typer.Option("--dry-run", help="show the points, and run nothing"),
     ] = False,
     limits: options.Limits,
-    shown: options.Shown,
+    shown: options.OutputOptions,
 ) -> None:
     """Run a scenario many times with some of its keys varied."""
     from sim.sweep.points import scenario_name

@@ -42,7 +42,7 @@ OVER: dict[Over, str] = {
 """What accuracy is drawn over, and what that is called."""
 OfModel = Literal["accuracy", "loss"]
 """What is drawn of a model."""
-NAMES: dict[What, str] = {
+CURVE_NAMES: dict[What, str] = {
     "accuracy": "accuracy",
     "loss": "loss",
     "validation_accuracy": "validation accuracy",
@@ -58,7 +58,7 @@ OF_SEED: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.5}
 """How thin the line of one seed is beside the mean of several."""
 OPACITY = 0.15
 """Of the band of the 95 % interval."""
-MOST_BANDS = 4
+MOST_FULL_BANDS = 4
 """Bands up to which they are not drawn fainter than that."""
 
 
@@ -75,10 +75,10 @@ def accuracy_of(
     That is "bytes", on the air, or "energy", of training and radiated. With ``clusters`` also on
     the test data of each cluster. Thin lines are the summary's targets.
     """
-    pooled = _curve(self.run, what, over)
+    pooled = curve_of(self.run, what, over)
     if pooled is None:
         text = "the run has no {what}: it is timing-only, or ended before it began"
-        if _curve(self.run, what, "time") is not None:
+        if curve_of(self.run, what, "time") is not None:
             text = "the run has no {what} over {over}: that is not modelled in it"
         raise nothing(text, what=what, over=over)
     method = self.run.manifest.get("method")
@@ -86,14 +86,9 @@ def accuracy_of(
     if not clusters:
         return draw_curves(lines_of({method or "": [pooled]}, [method]), axes, over, what, targets)
     names = clusters_measured(self.run.tables)
-    own = {name: _curve(self.run, what, over, name) for name in names}
+    own = {name: curve_of(self.run, what, over, name) for name in names}
     each = {name: [curve] for name, curve in own.items() if curve is not None} | {"all": [pooled]}
     return draw_curves(lines_of(each, [None] * len(each)), axes, over, what, targets)
-
-
-def _curve(run: Run, what: What, over: Over, cluster: str | None = None) -> Steps | None:
-    spent = run.manifest.get("spent")
-    return curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster, spent)
 
 
 class Line(NamedTuple):
@@ -124,7 +119,7 @@ def draw_curves(
     """
     axes = axes or new_axes()
     unit = _unit(over, max(curve.end for line in lines for curve in line.seeds))
-    opacity = OPACITY * min(1.0, MOST_BANDS / len(lines))
+    opacity = OPACITY * min(1.0, MOST_FULL_BANDS / len(lines))
     names: list[str] = []
     drawn: list[Artist] = []
     for number, line in enumerate(lines):
@@ -140,7 +135,7 @@ def draw_curves(
         legend(axes, drawn, names)
     _draw_targets(axes, targets if what == "accuracy" else ())
     axes.set_xlabel(unit.axis)
-    axes.set_ylabel(called or NAMES[what])
+    axes.set_ylabel(called or CURVE_NAMES[what])
     if what == "sent_bytes":
         axes.yaxis.set_major_formatter(lambda value, _: data_size(value))
     return axes
@@ -253,7 +248,7 @@ def accuracy(
     """
     each = {label: list(of) if isinstance(of, Sequence) else [of] for label, of in runs.items()}
     found = {
-        label: [curve for curve in (_curve(run, what, over) for run in own) if curve is not None]
+        label: [curve for curve in (curve_of(run, what, over) for run in own) if curve is not None]
         for label, own in each.items()
     }
     if not any(found.values()):

@@ -12,15 +12,15 @@ from sim.analysis.experts import Splits, by_cluster, gating_pattern, splits
 from sim.draw.canvas import Drawn, behind, new_axes, nothing
 from sim.draw.colours import HEAT, colour
 from sim.draw.names import legend, name_ticks
-from sim.draw.shapes import fields, shaded, steps_of
+from sim.draw.shapes import fields, shade_steps, shaded
 from sim.formatting import percent
 from statements.arrays import Ints
 
-MOST_NAMES = 60
+MOST_OWNERS_NAMED = 60
 """Clusters up to which a legend names each."""
 FAINTEST = 0.3
 """Opacity of an expert that is hardly relevant to the cluster that trains it."""
-MOST_COLUMNS = 160
+MOST_SPLITS = 160
 """Splits that a picture tells apart: of more, evenly spread ones are drawn."""
 
 
@@ -39,7 +39,7 @@ def assignment(self: Drawn, axes: Axes | None = None) -> Axes:
     keys = ["time_s", "cycle", "cluster", "device", "expert", "relevance"]
     behind(axes, **{key: given[key].to_numpy() for key in keys})
     every_split = found.owner.shape[1]
-    shown = np.unique(np.linspace(0, every_split - 1, MOST_COLUMNS).astype(int))
+    shown = np.unique(np.linspace(0, every_split - 1, MOST_SPLITS).astype(int))
     if found.clusters:
         _owners(found, shown, axes)
     else:
@@ -61,7 +61,7 @@ def _owners(found: Splits, shown: Ints, axes: Axes) -> None:
     """
     names = found.clusters
     owner, value = found.owner[:, shown], found.value[:, shown]
-    steps = steps_of(value / max(float(found.value.max(initial=0.0)), 1e-12))
+    steps = shade_steps(value / max(float(found.value.max(initial=0.0)), 1e-12))
     for number, step in sorted({*zip(owner.ravel().tolist(), steps.ravel().tolist(), strict=True)}):
         if number >= 0:
             mine = np.argwhere((owner == number) & (steps == step))
@@ -70,7 +70,7 @@ def _owners(found: Splits, shown: Ints, axes: Axes) -> None:
             fields(axes, mine, **look)
     axes.grid(visible=False)
     axes.set(xlim=(-0.5, owner.shape[1] - 0.5), ylim=(-0.5, len(owner) - 0.5))
-    if len(names) <= MOST_NAMES:
+    if len(names) <= MOST_OWNERS_NAMED:
         legend(axes, [Patch(color=colour(number)) for number in range(len(names))], names)
     else:
         axes.set_title(f"{len(names)} clusters, without their names")

@@ -14,7 +14,7 @@ from sim.draw.colours import colour, ink
 from sim.draw.names import name
 from sim.draw.views import MapView, broken, land_rings, map_view
 
-MOST_NAMES = 30
+MOST_PLACES_NAMED = 30
 """Places up to which each has its name written."""
 
 
@@ -24,7 +24,7 @@ def write_names(axes: Axes, places: Sequence[tuple[float, float, str]]) -> None:
     letter_deg = 360.0 / (0.85 * room_of(axes)[0])
     line_deg = letter_deg * LINE / LETTER
     gap_deg = 0.7 * letter_deg
-    for longitude_deg, latitude_deg, text in places if len(places) <= MOST_NAMES else []:
+    for longitude_deg, latitude_deg, text in places if len(places) <= MOST_PLACES_NAMED else []:
         label = name(text, 14)
         width_deg = letter_deg * len(label)
         # To the right, to the left, then both a line further up or down.
@@ -40,7 +40,7 @@ def write_names(axes: Axes, places: Sequence[tuple[float, float, str]]) -> None:
         axes.text(x, taken[-1].y0 + line_deg / 2, label, ha=aligned, va="center")
 
 
-STEP_S = 20.0
+TRACK_STEP_S = 20.0
 MOST_TRACKS = 24
 """Satellites up to which each has its track drawn, and not only where it begins."""
 MOST_CIRCLES = 120
@@ -101,7 +101,7 @@ def _track(
     axes: Axes, satellite: Satellite, start: datetime, span_s: float, *, alone: bool
 ) -> None:
     """Draw a satellite where it begins, and its track."""
-    time_s = np.linspace(0.0, span_s, max(2, int(span_s / STEP_S) + 1))
+    time_s = np.linspace(0.0, span_s, max(2, int(span_s / TRACK_STEP_S) + 1))
     track = ground_track(satellite, start, time_s)
     places = {"longitude_deg": track.longitude_deg, "latitude_deg": track.latitude_deg}
     behind(axes, line=satellite.name, seconds=time_s, **places)

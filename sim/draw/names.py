@@ -13,9 +13,9 @@ from sim.analysis.labels import LONGEST
 from sim.draw.canvas import BESIDE, LETTER, LINE, room_of
 from sim.process.terminal import escaped
 
-LONGEST_NAME = 18
+LONGEST_TICK = 18
 """Letters of a name beside an axis."""
-LONGEST_LABEL = LONGEST
+LONGEST_LEGEND = LONGEST
 """Letters of a name in a legend."""
 HANDLE_LETTERS = 5
 """Letters whose room the mark of a legend takes."""
@@ -25,7 +25,7 @@ SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
 """What stands before the last part of a key in a label, and has no room in a legend."""
 
 
-def name(text: object, longest: int = LONGEST_NAME) -> str:
+def name(text: object, longest: int = LONGEST_TICK) -> str:
     """Return a name as matplotlib writes it letter by letter, control characters escaped.
 
     A long one goes without the sections of its keys, then without its
@@ -46,7 +46,7 @@ def legend(
     """Put a legend above the axes, where it covers nothing; long names are shortened."""
     if not handles:
         return
-    texts = [name(text, LONGEST_LABEL) for text in names]
+    texts = [name(text, LONGEST_LEGEND) for text in names]
     drawn = axes.legend(
         handles,
         ["-"] * len(texts),  # matplotlib hides names that begin with an underscore

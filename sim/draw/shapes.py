@@ -57,7 +57,7 @@ def matrix(
         axes.text(column, row, text, color=ink, fontweight=weight, ha="center", va="center")
 
 
-def steps_of(shares: Floats) -> Ints:
+def shade_steps(shares: Floats) -> Ints:
     """Return the step of each share (R, C) of the strongest: -1 for none."""
     steps: Ints = np.minimum((len(HEAT) * shares).astype(np.int64), len(HEAT) - 1)
     return np.where(shares > 0.0, steps, -1)
@@ -68,7 +68,7 @@ def shaded(axes: Axes, values: Floats, text: Callable[[float], str]) -> None:
 
     What is more than 0 has its ``text``, where all have room.
     """
-    steps = steps_of(values / max(float(np.max(values, initial=0.0)), 1e-12))
+    steps = shade_steps(values / max(float(np.max(values, initial=0.0)), 1e-12))
     texts = {(row, column): text(values[row, column]) for row, column in np.argwhere(values > 0.0)}
     matrix(axes, steps, texts)
     axes.invert_yaxis()

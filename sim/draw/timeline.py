@@ -104,13 +104,13 @@ def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
     return axes
 
 
-MARKS = "os^Dv<>pPX*"
+PART_MARKERS = "os^Dv<>pPX*"
 """How parts are marked, in their order."""
 LEAST_PERCENT = 0.01
 """Where the scale of shares begins: less stands there too, nothing stands nowhere."""
-MOST_LINES = 16
+MOST_CLIENT_LINES = 16
 """Clients up to which each has a line, and not only their mean."""
-LONGEST_LABEL = 60
+LONGEST_LINE_NAME = 60
 """Letters of a name that are written whole."""
 
 
@@ -119,7 +119,7 @@ def where_time_went(self: Drawn, axes: Axes | None = None) -> Axes:
     lines = self.run.client_times
     if not any(map(any, (spent.values() for spent in lines.values()))):
         raise nothing("the run has no time to show: it ended before anything happened")
-    if len(lines) > MOST_LINES:
+    if len(lines) > MOST_CLIENT_LINES:
         together_name = f"all {len(lines)} {client_word(self.run.manifest)}s together"
         lines = {together_name: together([*lines.values()])}
     shares = {label: shares_of(spent) for label, spent in lines.items()}
@@ -141,14 +141,14 @@ def draw_shares(
     places = np.arange(len(lines))
     for place, label in enumerate(lines):
         axes.axhline(place, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
-        axes.text(LEAST_PERCENT, place - 0.22, name(label, LONGEST_LABEL), va="bottom")
+        axes.text(LEAST_PERCENT, place - 0.22, name(label, LONGEST_LINE_NAME), va="bottom")
     handles = []
     for number, (part, word) in enumerate(names.items()):
         percent = 100 * np.array([shares.get(part, 0.0) for shares in lines.values()])
         shown = np.where(percent > 0, np.maximum(percent, LEAST_PERCENT), np.nan)
         behind(axes, line=list(lines), part=word, percent=percent)
         handles += axes.plot(
-            shown, places, MARKS[number], color=colour(number), fillstyle="none", mew=2
+            shown, places, PART_MARKERS[number], color=colour(number), fillstyle="none", mew=2
         )
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
@@ -160,7 +160,7 @@ def draw_shares(
     return axes
 
 
-MOST_BARS = 100
+MOST_STALENESS_BARS = 100
 """Bars of the staleness at most; beyond, one stands for several neighbours."""
 
 
@@ -169,7 +169,7 @@ def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
     behind(axes, staleness_versions=list(counts), updates=list(counts.values()))
     values = np.maximum(list(counts), 0)
     updates = list(counts.values())
-    width = -(-(int(values.max()) + 1) // MOST_BARS)
+    width = -(-(int(values.max()) + 1) // MOST_STALENESS_BARS)
     of_a_bar = np.bincount(values // width, updates)
     middles = (np.arange(len(of_a_bar)) + 0.5) * width - 0.5
     axes.bar(middles, of_a_bar, 0.8 * width, color=COLOURS[0])

@@ -17,7 +17,7 @@ from learning.requests.facts import Aggregated, Note, UpdatesUsed, Used
 from learning.requests.peers import Answered, Infer, Journey
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
-from sim.facts.coded import coded_rows, device_rows, joined
+from sim.facts.coded import coded_rows, concatenated, device_rows
 from sim.facts.learning import (
     AnswerRow,
     Assigned,
@@ -181,10 +181,10 @@ class LearningFacts:
         none.
         """
         update, device, some = device_rows([own.who for own in used])
-        version_base = joined(own.version for own in used)[some]
+        version_base = concatenated(own.version for own in used)[some]
         samples = None
         if self._method.learner.trains:
-            samples = joined(self._samples[own.cluster] for own in used)[some]
+            samples = concatenated(self._samples[own.cluster] for own in used)[some]
         contact_ids = [own.contact_id for own in used if own.contact_id is not None]
         self._facts.emit(
             UpdateRow(
@@ -195,9 +195,9 @@ class LearningFacts:
                 version_base=version_base,
                 version_server=told.version,
                 staleness=told.version - version_base,
-                weight=joined(own.weigh(self._samples) for own in used)[some],
+                weight=concatenated(own.weigh(self._samples) for own in used)[some],
                 samples=samples,
-                contact_id=joined(contact_ids)[some] if contact_ids else None,
+                contact_id=concatenated(contact_ids)[some] if contact_ids else None,
                 payload=coded_rows((own.payload for own in used), update),
             )
         )

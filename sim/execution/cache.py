@@ -28,7 +28,7 @@ TEXT = f"{SIGNATURE}\n# Results that leomix keeps between runs: the folder may b
 RESULTS, WINDOWS = "results", "windows"
 FOLDERS = (RESULTS, WINDOWS)
 """The folders of all that is kept: nothing else is counted or removed."""
-PART = ".part"
+PART_SUFFIX = ".part"
 """How files end that are not finished."""
 STRAY_S = 3600.0
 """Age from which a file that was never finished belongs to no process any more."""
@@ -101,7 +101,7 @@ class Cache:
             return
         data = pack()
         path = self.root / name
-        part = path.with_name(f".{uuid4().hex}{PART}")
+        part = path.with_name(f".{uuid4().hex}{PART_SUFFIX}")
         try:
             self._tag()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,7 +169,7 @@ def _may_become_cache(folder: Path) -> bool:
     # What another process begins to write there at this moment is nothing yet.
     return (
         not folder.exists()
-        or all(path.suffix == PART for path in folder.iterdir())
+        or all(path.suffix == PART_SUFFIX for path in folder.iterdir())
         or _is_cache(folder)
     )
 
@@ -210,7 +210,7 @@ def size_bytes(root: Path) -> int:
             f"is no leomix cache (it has no {TAG} of it)",
             Other(said=f"let {VARIABLE} name one that is, or a new folder"),
         )
-    return sum(entry.size_bytes for entry in _entries(root) if entry.path.suffix != PART)
+    return sum(entry.size_bytes for entry in _entries(root) if entry.path.suffix != PART_SUFFIX)
 
 
 def keep_within_bound(root: Path, added_bytes: int, bound_bytes: int) -> None:
@@ -234,7 +234,7 @@ def trim(root: Path, bound_bytes: int) -> int:
     kept = []
     now = time.time()
     for entry in _entries(root):
-        if entry.path.suffix != PART:
+        if entry.path.suffix != PART_SUFFIX:
             kept.append(entry)
         elif now - entry.used_s > STRAY_S:
             _remove(entry.path)

@@ -106,7 +106,7 @@ def _from_before(place: Path, changed: Iterable[str], what: str) -> InputError:
     )
 
 
-LONGEST_VALUE = 40
+MOST_CHARACTERS = 40
 """Characters of a value that a refusal repeats."""
 
 
@@ -114,7 +114,7 @@ def _by_key(value: Any, key: str = "") -> dict[str, str]:
     """Return the values of a stored scenario as text, by dotted key."""
     if not isinstance(value, dict | list) or not value:
         text = as_yaml(value)
-        return {key: text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]!r}..."}
+        return {key: text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]!r}..."}
     found: dict[str, str] = {}
     for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
         found |= _by_key(inner, f"{key}.{name}" if key else str(name))

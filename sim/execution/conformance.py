@@ -27,6 +27,7 @@ from sim.engine.learning_task import learner_of
 from sim.engine.setup import method_of
 from sim.errors import InputError, Interrupted, InvariantError, as_input
 from sim.execution.checkpoint import EXTENSION, JOURNAL
+from sim.execution.model import WEIGHTS
 from sim.execution.ready import build
 from sim.execution.result import Result
 from sim.execution.running import run
@@ -327,7 +328,6 @@ def _timing(trial: _Trial) -> None:
         raise _Skipped(text) from None
 
 
-WEIGHTS = "model.safetensors"
 PROPERTIES: dict[str, Callable[[_Trial], None]] = {
     "options are read as they are written": _options,
     "a run ends at its stop": _ends,

@@ -27,7 +27,7 @@ from statements import Code, Other, Place, Statement, shown
 
 READ = (0, 3)
 """The version, major and minor, whose folders are read."""
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NO_CHECKSUMS: Mapping[str, str] = MappingProxyType({})
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"
 MODEL = "model"
@@ -351,7 +351,7 @@ def check_version(path: Path, versions: Any) -> None:
 
 
 def read_tables(
-    folder: Path, known: Mapping[str, str] = NOTHING, *, of_network: bool = False
+    folder: Path, known: Mapping[str, str] = NO_CHECKSUMS, *, of_network: bool = False
 ) -> Tables:
     """Return the tables of a run folder, read when asked for; raise InputError for a broken one.
 

@@ -86,11 +86,11 @@ def decisive(world: World, stored: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-Code = dict[str, str]
+CodeDigests = dict[str, str]
 """Digests of the files of code of one's own, by the ``MODULE:NAME`` that a scenario names."""
 
 
-def code_of(world: World, *, running: bool = False) -> Code:
+def code_of(world: World, *, running: bool = False) -> CodeDigests:
     """Return the digest of each code of one's own, but for what has no file of its own.
 
     Code of a Flower app lies where nobody looks before the app runs.
@@ -113,7 +113,7 @@ class PointIdentity:
     """
 
     besides_code: str
-    code: Code
+    code: CodeDigests
     digest: str
 
 
@@ -174,7 +174,7 @@ class Named:
         return portable(self.world)
 
     @cached_property
-    def code(self) -> Code:
+    def code(self) -> CodeDigests:
         """Digests of the code of one's own, as this process has it."""
         return code_of(self.world, running=True)
 
@@ -250,7 +250,7 @@ def made_by_code(learner: Learner) -> dict[str, str]:
     return learner.made_by_code()
 
 
-def changed_code(before: Code, now: Code) -> list[str]:
+def changed_code(before: CodeDigests, now: CodeDigests) -> list[str]:
     """Return the ``MODULE:NAME`` whose files have changed, or that only one of the two has."""
     return sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
 

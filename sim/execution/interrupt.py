@@ -15,8 +15,9 @@ from typing import Any
 
 from sim.errors import Interrupted
 from sim.facts.observer import Observer
+from sim.process.beginning import INTERRUPTED_STATUS
 
-GRACE_S = 1.0
+SECOND_SIGNAL_S = 1.0
 """How long a second Ctrl-C may take to get through; a library may keep it from getting there."""
 PATIENCE_S = 5.0
 """How long a run that is to stop may go on with a training; then it is broken off."""
@@ -26,7 +27,6 @@ BROKEN_OFF = (
     "a training that takes longer than {:.0f} s is broken off, and done again with --resume "
     "(Ctrl-C to end at once)"
 )
-INTERRUPTED = 130
 HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """What a process gets when its terminal closes; Windows has none."""
 
@@ -109,12 +109,12 @@ def stop_on_interrupt(max_wall_s: float = math.inf) -> Iterator[Observer]:
 
     An event that takes longer than PATIENCE_S after a signal is broken off, and a run that ends at
     one evaluates its model. A second signal ends it at once; where that does not get through in
-    GRACE_S, the process ends.
+    SECOND_SIGNAL_S, the process ends.
     """
     asked = False
     over = threading.Event()
     until = time.monotonic() + max_wall_s
-    last = threading.Timer(GRACE_S, os._exit, (INTERRUPTED,))
+    last = threading.Timer(SECOND_SIGNAL_S, os._exit, (INTERRUPTED_STATUS,))
     watch = threading.Thread(target=_break_off, args=(over,), daemon=True)
     last.daemon = True
 

@@ -14,9 +14,9 @@ from sim.execution.folder import RUN_LOG
 from sim.execution.versions import versions
 from sim.world.world import World
 
-LOG = logging.getLogger("leomix.run")
+RUN_LOGGER = logging.getLogger("leomix.run")
 """Where a run logs what it does; without a run folder nothing is written."""
-LOG.addHandler(logging.NullHandler())
+RUN_LOGGER.addHandler(logging.NullHandler())
 
 
 class _Lines(logging.Formatter):
@@ -36,7 +36,7 @@ class _LogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         """Write nothing more."""
-        LOG.removeHandler(self)
+        RUN_LOGGER.removeHandler(self)
 
 
 @contextmanager
@@ -48,21 +48,21 @@ def run_log(folder: Path | None) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             handler = _LogFile(folder / RUN_LOG, encoding="utf-8", errors="replace")
             handler.setFormatter(_Lines())
-            LOG.addHandler(handler)
-    level = LOG.level
-    LOG.setLevel(logging.INFO)
+            RUN_LOGGER.addHandler(handler)
+    level = RUN_LOGGER.level
+    RUN_LOGGER.setLevel(logging.INFO)
     try:
         yield
     except Interrupted as error:
-        LOG.warning("interrupted: %s", error)
+        RUN_LOGGER.warning("interrupted: %s", error)
         raise
     except ANYTHING as error:
-        LOG.error("failed: %s", error)
+        RUN_LOGGER.error("failed: %s", error)
         raise
     finally:
-        LOG.setLevel(level)
+        RUN_LOGGER.setLevel(level)
         if handler is not None:
-            LOG.removeHandler(handler)
+            RUN_LOGGER.removeHandler(handler)
             with suppress(OSError):
                 handler.close()
 
@@ -71,19 +71,21 @@ def log_start(world: World, event: int) -> None:
     """Log what is run, and the ``event`` (0: none) up to which it was saved before."""
     method = world.learning.method
     path = world.scenario.source_path
-    LOG.info("run %s: method %s, seed %s", path or "a scenario", method, world.seed)
-    LOG.info("versions: %s", ", ".join(f"{name} {v}" for name, v in versions().items()))
+    RUN_LOGGER.info("run %s: method %s, seed %s", path or "a scenario", method, world.seed)
+    RUN_LOGGER.info("versions: %s", ", ".join(f"{name} {v}" for name, v in versions().items()))
     if event:
-        LOG.info("resumed: replays what was saved up to event %s", event)
+        RUN_LOGGER.info("resumed: replays what was saved up to event %s", event)
 
 
 def log_end(manifest: dict[str, Any]) -> None:
     """Log warnings and checks, what was trained and reused, and that the run is complete."""
     for said in (*manifest["warnings"], *(check.line for check in checks_in(manifest))):
-        LOG.warning("%s", said)
+        RUN_LOGGER.warning("%s", said)
     done = manifest["trainings"]
     reused = manifest["trainings_reused"]
-    LOG.info("trainings: %s done, %s known from other runs", done, reused)
+    RUN_LOGGER.info("trainings: %s done, %s known from other runs", done, reused)
     if manifest["cache"] is not None:
-        LOG.info("cache: %s", ", ".join(f"{k} {v}" for k, v in manifest["cache"].items() if v))
-    LOG.info("complete: trace %s, %s s", manifest["trace_sha256"], manifest["wall_s"])
+        RUN_LOGGER.info(
+            "cache: %s", ", ".join(f"{k} {v}" for k, v in manifest["cache"].items() if v)
+        )
+    RUN_LOGGER.info("complete: trace %s, %s s", manifest["trace_sha256"], manifest["wall_s"])

@@ -100,7 +100,7 @@ def said_of(warnings: Sequence[Statement]) -> dict[str, Any]:
     }
 
 
-NAME = "model name"
+PROCESSOR_NAME = "model name"
 
 
 def determinism_of(learner: Learner) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def determinism_of(learner: Learner) -> dict[str, Any]:
     ``device`` is what tensors were computed on, None in a timing-only run; the versions of the
     libraries stand in the manifest beside this. docs/trust.md says what each may change.
     """
-    named = [line for line in processor() if line.startswith(NAME)]
+    named = [line for line in processor() if line.startswith(PROCESSOR_NAME)]
     simd = np.show_config(mode="dicts")["SIMD Extensions"]
     return {
         "system": platform.system(),

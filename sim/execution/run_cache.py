@@ -91,8 +91,8 @@ class RunCache:
 
 WORTH_KEEPING_S = 0.05
 """Windows that are found sooner are not kept: to read them would take as long."""
-LIBRARIES = ("leomix", "numpy", "scipy", "sgp4", "skyfield")
-SOURCE = (
+FINDING_LIBRARIES = ("leomix", "numpy", "scipy", "sgp4", "skyfield")
+FINDING_SOURCE = (
     *source_fingerprints(Path(orbit.__file__).parent),
     *source_fingerprints(Path(__file__).parent.parent),
 )
@@ -152,8 +152,8 @@ def key_of(query: WindowQuery) -> str:
         "sites": [astuple(site) for site in query.sites],
         "span": [query.start.isoformat(), query.end.isoformat()],
         "mask": query.min_elevation_deg,
-        "source": SOURCE,
-        "versions": [version(name) for name in LIBRARIES],
+        "source": FINDING_SOURCE,
+        "versions": [version(name) for name in FINDING_LIBRARIES],
         "machine": [platform.system(), platform.machine(), *processor()],
     }
     return json_digest(decisive, binary=np.array(elements, np.float64).tobytes())

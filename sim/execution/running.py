@@ -42,7 +42,7 @@ from sim.execution import folder as run_folder
 from sim.execution.checkpoint import EXTENSION, JOURNAL, Checkpoint, how_to_restart
 from sim.execution.identity import NamedBuild
 from sim.execution.interrupt import PATIENCE_S
-from sim.execution.log import LOG, log_end, log_start, run_log
+from sim.execution.log import RUN_LOGGER, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of, replay_differs, said_of, saved_with
 from sim.execution.outcome import tables_so_far, warnings_of, write_final_model
 from sim.execution.ready import build
@@ -142,7 +142,7 @@ def run_build(
             claim.check_writable(place)
             with claim.as_run_failure(place):
                 folder = extension.begin(place, named, before)
-        execution = Run(
+        execution = RunExecution(
             named, folder, checkpoint_every_s, cache, observers, keep=keep, known_as=place
         )
         try:
@@ -188,7 +188,7 @@ def _with_remedies(result: Result, named: NamedBuild) -> Result:
     return found
 
 
-class Run(Observer):
+class RunExecution(Observer):
     """One execution of a build; a ``player`` decides in place of the method's own agent.
 
     Its files are written to ``place``. Its user calls that ``known_as``: an extension is written
@@ -372,7 +372,7 @@ class Run(Observer):
         except KeyboardInterrupt:
             raise Interrupted(self._how_to_resume("stopped at once")) from None
         except ANYTHING as error:  # of a method of one's own, too; its run has not failed by it
-            LOG.info("not evaluated when it was interrupted: %s", error)
+            RUN_LOGGER.info("not evaluated when it was interrupted: %s", error)
         finally:
             learner.values.trains_until_s = math.inf
         self._save()
@@ -416,7 +416,7 @@ class Run(Observer):
         pooled, judged = rows[0], judged_of(learning.loss, data.objective)
         if said := followed(pooled, judged, of_validation=data.validation > 0, digits=4):
             hours, cycle = pooled["time_s"] / 3600, pooled["cycle"]
-            LOG.info("evaluated at %.2f h, cycle %s: %s", hours, cycle, said)
+            RUN_LOGGER.info("evaluated at %.2f h, cycle %s: %s", hours, cycle, said)
 
     def event(self, number: int, time_s: float) -> None:
         """Check a replay, and save what is due."""
@@ -447,7 +447,7 @@ class Run(Observer):
             kept.take_replies(saved)
             self._save_to(kept)
         except OSError as error:  # the run itself can do without
-            LOG.warning("nothing is kept to extend the run from: %s", trouble_text(error))
+            RUN_LOGGER.warning("nothing is kept to extend the run from: %s", trouble_text(error))
             kept.remove()
             self._kept = None
 
@@ -456,7 +456,7 @@ class Run(Observer):
         if self.checkpoint is None or not self.built.learner.measures:
             return
         if self._save_to(self.checkpoint):
-            LOG.info("checkpoint saved at event %s", self._event)
+            RUN_LOGGER.info("checkpoint saved at event %s", self._event)
 
     def _save_to(self, checkpoint: Checkpoint) -> bool:
         simulation = self.simulation

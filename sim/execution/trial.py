@@ -12,7 +12,7 @@ from learning.own.raised import ANYTHING
 from scenarios import Scenario
 from sim.analysis.checks import Check
 from sim.analysis.checks.check import LEAST_GAIN, Finding, Override, improves, value_in
-from sim.analysis.checks.held_back import CODE, bottleneck
+from sim.analysis.checks.held_back import HELD_BACK, bottleneck
 from sim.analysis.checks.listed import findings_of
 from sim.analysis.checks.run import EndedRun
 from sim.errors import Interrupted
@@ -43,12 +43,12 @@ def with_remedies(result: Result, run: EndedRun, simulate: Simulate) -> Result:
     trials = Trials(run, simulate)
     findings = findings_of(run)
     if (most := bottleneck(run)) is not None:
-        findings[CODE] = most
+        findings[HELD_BACK] = most
     try:
         checks = {code: trials.check(code, finding) for code, finding in findings.items()}
     except KeyboardInterrupt:  # the run itself is complete
         return result
-    held = checks.pop(CODE, None)
+    held = checks.pop(HELD_BACK, None)
     manifest = {
         **result.manifest,
         "checks": [check._asdict() for check in checks.values()],

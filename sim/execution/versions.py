@@ -14,7 +14,7 @@ from statements import Code, Other, Statement
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "skyfield", "sgp4", "simpy", "pyarrow", "pandas")
 
 
-SOURCE = "leomix's source"
+SOURCE_NAME = "leomix's source"
 """One version of leomix has several between releases."""
 
 
@@ -37,7 +37,7 @@ def _version(name: str) -> str | None:
 def versions() -> dict[str, str]:
     """Return, as manifests have it, what is :func:`installed`, and which source leomix has."""
     known = {name: number or "not installed" for name, number in installed().items()}
-    return {**known, SOURCE: _source()}
+    return {**known, SOURCE_NAME: _source()}
 
 
 @functools.cache

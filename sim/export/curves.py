@@ -19,7 +19,7 @@ NOT_FIGURES = ("time_s", "cycle", "version", "scope", "cluster", "device", *COUN
 """Columns of the metrics that are no curves."""
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """A value of a curve, at a step and at seconds since the run's start."""
 
     curve: str
@@ -28,7 +28,7 @@ class Point(NamedTuple):
     value: float
 
 
-def points_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Point]:
+def points_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[CurvePoint]:
     """Every figure in ``rows`` of the metrics, once by cycle and once by second."""
     for row in rows:
         whose = "global" if row["scope"] == "global" else f"{row['scope']} {row['cluster']}"
@@ -37,12 +37,12 @@ def points_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Point]:
         for name, value in row.items():
             if name in NOT_FIGURES or value is None:
                 continue
-            yield Point(f"{name}/{whose}", row["cycle"], row["time_s"], value)
+            yield CurvePoint(f"{name}/{whose}", row["cycle"], row["time_s"], value)
             second = f"{name}_by_second/{whose}"
-            yield Point(second, int(row["time_s"]), row["time_s"], value)
+            yield CurvePoint(second, int(row["time_s"]), row["time_s"], value)
 
 
-FILE = "events.out.tfevents.leomix"
+EVENT_FILE = "events.out.tfevents.leomix"
 
 
 NO_CURVES = "{0.folder}: has no accuracy (learning.train was false)"
@@ -63,7 +63,7 @@ class EventFile:
         self._event = Event
         self._summary = Summary
         self._start_s = start.timestamp()
-        self._file = (place / FILE).open("wb")
+        self._file = (place / EVENT_FILE).open("wb")
         self._records = RecordWriter(self._file)
         self.write(file_version="brain.Event:2")
 
@@ -120,7 +120,7 @@ class TensorBoard(Observer):
                 Other(said="name another one"),
                 there=there,
             )
-        check_not_a_pipe(place / FILE)
+        check_not_a_pipe(place / EVENT_FILE)
         self._place = place
         self._file: EventFile | None = None
 

@@ -27,7 +27,7 @@ from sim.trace.arrow import word
 from sim.world.scenery import scenery_of
 from statements import Code
 
-FILE = "run.czml"
+CZML_FILE = "run.czml"
 TRAIL_S = 2700
 """How much of its way a satellite trails, about half an orbit."""
 SPEED = 60
@@ -35,7 +35,7 @@ SPEED = 60
 WHITE = "#ffffff"
 GREEN = "#009e73"
 """Links between satellites, as in the report's timeline."""
-MOST_NAMES = 30
+MOST_SATELLITES_NAMED = 30
 """Satellites up to which each has its name written beside it."""
 
 Packet = dict[str, Any]
@@ -89,7 +89,7 @@ def write_czml(run: Result, place: Path) -> list[str]:
         packets += scene.lines("feeder", 1, transferring(feeder), gateways)
         packets += scene.lines("feeder-hop", 4, transferring(over_feeder(run.tables)), gateways)
     # Without NaN: Cesium's reader is strict.
-    write_text(place / FILE, json.dumps(packets, allow_nan=False, separators=(",", ":")))
+    write_text(place / CZML_FILE, json.dumps(packets, allow_nan=False, separators=(",", ":")))
     return [f"{run.folder}: {about}"]
 
 
@@ -129,7 +129,7 @@ class _Scene:
                     "epoch": self._utc(0.0),
                     "cartesian": samples.ravel().tolist(),
                 },
-                **_point(satellite.name if len(known) <= MOST_NAMES else "", 8, WHITE),
+                **_point(satellite.name if len(known) <= MOST_SATELLITES_NAMED else "", 8, WHITE),
                 "path": {**trail, **_line(1, WHITE)},
             }
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from statements.arrays import Ints, Mask, stretches
 
-NOTHING = -1
+NO_WORD = -1
 """The code of a row without text."""
 
 
@@ -30,7 +30,7 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self.words: list[str] = []
-        self._codes: dict[str | None, int] = {None: NOTHING}
+        self._codes: dict[str | None, int] = {None: NO_WORD}
 
     def code(self, word: str | None) -> int:
         """Return the number of ``word``, a new one if it is new; -1 for None."""
@@ -56,11 +56,11 @@ class Vocabulary:
         return np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values))
 
     def _translated(self, codes: np.ndarray, words: Sequence[str]) -> np.ndarray:
-        if codes.size and not NOTHING <= codes.min() <= codes.max() < len(words):
-            worst = codes.min() if codes.min() < NOTHING else codes.max()
+        if codes.size and not NO_WORD <= codes.min() <= codes.max() < len(words):
+            worst = codes.min() if codes.min() < NO_WORD else codes.max()
             raise ValueError(f"code is {worst}; allowed is -1 to {len(words) - 1}, one a word")
         # The last place is that of -1.
-        return np.array([*map(self.code, words), NOTHING], np.int32).take(codes)
+        return np.array([*map(self.code, words), NO_WORD], np.int32).take(codes)
 
 
 def coded_rows(words: Iterable[str | None], leg: Ints) -> Coded:
@@ -85,24 +85,18 @@ class DeviceRows(NamedTuple):
 
     record: Ints
     device: Ints
-    some: Ints | slice
+    some: Ints
 
 
 def device_rows(masks: Sequence[Mask]) -> DeviceRows:
     """Return a row for each device in the mask (K,) of a record, in order."""
-    if len(masks) == 1:
-        (device,) = masks[0].nonzero()
-        everybody = len(device) == len(masks[0])
-        return DeviceRows(np.zeros_like(device), device, slice(None) if everybody else device)
-    who = joined(masks)
+    who = concatenated(masks)
     counts = np.array([len(mask) for mask in masks])
     record, device = stretches(np.zeros_like(counts), counts)
     some = np.flatnonzero(who)
-    if len(some) == len(who):  # nearly always
-        return DeviceRows(record, device, slice(None))
     return DeviceRows(record[some], device[some], some)
 
 
-def joined(arrays: Iterable[np.ndarray]) -> np.ndarray:
+def concatenated(arrays: Iterable[np.ndarray]) -> np.ndarray:
     """Return the arrays (K,) of some records, one behind the other."""
     return np.concatenate(list(arrays))

@@ -16,7 +16,7 @@ from learning.values.lazy import Reuse
 from sim.errors import Interrupted
 from sim.execution.identity import NamedBuild
 from sim.execution.result import Result
-from sim.execution.running import Run
+from sim.execution.running import RunExecution
 from sim.facts.observer import Observer
 
 
@@ -29,7 +29,7 @@ class Episode:
     def __init__(self, named: NamedBuild, observers: Sequence[Observer] = ()) -> None:
         # What is counted is of one run, also where several have the same build.
         named.build.learner.values.reuse = Reuse()
-        run = Run(named, None, math.inf, observers=observers, player=self._ask)
+        run = RunExecution(named, None, math.inf, observers=observers, player=self._ask)
         self.simulation = run.simulation
         self.result: Result | None = None
         self._run = greenlet(run.execute)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from learning.requests.facts import Cause
-from sim.facts.coded import Coded, coded_rows, device_rows, joined, optional_coded_rows
+from sim.facts.coded import Coded, coded_rows, concatenated, device_rows, optional_coded_rows
 from sim.facts.directions import Way
 from sim.facts.events import EventKind
 from sim.facts.row import Fact, Row
@@ -223,29 +223,29 @@ class MovedRows:
             outcome = np.array(codes)[leg]
         else:
             each = zip(codes, legs, strict=True)
-            outcome = joined(
+            outcome = concatenated(
                 np.full(len(record.who), code) if isinstance(code, int) else code
                 for code, record in each
             )[some]
-        moved = joined(record.bytes for record in legs)[some]
+        moved = concatenated(record.bytes for record in legs)[some]
         on_air = moved
         if any(record.on_air is not None for record in legs):
             each_on_air = (r.bytes if r.on_air is None else r.on_air for r in legs)
-            on_air = joined(each_on_air)[some]
+            on_air = concatenated(each_on_air)[some]
         return cls(
             legs,
             leg,
             device,
-            version=joined(record.version for record in legs)[some],
-            size=joined(record.size for record in legs)[some],
+            version=concatenated(record.version for record in legs)[some],
+            size=concatenated(record.size for record in legs)[some],
             bytes=moved,
-            start_s=joined(record.start_s for record in legs)[some],
-            end_s=joined(record.end_s for record in legs)[some],
+            start_s=concatenated(record.start_s for record in legs)[some],
+            end_s=concatenated(record.end_s for record in legs)[some],
             outcome=outcome,
             first=np.searchsorted(leg, np.arange(len(legs) + 1)),
             keys=[record.key for record in legs],
             on_air=on_air,
-            message=joined(messages)[some] if messages else None,
+            message=concatenated(messages)[some] if messages else None,
         )
 
     @property
@@ -435,9 +435,9 @@ class TrainedRows:
             legs,
             leg,
             device,
-            rounds=joined(record.rounds for record in legs)[some],
-            start_s=joined(record.start_s for record in legs)[some],
-            end_s=joined(record.end_s for record in legs)[some],
+            rounds=concatenated(record.rounds for record in legs)[some],
+            start_s=concatenated(record.start_s for record in legs)[some],
+            end_s=concatenated(record.end_s for record in legs)[some],
         )
 
     def rows(self) -> Iterator[Row]:
@@ -488,11 +488,11 @@ class LegRows(Fact):
 def _dropped_rows(records: Sequence[Dropped]) -> PartDropped:
     leg = np.repeat(np.arange(len(records)), [len(record.who) for record in records])
     return PartDropped(
-        time_s=joined(record.time_s for record in records),
+        time_s=concatenated(record.time_s for record in records),
         cluster=coded_rows((record.cluster for record in records), leg),
-        device=joined(record.who for record in records),
+        device=concatenated(record.who for record in records),
         contact_id=np.array([record.contact_id for record in records])[leg],
-        version=joined(record.version for record in records),
+        version=concatenated(record.version for record in records),
         reasons=coded_rows((record.detail for record in records), leg),
         causes=optional_coded_rows([record.cause for record in records], leg),
     )

@@ -17,9 +17,9 @@ from sim.analysis.curves import (
     curve_of,
     over_seeds,
 )
-from sim.analysis.evaluations import Judged, judged_together, target_name
+from sim.analysis.evaluations import Judged, first_reached, judged_together, target_name
 from sim.analysis.groups import Group
-from sim.draw.accuracy import NAMES, Line, draw_curves
+from sim.draw.accuracy import CURVE_NAMES, Line, draw_curves
 from sim.draw.canvas import Unit, unit_of
 from sim.draw.colours import looks_of
 from sim.formatting import capital
@@ -27,10 +27,10 @@ from statements.arrays import Floats, Ints
 
 FORMS: dict[What, str] = {"cycles": "count", "sent_bytes": "bytes", "staleness": "number"}
 MEASURES: dict[What, tuple[str, str]] = {
-    what: (name, FORMS.get(what, "share")) for what, name in NAMES.items()
+    what: (name, FORMS.get(what, "share")) for what, name in CURVE_NAMES.items()
 }
 """What a chart offers, what that is called, and in which form its script writes the values."""
-OF_TOKENS: dict[What, tuple[str, str]] = {
+TOKEN_MEASURES: dict[What, tuple[str, str]] = {
     "loss": ("loss of the next token (nats)", "share"),
     "accuracy": ("share of tokens right", "share"),
     "validation_loss": ("validation loss (nats)", "share"),
@@ -46,12 +46,12 @@ def measures_of(groups: Sequence[Group]) -> dict[What, tuple[str, str]]:
         return MEASURES
     if all(summary.get("accuracy_final") is None for summary in runs):
         return {"loss": MEASURES["loss"], **MEASURES}
-    return {**OF_TOKENS, **MEASURES, **OF_TOKENS}
+    return {**TOKEN_MEASURES, **MEASURES, **TOKEN_MEASURES}
 
 
 MOST_GROUPS = 12
 """Groups of which a chart has lines."""
-MOST_CLUSTERS = 8
+MOST_CHARTED_CLUSTERS = 8
 """Clusters of which a chart has lines, or that it offers."""
 MOST_BANDS = 4
 """Groups of which all bands are drawn, as in ``chart.js``; of more, that of one pointed at."""
@@ -61,8 +61,8 @@ ALL = "all"
 OF_CLUSTERS = "clusters"
 """Parts of the test data: the whole of it, and each cluster's in the chart of one run."""
 
-FEWEST_STEPS = 60
-MOST_STEPS = 500
+FEWEST_CURVE_STEPS = 60
+MOST_CURVE_STEPS = 500
 STEPS_OF_A_PAGE = 12_000
 """Steps that a curve is given: those of all curves of a page together, within the two others."""
 
@@ -130,8 +130,7 @@ def chart_of(
         labels += clusters
         methods += [None] * len(clusters)
     lines = [Line(*own, ()) for own in zip(labels, looks_of(methods), strict=True)]
-    views_of = _views_of_run if alone else _views
-    views = list(views_of(shown, lines, clusters, measures))
+    views = list(_views(shown, lines, clusters, measures, alone=alone))
     if not views:
         return None
     each = sum(len(group.runs) for group in shown) <= MOST_SEED_LINES
@@ -153,7 +152,7 @@ def chart_of(
         {part: name for part, name in names.items() if part in parts},
         reached,
         target if target in reached else max(reached, default=None),
-        int(np.clip(STEPS_OF_A_PAGE // count, FEWEST_STEPS, MOST_STEPS)),
+        int(np.clip(STEPS_OF_A_PAGE // count, FEWEST_CURVE_STEPS, MOST_CURVE_STEPS)),
         each,
     )
 
@@ -171,22 +170,16 @@ def _clusters(groups: Sequence[Group]) -> list[str]:
     """Return the clusters of which all runs have measured an accuracy, if they are few."""
     each = [set(clusters_measured(run.tables)) for own in groups for run in own.runs]
     found = sorted(set.intersection(*each))
-    return found[:MOST_CLUSTERS] if len(groups) == 1 or len(found) <= MOST_CLUSTERS else []
+    return (
+        found[:MOST_CHARTED_CLUSTERS]
+        if len(groups) == 1 or len(found) <= MOST_CHARTED_CLUSTERS
+        else []
+    )
 
 
 def _curves(group: Group, what: What, over: Over, cluster: str | None = None) -> list[Steps]:
-    found = (
-        curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster) for run in group.runs
-    )
+    found = (curve_of(run, what, over, cluster) for run in group.runs)
     return [curve for curve in found if curve is not None]
-
-
-def _kinds(measures: Iterable[What]) -> Iterator[tuple[What, Over]]:
-    """Yield what can be shown, and over what."""
-    for what in measures:
-        yield what, "time"
-        if what in MEASURED:
-            yield what, "cycle"
 
 
 def _views(
@@ -194,32 +187,32 @@ def _views(
     lines: Sequence[Line],
     clusters: Sequence[str],
     measures: Iterable[What],
+    *,
+    alone: bool,
 ) -> Iterator[View]:
-    """Yield the views of several runs: on all test data, and on that of each cluster."""
-    for what, over in _kinds(measures):
-        for cluster in (None, *(clusters if what in MEASURED else ())):
-            found = [_curves(group, what, over, cluster) for group in groups]
-            curves = _known(lines, found)
-            if _says_something(curves, what):
-                yield View(what, over, ALL if cluster is None else cluster, curves)
+    """Yield the views of groups: on all test data, and on that of each cluster.
 
-
-def _views_of_run(
-    groups: Sequence[Group],
-    lines: Sequence[Line],
-    clusters: Sequence[str],
-    measures: Iterable[What],
-) -> Iterator[View]:
-    """Yield the views of one run: on all test data, and on that beside each cluster's."""
-    [group] = groups
-    for what, over in _kinds(measures):
-        whole = _known(lines[:1], [_curves(group, what, over)])
-        if not _says_something(whole, what):
-            continue
-        yield View(what, over, ALL, whole)
-        found = [_curves(group, what, over, name) for name in clusters if what in MEASURED]
-        if curves := _known(lines[1:], found):
-            yield View(what, over, OF_CLUSTERS, [*whole, *curves])
+    Those of one run ``alone`` have all clusters together, beside the curve of all test data.
+    """
+    for what in measures:
+        over_each: Sequence[Over] = ("time", "cycle") if what in MEASURED else ("time",)
+        for over in over_each:
+            whole = _known(lines, [_curves(group, what, over) for group in groups])
+            if not _says_something(whole, what):
+                continue
+            yield View(what, over, ALL, whole)
+            of_clusters = [
+                [_curves(group, what, over, name) for group in groups]
+                for name in (clusters if what in MEASURED else ())
+            ]
+            if alone:
+                found = [curves for [curves] in of_clusters]
+                if curves := _known(lines[1:], found):
+                    yield View(what, over, OF_CLUSTERS, [*whole, *curves])
+                continue
+            for name, found in zip(clusters, of_clusters, strict=False):
+                if curves := _known(lines, found):
+                    yield View(what, over, name, curves)
 
 
 def _known(lines: Sequence[Line], found: Sequence[Sequence[Steps]]) -> list[Line]:
@@ -233,12 +226,16 @@ def _says_something(curves: Sequence[Line], what: What) -> bool:
 
 
 def _reached(groups: Sequence[Group], target: float) -> dict[Over, list[tuple[int, float]]]:
-    """Return the line and the x of each seed that reached a target, over time and over cycles."""
+    """Return the line and the x of each seed that reached a target, over time and over cycles.
+
+    As in the summary of a run, x is that of the first evaluation at the target, or above.
+    """
     found: dict[Over, list[tuple[int, float]]] = {"time": [], "cycle": []}
     for line, group in enumerate(groups):
-        for over, own in found.items():
-            at = [curve.first_at(target) for curve in _curves(group, "accuracy", over)]
-            own += [(line, x) for x in at if x is not None]
+        for run in group.runs:
+            if when := first_reached(run.evaluations, target):
+                found["time"].append((line, 3600.0 * when["hours"]))
+                found["cycle"].append((line, when["cycles"]))
     return found
 
 
@@ -324,11 +321,11 @@ def _numbers(values: Floats) -> list[float | int | None]:
     return [None if np.isnan(value) else _short(value) for value in values.tolist()]
 
 
-DIGITS = 6
+SIGNIFICANT_DIGITS = 6
 """Digits of a number in the page that count."""
 
 
 def _short(value: float) -> float | int:
     """Return a number with the digits that count; a whole one without its point."""
-    short = float(f"{value:.{DIGITS}g}")
+    short = float(f"{value:.{SIGNIFICANT_DIGITS}g}")
     return int(short) if short.is_integer() else short

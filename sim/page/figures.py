@@ -61,7 +61,7 @@ class Figures:
     def filed(self, name: str, draw: Draw, size: tuple[int, int] = SIZE, **options: Any) -> str:
         """Draw into files alone."""
         if self.folder is not None:
-            with suppress(*NOTHING), _figure(draw, size, PER_INCH, {}, **options) as figure:
+            with suppress(*NOTHING_TO_DRAW), _figure(draw, size, PER_INCH, {}, **options) as figure:
                 for form, date in DATES.items():
                     undated = {date: None}
                     figure.savefig(self.folder / f"{name}.{form}", format=form, metadata=undated)
@@ -87,7 +87,7 @@ def _write_csv(data: pa.Table, path: Path) -> None:
 
 DATES = {"pdf": "CreationDate", "svg": "Date"}
 """Forms of files, and where they have the date of their making, which is left out."""
-NOTHING = InputError, ScenarioError
+NOTHING_TO_DRAW = InputError, ScenarioError
 """What a drawing of nothing raises."""
 
 
@@ -126,7 +126,7 @@ def inline(name: str, words: str, size: tuple[int, int], draw: Draw, **options: 
     drawing of a page, ``words`` say what is seen. Empty where there is nothing to draw.
     """
     out = io.StringIO()
-    with suppress(*NOTHING), _figure(draw, size, PIXELS, STYLE, **options) as figure:
+    with suppress(*NOTHING_TO_DRAW), _figure(draw, size, PIXELS, STYLE, **options) as figure:
         undated = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(out, format="svg", transparent=True, metadata=undated)
     if not (text := out.getvalue()):

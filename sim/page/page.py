@@ -22,7 +22,7 @@ MARK = "leomix report"
 """The page's generator: what is not marked so is never overwritten."""
 
 
-LONGEST_NAME = 150
+LONGEST_FILE_NAME = 150
 """Letters of the name of a figure's files."""
 
 MOST_ROWS = 500
@@ -44,7 +44,7 @@ class Page:
 
 
 @dataclass
-class Shown:
+class PageState:
     """What a page has shown so far: its sections, how many blocks the last of them has, scripts."""
 
     sections: list[tuple[str, str]] = field(default_factory=list)
@@ -80,7 +80,7 @@ def html(page: Page, figures: Figures) -> str:
     Its content security policy allows its styles and scripts alone, by their hashes.
     """
     style = properties() + packaged("sim.page", "templates/report.css") + replay.style()
-    shown = Shown()
+    shown = PageState()
 
     values = {
         "kind": page.kind,
@@ -115,7 +115,7 @@ def replayed(runs: Mapping[str, Run], hues: Mapping[str, int]) -> tuple[str, str
 
 def slug(*words: str) -> str:
     """Return words as a name for files and ids: small letters and digits with dashes between."""
-    return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")[:LONGEST_NAME]
+    return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")[:LONGEST_FILE_NAME]
 
 
 def line(text: str) -> str:

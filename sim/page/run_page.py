@@ -11,7 +11,7 @@ from sim.analysis.spans import lanes_of, names_of_clients, of_stations
 from sim.analysis.summary import staleness
 from sim.draw.accuracy import OVER
 from sim.draw.client_samples import samples_by_class
-from sim.draw.timeline import MOST_LINES, draw_staleness
+from sim.draw.timeline import MOST_CLIENT_LINES, draw_staleness
 from sim.draw.views import longest_service
 from sim.execution.result import Result
 from sim.formatting import percent, seconds
@@ -55,7 +55,7 @@ def page(run: Result) -> Page:
             "path": run.critical_path,
             "OVER": OVER,
             "STATES": OF_CLIENTS.values(),
-            "MOST_LINES": MOST_LINES,
+            "MOST_LINES": MOST_CLIENT_LINES,
             "lanes": lanes_of(names_of_clients(run.tables, manifest)),
             "first_days": first_days(run),
             "figures": [*figures(run)],
@@ -81,7 +81,7 @@ def headline_and_rest(text: str) -> tuple[str, str]:
     return text, rest
 
 
-MOST_BARS = 420
+MOST_TIMELINE_BARS = 420
 """Contacts and transfers that a timeline shows, about: of more nobody can tell one from the next.
 
 A hundred lanes of a day are four megabytes.
@@ -92,7 +92,7 @@ def first_days(run: Result) -> float | None:
     """Return how much of a run its timeline shows, by the mean rate of bars; None for all of it."""
     bars = len(run.tables["contacts"]) + run.summary["transfers"]
     days = run.manifest["simulated_s"] / 86400.0
-    return None if bars <= MOST_BARS else float(days * MOST_BARS / bars)
+    return None if bars <= MOST_TIMELINE_BARS else float(days * MOST_TIMELINE_BARS / bars)
 
 
 def path_rows(path: CriticalPath) -> list[list[str]]:

@@ -15,14 +15,18 @@ from sim.sweep import Sweep
 from sim.sweep.folder import run_folders
 from statements import Code, Other
 
-NAME = "report.html"
+REPORT_NAME = "report.html"
 HEAD_BYTES = 512
 """A report says within this what it is."""
 
 
 def checked(folders: Sequence[Path], out: Path | None) -> Path:
     """Return the path to write to; raise InputError if a report cannot or must not go there."""
-    path = (folders[0] / NAME if len(folders) == 1 else Path(NAME)) if out is None else out
+    path = (
+        (folders[0] / REPORT_NAME if len(folders) == 1 else Path(REPORT_NAME))
+        if out is None
+        else out
+    )
     if out is not None or path.parent.is_dir():
         check_file(path, ".html", ".htm")
     check_not_a_pipe(path)

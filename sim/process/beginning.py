@@ -13,10 +13,10 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-FAILED = 1
-INTERRUPTED = 130
+FAILED_STATUS = 1
+INTERRUPTED_STATUS = 130
 SAID = b"leomix: interrupted: nothing was saved\n"
-HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ROOT_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 """The folder that holds all packages of leomix."""
 
 
@@ -25,7 +25,7 @@ def leave_current_folder() -> None:
 
     Python itself puts it first for ``python -m`` and ``python -c``.
     """
-    if not sys.flags.safe_path and sys.path[:1] != [HOME]:
+    if not sys.flags.safe_path and sys.path[:1] != [ROOT_FOLDER]:
         del sys.path[:1]
 
 
@@ -53,7 +53,7 @@ def _handle_by(handler: Callable[[int, FrameType | None], object]) -> None:
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     os.write(2, SAID)
-    os._exit(INTERRUPTED)
+    os._exit(INTERRUPTED_STATUS)
 
 
 def tell_exits() -> Callable[[int], NoReturn]:
@@ -65,14 +65,14 @@ def tell_exits() -> Callable[[int], NoReturn]:
     process, end = os.getpid(), os._exit
 
     def told(status: int) -> NoReturn:
-        if os.getpid() == process and status != INTERRUPTED:
+        if os.getpid() == process and status != INTERRUPTED_STATUS:
             caller = sys._getframe(1)  # noqa: SLF001
             file = os.path.basename(caller.f_code.co_filename)
             where = f"{file}:{caller.f_lineno} has called os._exit({status})"
             line = f"leomix: the process was ended by custom code ({where}); raise an error there\n"
             with suppress(OSError):
                 os.write(2, line.encode())
-            end(FAILED)
+            end(FAILED_STATUS)
         end(status)
 
     os._exit = told

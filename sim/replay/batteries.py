@@ -15,7 +15,7 @@ from statements.arrays import Floats
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MOST_LANES = 12
+MOST_BATTERIES = 12
 """Batteries that a page shows: those that fell lowest."""
 MOST_BENDS = 8_000
 """Bends of all charges of a run together; those that matter least are left out."""
@@ -40,7 +40,7 @@ def held_by(tables: Mapping[str, pa.Table]) -> dict[str, Held]:
     return {name: Held(time_s[code == n], share[code == n]) for n, name in enumerate(names)}
 
 
-def lowest(runs: Sequence[Mapping[str, Held]], most: int = MOST_LANES) -> list[str]:
+def lowest(runs: Sequence[Mapping[str, Held]], most: int = MOST_BATTERIES) -> list[str]:
     """Return the names of the batteries that fell lowest in any run, in canonical order."""
     least: dict[str, float] = {}
     for held in runs:

@@ -22,7 +22,7 @@ NOWHERE = -1
 UNNAMED = "fault without a named cause"
 
 
-def faults(
+def packed_faults(
     tables: Mapping[str, pa.Table],
     contact_id: Ints,
     place: Ints,
@@ -36,7 +36,7 @@ def faults(
     ``count`` of the faults that it stands for. The place is that of the contact (those in
     ``contact_id`` (C,) are at ``place`` (C,)), or the cluster if that is one of the ``places``.
     """
-    rows = [_rows(piece) for piece in pieces_of(tables, "events", COLUMNS)]
+    rows = [_rows(piece) for piece in pieces_of(tables, "events", FAULT_COLUMNS)]
     cause, causes = _joined([row["cause"] for row in rows])
     time_s = np.concatenate([as_numpy(row["time_s"]) for row in rows])
     where = np.concatenate([_where(row, contact_id, place, places) for row in rows])
@@ -55,7 +55,7 @@ def faults(
     }
 
 
-COLUMNS = ["time_s", "kind", "cluster", "contact_id", "cause"]
+FAULT_COLUMNS = ["time_s", "kind", "cluster", "contact_id", "cause"]
 
 
 def _rows(events: pa.Table) -> pa.Table:

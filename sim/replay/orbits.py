@@ -28,10 +28,10 @@ SAMPLES = 240
 """Positions that an arc is fitted to."""
 BETWEEN = 241
 """Positions between them at which its error is measured as well."""
-MOST_STEPS = 5
-CLOSE = 1e-5
+MOST_FIT_STEPS = 5
+CONVERGED_RAD = 1e-5
 """A step of the fit that changes no angle by more (rad) is its last: the screen shows 1e-3."""
-SMALL = 1e-6
+PROBE_STEP = 1e-6
 """Change of a number by which its effect is measured."""
 LEAST_TOLD = 1e-4
 """Share of the best known direction below which the positions do not tell a direction."""
@@ -248,13 +248,13 @@ def _refined(arc: Arc, position_km: Floats, time_s: Floats) -> Arc:
     scales = np.array([1, 1, 1 / span_s, 1, 1, 1, 1 / span_s, 1 / span_s, 1 / span_s**2, radius_km])
     own = _off(arc, unit, radius_km, time_s)
     numbers = _regular(arc)
-    for _ in range(MOST_STEPS):
+    for _ in range(MOST_FIT_STEPS):
         columns = []
         for number, scale in enumerate(scales):
             moved = numbers.copy()
-            moved[number] += SMALL * scale
+            moved[number] += PROBE_STEP * scale
             there = _off(_arc(moved, arc), unit, radius_km, time_s)
-            columns.append((there - own) / SMALL)
+            columns.append((there - own) / PROBE_STEP)
         # What a short arc does not tell, such as how fast perigee turns, stays as it was.
         step, *_ = np.linalg.lstsq(np.stack(columns, axis=1), -own, rcond=LEAST_TOLD)
         numbers = numbers + step * scales
@@ -265,7 +265,7 @@ def _refined(arc: Arc, position_km: Floats, time_s: Floats) -> Arc:
         if off @ off >= own @ own:
             break
         arc, own = now, off
-        if np.abs(step).max() < CLOSE:
+        if np.abs(step).max() < CONVERGED_RAD:
             break
     return arc
 

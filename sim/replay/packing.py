@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from statements.arrays import Ints
 
-MANY = 4
+LEAST_REPEATS = 4
 """From how many on equal numbers are counted."""
 _BITS = 7
 """Bits of a number in each byte; the highest bit says that more follow."""
@@ -21,7 +21,7 @@ def packed(numbers: ArrayLike | Iterable[int]) -> str:
     Many equal ones are written as NUMBER*COUNT. ``unpacked`` in ``templates/packed.js`` reads it.
     """
     signed = np.asarray(numbers, dtype=np.int64)
-    if len(signed) >= MANY and (signed == signed[0]).all():
+    if len(signed) >= LEAST_REPEATS and (signed == signed[0]).all():
         return f"{signed[0]}*{len(signed)}"
     rest = np.where(signed < 0, -2 * signed - 1, 2 * signed).astype(np.uint64)
     pieces: list[NDArray[np.uint8]] = []

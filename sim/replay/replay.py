@@ -22,7 +22,18 @@ h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: i
 """
 """What a page of a replay alone needs besides the replay's own style; its title is not seen."""
 
-PARTS = ("packed", "sky", "words", "world", "stage", "camera", "clock", "race", "lanes", "replay")
+SCRIPT_PARTS = (
+    "packed",
+    "sky",
+    "words",
+    "world",
+    "stage",
+    "camera",
+    "clock",
+    "race",
+    "lanes",
+    "replay",
+)
 
 
 def style() -> str:
@@ -32,7 +43,7 @@ def style() -> str:
 
 def script() -> str:
     """Return the script of replays, which shows every one on the page; its names are its own."""
-    return one_script(packaged("sim.replay", f"templates/{name}.js") for name in PARTS)
+    return one_script(packaged("sim.replay", f"templates/{name}.js") for name in SCRIPT_PARTS)
 
 
 def one_script(parts: Iterable[str]) -> str:

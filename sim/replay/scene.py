@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import orbit
 import scenarios
 from orbit.utc import Start
-from sim.analysis.evaluations import Judged, judged_by, judged_together
+from sim.analysis.evaluations import Judged, figures_over_hours, judged_together
 from sim.analysis.rounds import client_word
 from sim.analysis.run import Run
 from sim.analysis.spans import of_stations, over_feeder, places_of
@@ -27,12 +27,12 @@ from sim.draw.colours import looks_of
 from sim.draw.views import land_rings
 from sim.errors import InputError
 from sim.replay.batteries import Held, charges, held_by, lowest
-from sim.replay.faults import faults
+from sim.replay.faults import packed_faults
 from sim.replay.orbits import arcs_of, numbers_of
 from sim.replay.packing import packed, steps
 from sim.replay.traffic import (
-    NOTHING,
-    Spans,
+    NO_SPANS,
+    LaneSpans,
     contact_lanes,
     counted,
     hop_lanes,
@@ -41,12 +41,12 @@ from sim.replay.traffic import (
 )
 from sim.trace.arrow import as_numpy
 from sim.trace.sorting import says
-from sim.trace.tables import pieces_of, pooled_metrics
+from sim.trace.tables import pieces_of
 from sim.world.scenery import scenery_of
 from statements import Code, Other
 from statements.arrays import Floats, Ints
 
-MOST_CONTACTS = 8_000
+MOST_REPLAYED_CONTACTS = 8_000
 """Contacts that a page carries; a replay of more ends early, and says so."""
 MOST_RUNS = 4
 """Runs that a reader can follow at once."""
@@ -108,16 +108,16 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
     sky = sky_of(first)
     contacts = contacts_of(first, sky)
     end_s = _end_s(first)
-    if len(contacts.rise_s) > MOST_CONTACTS:
-        end_s = min(end_s, float(contacts.rise_s[MOST_CONTACTS]))
+    if len(contacts.rise_s) > MOST_REPLAYED_CONTACTS:
+        end_s = min(end_s, float(contacts.rise_s[MOST_REPLAYED_CONTACTS]))
     start = Start.of(datetime.fromisoformat(first.manifest["start_utc"]))
-    unit_s = unit_of(end_s)
+    unit_s = time_unit_s(end_s)
     arcs = [arcs_of(satellite, start, end_s) for satellite in sky.flying]
     held = [held_by(run.tables) for run in runs.values()]
     shown = [name for name in lowest(held) if name in sky.satellites] if sky.flying else []
     looks = looks_of([run.manifest.get("method") for run in runs.values()])
-    measured = [_final(run) for run in runs.values()]
-    judged = judged_together(measured)
+    summaries = [run.summary for run in runs.values()]
+    judged = judged_together(summaries)
     return {
         "start_utc": first.manifest["start_utc"],
         "end_s": _clock_end_s(end_s, unit_s),
@@ -136,7 +136,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
             [sky.flying[sky.satellites.index(name)] for name in shown], first, end_s
         ),
         "judged_by": judged,
-        "figure": _called(judged, measured),
+        "figure": _figure_name(judged, summaries),
         "runs": [
             _of_run(label, run, look.hue, sky, end_s, unit_s)
             | {"learnt": _learnt(run, judged, end_s, unit_s)}
@@ -147,7 +147,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
     }
 
 
-def unit_of(end_s: float) -> float:
+def time_unit_s(end_s: float) -> float:
     """Return the unit in which times of a replay are written: finer for a short run."""
     step_s = np.clip(end_s / SHOWN_STEPS, 0.01, 1.0)  # a run may take no time
     return float(10.0 ** np.floor(np.log10(step_s)))
@@ -269,19 +269,19 @@ def _moments(time_s: Floats, end_s: float, unit_s: float) -> Ints:
     return np.minimum(_units(time_s, unit_s), int(end_s / unit_s))
 
 
-def _links(run: Run, sky: Sky) -> Spans:
+def _links(run: Run, sky: Sky) -> LaneSpans:
     """Return when two satellites have a link: lane a * N + b."""
     windows = run.tables.get("isl_windows")
     if windows is None or not sky.flying:
-        return NOTHING
+        return NO_SPANS
     one, other = (places_of(windows[name], sky.satellites) for name in ("a", "b"))
     known = (one >= 0) & (other >= 0)
     lane = (one * len(sky.satellites) + other)[known]
     begin_s, end_s = (as_numpy(windows[n])[known] for n in ("start_s", "end_s"))
-    return union(Spans(lane, begin_s, end_s))
+    return union(LaneSpans(lane, begin_s, end_s))
 
 
-def _packed_links(links: Spans, sky: Sky, end_s: float, unit_s: float) -> dict[str, str]:
+def _packed_links(links: LaneSpans, sky: Sky, end_s: float, unit_s: float) -> dict[str, str]:
     """From ``a`` to ``b`` (numbers of satellites): each ``begins``, in steps, and ``lasts``."""
     shown = links.begin_s < end_s
     order = np.flatnonzero(shown)[np.argsort(links.begin_s[shown], kind="stable")]
@@ -289,7 +289,7 @@ def _packed_links(links: Spans, sky: Sky, end_s: float, unit_s: float) -> dict[s
     return {"a": packed(one), "b": packed(other), **_begins(links, order, end_s, unit_s)}
 
 
-def _begins(spans: Spans, order: Ints, end_s: float, unit_s: float) -> dict[str, str]:
+def _begins(spans: LaneSpans, order: Ints, end_s: float, unit_s: float) -> dict[str, str]:
     begins = _units(spans.begin_s[order], unit_s)
     ends = np.maximum(_units(np.minimum(spans.end_s[order], end_s), unit_s), begins + 1)
     return {"begins": packed(steps(begins)), "lasts": packed(ends - begins)}
@@ -302,10 +302,10 @@ def _shadows(flying: Sequence[orbit.Satellite], run: Run, end_s: float) -> dict[
     start = datetime.fromisoformat(run.manifest["start_utc"])
     found = orbit.eclipses(flying, start, start + timedelta(seconds=end_s))
     order = np.argsort(found.enter_s, kind="stable")
-    spans = Spans(found.satellite, found.enter_s, found.leave_s)
+    spans = LaneSpans(found.satellite, found.enter_s, found.leave_s)
     return {
         "battery": packed(found.satellite[order]),
-        **_begins(spans, order, end_s, unit_of(end_s)),
+        **_begins(spans, order, end_s, time_unit_s(end_s)),
     }
 
 
@@ -332,7 +332,7 @@ def _of_run(
     shown = np.flatnonzero(spans.begin_s < until_s)
     shown = shown[np.argsort(spans.begin_s[shown], kind="stable")]
     contact, toward = np.divmod(spans.lane[shown], 2)
-    hops = hop_lanes(run.tables, sky.satellites) if sky.flying else NOTHING
+    hops = hop_lanes(run.tables, sky.satellites) if sky.flying else NO_SPANS
     bytes_at = counted(run.tables, times_counted(until_s, spans.and_(hops)))
     places = {name: number for number, name in enumerate(sky.places)}
     return {
@@ -354,11 +354,13 @@ def _of_run(
         },
         "energy": _energy(run, until_s, unit_s),
         "aggregations": _ticks(run.tables, until_s, unit_s),
-        "faults": faults(run.tables, contacts.contact_id, contacts.place, places, until_s, unit_s),
+        "faults": packed_faults(
+            run.tables, contacts.contact_id, contacts.place, places, until_s, unit_s
+        ),
     }
 
 
-def _over_feeder(run: Run, contacts: Contacts, sky: Sky) -> Spans:
+def _over_feeder(run: Run, contacts: Contacts, sky: Sky) -> LaneSpans:
     """Return spans of transfers over feeder links, in the lanes of their contacts."""
     rows = over_feeder(run.tables)
     begin_s, end_s = (as_numpy(rows[name]) for name in ("start_s", "end_s"))
@@ -375,7 +377,7 @@ def _over_feeder(run: Run, contacts: Contacts, sky: Sky) -> Spans:
     last = np.searchsorted(keys @ [behind, 1.0], asked * behind + begin_s + 1e-6, "right") - 1
     number = of_gateway[order][np.maximum(last, 0)]
     lane = 2 * number + says(rows, "direction", "uplink")
-    return Spans(lane, begin_s, end_s)
+    return LaneSpans(lane, begin_s, end_s)
 
 
 def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]:
@@ -395,22 +397,11 @@ def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]
     return {"late": packed(late), "early": packed(np.maximum(set_ - end, 0))}
 
 
-def _final(run: Run) -> dict[str, Any]:
-    """Return by what a run is judged, and its figures at the end."""
-    curve = run.evaluations
-    end = curve[-1:]
-    return {
-        "judged_by": judged_by(run.manifest, curve),
-        "accuracy_final": next((one.accuracy for one in end), None),
-        "loss_final": next((one.loss for one in end), None),
-    }
-
-
-def _called(judged: Judged, runs: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the figure is called by which runs are judged."""
+def _figure_name(judged: Judged, summaries: Sequence[Mapping[str, Any]]) -> str:
+    """Return the name of the figure by which runs are judged."""
     if judged == Judged.ACCURACY:
         return "Accuracy"
-    tokens = any(summary["accuracy_final"] is not None for summary in runs)
+    tokens = any(summary["accuracy_final"] is not None for summary in summaries)
     return "Loss of the next token (nats)" if tokens else "Loss"
 
 
@@ -420,12 +411,11 @@ def _learnt(run: Run, judged: Judged, end_s: float, unit_s: float) -> dict[str, 
     ``time`` and ``value`` (in millionths), both in steps.
     """
     end_s = min(end_s, _end_s(run))
-    pooled = pooled_metrics(run.tables)
-    known = pooled.filter(pc.fill_null(pc.is_finite(pooled[judged]), fill_value=False))
-    time_s, value = (as_numpy(known[name]) for name in ("time_s", judged))
-    shown = time_s <= end_s
+    figures = figures_over_hours(run.evaluations, judged)
+    hours, value = np.array(figures, float).reshape(-1, 2).T
+    shown = (hours <= end_s / 3600.0) & np.isfinite(value)
     return {
-        "time": packed(steps(_moments(time_s[shown], end_s, unit_s))),
+        "time": packed(steps(_moments(3600.0 * hours[shown], end_s, unit_s))),
         "value": packed(steps(_units(value[shown], LEARNT_UNIT))),
     }
 

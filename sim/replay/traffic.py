@@ -27,24 +27,24 @@ AT_ONCE = 1 << 22
 """Pairs of a transfer and a time that are worked out at once."""
 
 
-class Spans(NamedTuple):
+class LaneSpans(NamedTuple):
     """Spans (N,) in which something is moved ``lane`` by lane, in order of lane and time."""
 
     lane: Ints
     begin_s: Floats
     end_s: Floats
 
-    def and_(self, other: Spans) -> Spans:
+    def and_(self, other: LaneSpans) -> LaneSpans:
         """Return these spans and those of another, one after the other."""
         one, two = self, other
-        return Spans(
+        return LaneSpans(
             np.concatenate([one.lane, two.lane]),
             np.concatenate([one.begin_s, two.begin_s]),
             np.concatenate([one.end_s, two.end_s]),
         )
 
 
-NOTHING = Spans(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+NO_SPANS = LaneSpans(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
 
 class Counted(NamedTuple):
@@ -54,21 +54,21 @@ class Counted(NamedTuple):
     moved_bytes: dict[str, Ints]
 
 
-def union(spans: Spans, most: int = MOST_SPANS) -> Spans:
-    """Return the union of spans lane by lane, at most so many spans: see :func:`joined`."""
-    found = joined(spans.lane, spans.begin_s, spans.end_s, most)
+def union(spans: LaneSpans, most: int = MOST_SPANS) -> LaneSpans:
+    """Return the union of spans lane by lane, at most so many spans: see :func:`join_spans`."""
+    found = join_spans(spans.lane, spans.begin_s, spans.end_s, most)
     firsts = found.firsts
     if not len(firsts):
-        return NOTHING
+        return NO_SPANS
     ends_s = np.maximum.reduceat(spans.end_s[found.order], firsts)
     first = found.order[firsts]
-    return Spans(spans.lane[first], spans.begin_s[first], ends_s)
+    return LaneSpans(spans.lane[first], spans.begin_s[first], ends_s)
 
 
 # Spans that are too many: those of a lane are joined over the shortest gaps.
 
 
-class Joined(NamedTuple):
+class JoinedSpans(NamedTuple):
     """Which spans (N,) are joined: ``order`` sorts them, then ``group`` counts up from 0.
 
     ``closed_s`` is the longest gap that was closed; 0 where only spans that touch were joined.
@@ -84,14 +84,14 @@ class Joined(NamedTuple):
         return np.flatnonzero(np.diff(self.group, prepend=-1))
 
 
-def joined(lane: Ints, begin_s: Floats, end_s: Floats, most: int) -> Joined:
+def join_spans(lane: Ints, begin_s: Floats, end_s: Floats, most: int) -> JoinedSpans:
     """Join spans (N,) of a lane that touch, then those with the shortest gaps between them.
 
     At most ``most`` are left, unless there are more lanes: spans of two lanes are never joined.
     """
     order = np.lexsort((end_s, begin_s, lane))
     if not len(order):
-        return Joined(order, order, 0.0)
+        return JoinedSpans(order, order, 0.0)
     own, begin, end = lane[order], begin_s[order], end_s[order]
     gap_s = np.full(len(order), np.inf)
     gap_s[1:] = np.where(own[1:] == own[:-1], begin[1:] - _reach(own, end)[:-1], np.inf)
@@ -101,7 +101,7 @@ def joined(lane: Ints, begin_s: Floats, end_s: Floats, most: int) -> Joined:
         limit_s = max(0.0, float(np.partition(gap_s, place)[place]))
         if not np.isfinite(limit_s):  # more lanes than wanted: one span of each
             limit_s = float(np.max(gap_s, initial=0.0, where=np.isfinite(gap_s)))
-    return Joined(order, np.cumsum(gap_s > limit_s) - 1, limit_s)
+    return JoinedSpans(order, np.cumsum(gap_s > limit_s) - 1, limit_s)
 
 
 def _reach(lane: Ints, end_s: Floats) -> Floats:
@@ -112,7 +112,7 @@ def _reach(lane: Ints, end_s: Floats) -> Floats:
     return np.asarray(ends[np.maximum.accumulate(rank + shift) - shift])
 
 
-def contact_lanes(tables: Mapping[str, pa.Table], contact_id: Ints) -> Spans:
+def contact_lanes(tables: Mapping[str, pa.Table], contact_id: Ints) -> LaneSpans:
     """Return spans of transfers in contacts; lane 2 n + 1 is toward the satellite of contact n.
 
     Lane 2 n is from it. ``contact_id`` (C,) are the numbers of the contacts in order.
@@ -121,7 +121,7 @@ def contact_lanes(tables: Mapping[str, pa.Table], contact_id: Ints) -> Spans:
 
     columns = ["contact_id", "direction", "toward", "start_s", "end_s"]
     ids = array(contact_id)
-    whole = NOTHING
+    whole = NO_SPANS
     for rows in pieces_of(tables, "transfers", columns):
         number = as_numpy(pc.index_in(rows["contact_id"], value_set=ids), -1).astype(np.int64)
         up = says(rows, "direction", "uplink")
@@ -130,18 +130,18 @@ def contact_lanes(tables: Mapping[str, pa.Table], contact_id: Ints) -> Spans:
     return whole
 
 
-def _of(rows: pa.Table, lane: Ints, known: np.ndarray) -> Spans:
+def _of(rows: pa.Table, lane: Ints, known: np.ndarray) -> LaneSpans:
     start_s = as_numpy(rows["start_s"])
     end_s = np.maximum(start_s, as_numpy(rows["end_s"]))
-    return Spans(lane[known], start_s[known], end_s[known])
+    return LaneSpans(lane[known], start_s[known], end_s[known])
 
 
-def hop_lanes(tables: Mapping[str, pa.Table], names: Sequence[str]) -> Spans:
+def hop_lanes(tables: Mapping[str, pa.Table], names: Sequence[str]) -> LaneSpans:
     """Return spans of transfers between satellites; lane a * N + b is from ``names[a]`` to b."""
     import pyarrow.compute as pc
 
     columns = ["contact_id", "cluster", "peer", "direction", "start_s", "end_s"]
-    whole = NOTHING
+    whole = NO_SPANS
     for piece in pieces_of(tables, "transfers", columns):
         rows = piece.filter(pc.is_valid(piece["peer"]))
         one = places_of(rows["cluster"], names)
@@ -151,7 +151,7 @@ def hop_lanes(tables: Mapping[str, pa.Table], names: Sequence[str]) -> Spans:
     return whole
 
 
-def times_counted(end_s: float, spans: Spans) -> Floats:
+def times_counted(end_s: float, spans: LaneSpans) -> Floats:
     """Return the times at which bytes are counted: an even grid, and edges of spans if few."""
     grid = np.linspace(0.0, end_s, GRID + 1)
     edges = np.unique(np.concatenate([spans.begin_s, spans.end_s]))

@@ -30,7 +30,6 @@ from sim.errors import InputError, Interrupted, SimulationError, failure_code
 from sim.execution.checkpoint import has_saved
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.identity import changed_code, code_of, point_identity
-from sim.execution.interrupt import INTERRUPTED as STATUS_OF_SIGNALS
 from sim.execution.interrupt import PATIENCE_S, on_signals
 from sim.execution.result import Result
 from sim.execution.running import run
@@ -38,7 +37,7 @@ from sim.execution.versions import check_versions
 from sim.facts.observer import Observer
 from sim.facts.status import COMPLETE, CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.files import free_folder, trouble_text
-from sim.process.beginning import tell_exits
+from sim.process.beginning import INTERRUPTED_STATUS, tell_exits
 from sim.process.garbage import collect_seldom
 from sim.sweep.claims import ENDED, RELEASED, RUNNING, Claim, Claims
 from sim.sweep.folder import SHARED_S, is_of_other_code, read_about
@@ -97,7 +96,7 @@ def _break_off() -> None:
     time.sleep(PATIENCE_S)
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE_S)
-    os._exit(STATUS_OF_SIGNALS)
+    os._exit(INTERRUPTED_STATUS)
 
 
 class Joined:
@@ -255,7 +254,7 @@ def _end_with(asked: IO[bytes]) -> None:
     asked.read()
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
-    os._exit(STATUS_OF_SIGNALS)
+    os._exit(INTERRUPTED_STATUS)
 
 
 def attempt(
@@ -358,7 +357,7 @@ def main() -> None:
             print(" ".join(said.split()), file=answers, flush=True)
             code = CANNOT
         except KeyboardInterrupt:
-            code = STATUS_OF_SIGNALS
+            code = INTERRUPTED_STATUS
         with suppress(OSError):  # the log's disk may be full
             sys.stderr.flush()
         end(code)  # libraries are not taken apart, which takes a second

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.facts import Cause
-from sim.facts.coded import NOTHING
+from sim.facts.coded import NO_WORD
 from sim.files import naming
 from sim.trace.arrow import CHUNK, array, as_numpy, dictionary
 from sim.trace.parquet import CODES
@@ -55,7 +55,7 @@ def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[s
         if len(arrays) == len(given):
             values = np.concatenate(list(arrays.values()))
         else:
-            shared = np.full(len(blocks), NOTHING if kind == TEXT else 0, NUMBERS[kind])
+            shared = np.full(len(blocks), NO_WORD if kind == TEXT else 0, NUMBERS[kind])
             for number, value in enumerate(given):
                 if value is not None and number not in arrays:
                     shared[number] = value
@@ -128,7 +128,7 @@ def _rank(key: str, column: pa.Array) -> np.ndarray:
         return np.zeros(len(column))
     if not is_text(column.type):
         return as_numpy(column, -1)
-    codes = as_numpy(column.indices, NOTHING)
+    codes = as_numpy(column.indices, NO_WORD)
     words = column.dictionary.to_pylist()
     if key == "cause":
         ranks = [int(word == Cause.TAKES) for word in words]

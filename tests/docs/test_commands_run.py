@@ -9,7 +9,6 @@ import re
 import subprocess
 from importlib import import_module
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -91,25 +90,6 @@ def script(monkeypatch, tmp_path):
         return module
 
     return imported
-
-
-def test_the_script_of_real_data_chooses_runs_and_prints(script, tmp_path, monkeypatch, capsys):
-    """Its files are not here: texts of two classes stand in for them."""
-    real_data = script("real_data")
-    texts = [
-        {"text": f"{word} {n}", "label": label, "split": "test" if n % 4 == 0 else "train"}
-        for n in range(120)
-        for label, word in enumerate(("good", "bad"))
-    ]
-    monkeypatch.chdir(tmp_path)
-    Path("glue_sst2.jsonl").write_text("\n".join(map(json.dumps, texts)))
-    monkeypatch.setattr(real_data, "CYCLES", SHORT)
-    monkeypatch.setattr(real_data, "TUNING_SEEDS", 1)
-    monkeypatch.setattr(real_data, "GROUPS", [g for g in real_data.GROUPS if "SGD" in g.title])
-    monkeypatch.setattr(real_data, "SPLITS", {"IID": {"kind": "iid"}})
-    real_data.main("sst2", "3", "kept")
-    assert "\nplain, SGD     scaffold " in capsys.readouterr().out
-    assert sim.load(next(Path("kept/sweep/points").iterdir())).summary["cycles"] == SHORT
 
 
 def stand_ins(domains, place):

@@ -41,6 +41,6 @@ def slowly(*given: Any) -> Any:
 if __name__ == "__main__":
     setattr(sgd, "_descend", slowly)  # noqa: B010 (mypy does not let a function be replaced)
     setattr(signal, "signal", heard_by)  # noqa: B010
-    interrupt.GRACE_S = 60.0  # on a machine that is busy
+    interrupt.SECOND_SIGNAL_S = 60.0  # on a machine that is busy
     interrupt.SAID_AFTER_S = interrupt.PATIENCE_S = 0.2 if Path("hasty").exists() else 60.0
     main()

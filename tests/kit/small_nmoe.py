@@ -9,7 +9,7 @@ import numpy as np
 
 import scenarios
 from tests.kit.inner import learning as seam
-from tests.kit.inner.sim import NamedBuild, Run, build
+from tests.kit.inner.sim import NamedBuild, RunExecution, build
 from tests.kit.small import merged
 
 NMOE: dict[str, Any] = {
@@ -56,7 +56,7 @@ def options(**changes: Any) -> dict[str, Any]:
 
 def finished(scenario: scenarios.Scenario) -> tuple[Any, Any]:
     """The method as a run leaves it, and the result of the run."""
-    run = Run(NamedBuild(build(scenario)), None, checkpoint_every_s=10.0)
+    run = RunExecution(NamedBuild(build(scenario)), None, checkpoint_every_s=10.0)
     return run.simulation.method, run.execute()
 
 

@@ -1,10 +1,7 @@
 """Merged Llama models as they are trained at full size: sixteen bits, bases by reference."""
 
 import json
-import runpy
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +20,7 @@ from tests.kit.inner.learning import (
 )
 from tests.kit.rounds import committed, cycle, downloaded, merged, moved
 from tests.kit.rounds import trained as after_rounds
+from tests.learning import peak_memory
 
 EXPERTS = [0, 1]
 TOKENS = 9
@@ -81,15 +79,10 @@ def test_small_changes_survive_sixteen_bits(folder):
 
 
 @pytest.mark.wide
-def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factors(
-    capsys, monkeypatch
-):
+def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factors(tmp_path):
     """Peaks are what torch allocates; beside the activations of a step there are factors alone."""
-    script = Path(__file__).parents[1] / "benchmarks" / "bench_memory.py"
-    monkeypatch.setattr(sys, "argv", [str(script), "small"])
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    runpy.run_path(str(script), run_name="__main__")
-    one, ten = json.loads(capsys.readouterr().out.splitlines()[-1]).values()
+    peak_memory.write(tmp_path)
+    one, ten = (peak_memory.measured(tmp_path, devices) for devices in (1, 10))
     for row in (one, ten):
         assert row["result"] <= 1.1 * row["factors"] and row["on disk"] <= 1.1 * row["factors"]
         assert row["cycles"] - row["plain step"] <= 5 * row["factors"] + 0.01 * row["model"]

@@ -205,9 +205,6 @@ def test_a_number_of_numpy_is_that_of_python(tmp_path, of):
         scenarios.load(path, {"seed": np.int64(-1)})
 
 
-# -- one order, whatever the file's
-
-
 # -- what a manifest stores is the same scenario
 
 

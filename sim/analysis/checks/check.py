@@ -16,25 +16,25 @@ class Override(NamedTuple):
     value: Any
 
 
-class Figure(NamedTuple):
+class RemedyFigure(NamedTuple):
     """How a figure that advice speaks of is printed, and whether less of it is better."""
 
     words: str
     is_cost: bool = False
 
 
-FIGURES: Mapping[str, Figure] = {
-    "device_rounds": Figure("device rounds"),
-    "device_rounds_per_day": Figure("device rounds a day"),
-    "updates_used": Figure("updates used"),
-    "updates_used_per_day": Figure("updates used a day"),
-    "mean_staleness": Figure("versions of mean staleness", is_cost=True),
-    "passes_per_upload": Figure("passes per upload", is_cost=True),
-    "passes_per_download": Figure("passes per download", is_cost=True),
-    "uploads_delivered": Figure("uploads delivered"),
-    "downloads_delivered": Figure("downloads delivered"),
-    "devices_heard": Figure("devices heard"),
-    "devices_training": Figure("devices that train"),
+REMEDY_FIGURES: Mapping[str, RemedyFigure] = {
+    "device_rounds": RemedyFigure("device rounds"),
+    "device_rounds_per_day": RemedyFigure("device rounds a day"),
+    "updates_used": RemedyFigure("updates used"),
+    "updates_used_per_day": RemedyFigure("updates used a day"),
+    "mean_staleness": RemedyFigure("versions of mean staleness", is_cost=True),
+    "passes_per_upload": RemedyFigure("passes per upload", is_cost=True),
+    "passes_per_download": RemedyFigure("passes per download", is_cost=True),
+    "uploads_delivered": RemedyFigure("uploads delivered"),
+    "downloads_delivered": RemedyFigure("downloads delivered"),
+    "devices_heard": RemedyFigure("devices heard"),
+    "devices_training": RemedyFigure("devices that train"),
 }
 """Figures of a run that a remedy may improve: each is an attribute of
 :class:`~sim.analysis.checks.run.EndedRun`."""
@@ -48,7 +48,7 @@ def improves(
     """Whether a figure is better by at least the share ``least``."""
     if before is None or after is None:
         return False
-    if FIGURES[figure].is_cost:
+    if REMEDY_FIGURES[figure].is_cost:
         return after < before and after <= before * (1.0 - least)
     return after > before and after >= before * (1.0 + least)
 
@@ -57,7 +57,7 @@ class Finding(NamedTuple):
     """A sentence on a run without its stop, and what may help.
 
     ``figure`` is the name of an attribute of :class:`~sim.analysis.checks.run.EndedRun` and a key
-    of :data:`FIGURES`. ``overrides`` may improve it, the first to be tried first.
+    of :data:`REMEDY_FIGURES`. ``overrides`` may improve it, the first to be tried first.
     """
 
     sentence: str
@@ -87,7 +87,7 @@ class Check(NamedTuple):
             return ""
         value = f"{self.value:g}" if isinstance(self.value, float) else str(self.value).lower()
         after, before = (_number(figure or 0.0) for figure in (self.after, self.before))
-        words = FIGURES[self.figure or ""].words
+        words = REMEDY_FIGURES[self.figure or ""].words
         return f"{self.key}={value}: {after} {words} in place of {before}."
 
     @property

@@ -17,7 +17,7 @@ from sim.analysis.run import Run
 from sim.analysis.spans import names_of_clients
 from sim.formatting import data_size, percent
 
-CODE = "held-back"
+HELD_BACK = "held-back"
 """The code of the bottleneck where it is a check."""
 SECONDS_A_DAY = 86400.0
 MANY_PASSES = 2.0
@@ -47,7 +47,7 @@ def held_back(run: Run) -> Check | None:
         stored = run.manifest["held_back"]
         return None if stored is None else Check(**stored)
     found = bottleneck(run)
-    return None if found is None else Check(CODE, found.sentence)
+    return None if found is None else Check(HELD_BACK, found.sentence)
 
 
 def bottleneck(run: Run) -> Finding | None:

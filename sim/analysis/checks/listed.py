@@ -33,7 +33,7 @@ HALF = 0.5
 """The share of the critical path from which on waiting for passes holds a run back."""
 UNLIKE = 0.5
 """How far the classes of a client are from those of all (0 to 1), from which on they may be why."""
-MOST_CLASSES = 5
+MOST_NAMED_CLASSES = 5
 """Classes that are named one by one."""
 AWAY = 0.1
 """How much more of the gate's mass is on own experts if all are at home, where it is the draw that
@@ -179,7 +179,7 @@ def clients_unlike(run: EndedRun) -> Finding | None:
     if run.untaught:
         names = [*map(str, run.untaught)]
         few = f"class{'es' if names[1:] else ''} {listed(names)}"
-        of = few if len(names) <= MOST_CLASSES else f"{len(names)} classes"
+        of = few if len(names) <= MOST_NAMED_CLASSES else f"{len(names)} classes"
         share = sum(run.untaught.values())
         return Finding(f"No client has a sample of {of}: {percent(share, 0)} of the tests")
     if not run.stayed or diverged(run) or step_size(run) or run.skew < UNLIKE:

@@ -148,7 +148,7 @@ def test_parts_of_a_run_sum_up_to_its_time(name, runs):
     assert sum(path.shares.values()) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("name", ["fedavg", "slots", "orbit-timing", "nmoe"])
+@pytest.mark.parametrize("name", ["fedavg", "slots"])  # of rounds, and of cycles
 def test_all_who_show_where_the_time_went_show_one_path(name, runs, leomix, tmp_path):
     """On the screen, the page of the run and that of a comparison: the same shares."""
     run = runs.result(name)

@@ -80,6 +80,9 @@ def test_an_evaluation_counts_what_was_spent_by_then_the_same_instant_included()
     assert line.get_xydata().tolist() == [[0.0, 0.1], [3.0, 0.4], [3.5, 0.5], [5.0, 0.7]]  # kB
     line, *_ = plot.accuracy(over="energy").lines
     assert line.get_xydata().tolist() == [[0.0, 0.1], [9.0, 0.5], [22.0, 0.7]]  # J
+    unknown = {**manifest, "spent": joules | {"transmit_j": [None] * 4}}
+    with pytest.raises(sim.InputError, match="over energy: that is not modelled"):
+        sim.Result(tables, unknown).plot.accuracy(over="energy")
 
 
 def test_the_figure_by_a_time_is_that_of_the_last_evaluation_the_same_instant_included():
@@ -97,7 +100,8 @@ def test_the_figure_by_a_time_is_that_of_the_last_evaluation_the_same_instant_in
 
 def test_the_staleness_by_a_time_is_the_mean_of_all_updates_until_then():
     rows = [{"time_s": t, "staleness": old} for t, old in ((1.0, 0), (2.0, 2), (5.0, 3), (5.0, 7))]
-    curve = curve_of(tables_of(updates=rows[::-1]), 9.0, "staleness")
+    run = sim.Result(tables_of(updates=rows[::-1]), {"simulated_s": 9.0})
+    curve = curve_of(run, "staleness")
     assert (curve.x.tolist(), curve.values.tolist(), curve.end) == ([1, 2, 5], [0, 1, 3], 9.0)
 
 

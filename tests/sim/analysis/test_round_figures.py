@@ -2,7 +2,7 @@
 
 import json
 import re
-from itertools import accumulate, combinations, pairwise
+from itertools import accumulate, combinations
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -23,16 +23,6 @@ def run(tmp_path_factory):
     return sim.run(scenarios.load("flystack", CHANGES), out=tmp_path_factory.mktemp("run") / "r")
 
 
-def test_rounds_last_from_one_aggregation_to_the_next(run):
-    ends_s = [0.0, *run.events[run.events.kind == "aggregate"].time_s]
-    lasted_s = [end - begin for begin, end in pairwise(ends_s)]
-    found = run.summary["rounds"]
-    assert found["count"] == len(lasted_s) > 5
-    assert found["mean_s"] == pytest.approx(ends_s[-1] / len(lasted_s))
-    assert found["median_s"] == pytest.approx(np.quantile(lasted_s, 0.5))
-    assert found["p95_s"] == pytest.approx(np.quantile(lasted_s, 0.95))
-
-
 def test_planes_of_a_round_beside_those_of_all_ways_to_draw_it(run):
     held = run.updates.assign(plane=run.updates.cluster.str[:3]).groupby("round").plane.nunique()
     clients = [plane for plane in range(5) for _ in range(2)]
@@ -46,24 +36,13 @@ def test_who_is_idle_neither_trains_nor_transfers(run):
     moved_s = (run.transfers.end_s - run.transfers.start_s).sum()
     idle = 1 - (trained_s + moved_s) / (10 * run.manifest["simulated_s"])
     assert run.summary["client_idle_share"] == pytest.approx(idle, rel=1e-12)
-    seen = run.contacts
-    for figure, begin_s, end_s in (
-        ("in_view_hours", seen.rise_s, seen.set_s),
-        ("service_hours", seen.service_start_s, seen.service_end_s),
-    ):
-        assert run.summary[figure] == pytest.approx((end_s - begin_s).sum() / 3600)
 
 
-def test_a_method_without_rounds_has_none_and_devices_no_share_of_clients():
-    changes = {"learning.train": False, "stop.cycles": 3}
-    runs = {
-        method: sim.run(scenarios.load("paper-slots", changes | {"learning.method": method}))
-        for method in ("emsfl", "fedavg")
-    }
-    assert runs["emsfl"].summary["rounds"] is None
-    found = runs["fedavg"].summary
-    events = runs["fedavg"].events
-    assert found["rounds"]["count"] == (events.kind == "aggregate").sum() > 0
+def test_a_method_without_rounds_has_none_and_devices_no_share_of_clients(runs):
+    assert runs.result("slots-timing").summary["rounds"] is None
+    result = runs.result("fedavg")
+    found = result.summary
+    assert found["rounds"]["count"] == (result.events.kind == "aggregate").sum() > 0
     assert found["rounds"]["planes"] is None and found["client_idle_share"] is None
 
 

@@ -84,6 +84,3 @@ def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kin
     quick = ["--set", "stop.days=0.5", "--quiet", "--no-cache", "--json"]
     done = leomix("run", "mine.yaml", *quick, "-o", "out") if kind == "plain" else None
     assert done is None or json.loads(done.out)["accuracy_final"] > 0.9, done
-
-
-# -- what says that nothing can be learnt

@@ -11,7 +11,7 @@ import scenarios
 import sim
 from sim.page import report
 from tests.kit.inner.orbit import ground_track
-from tests.kit.inner.sim import export, ground_sites, lanes_of, satellites_of
+from tests.kit.inner.sim import export, ground_sites, satellites_of, trace_lanes
 
 CHANGES = {
     **{"stop.days": 0.5, "ground.stations_used": 3, "ground.antennas": 2},
@@ -26,7 +26,7 @@ def run(tmp_path_factory):
 
 
 def test_lanes_are_of_stations_and_of_satellites(run):
-    lanes = lanes_of(run.tables, run.manifest)
+    lanes = trace_lanes(run.tables, run.manifest)
     over = {}
     for place, spans in lanes:
         if place[0] == "stations":
@@ -50,7 +50,7 @@ def test_links_between_satellites_are_drawn_and_have_lanes(tmp_path):
     [path] = export(run.folder, "czml").paths
     packets = json.loads(path.read_text())
     names = {f"{packet['id']}#position": packet["name"] for packet in packets}
-    lanes = lanes_of(run.tables, run.manifest)
+    lanes = trace_lanes(run.tables, run.manifest)
     columns = ["a", "b", "start_s", "end_s"]
     for kind, table in (("isl", run.tables["isl_windows"].to_pandas()), ("hop", hops)):
         drawn = {
@@ -93,11 +93,3 @@ def test_the_page_speaks_of_satellites_and_stations(run, tmp_path):
     body = re.sub(r"<(style|script|pre).*?</\1>", "", text, flags=re.DOTALL)
     assert "How long each round lasted" in body
     assert not re.search(r"\b(clusters?|beam|devices? of|device 0)\b", body)
-
-
-def test_rounds_are_drawn_where_they_end(run):
-    lasted, mean = run.plot.rounds().lines
-    ends_s = run.events[run.events.kind == "aggregate"].time_s.to_numpy()
-    assert lasted.get_xdata() == pytest.approx([0.0, *ends_s / 3600])
-    assert lasted.get_ydata()[1:].sum() * 3600 == pytest.approx(ends_s[-1])
-    assert mean.get_ydata()[0] == pytest.approx(run.summary["rounds"]["mean_s"] / 3600)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -200,30 +201,49 @@ class Killed(BaseException):
     pass
 
 
-def handed_over(scenario, place, monkeypatch, step):
-    """Extend a run in a process that is killed at a step of handing over; False if it has fewer."""
+def killed_at(step, act, monkeypatch, watched, functions=()):
+    """Do something in a process that is killed at a step that is ``watched``; False without one."""
     steps = []
 
     def counted(does):
-        def act(*given, **how):
-            steps.append(does)
+        def change(*given, **how):
+            if watched():
+                steps.append(does)
             if len(steps) == step:
                 raise Killed
             return does(*given, **how)
 
-        return act
+        return change
 
     with monkeypatch.context() as patch:
-        for name in ("unlink", "rename", "replace"):
+        for name in ("unlink", "rename", "replace", "rmdir"):
             patch.setattr(Path, name, counted(getattr(Path, name)))
-        patch.setattr(shutil, "rmtree", counted(shutil.rmtree))
-        patch.setattr("learning.learner.Learner.build", counted(None))
+        for owner, name in functions:
+            patch.setattr(owner, name, counted(getattr(owner, name)))
         try:
-            sim.run(scenario, place, resume=True)
+            act()
         except Killed:
             return True
-        except TypeError:  # all is handed over
-            return False
+        return False
+
+
+class HandedOver(Exception):
+    pass
+
+
+def handed_over(scenario, place, monkeypatch, step):
+    """Extend a run in a process that is killed at a step of handing over; False if it has fewer."""
+
+    def is_over(*_):
+        raise HandedOver
+
+    def extend():
+        with suppress(HandedOver):
+            sim.run(scenario, place, resume=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("learning.learner.Learner.build", is_over)
+        return killed_at(step, extend, monkeypatch, lambda: True, [(shutil, "rmtree")])
 
 
 @pytest.mark.parametrize("begins", ["complete", "killed", "without what was kept", "timing alone"])
@@ -254,27 +274,10 @@ def test_a_process_that_is_killed_while_it_hands_over_costs_no_run(begins, tmp_p
 
 def killed_after(scenario, place, monkeypatch, event, step):
     """Extend a run in a process that is killed at a step after an event; False if it has fewer."""
-    steps, seen = [], []
-
-    def counted(does):
-        def act(*given, **how):
-            if seen:
-                steps.append(does)
-            if len(steps) == step:
-                raise Killed
-            return does(*given, **how)
-
-        return act
-
-    with monkeypatch.context() as patch:
-        for name in ("unlink", "rename", "replace", "rmdir"):
-            patch.setattr(Path, name, counted(getattr(Path, name)))
-        watch = Each(lambda number: seen.append(number) if number == event else None)
-        try:
-            sim.run(scenario, place, resume=True, observers=[watch])
-        except Killed:
-            return True
-        return False
+    seen = []
+    watch = Each(lambda number: seen.append(number) if number == event else None)
+    extend = lambda: sim.run(scenario, place, resume=True, observers=[watch])  # noqa: E731
+    return killed_at(step, extend, monkeypatch, lambda: seen)
 
 
 @pytest.mark.wide

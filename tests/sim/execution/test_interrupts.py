@@ -52,7 +52,7 @@ ONE_BELOW = {
     "ground": {
         "clusters": [{"name": "A", "latitude_deg": 10, "longitude_deg": 165, "devices": 2}],
     },
-    "compute": {"seconds_per_round": 60},
+    "compute": {"seconds_per_round": 200},
     "learning": {"step_size": 0.3, "rounds": {"per_gap_max": 3}},
 }
 """A client that is always in contact: a model is tested once an hour."""

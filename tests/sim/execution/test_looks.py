@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import scenarios
 from tests.kit.folders import Each
-from tests.kit.inner.sim import NamedBuild, Run, build
+from tests.kit.inner.sim import NamedBuild, RunExecution, build
 from tests.kit.small import NEAR, SATELLITES, merged, orbit
 from tests.kit.small_nmoe import IN_ORBIT
 from tests.runs import BATTERIES, FAULTS
@@ -68,7 +68,7 @@ class Looked:
     def __init__(self, built, numbers=()):
         self.digests = []
         self._numbers = frozenset(numbers)
-        run = self._run = Run(NamedBuild(built), None, 10.0, observers=[Each(self.look)])
+        run = self._run = RunExecution(NamedBuild(built), None, 10.0, observers=[Each(self.look)])
         self.manifest = run.execute().manifest
         self.digests.append(run.simulation.digest())
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import sim
 from tests.kit.folders import without_checksums
 from tests.kit.handmade import tables_of
-from tests.kit.inner.sim import KINDS, MARKS, export, lanes_of
+from tests.kit.inner.sim import KINDS, MARKED_KINDS, export, trace_lanes
 from tests.kit.small import ORBIT, orbit
 
 NEAR = {"name": "Near", "latitude_deg": 58, "longitude_deg": 22, "devices": 1}
@@ -105,11 +105,11 @@ def test_spans_and_marks_are_those_of_the_tables(result, trace):
     # It sees two clusters at once.
     assert trace.rows("satellites", "circular").thread.nunique() == 2
     marks = trace.rows("clusters", "events")
-    events = events[events.kind.isin(MARKS)]
+    events = events[events.kind.isin(MARKED_KINDS)]
     said = sorted(zip(events.kind, events.detail, strict=True))
     assert sorted(zip(marks.name, marks.detail, strict=True)) == said
-    others = {kind for kind in KINDS if not kind.endswith(("_start", "_end"))} - {*MARKS}
-    told = "neither a span nor a mark: add it to MARKS of sim/export/perfetto.py, or here"
+    others = {kind for kind in KINDS if not kind.endswith(("_start", "_end"))} - {*MARKED_KINDS}
+    told = "neither a span nor a mark: add it to MARKED_KINDS of sim/export/perfetto.py, or here"
     assert others == {"connect", "disconnect", "evaluate"}, told
 
 
@@ -132,7 +132,7 @@ def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(drawn):
         {**about, "device": device, "start_s": float(begin), "end_s": float(begin + lasts)}
         for device, begin, lasts in drawn
     ]
-    lanes = lanes_of(tables_of(transfers=rows), {"simulated_s": 100.0})
+    lanes = trace_lanes(tables_of(transfers=rows), {"simulated_s": 100.0})
     for _, lane in lanes:
         edges = [edge for span in lane for edge in span[:2]]
         assert edges == sorted(edges)
@@ -148,7 +148,7 @@ def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(drawn):
 def test_device_2_stands_before_device_10():
     about = {"direction": "uplink", "payload": "gate", "start_s": 0.0, "end_s": 1.0}
     rows = [about | {"cluster": "A", "device": device} for device in (10, 2, 1)]
-    lanes = lanes_of(tables_of(transfers=rows), {"simulated_s": 2.0})
+    lanes = trace_lanes(tables_of(transfers=rows), {"simulated_s": 2.0})
     assert [place[2] for place, _ in lanes] == ["device 1", "device 2", "device 10"]
 
 
@@ -158,7 +158,7 @@ def test_a_halted_run_ends_its_spans_and_an_answer_that_never_came_is_a_mark():
     events = [about | {"time_s": t, "kind": kind, "rounds": n} for t, kind, n in trained]
     asked = {"cluster": "A", "device": 3, "time_s": 2.0}
     inferences = [{**asked, "latency_s": 0.5, "outcome": "local"}, {**asked, "outcome": "failed"}]
-    lanes = lanes_of(tables_of(events=events, inferences=inferences), {"simulated_s": 8.0})
+    lanes = trace_lanes(tables_of(events=events, inferences=inferences), {"simulated_s": 8.0})
     spans = [span for _, lane in lanes for span in lane]
     shown = [(s.name, s.begin_ns / 1e9, s.end_ns / 1e9, s.facts.get("rounds")) for s in spans]
     assert shown[:2] == [("training", 0.0, 5.0, 2), ("training", 5.0, 8.0, 7)]

@@ -21,7 +21,7 @@ from tests.kit.inner.sim import (
     apart_deg,
     arcs_of,
     failures,
-    joined,
+    join_spans,
     packed,
     scene,
     scenes,
@@ -74,7 +74,7 @@ SPANS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 60), st.integers(0,
 def test_joined_spans_hold_all_and_only_the_shortest_gaps_are_closed(rows, most):
     lane, begin_s, lasts_s = np.array(rows, dtype=float).reshape(-1, 3).T
     end_s = begin_s + lasts_s
-    found = joined(lane.astype(int), begin_s, end_s, most)
+    found = join_spans(lane.astype(int), begin_s, end_s, most)
     groups = {}
     for place, group in zip(found.order.tolist(), found.group.tolist(), strict=True):
         groups.setdefault(group, []).append(place)
@@ -236,15 +236,6 @@ def test_the_twelve_batteries_that_fell_lowest_in_any_run_are_shown(runs):
     assert [data["satellites"][n] for n in data["batteries"]] == [names[0], *names[3:]]
 
 
-def test_energy_is_what_all_devices_had_spent_by_each_evaluation(runs):
-    run = runs.result("batteries")
-    own = scene({"it": run})["runs"][0]["energy"]
-    spent = run.manifest["spent"]
-    assert max(spent["training_j"]) > 1e5 and set(spent["transmit_j"]) == {None}
-    np.testing.assert_allclose(np.cumsum(numbers(own["joules"])), spent["training_j"], atol=0.5)
-    assert len(numbers(own["time"])) == len(spent["time_s"])
-
-
 def test_energy_of_training_and_of_sending_is_summed_up_as_far_as_it_is_known(runs):
     run = runs.result("orbit-timing")
     times = run.manifest["spent"]["time_s"]
@@ -273,7 +264,10 @@ def test_what_is_sent_over_a_link_from_a_relay_goes_the_way_of_a_download():
 
 
 def test_a_fault_is_marked_where_its_contact_is_and_else_at_its_cluster():
-    """Contacts 5 and 6 are at the places 0 and 1; a cluster that is no place is nowhere."""
+    """Contacts 5 and 6 are at the places 0 and 1; a cluster that is no place is nowhere.
+
+    Faults of one cause that a screen cannot tell apart are one mark.
+    """
     cases = [
         *((10.0, 5, "B", 0), (20.0, 6, "A", 1), (30.0, None, "B", 1), (40.0, None, "A", 0)),
         *((50.0, 99, "B", 1), (60.0, None, "elsewhere", -1)),
@@ -283,11 +277,14 @@ def test_a_fault_is_marked_where_its_contact_is_and_else_at_its_cluster():
         for t, contact, cluster, _ in cases
     ]
     rows.append(rows[0] | {"time_s": 100.5})  # behind what is shown
+    rows += [{"time_s": 70.0 + n / 1e4, "kind": "fault", "cluster": "A"} for n in range(3)]
     placed = np.array([5, 6]), np.array([0, 1]), {"A": 0, "B": 1}
-    found = failures.faults(tables_of(events=rows), *placed, 100.0, 0.5)
-    assert numbers(found["place"]).tolist() == [place for *_, place in cases]
-    assert (np.cumsum(numbers(found["time"])) * 0.5).tolist() == [t for t, *_ in cases]
-    assert found["causes"] == ["memory"] and set(numbers(found["count"])) == {1}
+    found = failures.packed_faults(tables_of(events=rows), *placed, 100.0, 0.5)
+    assert numbers(found["place"]).tolist() == [*(place for *_, place in cases), 0]
+    assert (np.cumsum(numbers(found["time"])) * 0.5).tolist() == [*(t for t, *_ in cases), 70.0]
+    assert numbers(found["count"]).tolist() == [1] * 6 + [3]
+    assert found["causes"] == ["memory", "fault without a named cause"]
+    assert numbers(found["cause"]).tolist() == [0] * 6 + [1]
 
 
 def test_aggregations_that_a_screen_cannot_tell_apart_stand_at_the_last_of_them(runs, monkeypatch):
@@ -302,21 +299,6 @@ def test_aggregations_that_a_screen_cannot_tell_apart_stand_at_the_last_of_them(
     assert numbers(own["count"]).tolist() == [3, 2, 1]
     shown = np.cumsum(numbers(own["time"])) * data["unit_s"] / end_s
     np.testing.assert_allclose(shown, [0.05, 0.38, 0.97], atol=1e-4)
-
-
-def test_marks_stand_for_all_aggregations_and_faults(runs, monkeypatch):
-    run = runs.result("faults")
-    monkeypatch.setattr(scenes, "MOST_TICKS", 5)
-    monkeypatch.setattr(failures, "MOST_MARKS", 5)
-    own = scene({"it": run})["runs"][0]
-    counts = numbers(own["aggregations"]["count"])
-    assert counts.sum() == (run.events.kind == "aggregate").sum() and len(counts) <= 6
-    faults = own["faults"]
-    of_cause = np.bincount(numbers(faults["cause"]), numbers(faults["count"]))
-    wanted = run.events[run.events.kind == "fault"].cause.value_counts(dropna=False)
-    named = {None if "without" in cause else cause for cause in faults["causes"]}
-    assert named == {cause if isinstance(cause, str) else None for cause in wanted.index}
-    assert sorted(of_cause) == sorted(wanted)
 
 
 def test_accuracy_is_that_of_each_pooled_evaluation(runs):
@@ -373,7 +355,7 @@ def test_runs_share_a_sky_if_start_orbit_and_contacts_are_the_same(runs):
 
 def test_a_replay_of_more_contacts_than_a_page_carries_ends_early(runs, monkeypatch):
     run = runs.result("orbit-timing")
-    monkeypatch.setattr(scenes, "MOST_CONTACTS", 5)
+    monkeypatch.setattr(scenes, "MOST_REPLAYED_CONTACTS", 5)
     data = scene({"it": run})
     assert data["end_s"] == run.contacts.rise_s.iloc[5] < data["simulated_s"]
     assert len(numbers(data["contacts"]["rise"])) == 5

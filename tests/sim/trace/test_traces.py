@@ -18,7 +18,7 @@ from tests.kit.inner.sim import (
     KINDS,
     Coded,
     NamedBuild,
-    Run,
+    RunExecution,
     Trace,
     build,
     digests,
@@ -145,7 +145,7 @@ def test_rows_and_digests_do_not_depend_on_how_legs_are_cut_into_blocks():
     scenario = orbit(stop={"days": 3}, link=link, learning=learning)
     found = []
     for legs in (1, 7, 10**9):
-        run = Run(NamedBuild(build(scenario)), None, 10.0)
+        run = RunExecution(NamedBuild(build(scenario)), None, 10.0)
         with limited(legs_of_a_block=legs):
             tables = run.execute().tables
         found.append((digests(tables), run.simulation.digest()))

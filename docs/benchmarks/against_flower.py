@@ -4,7 +4,7 @@ Flower is no dependency of leomix: give it an environment of its own, and say wh
 
     python -m venv flower-env
     flower-env/bin/pip install "flwr[simulation]" torch scikit-learn
-    python tests/benchmarks/against_flower.py flower-env/bin/python
+    python docs/benchmarks/against_flower.py flower-env/bin/python
 
 leomix runs on one thread, Flower on all cores, one client at a time on each. Both train the same
 network on the same images in as many steps of the same size. Flower is entered by its older door,
@@ -62,6 +62,6 @@ def flower_side(steps, batch):
 
 
 if __name__ == "__main__":
-    from fedavg_clients import beside
+    from fedavg_clients import compare
 
-    beside("Flower", __file__, flower_side)
+    compare("Flower", __file__, flower_side)

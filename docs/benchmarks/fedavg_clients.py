@@ -1,4 +1,4 @@
-"""FedAvg's client in plain PyTorch: what the peers run, and what a plain loop runs.
+"""FedAvg's client in plain PyTorch, which the peers run.
 
 It needs torch and numpy alone, for the peers live in environments of their own.
 """
@@ -74,24 +74,7 @@ def digits():
     return shards((x / 16).astype(np.float32), y.astype(np.int64))
 
 
-def plain_loop(work, rounds):
-    """Run FedAvg over all clients one after another: a loop over copies of one model."""
-    data = digits()
-    server = Mlp()
-    client = Mlp()
-    samples = sum(len(y) for _, y in data)
-    for number in range(rounds):
-        start = {name: tensor.clone() for name, tensor in server.state_dict().items()}
-        mean = {name: torch.zeros_like(tensor) for name, tensor in start.items()}
-        for index, (x, y) in enumerate(data):
-            client.load_state_dict(start)
-            local_update(client, x, y, work, np.random.default_rng((number, index)))
-            for name, tensor in client.state_dict().items():
-                mean[name] += len(y) / samples * tensor
-        server.load_state_dict(mean)
-
-
-def beside(peer, script, simulate):
+def compare(peer, script, simulate):
     """Compare with a peer by its ``script``, or as the peer ``simulate`` and print its updates.
 
     ``simulate`` takes a client's work and returns the moments at which rounds ended, of which the
@@ -101,8 +84,8 @@ def beside(peer, script, simulate):
         ends = simulate(*map(int, sys.argv[2:]))
         print(json.dumps(CLIENTS * (len(ends) - 1) / (ends[-1] - ends[0])))
     elif len(sys.argv) == 2:
-        from bench_learning import beside_peer
+        from bench_learning import compare_with_peer
 
-        beside_peer(peer, script, sys.argv[1])
+        compare_with_peer(peer, script, sys.argv[1])
     else:
         sys.exit(sys.modules["__main__"].__doc__)

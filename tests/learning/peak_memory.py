@@ -1,15 +1,9 @@
 """Peak memory of training a merged mixture in bfloat16, over that of the model itself.
 
-`python tests/benchmarks/bench_memory.py` prints it for three random Llama checkpoints of about 150
-million parameters each and clusters of 1, 5 and 10 devices, in MB: the model, the activations of a
-plain step of PyTorch, what two cycles of requests take beside the model, a training result against
-its factors, in memory and on disk, and a checkpoint of the run, with the CPU time that it takes.
-`small` prints it in miniature, as JSON, for the tests. What torch allocates is counted; oneDNN's
-caches of kernels come on top.
+What torch allocates is counted; oneDNN's caches of kernels come on top.
 """
 
 import json
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,14 +19,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from learning import Learner
 from learning.models import Residency
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from tests.kit.inner import learning as kit
 from tests.kit.inner.sim import Checkpoint, Journal, Trace
 
-FULL = {"hidden_size": 768, "intermediate_size": 2688, "num_hidden_layers": 16}
-SMALL = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 4}
+SIZES = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 4}
 SHAPE = {"vocab_size": 512, "num_attention_heads": 8, "num_key_value_heads": 8}
 EXPERTS = [0, 1, 2]
 TOKENS = 16
@@ -40,25 +30,12 @@ BATCH = 2
 RANK = 1
 
 
-def main():
-    """Print a row for each number of devices."""
-    small = sys.argv[1:2] == ["small"]
-    with TemporaryDirectory() as place:
-        write(Path(place), SMALL if small else FULL)
-        rows = {n: measured(Path(place), n) for n in ((1, 10) if small else (1, 5, 10))}
-    if small:
-        print(json.dumps(rows))
-        return
-    print(f"{'devices':>8}" + "".join(f"{name:>14}" for name in rows[1]))
-    for devices, row in rows.items():
-        print(f"{devices:>8}" + "".join(f"{figure:>14.1f}" for figure in row.values()))
-
-
-def write(folder, sizes, shared=None):
+def write(folder):
     """Write three random checkpoints that share all but their experts, and texts."""
+    shared = None
     for number in EXPERTS:
         torch.manual_seed(number)
-        model = LlamaForCausalLM(LlamaConfig(**SHAPE, **sizes)).to(torch.bfloat16)
+        model = LlamaForCausalLM(LlamaConfig(**SHAPE, **SIZES)).to(torch.bfloat16)
         shared = shared or {n: t for n, t in model.state_dict().items() if ".mlp." not in n}
         model.load_state_dict(shared, strict=False)
         model.save_pretrained(folder / str(number))
@@ -97,12 +74,12 @@ def measured(folder, devices):
         for number in range(2):
             state = kit.DeviceState.load(learner, server, state, "a", who, EXPERTS, none + number)
             state = state.train(
-                LocalRounds("a", none + 1, none + number), TrainedPart(EXPERTS, gate=False)
+                kit.LocalRounds("a", none + 1, none + number), kit.TrainedPart(EXPERTS, gate=False)
             )
             result = result or _result(learner.values.force(state.own))
             sent = state.offer(EXPERTS, gate=False)
             state = state.commit(who, none + number + 1, EXPERTS, gate=False)
-            server = kit.aggregate(learner, server, sent, EXPERTS, Weighing("a", who))
+            server = kit.aggregate(learner, server, sent, EXPERTS, kit.Weighing("a", who))
             learner.force(server)
     with TemporaryDirectory() as place:
         began = time.process_time()
@@ -169,7 +146,3 @@ def _totals(events):
         waiting += event.children
         if event.tag == _EventType.Allocation:
             yield event.start_time_ns, event.extra_fields.total_allocated
-
-
-if __name__ == "__main__":
-    main()

@@ -5,7 +5,7 @@ Python is.
 
     python -m venv pfl-env
     pfl-env/bin/pip install "pfl[pytorch]" scikit-learn
-    python tests/benchmarks/against_pfl.py pfl-env/bin/python
+    python docs/benchmarks/against_pfl.py pfl-env/bin/python
 
 Both run in one process on one thread, and train the same network on the same images in as many
 steps of the same size.
@@ -77,6 +77,6 @@ def pfl_side(steps, batch):
 
 
 if __name__ == "__main__":
-    from fedavg_clients import beside
+    from fedavg_clients import compare
 
-    beside("pfl-research", __file__, pfl_side)
+    compare("pfl-research", __file__, pfl_side)
