@@ -113,7 +113,7 @@ def _rotation(start: Start, first_day: int, days: int) -> EarthRotation:
     """The rotation of the same days is asked for at every contact."""
     from skyfield.sgp4lib import theta_GMST1982
 
-    day = np.arange(first_day, first_day + days + 1)
+    day = np.arange(first_day, first_day + days + 1, dtype=np.float64)
     moments = [start.midnight + timedelta(days=number) for number in day.tolist()]
     time = timescale().from_datetimes(moments)
     angle, rate_per_day = theta_GMST1982(time.whole, time.ut1_fraction)

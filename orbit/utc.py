@@ -123,7 +123,8 @@ def parse_instant(text: str, column: str) -> datetime:
     Raises ValueError for anything else, a time without zone among it: guessing one would shift all
     contacts; and for all times below a header of another scale, as TAI or GPS.
     """
-    if (scale := _OTHER_SCALE.search(_apart(column))) and not says_utc(column):
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", column)  # those of riseTai, and of rise_tai
+    if (scale := _OTHER_SCALE.search(words)) and not says_utc(column):
         raise ValueError(
             f"{column} {text!r}: the header says {scale[0].upper()}, which is not UTC whatever the "
             f"cell says; give the times in UTC, and say so in the header"
@@ -140,9 +141,10 @@ def parse_instant(text: str, column: str) -> datetime:
         raise ValueError(f"{column} {text!r} is not a time; {form}") from None
     if when.tzinfo is None:
         if not says_utc(column):
+            bare = re.sub(r"\s*[(\[][^)\]]*[)\]]\s*$", "", column) or column  # without its brackets
             raise ValueError(
                 f"{column} {text!r} has no time zone; if it is UTC, append Z or say so in the "
-                f"header, like {_bare(column)} (UTC); else append its offset, like +02:00"
+                f"header, like {bare} (UTC); else append its offset, like +02:00"
             )
         when = when.replace(tzinfo=UTC)
     if not YEARS[0] <= when.year < YEARS[1]:
@@ -150,18 +152,8 @@ def parse_instant(text: str, column: str) -> datetime:
     return when.astimezone(UTC)
 
 
-def _apart(header: str) -> str:
-    """A header with blanks between its words, as of riseTai or rise_tai."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", header)
-
-
 class _WrongDate(ValueError):
     """A date of a form that is known, and what is wrong with it."""
-
-
-def _bare(header: str) -> str:
-    """A header without what is in brackets at its end."""
-    return re.sub(r"\s*[(\[][^)\]]*[)\]]\s*$", "", header) or header
 
 
 def _from_parts(text: str) -> datetime | None:

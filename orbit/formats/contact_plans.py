@@ -246,7 +246,8 @@ def _items_of(text: str, source: str) -> tuple[Any, list[Any]]:
         raise TableError(f"{source}:{line}: {no_json(error, text)}") from None
     items = whole.get("contacts") if isinstance(whole, dict) else whole
     objects = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    if not isinstance(items, list) or (objects and not any(map(_has_ends, objects))):
+    are_others = objects and all({"source", "dest"}.isdisjoint(item) for item in objects)
+    if not isinstance(items, list) or are_others:
         raise TableError(
             f"{source}:1: JSON without a list of contacts as HDTN has it: "
             '{"contacts": [{"startTime": 0, "endTime": 60, "source": 1, "dest": 2, ...}]}; give '
@@ -255,10 +256,6 @@ def _items_of(text: str, source: str) -> tuple[Any, list[Any]]:
     if len(items) > MOST_ROWS:
         raise TableError(f"{source}:1: more than {MOST_ROWS} contacts; give a part of them")
     return whole, items
-
-
-def _has_ends(contact: dict[str, Any]) -> bool:
-    return not contact.keys().isdisjoint(("source", "dest"))
 
 
 def _time_of(value: Any, key: str) -> datetime | float:
