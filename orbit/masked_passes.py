@@ -245,15 +245,18 @@ class _Above:
         every = np.arange(len(row))
         top_s = np.array([rise_s, set_s])[high, every]
         top_deg = np.array([edge.elevation_deg for edge in edges])[high, every]
-        pieces = row, rise_s, set_s
-        piece, peak_s, peak_deg = self._peaks(nodes, lambda seen: seen.elevation_deg, *pieces)
+        piece, peak_s, peak_deg = self._peaks(
+            nodes, lambda seen: seen.elevation_deg, row, rise_s, set_s
+        )
         culminations = np.bincount(piece, minlength=len(row))
         best = first_largest(peak_deg, piece)
         higher = peak_deg[best] > top_deg[piece[best]]
         top_s[piece[best][higher]] = peak_s[best][higher]
         top_deg[piece[best][higher]] = peak_deg[best][higher]
         closest_s = rise_s.copy()
-        piece, near_s, nearness_km = self._peaks(nodes, lambda seen: -seen.range_km, *pieces)
+        piece, near_s, nearness_km = self._peaks(
+            nodes, lambda seen: -seen.range_km, row, rise_s, set_s
+        )
         best = first_largest(nearness_km, piece)
         closest_s[piece[best]] = near_s[best]
         known = passes.closest_s[row]

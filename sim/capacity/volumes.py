@@ -202,9 +202,10 @@ def _of_contact(plan: Plan, contact: PlannedContact, edges: Edges) -> Iterator[P
         ends = (client, server) if way is Way.TO_SERVER else (server, client)
         device = int(served_bits(beam.curve, contact.start_s, contact.end_s).argmin())
         delay_s = partial(_delay_s, contact, len(beam.curve.time_s), device)
-        bits = np.diff(beam.curve.device(device).delivered_bits(cuts))
-        known = bits.tolist(), _longest(delay_s, cuts)
-        yield from _pieces(number, plan.topology.direction(way), ends, cuts, *known, link="contact")
+        bits = np.diff(beam.curve.device(device).delivered_bits(cuts)).tolist()
+        direction = plan.topology.direction(way)
+        longest_s = _longest(delay_s, cuts)
+        yield from _pieces(number, direction, ends, cuts, bits, longest_s, link="contact")
 
 
 def _delay_s(contact: PlannedContact, devices: int, device: int, time_s: float) -> float:
