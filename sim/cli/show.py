@@ -65,7 +65,7 @@ def show_command(
 
 
 def _show_study(study: Result, *, json_: bool) -> None:
-    from sim.page.study_text import study_text
+    from sim.execution.study_text import study_text
 
     if json_:
         print_json(study.summary | {"said": study.manifest.get("said", [])})

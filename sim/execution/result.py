@@ -34,7 +34,6 @@ from statements import Code, Other, Statement
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sim.capacity.limits import Limits
     from sim.draw import NetworkPictures, Pictures
     from sim.replay.replay import Replay
 
@@ -214,17 +213,6 @@ class Result(Run):
         None where nothing was sent, or neither a round nor a cycle was complete.
         """
         return None if self.of_network else held_back(self)
-
-    @cached_property
-    def limits(self) -> Limits:
-        """What limits a network study: it is planned anew with one more dish at each station."""
-        from sim.capacity.limits import limits_of
-        from sim.capacity.operations import operations_in
-        from sim.execution.run_cache import WindowCache
-        from sim.world.world import World
-
-        rows = operations_in(self.tables["capacity"])
-        return limits_of(World(self.scenario), rows, WindowCache(None).find)
 
     @cached_property
     def gating_pattern(self) -> dict[str, Any] | None:

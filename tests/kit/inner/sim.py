@@ -96,7 +96,7 @@ __getattr__ = late(
         "sim.page.chart": "chart_of data_of",
         "sim.page.comparison_page": "asked shares_of_groups under_one_sky",
         "sim.page.run_page": "first_days",
-        "sim.page.study_text": "study_text",
+        "sim.execution.study_text": "study_text",
         "sim.page.sweep_pictures": "curve drawings_of_groups reading_of_groups",
         "sim.plan.contacts": "ContactTable PlannedContact planning=.",
         "sim.plan.isl_planning": "ring_planes",

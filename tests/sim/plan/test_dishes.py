@@ -14,16 +14,13 @@ import yaml
 import scenarios
 from statements import Code
 from tests.kit.inner.sim import ground_radios, make_plan
-from tests.kit.small import merged
+from tests.kit.small import STUDY, merged
 
-TWO_POLAR = {
-    "start": "2026-08-22T00:00:00Z",
+TWO_POLAR = STUDY | {
     "stop": {"days": 0.25},
-    "roles": {"server": "stations", "clients": "satellites"},
-    "orbit": {
-        **{"source": "walker", "altitude_km": 550, "inclination_deg": 97.6},
-        **{"satellites": 24, "planes": 4, "phasing": 1, "min_elevation_deg": 5},
-    },
+    "orbit": STUDY["orbit"]
+    | {"altitude_km": 550, "inclination_deg": 97.6, "min_elevation_deg": 5}
+    | {"satellites": 24, "planes": 4},
     "ground": {
         "stations": [
             {"name": "Inuvik", "latitude_deg": 68.3, "longitude_deg": -133.5},
