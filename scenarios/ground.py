@@ -195,12 +195,12 @@ class Cluster(GroundNode):
         if len(given) > 1:
             others = " and ".join(given[:-1])
             yield wrong(
-                (given[-1],), f"cannot be combined with {others}; keep one of them", Code.CONFLICT
+                given[-1], f"cannot be combined with {others}; keep one of them", Code.CONFLICT
             )
         if self.has_horizon and (self.devices is None or self.radius_km > 0):
             other = "radius_km" if self.devices is not None else given[0]
             text = f"a horizon is that of one place, and {other} has several; give one elevation"
-            yield wrong(("min_elevation_deg",), text, Code.CONFLICT)
+            yield wrong("min_elevation_deg", text, Code.CONFLICT)
         if self.kinds is None:
             return
         counted = sum(kind.devices for kind in self.kinds)
@@ -208,7 +208,7 @@ class Cluster(GroundNode):
         for key, count in (("devices", self.devices), ("places", places)):
             if count not in (None, counted):
                 text = f"have {counted} devices in all, but {key} gives {count}; make the numbers "
-                yield wrong(("kinds",), f"{text}equal", Code.WRONG_VALUE)
+                yield wrong("kinds", f"{text}equal", Code.WRONG_VALUE)
 
 
 UNLIMITED = "unlimited"
@@ -306,7 +306,7 @@ def _place(node: GroundNode, source: str) -> Iterator[Statement]:
         if getattr(node, key) is None:
             kind = type(node).__name__.lower()
             text = f"is missing for {kind} {node.name!r}; source {source!r} needs its place"
-            yield wrong((key,), text, Code.MISSING)
+            yield wrong(key, text, Code.MISSING)
 
 
 # The one order in which clusters and devices are simulated, however a file lists them.

@@ -22,7 +22,6 @@ from statements import (
     Code,
     Give,
     Lower,
-    Other,
     Remedy,
     Rule,
     Set,
@@ -162,7 +161,7 @@ def _isl_doubts(built: Build) -> Iterator[Statement]:
             "link.isl.route",
             "numba cannot be imported, so that plain Python searches ways over links: messages "
             "over some hundred satellites take twenty times as long",
-            Other(said="pip install numba"),
+            "pip install numba",
         )
     method = built.world.learning.method
     if built.method.traits.sends_nothing and built.plan.mesh is not None:

@@ -13,7 +13,7 @@ import typer
 from sim.cli import options
 from sim.cli.options import spread_out
 from sim.errors import InputError, missing
-from statements import Code, Other, statement_of
+from statements import Code, statement_of
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -141,7 +141,7 @@ def _module(path: Path) -> str:
             path,
             Code.NO_FILE,
             "no such file",
-            Other(said="write one with the functions of docs/fly.md"),
+            "write one with the functions of docs/fly.md",
         )
     name = path.stem
     if path.suffix != ".py" or not name.isidentifier():
@@ -149,7 +149,7 @@ def _module(path: Path) -> str:
             path,
             Code.WRONG_FILE,
             "cannot be imported",
-            Other(said="give it a name like my_training.py"),
+            "give it a name like my_training.py",
         )
     take_file(path)
     found = find_spec(name)
@@ -159,7 +159,7 @@ def _module(path: Path) -> str:
             path,
             Code.WRONG_FILE,
             "another module is called {name!r}{where}",
-            Other(said="rename the file"),
+            "rename the file",
             name=name,
             where=where,
         )

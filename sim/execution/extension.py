@@ -13,7 +13,7 @@ from sim.execution.folder import MANIFEST, POINTS, is_sweep, read_manifest
 from sim.execution.identity import Named, NamedBuild
 from sim.facts.status import COMPLETE
 from sim.files import from_here
-from statements import Code, Other
+from statements import Code
 
 
 class GoesAnotherWay(Exception):
@@ -98,7 +98,7 @@ def _check_no_point(place: Path) -> None:
             from_here(place),
             Code.WRONG_FILE,
             "is a point of a sweep, whose rows would not be those of its points",
-            Other(said="name another folder, or sweep with the later stop"),
+            "name another folder, or sweep with the later stop",
         )
 
 
@@ -121,7 +121,7 @@ def _check_later(place: Path, was: Mapping[str, Any], now: Mapping[str, Any]) ->
             from_here(place),
             Code.WRONG_FILE,
             "holds a run that stops later: at stop.{key} {before}, and not at {after}",
-            Other(said="name another folder"),
+            "name another folder",
             key=key,
             before="null" if before is None else before,
             after=now[key],
@@ -135,7 +135,7 @@ def _check_not_tuned(place: Path, named: NamedBuild) -> None:
             from_here(place),
             Code.WRONG_FILE,
             f"holds a run whose last {cycles} cycles are tuned, counted back from its stop",
-            Other(said="run it anew in another folder, or with learning.gate_tuning_cycles=0"),
+            "run it anew in another folder, or with learning.gate_tuning_cycles=0",
         )
 
 
@@ -149,5 +149,5 @@ def _check_not_ended_early(place: Path, before: Mapping[str, Any], now: Mapping[
                 from_here(place),
                 Code.WRONG_FILE,
                 f"holds a run that has reached stop.{key} {wanted:g}",
-                Other(said=f"{further} that, or leave it out"),
+                f"{further} that, or leave it out",
             )

@@ -43,7 +43,7 @@ from sim.trace.arrow import as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
 from sim.world.scenery import scenery_of
-from statements import Code, Other
+from statements import Code
 from statements.arrays import Floats, Ints
 
 MOST_REPLAYED_CONTACTS = 8_000
@@ -99,7 +99,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
             "replay",
             Code.WRONG_VALUE,
             "the runs differ in start, orbit or contacts",
-            Other(said="name one of them"),
+            "name one of them",
         )
     if not _end_s(first) > 0.0:
         raise InputError.of_option(
