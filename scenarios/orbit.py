@@ -209,7 +209,7 @@ ALTITUDE = (
     "altitude of the mean orbit above the equator, km; sgp4 flies 10 km lower (inclination 0) to "
     "7 km higher (90) there"
 )
-Altitude = Annotated[
+OrbitAltitude = Annotated[
     float,
     Field(
         ge=160,
@@ -250,7 +250,7 @@ class CircularOrbit(_Made):
     """A satellite on a circular orbit at the scenario's start."""
 
     source: Literal["circular"] = Field(description="circular elements")
-    altitude_km: Altitude
+    altitude_km: OrbitAltitude
     inclination_deg: Inclination
     raan_deg: Angle = setting(0.0, "right ascension of the ascending node, degrees")
     argument_of_latitude_deg: Angle = setting(
@@ -258,7 +258,7 @@ class CircularOrbit(_Made):
     )
 
 
-EARTH_RADIUS_KM = 6378.135  # WGS 72, the ellipsoid of SGP4
+SGP4_RADIUS_KM = 6378.135  # WGS 72, the ellipsoid of SGP4
 LOWEST_PERIGEE_KM = 120.0
 
 
@@ -286,7 +286,7 @@ class KeplerianOrbit(_Made):
 
     def problems(self) -> Iterator[Statement]:
         """A perigee in the air."""
-        height_km = self.semi_major_axis_km * (1.0 - self.eccentricity) - EARTH_RADIUS_KM
+        height_km = self.semi_major_axis_km * (1.0 - self.eccentricity) - SGP4_RADIUS_KM
         if height_km < LOWEST_PERIGEE_KM:
             text = f"got {self.eccentricity:g}; puts the perigee at {height_km:.0f} km of altitude"
             text += f", and it must be at least {LOWEST_PERIGEE_KM:g} km: lower it, or raise "

@@ -16,7 +16,7 @@ from scenarios.learning import Learning
 from scenarios.link import Isl, Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
 from scenarios.orbit import SOURCES, Orbit, OrbitSource, WithService
-from scenarios.section import NAME, Instant, Positive, Section, Times, setting
+from scenarios.section import NAME, CountOrNone, Instant, Positive, Section, setting
 from statements import (
     Code,
     Give,
@@ -37,11 +37,11 @@ class Stop(Section):
     EARLY: ClassVar[tuple[str, ...]] = ("accuracy", "loss", "patience")
     """Keys that depend on what the run learns."""
 
-    cycles: Times = setting(None, "complete cycles; needed with orbit source slots")
+    cycles: CountOrNone = setting(None, "complete cycles; needed with orbit source slots")
     days: Positive = setting(
         None, "simulated days; needed with orbits, null to the last of ready windows", le=36_525
     )
-    rounds: Times = setting(
+    rounds: CountOrNone = setting(
         None, "aggregations to stop at, of whatever method; beside cycles or days"
     )
     accuracy: float | None = setting(
@@ -56,7 +56,7 @@ class Stop(Section):
         "test loss to stop at, or below, with learning.data.validation the validation loss; "
         "beside cycles or days",
     )
-    patience: Times = setting(
+    patience: CountOrNone = setting(
         None,
         "evaluations in a row without a better accuracy, or loss where it judges the run, to stop "
         "after; with learning.data.validation those of validation samples; beside cycles or days",

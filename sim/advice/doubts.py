@@ -10,7 +10,7 @@ import numpy as np
 from learning.architecture.kinds import kind_of
 from learning.methods.base import GlobalModelMethod, Method
 from scenarios import Scenario
-from sim.advice.remedies import less_memory, more_links
+from sim.advice.remedies import MOST_NAMED, less_memory, more_links
 from sim.devices.compute import whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
 from sim.engine.setup import Build
@@ -32,8 +32,6 @@ from statements import (
 )
 from statements.arrays import Floats, Ints
 
-MOST_NAMED = 3
-"""Of more clients with long sessions, the first ones are named."""
 MOST_PARTS_NAMED = 6
 """Of more parts of a mesh, only the largest is named."""
 

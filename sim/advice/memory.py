@@ -38,7 +38,7 @@ LARGE_BYTES = 1e9
 ROWS_A_SERVICE = 12
 """Rows that a device adds to the traces in one service: three transfers, and both ends of each of
 them and of two trainings. Methods differ by a factor of two."""
-MOST_ROWS = 2 << 20
+MOST_ROWS_IN_MEMORY = 2 << 20
 """More rows of the traces than these lie on disk."""
 VERSIONS = 3
 """Versions of what the server changes that there are at once: the one that devices refer to, the
@@ -90,7 +90,7 @@ def needs_of(built: Build) -> list[Need]:
         Need("the program", program_bytes, "Python and its libraries", larger),
         Need(
             "the contact plan and the traces",
-            CONTACT_BYTES * len(contacts) + ROW_BYTES * min(rows, MOST_ROWS),
+            CONTACT_BYTES * len(contacts) + ROW_BYTES * min(rows, MOST_ROWS_IN_MEMORY),
             f"{counted(len(contacts), 'contact')}, about {counted(rows, 'row')}",
             fewer,
         ),

@@ -48,7 +48,8 @@ def faster_isls(isl: Isl) -> Remedy:
     return Raise("link.isl.rate_mbps", now=isl.rate_mbps)
 
 
-MOST_NAMED = 3
+MOST_NAMED, MOST_PLACES_NAMED = 3, 10
+"""Of more clients, or clusters and stations, the first ones are named."""
 
 
 def lower_mask(world: World, place: str = "") -> Iterator[Lower | Other]:

@@ -11,7 +11,7 @@ import numpy as np
 import orbit
 from channel import SPEED_OF_LIGHT_M_S
 from orbit.utc import to_second
-from sim.advice.remedies import longer_run, more_links
+from sim.advice.remedies import MOST_PLACES_NAMED, longer_run, more_links
 from sim.errors import InputError
 from sim.formatting import counted, some
 from sim.plan.contacts import ContactTable
@@ -118,9 +118,6 @@ def check_reached(world: World, plan: Plan) -> None:
     raise InputError.of(Code.NEVER_REACHED, "link.isl.route", text, *helps, **values)
 
 
-MOST_NAMED = 10
-
-
 def _crowded_out(world: World, served: ContactTable, clients: Sequence[int]) -> Statement:
     """Say that clients are seen and never served, as beams or antennas always serve others."""
     windows = np.concatenate([served.of_clients[client] for client in clients])
@@ -134,7 +131,7 @@ def _crowded_out(world: World, served: ContactTable, clients: Sequence[int]) -> 
         unserved=len(clients),
         clients=len(served.clients),
         windows=len(windows),
-        names=some([served.clients[client] for client in clients], MOST_NAMED),
+        names=some([served.clients[client] for client in clients], MOST_PLACES_NAMED),
         why=why,
     )
 
@@ -304,7 +301,7 @@ def _why_others_are_served(
 
 # Experts in orbit that nobody asks.
 
-LIMITS = ("reach_hops", "reach_ms")
+REACH_OPTIONS = ("reach_hops", "reach_ms")
 """Options of a method that limit over how many links, and how far, an expert may be asked."""
 
 
@@ -315,9 +312,9 @@ def check_asked(world: World, plan: Plan, options: Any) -> None:
     never asked. Over no link at all, no way at all, or by a local gate, every client is to answer
     by itself, and nothing is refused.
     """
-    hops, reach_ms = (getattr(options, key, None) for key in LIMITS)
+    hops, reach_ms = (getattr(options, key, None) for key in REACH_OPTIONS)
     if plan.mesh is None or plan.isls is None:
-        for key, limit in zip(LIMITS, (hops, reach_ms), strict=True):
+        for key, limit in zip(REACH_OPTIONS, (hops, reach_ms), strict=True):
             if limit is not None:
                 raise InputError.of(
                     Code.UNUSED,

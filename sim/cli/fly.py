@@ -55,7 +55,7 @@ def fly_command(
     from sim.cli.run import Execution, name_of
 
     execution = Execution(Path.cwd(), out, resume, limits)
-    loaded = scenario_of(path, network.scenario, overrides.by_key())
+    loaded = flown_scenario(path, network.scenario, overrides.by_key())
     if network.save is not None:
         from sim.world.world import World
 
@@ -64,7 +64,7 @@ def fly_command(
     execution.carry_out(loaded, f"{path.stem}-{name_of(loaded)}", shown)
 
 
-def scenario_of(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:
+def flown_scenario(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:
     """Return a scenario whose method is the functions in a file; ``overrides`` come last.
 
     Of the scenario's own learning only the keys ``KEPT`` count, and its data where the file has

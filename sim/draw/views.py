@@ -30,7 +30,7 @@ from sim.world.scenery import scenery_of
 from statements import Code
 from statements.arrays import Floats
 
-EARTH_RADIUS_KM = 6371.0
+MAP_RADIUS_KM = 6371.0
 """Of the sphere that maps are drawn on."""
 
 
@@ -197,7 +197,7 @@ def east(longitude_deg: Any) -> Any:
 def reach(altitude_km: float, mask_deg: float) -> float:
     """Return how far from a site, in degrees of the Earth, a satellite at its mask stands."""
     mask = np.radians(mask_deg)
-    ratio = EARTH_RADIUS_KM / (EARTH_RADIUS_KM + altitude_km)
+    ratio = MAP_RADIUS_KM / (MAP_RADIUS_KM + altitude_km)
     return float(np.degrees(np.arccos(ratio * np.cos(mask)) - mask))
 
 

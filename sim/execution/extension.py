@@ -20,7 +20,7 @@ class GoesAnotherWay(Exception):
     """What was kept is not how a run with the later stop begins: it is gone, and is done anew."""
 
 
-LIMITS = ("days", "cycles", "rounds")
+STOP_LIMITS = ("days", "cycles", "rounds")
 """Keys of ``stop`` at the first of which a run ends, whatever it has learnt."""
 
 
@@ -104,7 +104,7 @@ def _check_no_point(place: Path) -> None:
 
 def _later_key(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """Return the first key by which the stop ``was`` may come later than ``now``; None without."""
-    for key in (*LIMITS, *Stop.EARLY):
+    for key in (*STOP_LIMITS, *Stop.EARLY):
         before, after = was.get(key), now[key]
         if after is None:
             continue

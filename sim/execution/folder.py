@@ -378,7 +378,7 @@ def read_tables(
 
 
 @contextmanager
-def as_written(folders: Sequence[Path]) -> Iterator[None]:
+def damage_refused(folders: Sequence[Path]) -> Iterator[None]:
     """Turn the errors of a damaged, foreign or much older folder into InputError."""
     names = ", ".join(map(str, dict.fromkeys(folders)))
     try:

@@ -21,10 +21,10 @@ from sim.sweep.rows import failures_text, sha256_text
 
 def page(folder: Path) -> Page:
     """Return the report of the sweep in ``folder``; raise InputError if it cannot be read."""
-    return page_of(read_sweep(folder))
+    return page_of_sweep(read_sweep(folder))
 
 
-def page_of(sweep: Sweep) -> Page:
+def page_of_sweep(sweep: Sweep) -> Page:
     """Return the report of a sweep, with the rows that it has."""
     every = sweep.rows.to_pylist()
     done = [row for row in every if row["status"] == COMPLETE]

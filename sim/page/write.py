@@ -97,7 +97,7 @@ def page_of(shown: Comparison | Sweep) -> str:
     Raises InputError for a comparison of runs that lie in no folder.
     """
     if isinstance(shown, Sweep):
-        page = sweep_page.page_of(shown)
+        page = sweep_page.page_of_sweep(shown)
     else:
         page = comparison_page.page(shown.folders)
     return html(page, Figures())
