@@ -16,7 +16,7 @@ from sim.facts.directions import Way
 from sim.formatting import some
 from sim.plan.isl import fixed_isl_rate_bps
 from sim.world.world import World
-from statements import Lower, Other, Raise, Remedy, Set
+from statements import Lower, Raise, Remedy, Set
 
 
 def faster_links(world: World, directions: Collection[str]) -> Iterator[Remedy]:
@@ -52,7 +52,7 @@ MOST_NAMED, MOST_PLACES_NAMED = 3, 10
 """Of more clients, or clusters and stations, the first ones are named."""
 
 
-def lower_mask(world: World, place: str = "") -> Iterator[Lower | Other]:
+def lower_mask(world: World, place: str = "") -> Iterator[Lower | str]:
     """Yield a lower mask, where there is one to lower: the orbit's, unless places have their own.
 
     With the name of a ``place`` on the ground it is the mask there.

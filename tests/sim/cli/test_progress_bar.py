@@ -10,7 +10,7 @@ from tests.kit import small
 from tests.kit.inner.sim import Point, Progress, SweepProgress
 from tests.kit.inner.sim import PointOutcome as Outcome
 
-RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=4", "--no-cache"]
+RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=20", "--no-cache"]
 
 
 def on_a_terminal(monkeypatch):
@@ -21,13 +21,14 @@ def on_a_terminal(monkeypatch):
 
 def test_a_terminal_shows_time_cycle_rounds_and_rest(leomix, tmp_path, monkeypatch):
     on_a_terminal(monkeypatch)
-    monkeypatch.setattr("sim.cli.progress.REFRESH_S", 0.0)
     monkeypatch.chdir(tmp_path)
     said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", leomix(*RUN).err)
-    told = r"(\d+\.\d\d) of 4 days, cycle \d+, \d+ rounds?, about \S+ \w+ left\s+at \S+ m?s a round"
+    told = (
+        r"(\d+\.\d\d) of 20 days, cycle \d+, \d+ rounds?, about \S+ \w+ left\s+at \S+ m?s a round"
+    )
     days = [float(day) for day in re.findall(told, said)]
     assert days == sorted(days)
-    assert any(0.0 < day < 4.0 for day in days)
+    assert any(0.0 < day < 20.0 for day in days)
     assert "h/s" not in said and "first test" not in said
     short = [*RUN, "--set", "stop.days=1"]
     assert leomix(*short, "--quiet", "-o", "quiet").err == ""
