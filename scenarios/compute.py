@@ -31,7 +31,7 @@ class DeviceCompute(Section):
         for key in ("processor", "tflops"):
             if self.seconds_per_round is not None and getattr(self, key) is not None:
                 text = "cannot be combined with seconds_per_round"
-                yield wrong((key,), text, Code.CONFLICT, Set(key), Set("seconds_per_round"))
+                yield wrong(key, text, Code.CONFLICT, Set(key), Set("seconds_per_round"))
 
     def figures(self) -> dict[str, float]:
         """Return the figures that are given, and its processor's behind them."""
@@ -59,7 +59,7 @@ class Battery(Section):
         if self.charge_w <= self.idle_w:
             text = f"got {self.charge_w:g}; never charges the battery with idle_w {self.idle_w:g}"
             raised = Raise("charge_w", to=10 * max(self.idle_w, self.charge_w))
-            yield wrong(("charge_w",), text, Code.WRONG_VALUE, raised)
+            yield wrong("charge_w", text, Code.WRONG_VALUE, raised)
 
 
 class Compute(DeviceCompute):

@@ -17,9 +17,9 @@ SET = Place(option="--set")
 """The place of what an override gives."""
 
 
-def wrong(path: KeyPath, text: str, code: Code, *remedies: Remedy) -> Statement:
-    """Return what is wrong with a key; the path is counted from its section."""
-    return Statement.of(code, path, text, *remedies)
+def wrong(key: str | KeyPath, text: str, code: Code, *remedies: Remedy) -> Statement:
+    """Return what is wrong with a key, dotted or as a path, both counted from its section."""
+    return Statement.of(code, key, text, *remedies)
 
 
 def refuse(problems: Iterable[Statement]) -> None:

@@ -91,21 +91,21 @@ class PlannedOutage(Section):
         """Nobody or several that are out, and times that are missing, twice there or reversed."""
         if not any(getattr(self, key) is not None for key in WHO):
             text = "says nobody that is out; give satellite, station, cluster or link"
-            yield wrong((), text, Code.MISSING)
+            yield wrong("", text, Code.MISSING)
         for keys in (WHO, BEGINS, ENDS):
             given = [key for key in keys if getattr(self, key) is not None]
             for key in given[1:]:
                 text = f"cannot be combined with {given[0]}; keep one of them"
-                yield wrong((key,), text, Code.CONFLICT)
+                yield wrong(key, text, Code.CONFLICT)
         if self.link is not None and self.link[0] == self.link[1]:
-            yield wrong(("link",), "needs two ends that differ", Code.WRONG_VALUE)
+            yield wrong("link", "needs two ends that differ", Code.WRONG_VALUE)
         if all(getattr(self, key) is None for key in BEGINS):
             text = "is missing; it says when the outage begins (or from_utc, a time)"
-            yield wrong(("from_hours",), text, Code.MISSING, Give("from_hours", like=24))
+            yield wrong("from_hours", text, Code.MISSING, Give("from_hours", like=24))
         for begin, end in zip(BEGINS, ENDS, strict=True):
             first, last = getattr(self, begin), getattr(self, end)
             if None not in (first, last) and last <= first:
-                yield wrong((end,), f"is not later than {begin}; give a later time", Code.CONFLICT)
+                yield wrong(end, f"is not later than {begin}; give a later time", Code.CONFLICT)
 
 
 def _as_given(planned: tuple[PlannedOutage, ...]) -> list[dict[str, Any]]:

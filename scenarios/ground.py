@@ -66,7 +66,7 @@ DEVICE_FORMS = ("devices", "places", "places_path")
 
 _LATITUDE = Field(ge=-90, le=90, description="latitude, north +, degrees")
 _LONGITUDE = Field(ge=-360, le=360, description="longitude, east +, degrees")
-Altitude = Annotated[float, Field(ge=-500, le=50_000, description="height above the ellipsoid, m")]
+HeightM = Annotated[float, Field(ge=-500, le=50_000, description="height above the ellipsoid, m")]
 Mask = Annotated[float | None, Field(ge=0, lt=90)]
 
 
@@ -77,10 +77,10 @@ def _in_one_turn(longitude_deg: float | None) -> float | None:
     return (longitude_deg + 180) % 360 - 180
 
 
-Named = TypeVar("Named", bound="Place | GroundNode")
+_NamedItem = TypeVar("_NamedItem", bound="Place | GroundNode")
 
 
-def _uniquely_named(items: tuple[Named, ...] | None) -> tuple[Named, ...] | None:
+def _uniquely_named(items: tuple[_NamedItem, ...] | None) -> tuple[_NamedItem, ...] | None:
     names = [*enumerate(item.name for item in items or ())]
     first = {name: index for index, name in reversed(names)}
     refuse(
@@ -97,7 +97,7 @@ class Place(Section):
     name: Text = setting(None, "name of the device's place")
     latitude_deg: Annotated[float, _LATITUDE]
     longitude_deg: Annotated[float, _LONGITUDE, AfterValidator(_in_one_turn)]
-    altitude_m: Altitude = 0.0
+    altitude_m: HeightM = 0.0
     min_elevation_deg: Mask = setting(
         None, "elevation above which the device has a link, degrees; null for its cluster's"
     )
@@ -119,7 +119,7 @@ class GroundNode(Section):
     name: Name
     latitude_deg: Annotated[float | None, _LATITUDE] = None
     longitude_deg: Annotated[float | None, _LONGITUDE, AfterValidator(_in_one_turn)] = None
-    altitude_m: Altitude = 0.0
+    altitude_m: HeightM = 0.0
     min_elevation_deg: MaskOrHorizon = setting(
         None,
         "elevation above which it has contact, degrees; null for the orbit's; or a horizon: pairs "
@@ -195,12 +195,12 @@ class Cluster(GroundNode):
         if len(given) > 1:
             others = " and ".join(given[:-1])
             yield wrong(
-                (given[-1],), f"cannot be combined with {others}; keep one of them", Code.CONFLICT
+                given[-1], f"cannot be combined with {others}; keep one of them", Code.CONFLICT
             )
         if self.has_horizon and (self.devices is None or self.radius_km > 0):
             other = "radius_km" if self.devices is not None else given[0]
             text = f"a horizon is that of one place, and {other} has several; give one elevation"
-            yield wrong(("min_elevation_deg",), text, Code.CONFLICT)
+            yield wrong("min_elevation_deg", text, Code.CONFLICT)
         if self.kinds is None:
             return
         counted = sum(kind.devices for kind in self.kinds)
@@ -208,7 +208,7 @@ class Cluster(GroundNode):
         for key, count in (("devices", self.devices), ("places", places)):
             if count not in (None, counted):
                 text = f"have {counted} devices in all, but {key} gives {count}; make the numbers "
-                yield wrong(("kinds",), f"{text}equal", Code.WRONG_VALUE)
+                yield wrong("kinds", f"{text}equal", Code.WRONG_VALUE)
 
 
 UNLIMITED = "unlimited"
@@ -306,7 +306,7 @@ def _place(node: GroundNode, source: str) -> Iterator[Statement]:
         if getattr(node, key) is None:
             kind = type(node).__name__.lower()
             text = f"is missing for {kind} {node.name!r}; source {source!r} needs its place"
-            yield wrong((key,), text, Code.MISSING)
+            yield wrong(key, text, Code.MISSING)
 
 
 # The one order in which clusters and devices are simulated, however a file lists them.

@@ -36,7 +36,7 @@ from scenarios.section import (
     setting,
     word_or,
 )
-from statements import Code, Give, Lower, Other, Raise, Remove, Set, Statement, unused
+from statements import Code, Give, Lower, Raise, Remove, Set, Statement, unused
 
 # The keys of one direction of the link, in the units of a link budget; all are optional.
 
@@ -147,7 +147,7 @@ class Sidelink(Section):
         if self.range_km is not None and (self.distance_km or 0.0) > self.range_km:
             text = f"got {self.distance_km:g}; beyond range_km {self.range_km:g} nobody has a "
             yield wrong(
-                ("distance_km",),
+                "distance_km",
                 f"{text}sidelink",
                 Code.WRONG_VALUE,
                 Lower("distance_km", to=self.range_km),
@@ -177,7 +177,7 @@ def sidelink_problems(
             if (cluster.devices or 1) > 1 and cluster.radius_km == 0:
                 text = f"is missing; the devices of cluster {cluster.name!r} are all in one place"
                 give = Give("link.sidelink.distance_km", like=0.2, what="in km")
-                other = Other(said="give that cluster's radius_km or places")
+                other = "give that cluster's radius_km or places"
                 yield wrong((*path, "distance_km"), text, Code.MISSING, give, other)
 
 
@@ -240,7 +240,7 @@ class Isl(Section):
         if self.within_plane == "ring" and self.terminals == 1:
             text = "got 1; a ring uses 2 of each satellite"
             yield wrong(
-                ("terminals",),
+                "terminals",
                 text,
                 Code.WRONG_VALUE,
                 Raise("terminals", to=2),
@@ -248,11 +248,11 @@ class Isl(Section):
             )
         if self.route == "earliest" and not self.among_clients:
             text = "got 'earliest', and no satellites are linked; set within_plane or "
-            yield wrong(("route",), f"{text}between_planes, or route: direct", Code.CONFLICT)
+            yield wrong("route", f"{text}between_planes, or route: direct", Code.CONFLICT)
         for key in ISL_BUDGET:
             if getattr(self, key) is None and self.rate_mbps is None:
                 text = "is missing; give it, or a rate_mbps instead of a budget"
-                yield wrong((key,), text, Code.MISSING)
+                yield wrong(key, text, Code.MISSING)
 
     @property
     def among_clients(self) -> bool:
@@ -346,7 +346,7 @@ class Link(Section):
         if self.preset == "station" and self.station is None:
             text = "is missing; preset 'station' needs it"
             give = Give(like={"dish_m": 13, "band": "X"})
-            yield wrong(("station",), text, Code.MISSING, give)
+            yield wrong("station", text, Code.MISSING, give)
 
     @property
     def route(self) -> Literal["direct", "mesh"]:

@@ -18,7 +18,6 @@ from statements import (
     Code,
     Give,
     Lower,
-    Other,
     Remedy,
     Remove,
     Rule,
@@ -146,7 +145,7 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
         *("atmosphere", "zenith_attenuation_db", "exceedance_pct"),
         when=lambda facts: "path_gain_db" in facts,
         by="with path_gain_db {path_gain_db:g}, which holds at every elevation",
-        remedies=(Remove(), Other(said="give a loss that is always there as other_losses_db")),
+        remedies=(Remove(), "give a loss that is always there as other_losses_db"),
     ),
     unused(
         "frequency_ghz",
@@ -238,7 +237,7 @@ def _twice(direction: LinkDirection) -> Iterator[Statement]:
         rivals = [part for part in parts if part in direction.given]
         if whole in direction.given and rivals:
             text = f"cannot be combined with {' and '.join(rivals)}; keep one form"
-            yield wrong((whole,), text, Code.CONFLICT)
+            yield wrong(whole, text, Code.CONFLICT)
 
 
 def _of_a_direction(direction: LinkDirection) -> Iterator[Statement]:
@@ -248,7 +247,7 @@ def _of_a_direction(direction: LinkDirection) -> Iterator[Statement]:
         for part in parts:
             if whole not in values and part not in values and DISHES.get(part) not in values:
                 text = f"is missing; the keys given replace the preset's {whole}"
-                yield wrong((part,), text, Code.MISSING, Give(part))
+                yield wrong(part, text, Code.MISSING, Give(part))
     yield from said(_NEEDED, facts)
     yield from said(_UNUSED, facts, lambda key: [key] if key in direction.given else [])
     rate = facts["rate"]
@@ -260,17 +259,13 @@ def _of_a_direction(direction: LinkDirection) -> Iterator[Statement]:
         text = f"got {frequency_ghz:g}; atmosphere 'itu' has models for {allowed.low:g} to "
         others = Set("atmosphere", "cosecant", ("inverse_elevation",))
         text += f"{allowed.high:g} GHz"
-        yield wrong(("frequency_ghz",), text, Code.UNSUPPORTED, others)
+        yield wrong("frequency_ghz", text, Code.UNSUPPORTED, others)
     if rate == "outage" and facts["fading"] == "none":
         remedy = Set("fading", "rayleigh", ("rician",))
-        yield wrong(
-            ("fading",), "got 'none', but rate 'outage' needs fading", Code.CONFLICT, remedy
-        )
+        yield wrong("fading", "got 'none', but rate 'outage' needs fading", Code.CONFLICT, remedy)
     if not direction.broadcasts and band_mhz > total_mhz:
         text = f"got {band_mhz:g}; must be at most total_bandwidth_mhz, {total_mhz:g}"
-        yield wrong(
-            ("bandwidth_mhz",), text, Code.WRONG_VALUE, Lower("bandwidth_mhz", to=total_mhz)
-        )
+        yield wrong("bandwidth_mhz", text, Code.WRONG_VALUE, Lower("bandwidth_mhz", to=total_mhz))
 
 
 def _without_range(side: Side, direction: LinkDirection) -> Iterator[Statement]:
@@ -281,7 +276,7 @@ def _without_range(side: Side, direction: LinkDirection) -> Iterator[Statement]:
         helps: list[Remedy] = [
             Set("link.preset", "paper"),
             Give(f"link.{side}.path_gain_db", like=-140),
-            Other(said=f"give link.{side}.rate: fixed with fixed_rate_mbps"),
+            f"give link.{side}.rate: fixed with fixed_rate_mbps",
         ]
         if side == "downlink":
             helps.append(Set("link.downlink", "neglected"))
@@ -319,7 +314,7 @@ def _environment(name: str, directions: Mapping[Side, LinkDirection]) -> Iterato
                 f"got {name!r}, but link.{side} has path_gain_db {gain_db:g} at every elevation; "
                 "leave one of the two out (preset: physical has no path_gain_db)"
             )
-            yield wrong(("environment",), text, Code.CONFLICT)
+            yield wrong("environment", text, Code.CONFLICT)
         if not any(band.low <= frequency_ghz <= band.high for band in BANDS_GHZ.values()):
             text = (
                 f"got {frequency_ghz:g}; environment {name!r} has tables for 1 to 6 and 17 to 40 "
@@ -330,7 +325,7 @@ def _environment(name: str, directions: Mapping[Side, LinkDirection]) -> Iterato
     if all(radio["rate"] == "fixed" and "required_snr_db" not in radio for radio in radios):
         text = f"got {name!r}, but rate 'fixed' does not change with it; give required_snr_db too"
         text += ", choose another rate, or leave it out"
-        yield wrong(("environment",), text, Code.UNUSED)
+        yield wrong("environment", text, Code.UNUSED)
 
 
 # A link's values: the preset with the user's overrides put in, as far as they apply.

@@ -178,10 +178,10 @@ def _parsed(text: str, name: str) -> Document:
         raise Origin(name).error(found.statement) from None
     if document.value is None:
         text = "is empty; a scenario needs at least stop, orbit and ground"
-        raise ScenarioError(wrong((), text, Code.MISSING), Place(file=name))
+        raise ScenarioError(wrong("", text, Code.MISSING), Place(file=name))
     if not isinstance(document.value, dict):
         text = "is not a mapping; write keys such as orbit: and ground: with their values"
-        raise Origin(name, document.lines).error(wrong((), text, Code.WRONG_VALUE))
+        raise Origin(name, document.lines).error(wrong("", text, Code.WRONG_VALUE))
     return document
 
 

@@ -146,7 +146,7 @@ class OfFile(WithService):
         """No text, or two of them."""
         if self.path is None and self.text is None:
             text = f"is missing; give the {self.file_kind} file, or {self.held_as} with the lines"
-            yield wrong(("path",), text, Code.MISSING)
+            yield wrong("path", text, Code.MISSING)
         if self.path is not None and self.text is not None:
             text = "cannot be combined with orbit.path; remove one of the two"
             yield wrong((self.held_as,), text, Code.CONFLICT)
@@ -182,7 +182,7 @@ class WithWindows(OfFile):
         for key, other in others.items():
             if getattr(self, key) == "highest_elevation":
                 text = f"got 'highest_elevation', but source {self.source!r} has no elevations"
-                yield wrong((key,), text, Code.UNSUPPORTED, Set(key, other))
+                yield wrong(key, text, Code.UNSUPPORTED, Set(key, other))
 
 
 class TleOrbit(WithElements):
@@ -209,7 +209,7 @@ ALTITUDE = (
     "altitude of the mean orbit above the equator, km; sgp4 flies 10 km lower (inclination 0) to "
     "7 km higher (90) there"
 )
-Altitude = Annotated[
+OrbitAltitude = Annotated[
     float,
     Field(
         ge=160,
@@ -250,7 +250,7 @@ class CircularOrbit(_Made):
     """A satellite on a circular orbit at the scenario's start."""
 
     source: Literal["circular"] = Field(description="circular elements")
-    altitude_km: Altitude
+    altitude_km: OrbitAltitude
     inclination_deg: Inclination
     raan_deg: Angle = setting(0.0, "right ascension of the ascending node, degrees")
     argument_of_latitude_deg: Angle = setting(
@@ -258,7 +258,7 @@ class CircularOrbit(_Made):
     )
 
 
-EARTH_RADIUS_KM = 6378.135  # WGS 72, the ellipsoid of SGP4
+SGP4_RADIUS_KM = 6378.135  # WGS 72, the ellipsoid of SGP4
 LOWEST_PERIGEE_KM = 120.0
 
 
@@ -286,11 +286,11 @@ class KeplerianOrbit(_Made):
 
     def problems(self) -> Iterator[Statement]:
         """A perigee in the air."""
-        height_km = self.semi_major_axis_km * (1.0 - self.eccentricity) - EARTH_RADIUS_KM
+        height_km = self.semi_major_axis_km * (1.0 - self.eccentricity) - SGP4_RADIUS_KM
         if height_km < LOWEST_PERIGEE_KM:
             text = f"got {self.eccentricity:g}; puts the perigee at {height_km:.0f} km of altitude"
             text += f", and it must be at least {LOWEST_PERIGEE_KM:g} km: lower it, or raise "
-            yield wrong(("eccentricity",), f"{text}semi_major_axis_km", Code.WRONG_VALUE)
+            yield wrong("eccentricity", f"{text}semi_major_axis_km", Code.WRONG_VALUE)
 
 
 class _Pattern(Section):
@@ -318,10 +318,10 @@ class _Pattern(Section):
             return
         if satellites % planes:
             text = f"got {satellites}; must be a multiple of planes, {planes}"
-            yield wrong(("satellites",), text, Code.WRONG_VALUE)
+            yield wrong("satellites", text, Code.WRONG_VALUE)
         if self.phasing >= planes:
             yield wrong(
-                ("phasing",),
+                "phasing",
                 f"got {self.phasing}; must be below planes, {planes}",
                 Code.WRONG_VALUE,
                 Lower("phasing", to=planes - 1),
@@ -354,17 +354,17 @@ class Shell(_Pattern):
         if self.semi_major_axis_km is None:
             if self.altitude_km is None:
                 yield wrong(
-                    ("altitude_km",), "is missing; give it, or semi_major_axis_km", Code.MISSING
+                    "altitude_km", "is missing; give it, or semi_major_axis_km", Code.MISSING
                 )
         elif self.altitude_km is not None:
             yield wrong(
-                ("semi_major_axis_km",),
+                "semi_major_axis_km",
                 "cannot be combined with altitude_km; keep one",
                 Code.CONFLICT,
             )
         elif self.inclination_deg == "sun-synchronous":
             text = "got 'sun-synchronous', which needs altitude_km in place of semi_major_axis_km"
-            yield wrong(("inclination_deg",), text, Code.CONFLICT)
+            yield wrong("inclination_deg", text, Code.CONFLICT)
         yield from super().problems()
 
 
@@ -419,14 +419,14 @@ class WalkerOrbit(_Made, _Pattern):
         total = sum(shell.satellites for shell in self.shells or ())
         if total > MOST_SATELLITES:
             text = f"have {total} satellites in all; must be at most {MOST_SATELLITES}"
-            yield wrong(("shells",), text, Code.WRONG_VALUE)
+            yield wrong("shells", text, Code.WRONG_VALUE)
 
     def _one_pattern(self) -> Iterator[Statement]:
         for key in ("altitude_km", "inclination_deg", "satellites", "planes"):
             if getattr(self, key) is None:
                 described = WalkerOrbit.model_fields[key].description or ""
                 meaning = described.partition(";")[0]
-                yield wrong((key,), f"is missing; give the {meaning}, or shells", Code.MISSING)
+                yield wrong(key, f"is missing; give the {meaning}, or shells", Code.MISSING)
 
     def _more_used_than_there(self) -> Iterator[Statement]:
         for shell in self.shells or (self,):

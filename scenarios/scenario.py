@@ -16,12 +16,11 @@ from scenarios.learning import Learning
 from scenarios.link import Isl, Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
 from scenarios.orbit import SOURCES, Orbit, OrbitSource, WithService
-from scenarios.section import NAME, Instant, Positive, Section, Times, setting
+from scenarios.section import NAME, CountOrNone, Instant, Positive, Section, setting
 from statements import (
     Code,
     Give,
     KeyPath,
-    Other,
     Place,
     Remedy,
     Remove,
@@ -38,11 +37,11 @@ class Stop(Section):
     EARLY: ClassVar[tuple[str, ...]] = ("accuracy", "loss", "patience")
     """Keys that depend on what the run learns."""
 
-    cycles: Times = setting(None, "complete cycles; needed with orbit source slots")
+    cycles: CountOrNone = setting(None, "complete cycles; needed with orbit source slots")
     days: Positive = setting(
         None, "simulated days; needed with orbits, null to the last of ready windows", le=36_525
     )
-    rounds: Times = setting(
+    rounds: CountOrNone = setting(
         None, "aggregations to stop at, of whatever method; beside cycles or days"
     )
     accuracy: float | None = setting(
@@ -57,7 +56,7 @@ class Stop(Section):
         "test loss to stop at, or below, with learning.data.validation the validation loss; "
         "beside cycles or days",
     )
-    patience: Times = setting(
+    patience: CountOrNone = setting(
         None,
         "evaluations in a row without a better accuracy, or loss where it judges the run, to stop "
         "after; with learning.data.validation those of validation samples; beside cycles or days",
@@ -126,7 +125,7 @@ class Roles(Section):
     def problems(self) -> Iterator[Statement]:
         """Clients that the server cannot have."""
         if self.server == "satellites" and self.in_orbit:
-            yield wrong(("clients",), self.wrong_clients, Code.UNSUPPORTED)
+            yield wrong("clients", self.wrong_clients, Code.UNSUPPORTED)
 
     @property
     def wrong_clients(self) -> str:
@@ -241,7 +240,7 @@ class Scenario(Section):
             when=lambda case: case.roles.server != "stations",
             by="with roles.server {roles.server!r}",
             remedies=(
-                Other(said="set roles.server: stations and roles.clients: satellites"),
+                "set roles.server: stations and roles.clients: satellites",
                 Remove(),
             ),
         ),
@@ -254,13 +253,13 @@ class Scenario(Section):
             "ground.stations.dish_m",
             when=lambda case: case.link.preset != "station",
             by="with link.preset {link.preset!r}",
-            remedies=(Remove(), Other(said="set link.preset: station with link.station")),
+            remedies=(Remove(), "set link.preset: station with link.station"),
         ),
         unused(
             "ground.clusters",
             when=lambda case: case.roles.in_orbit,
             by="with roles.clients {roles.clients!r}",
-            remedies=(Remove(), Other(said="list the places as ground.stations")),
+            remedies=(Remove(), "list the places as ground.stations"),
         ),
         unused(
             "ground.clusters.kinds.lora_rank",
@@ -271,7 +270,7 @@ class Scenario(Section):
             "orbit.beams",
             when=lambda case: case.roles.in_orbit and case.roles.relay is None,
             by="with roles.clients {roles.clients!r}",
-            remedies=(Remove(), Other(said="set ground.antennas")),
+            remedies=(Remove(), "set ground.antennas"),
         ),
         unused(
             "link.sidelink",
@@ -363,20 +362,20 @@ class Scenario(Section):
         geometry = orbit.has_geometry
         if orbit.cycle is not None and self.stop.cycles is None:
             text = f"is missing; source {source!r} runs a number of cycles"
-            yield wrong(("stop", "cycles"), text, Code.MISSING, Give("stop.cycles", like=40))
+            yield wrong("stop.cycles", text, Code.MISSING, Give("stop.cycles", like=40))
         if geometry and self.stop.days is None:
             text = f"is missing; source {source!r} finds contacts over so many days"
-            yield wrong(("stop", "days"), text, Code.MISSING, Give("stop.days", like=14))
+            yield wrong("stop.days", text, Code.MISSING, Give("stop.days", like=14))
         if self.learning is None:
             yield from _study_problems(self.stop, self.traffic, orbit)
         elif self.traffic:
             text = "is of a network study, which has no learning; remove one of the two"
-            yield wrong(("traffic",), text, Code.CONFLICT, Remove("traffic"), Remove("learning"))
+            yield wrong("traffic", text, Code.CONFLICT, Remove("traffic"), Remove("learning"))
         elif self.stop.accuracy is not None and (
             loss := judged_by_loss(self.learning.loss, self.learning.data.objective)
         ):
             text = f"is an accuracy; with {loss} runs are judged by loss"
-            yield wrong(("stop", "accuracy"), text, Code.UNUSED, Remove())
+            yield wrong("stop.accuracy", text, Code.UNUSED, Remove())
         clusters = len(self.ground.clusters)
         if orbit.cycle is not None and orbit.cycle.count not in (None, clusters):
             text = f"got {orbit.cycle.count}; must be the number of clusters, {clusters}"
@@ -406,7 +405,7 @@ class Scenario(Section):
             text = "is of a satellite that is a client by itself on an orbit, and a plane would "
             text += "have several"
             yield wrong(
-                ("compute", "battery"),
+                "compute.battery",
                 text,
                 Code.UNSUPPORTED,
                 Set("roles.clients", "satellites"),
@@ -415,11 +414,11 @@ class Scenario(Section):
         if self.compute.overridden_by(None).power_w is None:
             give = Give("compute.power_w", like=20, what="in W")
             text = "is missing; compute.battery needs it"
-            yield wrong(("compute", "power_w"), text, Code.MISSING, give)
+            yield wrong("compute.power_w", text, Code.MISSING, give)
         if self.faults.churn is not None:
             text = "cannot be combined with compute.battery, which says when satellites compute"
             yield wrong(
-                ("faults", "churn"),
+                "faults.churn",
                 text,
                 Code.CONFLICT,
                 Remove("faults.churn"),
@@ -434,10 +433,10 @@ def _study_problems(
     if orbit.cycle is not None:
         text = f"got {orbit.source!r}, a timetable without links that carry anything; a network "
         text += "study needs orbits or windows"
-        yield wrong(("orbit", "source"), text, Code.UNSUPPORTED, LEARNS)
+        yield wrong("orbit.source", text, Code.UNSUPPORTED, LEARNS)
     if stop.days is None and not orbit.has_geometry and orbit.cycle is None:
         text = "is missing; a network study is of so many days"
-        yield wrong(("stop", "days"), text, Code.MISSING, Give("stop.days", like=2))
+        yield wrong("stop.days", text, Code.MISSING, Give("stop.days", like=2))
     names = [payload.name for payload in traffic]
     for number, name in enumerate(names):
         if name in names[:number]:
@@ -453,7 +452,7 @@ def _start_problems(start: datetime | DrawnStart | None, orbit: OrbitSource) -> 
     if is_drawn and not orbit.has_geometry:
         text = f"cannot be drawn with source {orbit.source!r}, whose windows are the same at any "
         give = Give("start", like=_TIME, what="as one time")
-        yield wrong(("start",), f"{text}time", Code.UNSUPPORTED, give)
+        yield wrong("start", f"{text}time", Code.UNSUPPORTED, give)
     earliest = start.after if isinstance(start, DrawnStart) else start
     if earliest is None and orbit.needs_start:
         text = f"is missing; source {orbit.source!r} has no epoch"
@@ -483,7 +482,7 @@ def _mesh_of_devices_problems(roles: Roles) -> Iterator[Statement]:
         text = f"got {roles.server!r}, which hold the model together; with link.isl.route "
         text += "'earliest' one of them does, or stations, and the others bring it: set "
         text += "satellite:NAME or stations, or link.isl.route: direct"
-        yield wrong(("roles", "server"), text, Code.CONFLICT)
+        yield wrong("roles.server", text, Code.CONFLICT)
 
 
 def _feeder_problems(link: Link, roles: Roles, *, access: bool) -> Iterator[Statement]:
@@ -491,13 +490,11 @@ def _feeder_problems(link: Link, roles: Roles, *, access: bool) -> Iterator[Stat
     if to_stations and link.feeder is None:
         text = f"is missing; it is how satellites reach {roles.server!r} with what devices send"
         give = Give("link.feeder", like={"rate_mbps": 500})
-        yield wrong(("link", "feeder"), text, Code.MISSING, give)
+        yield wrong("link.feeder", text, Code.MISSING, give)
     elif link.feeder is not None and not to_stations:
         text = "is between stations and satellites that carry what devices send to them"
         roles_text = "set roles: {server: stations, clients: devices} with link.isl.route: earliest"
-        yield wrong(
-            ("link", "feeder"), text, Code.UNUSED, Other(said=roles_text), Remove("link.feeder")
-        )
+        yield wrong("link.feeder", text, Code.UNUSED, roles_text, Remove("link.feeder"))
 
 
 def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Statement]:
@@ -505,14 +502,14 @@ def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Statement]
     if not (alone or by_satellite):
         text = "is between satellites that are clients on an orbit, or carry what devices send to "
         text += "one of them"
-        cures: list[Remedy] = [Other(said="set roles.clients: satellites")]
+        cures: list[Remedy] = ["set roles.clients: satellites"]
         if not roles.in_orbit:
             over = "set roles.server: satellite:NAME with link.isl.route: earliest"
-            cures.append(Other(said=over))
-        yield wrong(("link", "isl"), text, Code.UNUSED, *cures, Remove("link.isl"))
+            cures.append(over)
+        yield wrong("link.isl", text, Code.UNUSED, *cures, Remove("link.isl"))
     elif not (isl.among_clients or by_satellite):
         text = "got 'none', as between_planes has; then there are no links: set one of the two"
-        yield wrong(("link", "isl", "within_plane"), f"{text}, or remove link.isl", Code.CONFLICT)
+        yield wrong("link.isl.within_plane", f"{text}, or remove link.isl", Code.CONFLICT)
 
 
 def roles_problems(
@@ -527,14 +524,12 @@ def roles_problems(
             text = "got 'devices', which reach stations over links between satellites only, and "
             text += "these carry no traffic yet"
             cures = Set("roles.clients", "satellites"), Set("roles.server", "satellites")
-            yield wrong(("roles", "clients"), text, Code.UNSUPPORTED, *cures)
+            yield wrong("roles.clients", text, Code.UNSUPPORTED, *cures)
         else:
-            yield wrong(("roles", "clients"), roles.wrong_clients, Code.UNSUPPORTED)
+            yield wrong("roles.clients", roles.wrong_clients, Code.UNSUPPORTED)
         return
     if not ground.clusters:
-        yield wrong(
-            ("ground", "clusters"), "is missing; list the clusters of devices", Code.MISSING
-        )
+        yield wrong("ground.clusters", "is missing; list the clusters of devices", Code.MISSING)
     if roles.server == "stations":
         yield from _stations_given(ground)
 
@@ -544,41 +539,39 @@ def _satellites_learn(
 ) -> Iterator[Statement]:
     if orbit.cycle is not None:
         text = f"got {orbit.source!r}, which has no satellites that could be clients"
-        yield wrong(
-            ("orbit", "source"), f"{text}; use another source, like walker", Code.UNSUPPORTED
-        )
+        yield wrong("orbit.source", f"{text}; use another source, like walker", Code.UNSUPPORTED)
     elif not orbit.has_geometry and roles.clients == "planes":
         text = "got 'planes', which windows of a file do not tell"
         yield wrong(
-            ("roles", "clients"),
+            "roles.clients",
             text,
             Code.UNSUPPORTED,
             Set("roles.clients", "satellites"),
-            Other(said="use another orbit.source"),
+            "use another orbit.source",
         )
     if roles.relay is None:
         yield from _stations_given(ground)
         if "downlink" not in link_directions(link, orbit):
             text = "is neglected, but carries the updates of clients in orbit; give its keys, like "
             text += "{rate: fixed, fixed_rate_mbps: 10}"
-            yield wrong(("link", "downlink"), text, Code.CONFLICT)
+            yield wrong("link.downlink", text, Code.CONFLICT)
         return
     if link.isl is None:
         text = f"is missing; it is how clients in orbit reach {roles.server!r}"
         give = Give("link.isl", like={"rate_mbps": 100})
-        yield wrong(("link", "isl"), text, Code.MISSING, give)
+        yield wrong("link.isl", text, Code.MISSING, give)
     if not orbit.has_geometry:
         text = f"got {orbit.source!r}, which does not tell when satellites see each other; use "
-        yield wrong(("orbit", "source"), f"{text}another source, like walker", Code.UNSUPPORTED)
+        yield wrong("orbit.source", f"{text}another source, like walker", Code.UNSUPPORTED)
 
 
 def _stations_given(ground: Ground) -> Iterator[Statement]:
     if (ground.stations is None) == (ground.stations_path is None):
         text = "is missing; roles.server 'stations' needs it, or ground.stations_path (not both)"
-        yield wrong(("ground", "stations"), text, Code.MISSING)
+        yield wrong("ground.stations", text, Code.MISSING)
     if ground.stations is not None and (ground.stations_used or 0) > len(ground.stations):
         text = f"got {ground.stations_used}; there are {len(ground.stations)} stations"
-        yield wrong(("ground", "stations_used"), text, Code.WRONG_VALUE)
+        yield wrong("ground.stations_used", text, Code.WRONG_VALUE)
 
 
 def resolved_link(scenario: Scenario) -> ResolvedLink:

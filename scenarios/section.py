@@ -61,7 +61,7 @@ Positive = Annotated[float | None, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Steps = Annotated[int | None, Field(ge=0, le=1_000_000)]
 Many = Annotated[int | None, Field(ge=1, le=100_000)]
-Times = Annotated[int | None, Field(ge=1, le=1_000_000_000)]
+CountOrNone = Annotated[int | None, Field(ge=1, le=1_000_000_000)]
 Text = Annotated[str | None, Field(min_length=1)]
 NAME = r"^[A-Za-z0-9 _.\-]+$"
 """What names that traces show consist of."""

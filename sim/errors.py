@@ -78,6 +78,11 @@ class InputError(Refused):
     """The input is wrong: as text it is one line that says where, what and how to mend it."""
 
     @classmethod
+    def of(cls, code: Code, key: str, text: str, /, *helps: Remedy, **values: Any) -> Self:
+        """Return what is wrong with a dotted key of a scenario, or with none of them."""
+        return cls(Statement.of(code, key, text, *helps, **values))
+
+    @classmethod
     def of_option(
         cls, option: str, code: Code, text: str, /, *helps: Remedy, **values: Any
     ) -> Self:

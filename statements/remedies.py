@@ -154,7 +154,8 @@ class Other(Change):
         return self
 
 
-Remedy = Set | Remove | Give | Raise | Other
+Remedy = Change | str
+"""What helps; a text says what no key does, or more than one."""
 
 
 def _plain(value: Any) -> str:

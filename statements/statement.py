@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from statements import words
 from statements.code import Code, Severity
-from statements.remedies import Remedy
+from statements.remedies import Change, Other, Remedy
 
 KeyPath = tuple[str | int, ...]
 _KEY = re.compile(r"[a-z_][a-z0-9_]*(\.[A-Za-z0-9_-]+)*")
@@ -34,7 +34,7 @@ class Statement:
     keys: tuple[KeyPath, ...]
     text: str
     values: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    remedies: tuple[Remedy, ...] = ()
+    remedies: tuple[Change, ...] = ()
     severity: Severity = Severity.REFUSAL
     line: int | None = None
 
@@ -44,10 +44,11 @@ class Statement:
     ) -> Self:
         """Return the statement about one key, with dots or as a path; "" for none.
 
-        Remedies without a key are of this one.
+        Remedies without a key are of this one; what no key does is a text that says what to do.
         """
         path = as_key(key) if isinstance(key, str) else key
-        own = tuple(one if one.key else replace(one, key=words.dotted(path)) for one in remedies)
+        changes = (Other(said=one) if isinstance(one, str) else one for one in remedies)
+        own = tuple(one if one.key else replace(one, key=words.dotted(path)) for one in changes)
         return cls(code, (path,) if path else (), text, values, own)
 
     @classmethod

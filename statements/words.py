@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from statements.code import Code, Severity
 
 if TYPE_CHECKING:
-    from statements.remedies import Remedy
+    from statements.remedies import Change
     from statements.statement import KeyPath, Place, Statement
 
 _LONGEST_SHOWN = 60
@@ -40,9 +40,10 @@ def sentence(said: Statement) -> str:
     return joint.join(part for part in (filled(said.text, said.values), todo) if part)
 
 
-def remedies_text(remedies: Iterable[Remedy], about: str = "") -> str:
+def remedies_text(remedies: Iterable[Change | str], about: str = "") -> str:
     """Return what helps, one way or another, in a statement about the key ``about``."""
-    *most, last = [remedy.words(about) for remedy in remedies] or [""]
+    words = (one if isinstance(one, str) else one.words(about) for one in remedies)
+    *most, last = [*words] or [""]
     return f"{', '.join(most)}, or {last}" if most else last
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from learning.architecture.kinds import kind_of
 from learning.methods.base import GlobalModelMethod, Method
 from scenarios import Scenario
-from sim.advice.remedies import less_memory, more_links
+from sim.advice.remedies import MOST_NAMED, less_memory, more_links
 from sim.devices.compute import whole_rounds
 from sim.engine.setup import Build
 from sim.formatting import counted, data_size, duration, listed, some
@@ -22,7 +22,6 @@ from statements import (
     Code,
     Give,
     Lower,
-    Other,
     Remedy,
     Rule,
     Set,
@@ -33,8 +32,6 @@ from statements import (
 )
 from statements.arrays import Floats, Ints
 
-MOST_NAMED = 3
-"""Of more clients with long sessions, the first ones are named."""
 MOST_PARTS_NAMED = 6
 """Of more parts of a mesh, only the largest is named."""
 
@@ -162,7 +159,7 @@ def _isl_doubts(built: Build) -> Iterator[Statement]:
             "link.isl.route",
             "numba cannot be imported, so that plain Python searches ways over links: messages "
             "over some hundred satellites take twenty times as long",
-            Other(said="pip install numba"),
+            "pip install numba",
         )
     method = built.world.learning.method
     if built.method.traits.sends_nothing and built.plan.mesh is not None:

@@ -17,7 +17,7 @@ from orbit.sites import site_frames
 from orbit.tracks import contact_tracks
 from orbit.windows import groups
 from scenarios.presets import BANDS, Side
-from sim.advice.remedies import less_rain
+from sim.advice.remedies import MOST_PLACES_NAMED, less_rain
 from sim.formatting import counted, percent, some
 from sim.links.beam import PAPER_ALTITUDE_M
 from sim.links.rate_points import HORIZON_DEG
@@ -301,7 +301,7 @@ def _beyond_its_margin(
         share=share,
         lacking_db=-float(margin_db[short].min()),
         needed_db=needed_db,
-        names=some([served.grounded.names[place] for place in over], MOST_NAMED),
+        names=some([served.grounded.names[place] for place in over], MOST_PLACES_NAMED),
     )
 
 
@@ -349,7 +349,6 @@ def _fixed_rate_needs_db(link: Link, elevation_deg: Floats) -> Floats:
 
 MOST_BPS_HZ = 6.0
 """Bit/s/Hz that no mode of DVB-S2X carries: its last one has 5.9 bits in a symbol."""
-MOST_NAMED = 10
 
 
 def _too_fast(
@@ -376,7 +375,7 @@ def _too_fast(
             Set(f"{key}.rate", "modcod"),
             rate=rate,
             efficiency_bps_hz=max(over.values()),
-            names=some([*over], MOST_NAMED),
+            names=some([*over], MOST_PLACES_NAMED),
         )
 
 

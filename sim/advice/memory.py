@@ -23,7 +23,7 @@ from sim.errors import InputError
 from sim.formatting import counted, data_size
 from sim.plan.service import CONTACT_BYTES
 from sim.trace.arrow import ROW_BYTES
-from statements import Code, Lower, Other, Remedy, Set, Severity, Statement
+from statements import Code, Lower, Remedy, Set, Severity, Statement
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -38,7 +38,7 @@ LARGE_BYTES = 1e9
 ROWS_A_SERVICE = 12
 """Rows that a device adds to the traces in one service: three transfers, and both ends of each of
 them and of two trainings. Methods differ by a factor of two."""
-MOST_ROWS = 2 << 20
+MOST_ROWS_IN_MEMORY = 2 << 20
 """More rows of the traces than these lie on disk."""
 VERSIONS = 3
 """Versions of what the server changes that there are at once: the one that devices refer to, the
@@ -84,13 +84,13 @@ def needs_of(built: Build) -> list[Need]:
     if built.learner.trains:
         text = kind_of(built.learner.config.model.kind).is_text
         program_bytes += TORCH_BYTES + (TRANSFORMERS_BYTES if text else 0.0)
-    larger = (Other(said="use a larger machine"),)
-    fewer = (Other(said="simulate fewer days, satellites or devices"),)
+    larger = ("use a larger machine",)
+    fewer = ("simulate fewer days, satellites or devices",)
     needs = [
         Need("the program", program_bytes, "Python and its libraries", larger),
         Need(
             "the contact plan and the traces",
-            CONTACT_BYTES * len(contacts) + ROW_BYTES * min(rows, MOST_ROWS),
+            CONTACT_BYTES * len(contacts) + ROW_BYTES * min(rows, MOST_ROWS_IN_MEMORY),
             f"{counted(len(contacts), 'contact')}, about {counted(rows, 'row')}",
             fewer,
         ),
@@ -112,7 +112,7 @@ def needs_of_training(built: Build) -> list[Need]:
     config = built.learner.config
     found = _footprint(built)
     kind = kind_of(config.model.kind)
-    smaller: tuple[Remedy, ...] = (Other(said="use a smaller model"), UNTRAINED)
+    smaller: tuple[Remedy, ...] = ("use a smaller model", UNTRAINED)
     if kind.takes_bfloat16 and precision_of(config) != "bfloat16":
         smaller = (smaller[0], Set("learning.precision", "bfloat16"), UNTRAINED)
     pieces: tuple[Remedy, ...] = (Lower("learning.batch_size", now=config.batch_size), UNTRAINED)
@@ -127,14 +127,14 @@ def needs_of_training(built: Build) -> list[Need]:
             COPIES,
             found.copies,
             f"{devices}parameters each",
-            (Other(said="use a smaller model or fewer devices"), *_lower_rank(built), UNTRAINED),
+            ("use a smaller model or fewer devices", *_lower_rank(built), UNTRAINED),
         ),
         Need(ACTIVATIONS, found.activations, f"minibatches of {config.batch_size} samples", pieces),
         Need(
             DATA,
             found.data,
             "a few copies of its files",
-            (Other(said="use fewer samples"), UNTRAINED),
+            ("use fewer samples", UNTRAINED),
         ),
     ]
 
@@ -165,7 +165,7 @@ def need_on_disk(built: Build) -> Need:
     """Return what a run's folder holds of its model, and what a checkpoint of it does."""
     found = _footprint(built)
     model = 0.0 if built.world.learning.keep == "none" else found.model
-    helps = (Other(said="use -o on a larger disk"), *_lower_rank(built), UNTRAINED)
+    helps = ("use -o on a larger disk", *_lower_rank(built), UNTRAINED)
     figures = f"{found.parameters} parameters, of which a device trains {found.trained}"
     return Need("its model and a checkpoint", model + found.copies, figures, helps)
 

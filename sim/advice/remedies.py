@@ -16,7 +16,7 @@ from sim.facts.directions import Way
 from sim.formatting import some
 from sim.plan.isl import fixed_isl_rate_bps
 from sim.world.world import World
-from statements import Lower, Other, Raise, Remedy, Set
+from statements import Lower, Raise, Remedy, Set
 
 
 def faster_links(world: World, directions: Collection[str]) -> Iterator[Remedy]:
@@ -44,14 +44,15 @@ def faster_links(world: World, directions: Collection[str]) -> Iterator[Remedy]:
 def faster_isls(isl: Isl) -> Remedy:
     """Return what raises the rate of links between satellites."""
     if fixed_isl_rate_bps(isl) is None:
-        return Other(said="raise the budget of link.isl")
+        return "raise the budget of link.isl"
     return Raise("link.isl.rate_mbps", now=isl.rate_mbps)
 
 
-MOST_NAMED = 3
+MOST_NAMED, MOST_PLACES_NAMED = 3, 10
+"""Of more clients, or clusters and stations, the first ones are named."""
 
 
-def lower_mask(world: World, place: str = "") -> Iterator[Lower | Other]:
+def lower_mask(world: World, place: str = "") -> Iterator[Lower | str]:
     """Yield a lower mask, where there is one to lower: the orbit's, unless places have their own.
 
     With the name of a ``place`` on the ground it is the mask there.
@@ -64,7 +65,7 @@ def lower_mask(world: World, place: str = "") -> Iterator[Lower | Other]:
         if mask_deg > 0.0:
             yield Lower("orbit.min_elevation_deg", now=mask_deg)
     elif own and world.sites.lowest_mask_deg > 0.0:
-        yield Other(said=f"lower min_elevation_deg of {some(own, MOST_NAMED)}")
+        yield f"lower min_elevation_deg of {some(own, MOST_NAMED)}"
 
 
 def less_rain(world: World, direction: str) -> Iterator[Raise]:
@@ -96,10 +97,10 @@ def more_links(world: World) -> Iterator[Remedy]:
     if isl is None:
         return
     if isl.windows is not None:
-        yield Other(said="give windows of more pairs of satellites")
+        yield "give windows of more pairs of satellites"
     else:
         if isl.between_planes != "all":
-            yield Other(said="link more planes")
+            yield "link more planes"
         yield Lower("link.isl.grazing_km")
     if isl.terminals is not None:
         yield Raise("link.isl.terminals", now=isl.terminals)
@@ -134,4 +135,4 @@ def less_memory(world: World, samples_at_once: int, *, in_pieces: bool) -> Itera
 def smaller_model(world: World) -> Remedy:
     """Return a smaller architecture, of that whose bytes and FLOPs count."""
     key = "learning.model" if world.learning.sized_as is None else "learning.sized_as"
-    return Other(said=f"take a smaller {key}")
+    return f"take a smaller {key}"

@@ -10,7 +10,7 @@ from sim.engine.learning_task import lacking_file
 from sim.engine.setup import Build
 from sim.errors import InputError, as_input
 from sim.world.world import World
-from statements import Code, Other, Set, Severity, Statement
+from statements import Code, Set, Severity, Statement
 
 
 def missing_data(world: World, learner: Learner) -> list[Statement]:
@@ -28,13 +28,11 @@ def missing_data(world: World, learner: Learner) -> list[Statement]:
     form = input_spec(learner.config).form
     forms = kind_of(kind).forms
     if forms and form not in forms:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "learning.model.kind",
-                f"{kind!r} takes no {form} data; {kinds_for(form)[0]!r} does, or "
-                "learning.train=false for timing only",
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "learning.model.kind",
+            f"{kind!r} takes no {form} data; {kinds_for(form)[0]!r} does, or "
+            "learning.train=false for timing only",
         )
     model = learner.config.model
     missing = [place for place in model.checkpoints if not Path(place).exists()]
@@ -44,7 +42,7 @@ def missing_data(world: World, learner: Learner) -> list[Statement]:
                 Code.NO_FILE,
                 "learning.model.checkpoints",
                 "{place}: no such folder",
-                Other(said="name a local folder of these weights"),
+                "name a local folder of these weights",
                 timing_only,
                 place=missing[0],
             )

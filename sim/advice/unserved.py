@@ -11,14 +11,14 @@ import numpy as np
 import orbit
 from channel import SPEED_OF_LIGHT_M_S
 from orbit.utc import to_second
-from sim.advice.remedies import longer_run, more_links
+from sim.advice.remedies import MOST_PLACES_NAMED, longer_run, more_links
 from sim.errors import InputError
 from sim.formatting import counted, some
 from sim.plan.contacts import ContactTable
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.world.world import World
-from statements import Code, Lower, Other, Raise, Remedy, Remove, Set, Statement
+from statements import Code, Lower, Raise, Remedy, Remove, Set, Statement
 from statements.arrays import Floats, Ints
 
 
@@ -56,7 +56,7 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
             text = f"{{client!r}}: {it} satellites are out in all of its {{windows}} windows"
             helps: Sequence[Remedy] = [*_less_out(world), *longer]
             values = {"client": name, "windows": passes[site]}
-            raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
+            raise InputError.of(Code.NEVER_SERVED, key, text, *helps, **values)
         if world.slots is not None:
             continue
         gap = figures.longest_gap_s[site] / 3600
@@ -64,7 +64,7 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
             why, helps = _never_seen(world, served, site, longer, of_file=of_file)
             text = "{client!r}: {why} (longest gap {longest_gap_h:.1f} h)"
             values = {"client": name, "why": why, "longest_gap_h": gap}
-            raise InputError(Statement.of(Code.NEVER_SEEN, key, text, *helps, **values))
+            raise InputError.of(Code.NEVER_SEEN, key, text, *helps, **values)
         if service.served[windows].any():
             continue
         unusable = _why_not_servable(world, served, windows)
@@ -75,7 +75,7 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
         text = "{client!r}: seen {windows} times, but never served (longest gap "
         text += "{longest_gap_h:.1f} h): {why}"
         values = {"client": name, "why": why, "longest_gap_h": gap, "windows": len(windows)}
-        raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
+        raise InputError.of(Code.NEVER_SERVED, key, text, *helps, **values)
     if crowded_out:
         yield _crowded_out(world, served, crowded_out)
 
@@ -92,7 +92,7 @@ def check_any_served(world: World, plan: Plan) -> None:
     key = served.topology.clients_key
     text = "none of {contacts} contacts is served: {why}"
     values = {"contacts": len(plan.contacts), "why": why}
-    raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
+    raise InputError.of(Code.NEVER_SERVED, key, text, *helps, **values)
 
 
 def check_reached(world: World, plan: Plan) -> None:
@@ -104,21 +104,18 @@ def check_reached(world: World, plan: Plan) -> None:
         text = "what {client!r} sends never reaches {server}, by no passes and links"
         helps: list[Remedy] = [*more_links(world), *longer_run(world)]
         if plan.feeder is not None:
-            helps += [Other(said="lower the masks of stations"), Raise("ground.antennas")]
+            helps += ["lower the masks of stations", Raise("ground.antennas")]
     else:
         several = f", nor do {len(lost) - 1} others" if len(lost) > 1 else ""
         text = f"{{client!r}} never reaches the server, by no links and passes of others{several}"
         # Links help where somebody has a pass.
-        links = Other(said="have more links (between planes, by terminals, grazing_km or windows)")
-        nobody = Other(said="have stations that satellites pass, or lower their masks")
+        links = "have more links (between planes, by terminals, grazing_km or windows)"
+        nobody = "have stations that satellites pass, or lower their masks"
         some_pass = plan.contacts.served.any()
-        helps = [links if some_pass else nobody, Other(said="simulate longer")]
+        helps = [links if some_pass else nobody, "simulate longer"]
     server = repr(plan.server) if plan.server else "a station"
     values = {"client": lost[0], "server": server}
-    raise InputError(Statement.of(Code.NEVER_REACHED, "link.isl.route", text, *helps, **values))
-
-
-MOST_NAMED = 10
+    raise InputError.of(Code.NEVER_REACHED, "link.isl.route", text, *helps, **values)
 
 
 def _crowded_out(world: World, served: ContactTable, clients: Sequence[int]) -> Statement:
@@ -134,7 +131,7 @@ def _crowded_out(world: World, served: ContactTable, clients: Sequence[int]) -> 
         unserved=len(clients),
         clients=len(served.clients),
         windows=len(windows),
-        names=some([served.clients[client] for client in clients], MOST_NAMED),
+        names=some([served.clients[client] for client in clients], MOST_PLACES_NAMED),
         why=why,
     )
 
@@ -145,7 +142,7 @@ def _less_out(world: World) -> list[Remedy]:
     if world.faults.outages is not None:
         helps += [Lower("faults.outages.per_day"), Lower("faults.outages.mean_hours")]
     if world.faults.planned:
-        helps.append(Other(said="plan shorter outages in faults.planned"))
+        helps.append("plan shorter outages in faults.planned")
     return helps
 
 
@@ -159,7 +156,7 @@ def _never_seen(
     if over == "relay" and of_file:
         pair = f"{served.clients[site]!r} and {served.servers[0]!r}"
         never = f"no window of link.isl.windows has it with the server in {days}"
-        return never, [Other(said=f"give some of {pair}")]
+        return never, [f"give some of {pair}"]
     if over == "relay":
         isl = ("max_range_km", Raise), ("grazing_km", Lower), ("acquisition_s", Lower)
         never = f"never sees {served.servers[0]!r} in {days}"
@@ -175,19 +172,19 @@ def _never_seen(
         "station": (
             "never rises above the mask of a station",
             "the nearest lies",
-            Other(said="have others"),
+            "have others",
         ),
         "cluster": (
             f"no satellite rises above {mask_deg:g} deg there",
             "it lies",
-            Other(said="move the cluster"),
+            "move the cluster",
         ),
     }[over]
     lower: list[Remedy] = []
     if mask_deg and None in own:
         lower = [Lower("orbit.min_elevation_deg", now=mask_deg)]
     elif mask_deg:
-        lower = [Other(said="lower min_elevation_deg there")]
+        lower = ["lower min_elevation_deg there"]
     latitude_deg = min((place.latitude_deg for place in places), key=abs)
     reach_deg = _reach_deg(served.satellites, mask_deg)
     if abs(latitude_deg) > reach_deg:
@@ -197,7 +194,7 @@ def _never_seen(
             f"{never}: {lies} at latitude {latitude_deg:g} deg, and orbits of this inclination "
             f"and altitude are seen up to {reach_deg:.1f} deg"
         )
-        return why, [Other(said="raise the inclination or the altitude"), *lower, move]
+        return why, ["raise the inclination or the altitude", *lower, move]
     return f"{never} in {days}", [*lower, *(() if _stand_still(served) else longer), move]
 
 
@@ -205,11 +202,11 @@ def _none_of_file(file: orbit.WindowFile, name: str, days: str) -> tuple[str, Se
     """Return why a site has no window of a file in the run: its name is none there, or the date."""
     never = f"no window has this site in {days}"
     if name not in file.sites:
-        return never, [Other(said="call a site of the windows like it")]
+        return never, ["call a site of the windows like it"]
     number = file.sites.index(name)
     ends_s = file.first_rise_s[number], file.last_set_s[number]
     first, last = (to_second(file.start, time_s) for time_s in ends_s)
-    fits = Other(said="choose start and stop.days so that they lie in the run")
+    fits = "choose start and stop.days so that they lie in the run"
     return f"{never}: in the file they are from {first} to {last}", [fits]
 
 
@@ -271,7 +268,7 @@ def _why_not_servable(
                 f"{lasts_s[nearest]:.0f} s at most{left}",
                 [Lower("ground.acquisition_s", now=own_s)]
                 if own_s == world.ground.acquisition_s
-                else [Other(said="lower acquisition_s of the stations")],
+                else ["lower acquisition_s of the stations"],
             )
     return None
 
@@ -304,7 +301,7 @@ def _why_others_are_served(
 
 # Experts in orbit that nobody asks.
 
-LIMITS = ("reach_hops", "reach_ms")
+REACH_OPTIONS = ("reach_hops", "reach_ms")
 """Options of a method that limit over how many links, and how far, an expert may be asked."""
 
 
@@ -315,18 +312,16 @@ def check_asked(world: World, plan: Plan, options: Any) -> None:
     never asked. Over no link at all, no way at all, or by a local gate, every client is to answer
     by itself, and nothing is refused.
     """
-    hops, reach_ms = (getattr(options, key, None) for key in LIMITS)
+    hops, reach_ms = (getattr(options, key, None) for key in REACH_OPTIONS)
     if plan.mesh is None or plan.isls is None:
-        for key, limit in zip(LIMITS, (hops, reach_ms), strict=True):
+        for key, limit in zip(REACH_OPTIONS, (hops, reach_ms), strict=True):
             if limit is not None:
-                raise InputError(
-                    Statement.of(
-                        Code.UNUSED,
-                        f"learning.options.{key}",
-                        "is of links between satellites that messages take one after the other",
-                        Remove(),
-                        Set("link.isl.route", "earliest"),
-                    )
+                raise InputError.of(
+                    Code.UNUSED,
+                    f"learning.options.{key}",
+                    "is of links between satellites that messages take one after the other",
+                    Remove(),
+                    Set("link.isl.route", "earliest"),
                 )
         return
     if hops == 0 or reach_ms == 0.0 or getattr(options, "gate", None) == "local":
@@ -340,26 +335,22 @@ def check_asked(world: World, plan: Plan, options: Any) -> None:
     name, least_ms = plan.isls.names[lost[0]], nearest_ms[lost[0]]
     others = f", nor those of {counted(lost.size - 1, 'other')}" if lost.size > 1 else ""
     if least_ms == np.inf:
-        raise InputError(
-            Statement.of(
-                Code.NEVER_LINKED,
-                "link.isl",
-                f"nobody reaches the expert of {{name!r}}, which has no link at any time{others}",
-                *more_links(world),
-                name=name,
-            )
-        )
-    raise InputError(
-        Statement.of(
-            Code.WRONG_VALUE,
-            "learning.options.reach_ms",
-            f"nobody reaches the expert of {{name!r}}, whose shortest link takes {{least_ms:.3g}} "
-            f"ms{others}",
-            Raise(),
-            Other(said="set it to 0 for the own experts alone"),
+        raise InputError.of(
+            Code.NEVER_LINKED,
+            "link.isl",
+            f"nobody reaches the expert of {{name!r}}, which has no link at any time{others}",
+            *more_links(world),
             name=name,
-            least_ms=float(least_ms),
         )
+    raise InputError.of(
+        Code.WRONG_VALUE,
+        "learning.options.reach_ms",
+        f"nobody reaches the expert of {{name!r}}, whose shortest link takes {{least_ms:.3g}} "
+        f"ms{others}",
+        Raise(),
+        "set it to 0 for the own experts alone",
+        name=name,
+        least_ms=float(least_ms),
     )
 
 

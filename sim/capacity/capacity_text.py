@@ -42,7 +42,7 @@ from sim.formatting import (
 
 MOST_PLACES = 10
 """Stations, or clusters, of which each has a line; of more, those that carry the most."""
-MOST_NAMED = 3
+MOST_STATIONS = 3
 """Stations that a sentence names, and planned outages."""
 GB_BYTES = 1e9
 OF_SERVERS = {"relay": ("terminal", "terminals"), "satellite": ("beam", "beams")}
@@ -162,7 +162,7 @@ class Capacity:
             return f"the {dishes} are the limit"
         if len(names) > 1:
             whose = listed(names)
-            if len(names) > MOST_NAMED or len(whose) > LONGEST_NAMES:
+            if len(names) > MOST_STATIONS or len(whose) > LONGEST_NAMES:
                 whose = counted(len(names), self._limiting[0].kind)
             return f"the {dishes} of {whose} are the limits"
         count = self._limiting[0].at_a_time
@@ -184,7 +184,7 @@ class Capacity:
             if count:
                 found.append(silent_text(count, way))
         if self.out and self.left_out is None:
-            found.append(f"Out as planned, and counted as that: {some(self.out, MOST_NAMED)}.")
+            found.append(f"Out as planned, and counted as that: {some(self.out, MOST_STATIONS)}.")
         return [*found, *self._gaps()]
 
     def _waits(self) -> Iterator[str]:
@@ -244,7 +244,7 @@ class Capacity:
         if never:
             are = "is" if len(never) == 1 else "are"
             of = counted(len(clients), clients[0].kind)
-            yield f"{len(never)} of {of} {are} never served: {some(never, MOST_NAMED)}."
+            yield f"{len(never)} of {of} {are} never served: {some(never, MOST_STATIONS)}."
         if len(clients) == 1 and clients[0].kind != "cluster":
             gap = duration(clients[0].longest_gap_hours * 3600.0)
             yield f"The longest time without service is {gap}."

@@ -10,7 +10,7 @@ from sim.checks.conservation import Payloads
 from sim.checks.elevation import Gate
 from sim.checks.payload_books import PayloadBooks
 from sim.checks.staleness import Versions
-from sim.checks.timing import Contacts, Times
+from sim.checks.timing import ServedContacts, TimeCheck
 from sim.facts.learning import Evaluated, ModelAggregated
 from sim.facts.row import Fact, Row
 from sim.facts.stream import Take
@@ -61,10 +61,10 @@ class Invariants:
         now_s: Callable[[], float],
         messages: MessageCheck | None = None,
     ) -> None:
-        contacts = Contacts(plan)
+        contacts = ServedContacts(plan)
         self._contacts = contacts
         self._learner = learner
-        self._times = Times(now_s, contacts.session_end_s)
+        self._times = TimeCheck(now_s, contacts.session_end_s)
         self._messages = messages
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
         self._payload_books = PayloadBooks()

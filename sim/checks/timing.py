@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from sim.checks.conservation import worst
+from sim.checks.conservation import ROUNDING, worst
 from sim.errors import DURATIONS, MONOTONE, violated
 from sim.facts.directions import Way
 from sim.facts.row import single
@@ -22,7 +22,7 @@ from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True)
-class Times:
+class TimeCheck:
     """Looks at the times of rows, which were written at some time.
 
     A row may have an earlier time than now, but none before the run. Only a row that names a
@@ -129,11 +129,8 @@ class Times:
 
 INSIDE = "no transfer outside its contact"
 
-ROUNDING = 1e-9
-"""Relative rounding of times: of a year it is 30 ms."""
 
-
-class Contacts:
+class ServedContacts:
     """The plan's contacts by number."""
 
     def __init__(self, plan: Plan) -> None:

@@ -39,7 +39,7 @@ from sim.formatting import data_size, legend_of, listed
 from sim.process.beginning import raise_when_interrupted, tell_exits
 from sim.process.garbage import collect_seldom
 from sim.process.terminal import drop_unwritten, escaped_streams
-from statements import Code, Other, refused_json
+from statements import Code, refused_json
 
 app = typer.Typer(
     name="leomix",
@@ -303,7 +303,7 @@ def _check_empty(given: list[str]) -> None:
                 text or f'{before} ""',
                 Code.WRONG_VALUE,
                 "is empty (a variable that is not set?)",
-                Other(said="give a value, or leave the option out"),
+                "give a value, or leave the option out",
             )
 
 

@@ -27,7 +27,7 @@ from sim.trace.arrow import array
 from sim.trace.instants import iso, utc
 from sim.trace.plain_tables import FORMULA
 from sim.world.world import World
-from statements import Code, Other, Statement
+from statements import Code, Statement
 
 BATCH_ROWS = 250_000
 _COORDINATES = re.compile(r"[-+0-9.,eE ]*[.,][-+0-9.,eE ]*")
@@ -254,7 +254,7 @@ def of_elements(
             "--site",
             Code.WRONG_VALUE,
             "{twice!r} comes twice",
-            Other(said="give each place a name of its own"),
+            "give each place a name of its own",
             twice=twice,
         )
     satellites, left_out = _read(file, begin)
@@ -349,7 +349,7 @@ def _left_out(bad: list[str], total: int, file: ElementFile) -> list[str]:
     if not file.skip_bad:
         others = f" ({len(bad)} of {total} are bad; --skip-bad leaves them out)"
         text = bad[0] + (others if total > 1 else "")
-        raise InputError(Statement.of(Code.BROKEN_FILE, "", text))
+        raise InputError.of(Code.BROKEN_FILE, "", text)
     if len(bad) == total:
         text = "no good elements are left of {total}; the first: {first}"
         raise InputError.of_file(file.path, Code.BROKEN_FILE, text, total=total, first=bad[0])

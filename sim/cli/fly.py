@@ -13,7 +13,7 @@ import typer
 from sim.cli import options
 from sim.cli.options import spread_out
 from sim.errors import InputError, missing
-from statements import Code, Other, statement_of
+from statements import Code, statement_of
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -55,7 +55,7 @@ def fly_command(
     from sim.cli.run import Execution, name_of
 
     execution = Execution(Path.cwd(), out, resume, limits)
-    loaded = scenario_of(path, network.scenario, overrides.by_key())
+    loaded = flown_scenario(path, network.scenario, overrides.by_key())
     if network.save is not None:
         from sim.world.world import World
 
@@ -64,7 +64,7 @@ def fly_command(
     execution.carry_out(loaded, f"{path.stem}-{name_of(loaded)}", shown)
 
 
-def scenario_of(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:
+def flown_scenario(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:
     """Return a scenario whose method is the functions in a file; ``overrides`` come last.
 
     Of the scenario's own learning only the keys ``KEPT`` count, and its data where the file has
@@ -141,7 +141,7 @@ def _module(path: Path) -> str:
             path,
             Code.NO_FILE,
             "no such file",
-            Other(said="write one with the functions of docs/fly.md"),
+            "write one with the functions of docs/fly.md",
         )
     name = path.stem
     if path.suffix != ".py" or not name.isidentifier():
@@ -149,7 +149,7 @@ def _module(path: Path) -> str:
             path,
             Code.WRONG_FILE,
             "cannot be imported",
-            Other(said="give it a name like my_training.py"),
+            "give it a name like my_training.py",
         )
     take_file(path)
     found = find_spec(name)
@@ -159,7 +159,7 @@ def _module(path: Path) -> str:
             path,
             Code.WRONG_FILE,
             "another module is called {name!r}{where}",
-            Other(said="rename the file"),
+            "rename the file",
             name=name,
             where=where,
         )

@@ -14,7 +14,7 @@ from sim.cli.options import Json, ScenarioName, SetKeys, check_station, override
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
 from sim.formatting import BYTES, Bar, parse_size, percent, short_size, table, unit_for
-from statements import Code, Other
+from statements import Code
 
 if TYPE_CHECKING:
     from sim.capacity.volumes import Alone
@@ -90,11 +90,11 @@ def _check(
         raise InputError.of_option("--station", Code.CONFLICT, f"does not go with {name}")
     if send is None and json_:
         text = "goes with --send"
-        raise InputError.of_option("--json", Code.CONFLICT, text, Other(said="-o writes a file"))
+        raise InputError.of_option("--json", Code.CONFLICT, text, "-o writes a file")
     for name, given in (("--contact", contact), ("-o", out)):
         if send is not None and given is not None:
             text = f"does not go with {name}"
-            raise InputError.of_option("--send", Code.CONFLICT, text, Other(said="use --json"))
+            raise InputError.of_option("--send", Code.CONFLICT, text, "use --json")
 
 
 def _place(world: World, station: str | None) -> int:

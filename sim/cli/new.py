@@ -14,7 +14,7 @@ from sim.cli.about import schema_of_files
 from sim.errors import InputError
 from sim.files import packaged, write_text
 from sim.formatting import filled
-from statements import Code, Other
+from statements import Code
 
 SCHEMA_FILE = "leomix.schema.json"
 """The schema beside the scenario, named in its first line."""
@@ -64,7 +64,7 @@ def _learning(data: str | None, model: str | None) -> dict[str, Any]:
                 f"--model {model}",
                 Code.CONFLICT,
                 "goes with --data",
-                Other(said=f"add --data {', '.join(forms)}"),
+                f"add --data {', '.join(forms)}",
             )
         return DEFAULT_LEARNING
     if data not in forms:
@@ -72,7 +72,7 @@ def _learning(data: str | None, model: str | None) -> dict[str, Any]:
             f"--data {data}",
             Code.WRONG_VALUE,
             "is no form of data",
-            Other(said=f"give one of {', '.join(forms)}"),
+            f"give one of {', '.join(forms)}",
         )
     form = forms[data]
     chosen = model or next(iter(form["models"]))
@@ -81,7 +81,7 @@ def _learning(data: str | None, model: str | None) -> dict[str, Any]:
             f"--model {chosen}",
             Code.WRONG_VALUE,
             "is no kind of model",
-            Other(said=f"give one of {', '.join(KINDS)}"),
+            f"give one of {', '.join(KINDS)}",
         )
     if chosen not in form["models"]:
         others = ", ".join(form["models"])
@@ -89,7 +89,7 @@ def _learning(data: str | None, model: str | None) -> dict[str, Any]:
             f"--model {chosen}",
             Code.UNSUPPORTED,
             f"does not take {form['what']}",
-            Other(said=f"give --model {others}"),
+            f"give --model {others}",
         )
     what = f"{KINDS[chosen]} on {form['what']}"
     return {**form, **form["models"][chosen], "kind": chosen, "what": what}
@@ -107,7 +107,7 @@ def write_scenario(name: str, learning: dict[str, Any] = DEFAULT_LEARNING) -> tu
             f"new {name}",
             Code.WRONG_VALUE,
             "{path} is there already",
-            Other(said="choose another name"),
+            "choose another name",
             path=path,
         )
     schema = path.with_name(SCHEMA_FILE)
@@ -125,7 +125,7 @@ def _path(name: str) -> Path:
             f"new {name!r}",
             Code.WRONG_VALUE,
             "is no name",
-            Other(said="give one of the letters A to Z, digits and _ . -, like mine"),
+            "give one of the letters A to Z, digits and _ . -, like mine",
         )
     import scenarios
 
@@ -134,7 +134,7 @@ def _path(name: str) -> Path:
             f"new {name}",
             Code.WRONG_VALUE,
             "a shipped scenario is called {stem}",
-            Other(said="choose another name"),
+            "choose another name",
             stem=stem,
         )
     return given.with_name(f"{stem}.yaml")

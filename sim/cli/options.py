@@ -15,7 +15,7 @@ import typer
 
 from sim.errors import InputError
 from sim.formatting import parse_seconds
-from statements import Code, Other
+from statements import Code
 
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="a YAML file, or a shipped name")
@@ -100,7 +100,7 @@ class Overrides:
                     "--seed",
                     Code.CONFLICT,
                     "--set seed is given too",
-                    Other(said="give one of them"),
+                    "give one of them",
                 )
             overrides["seed"] = self.seed
         return overrides

@@ -72,7 +72,7 @@ class Execution:
         """Run a scenario, by default into ``runs/NAME-SEED``, and show what came out."""
         from sim.analysis.run_text import run_screen
         from sim.cli.progress import Progress
-        from sim.execution.folder import MANIFEST, as_written, read_manifest
+        from sim.execution.folder import MANIFEST, damage_refused, read_manifest
         from sim.execution.study_text import study_text
         from sim.files import free_folder, from_here
         from sim.world.world import World
@@ -86,7 +86,7 @@ class Execution:
             result = self._result(scenario, place, [progress, *boards], earlier)
         named = from_here(place)
         # What a complete run says was read, and not made here: it may be damaged.
-        with as_written([place]) if was_there else nullcontext():
+        with damage_refused([place]) if was_there else nullcontext():
             new = (w for w in result.warnings if w not in progress.doubts)
             warnings, notes = in_turn(new)
             summary = result.summary

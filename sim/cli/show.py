@@ -35,10 +35,10 @@ def show_command(
 ) -> None:
     """Show a run's result, its bottleneck, and a setting that improves it."""
     from sim.analysis.run_text import pattern_text, run_screen, summary_text
-    from sim.execution.folder import as_written
+    from sim.execution.folder import damage_refused
     from sim.execution.result import load
 
-    with as_written([run]):
+    with damage_refused([run]):
         found = load(run)
         if found.of_network:
             _show_study(found, json_=json_)
@@ -116,10 +116,10 @@ def compare_command(
         _choose(runs, best, json_=json_)
         return
     from sim.analysis.comparison_text import comparison_text
-    from sim.execution.folder import as_written, is_sweep, read_manifest
+    from sim.execution.folder import damage_refused, is_sweep, read_manifest
     from sim.execution.result import compare_runs, warnings_in
 
-    with as_written(runs):
+    with damage_refused(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
             from sim.sweep import read_sweep
             from sim.sweep.comparison import compare_sweep, next_steps
@@ -144,14 +144,14 @@ def compare_command(
 
 def _choose(runs: list[Path], asked: BestBy, *, json_: bool) -> None:
     """Choose settings of a sweep, and show what was tried."""
-    from sim.execution.folder import as_written
+    from sim.execution.folder import damage_refused
     from sim.sweep import compare
 
     if asked.best_by is None:
         raise InputError.of_option(
             "-o" if asked.at is None else "--at", Code.CONFLICT, "goes with --best-by"
         )
-    with as_written(runs):
+    with damage_refused(runs):
         found = compare(runs, best_by=asked.best_by, at_days=asked.at)
     for line in found.notices():
         print(f"note: {line}", file=sys.stderr)
@@ -188,11 +188,11 @@ def report_command(
     ] = None,
 ) -> None:
     """Write one HTML page that opens offline: of a run, of a sweep, or of several runs compared."""
-    from sim.execution.folder import as_written
+    from sim.execution.folder import damage_refused
     from sim.formatting import Bar
     from sim.page.write import report
 
-    with as_written(runs), Bar(quiet=False) as bar:
+    with damage_refused(runs), Bar(quiet=False) as bar:
         bar.start("writing the report")
         path = report(runs, out, figures)
     print(path)
@@ -249,7 +249,7 @@ def export_command(
     In CSV, text that begins like a formula (with =, +, - or @) gets a ' before it.
     """
     from sim.capacity.dtn_formats import FORMATS
-    from sim.execution.folder import as_written
+    from sim.execution.folder import damage_refused
 
     if to in FORMATS:
         _export_plan(run, to, out, pieces, set_)
@@ -259,7 +259,7 @@ def export_command(
         raise InputError.of_option("export", Code.CONFLICT, f"{option} goes with --to ion or hdtn")
     from sim.export.formats import export
 
-    with as_written([run]):
+    with damage_refused([run]):
         exported = export(run, to, out)
     for note in exported.notes:
         print(note, file=sys.stderr)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from sim.analysis.run import Run
 from sim.errors import InputError
 from sim.trace.arrow import array
-from statements import Code, Remedy, Statement
+from statements import Code, Remedy
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Drawn:
 
 def nothing(text: str, *helps: Remedy, **values: Any) -> InputError:
     """Return the error that says why a picture has nothing to show."""
-    return InputError(Statement.of(Code.NOT_RECORDED, "", text, *helps, **values))
+    return InputError.of(Code.NOT_RECORDED, "", text, *helps, **values)
 
 
 def new_axes() -> Axes:

@@ -27,10 +27,10 @@ from sim.draw.canvas import nothing
 from sim.errors import InputError
 from sim.files import packaged
 from sim.world.scenery import scenery_of
-from statements import Code, Other, Statement
+from statements import Code
 from statements.arrays import Floats
 
-EARTH_RADIUS_KM = 6371.0
+MAP_RADIUS_KM = 6371.0
 """Of the sphere that maps are drawn on."""
 
 
@@ -73,7 +73,7 @@ def contact_view(
     scenario = with_geometry(manifest, "the run's contacts have no elevation")
     row = longest_service(contacts) if contact_id is None else _contact(contacts, contact_id)
     if row is None:
-        raise nothing("the run served no contact", Other(said="name one by its contact_id"))
+        raise nothing("the run served no contact", "name one by its contact_id")
     sides = passes_of(scenario)(row["contact_id"])
     seen = sides["uplink"]
     return ContactView(
@@ -97,13 +97,11 @@ def _contact(contacts: pa.Table, contact_id: int) -> dict[str, Any]:
         pc.equal(contacts["contact_id"], contact_id)
     ).to_pylist()
     if not rows:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "",
-                f"the run has no contact {{contact_id}}; it has 0 to {len(contacts) - 1}",
-                contact_id=contact_id,
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "",
+            f"the run has no contact {{contact_id}}; it has 0 to {len(contacts) - 1}",
+            contact_id=contact_id,
         )
     return rows[0]
 
@@ -160,7 +158,7 @@ def map_view(manifest: Mapping[str, Any], minute: float) -> MapView:
     scenario = with_geometry(manifest, "the run has no map")
     last = manifest["simulated_s"] / 60.0
     if not isinstance(minute, Real):
-        helps = Other(said=f"give a number, from 0 to {last:g}")
+        helps = f"give a number, from 0 to {last:g}"
         text = "got {minute!r}"
         raise InputError.of_option("minute", Code.WRONG_VALUE, text, helps, minute=minute)
     if not 0.0 <= minute <= last:
@@ -199,7 +197,7 @@ def east(longitude_deg: Any) -> Any:
 def reach(altitude_km: float, mask_deg: float) -> float:
     """Return how far from a site, in degrees of the Earth, a satellite at its mask stands."""
     mask = np.radians(mask_deg)
-    ratio = EARTH_RADIUS_KM / (EARTH_RADIUS_KM + altitude_km)
+    ratio = MAP_RADIUS_KM / (MAP_RADIUS_KM + altitude_km)
     return float(np.degrees(np.arccos(ratio * np.cos(mask)) - mask))
 
 

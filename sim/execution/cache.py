@@ -18,7 +18,7 @@ from zipfile import BadZipFile
 from learning.files import at_once, check_regular, read_regular, read_sealed, write_sealed
 from sim.errors import InputError
 from sim.files import write_text
-from statements import Code, Other
+from statements import Code
 
 VARIABLE = "LEOMIX_CACHE"
 TAG = "CACHEDIR.TAG"
@@ -200,15 +200,13 @@ def _entries(root: Path) -> Iterator[_Entry]:
 def size_bytes(root: Path) -> int:
     """Return what the cache takes of the disk; InputError for what is no cache."""
     if root.exists() and not root.is_dir():
-        raise InputError.of_file(
-            root, Code.WRONG_FILE, "is no folder", Other(said=f"let {VARIABLE} name one")
-        )
+        raise InputError.of_file(root, Code.WRONG_FILE, "is no folder", f"let {VARIABLE} name one")
     if not _may_become_cache(root):
         raise InputError.of_file(
             root,
             Code.WRONG_FILE,
             f"is no leomix cache (it has no {TAG} of it)",
-            Other(said=f"let {VARIABLE} name one that is, or a new folder"),
+            f"let {VARIABLE} name one that is, or a new folder",
         )
     return sum(entry.size_bytes for entry in _entries(root) if entry.path.suffix != PART_SUFFIX)
 

@@ -20,7 +20,7 @@ from sim.errors import InputError, helped
 from sim.execution.versions import changes, listed, versions
 from sim.files import write_text
 from sim.trace.digest import json_digest
-from statements import Code, Other, sentence, statement_of
+from statements import Code, sentence, statement_of
 
 CHECKPOINT = "checkpoint"
 EXTENSION = "extension"
@@ -88,7 +88,7 @@ class Checkpoint:
                 Code.WRONG_FILE,
                 "holds a run of another scenario, of other data or code of "
                 f"your own, or of other versions{listed(changed)}",
-                Other(said="name another folder"),
+                "name another folder",
             )
         self.is_resumed = True
         self.is_handed_over = bool(state.get("is_handed_over"))
@@ -269,7 +269,7 @@ def read_journal(path: Path) -> tuple[Journal, dict[str, Any], dict[str, str]]:
             path,
             Code.BROKEN_FILE,
             "is broken (no {why})",
-            Other(said=how_to_restart(path.parent)),
+            how_to_restart(path.parent),
             why=str(error),
         ) from None
     except ValueError as error:
@@ -278,7 +278,7 @@ def read_journal(path: Path) -> tuple[Journal, dict[str, Any], dict[str, str]]:
             path,
             Code.BROKEN_FILE,
             "is broken ({why})",
-            Other(said=how_to_restart(path.parent)),
+            how_to_restart(path.parent),
             why=why,
         ) from None
 

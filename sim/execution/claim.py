@@ -18,7 +18,7 @@ from sim.execution.identity import Named, changed_checkpoints, changed_code
 from sim.execution.versions import changes, listed, versions
 from sim.files import check_not_a_pipe, check_out, check_within, from_here
 from sim.formatting import MOST_LISTED, as_yaml, some
-from statements import Code, Other
+from statements import Code
 
 
 def check_place(place: Path, *, resume: bool) -> None:
@@ -35,14 +35,14 @@ def check_place(place: Path, *, resume: bool) -> None:
             f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "is not empty",
-            Other(said="name another folder, or go on with its run by --resume"),
+            "name another folder, or go on with its run by --resume",
         )
     if not any((place / name).exists() for name in (MANIFEST, *CHECKPOINTS, EXTENDING)):
         raise InputError.of_option(
             f"-o {from_here(place)}",
             Code.NO_FILE,
             "holds no run that could be resumed",
-            Other(said="name another folder"),
+            "name another folder",
         )
 
 
@@ -68,7 +68,7 @@ def manifest_before(place: Path, named: Named) -> dict[str, Any] | None:
                 from_here(place),
                 Code.WRONG_FILE,
                 "holds a run of another scenario{changed}",
-                Other(said="name another folder"),
+                "name another folder",
                 changed=listed([some(changes(kept, asked), MOST_LISTED)] if kept != asked else []),
             )
         if changed := changed_checkpoints(before, named):
@@ -79,7 +79,7 @@ def manifest_before(place: Path, named: Named) -> dict[str, Any] | None:
             Code.WRONG_FILE,
             "holds a run that would not be the same now, as the finding of its "
             f"contacts, or a file that it names, has changed{listed(changed)}",
-            Other(said="name another folder"),
+            "name another folder",
         )
     if changed := changed_modules(named.code, before.get("own_modules", {})):
         raise _from_before(place, changed, "code")
@@ -102,7 +102,7 @@ def _from_before(place: Path, changed: Iterable[str], what: str) -> InputError:
         from_here(place),
         Code.WRONG_FILE,
         f"holds a run from before {', '.join(changed)} changed",
-        Other(said=f"name another folder, or put the old {what} back"),
+        f"name another folder, or put the old {what} back",
     )
 
 
@@ -158,7 +158,7 @@ def _make(place: Path) -> None:
             f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "cannot be made ({why})",
-            Other(said="name another folder"),
+            "name another folder",
             why=error.strerror,
         ) from error
 
@@ -170,7 +170,7 @@ def check_writable(place: Path) -> None:
             f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "cannot be written to",
-            Other(said="name another folder"),
+            "name another folder",
         )
 
 

@@ -13,14 +13,14 @@ from sim.execution.folder import MANIFEST, POINTS, is_sweep, read_manifest
 from sim.execution.identity import Named, NamedBuild
 from sim.facts.status import COMPLETE
 from sim.files import from_here
-from statements import Code, Other
+from statements import Code
 
 
 class GoesAnotherWay(Exception):
     """What was kept is not how a run with the later stop begins: it is gone, and is done anew."""
 
 
-LIMITS = ("days", "cycles", "rounds")
+STOP_LIMITS = ("days", "cycles", "rounds")
 """Keys of ``stop`` at the first of which a run ends, whatever it has learnt."""
 
 
@@ -98,13 +98,13 @@ def _check_no_point(place: Path) -> None:
             from_here(place),
             Code.WRONG_FILE,
             "is a point of a sweep, whose rows would not be those of its points",
-            Other(said="name another folder, or sweep with the later stop"),
+            "name another folder, or sweep with the later stop",
         )
 
 
 def _later_key(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """Return the first key by which the stop ``was`` may come later than ``now``; None without."""
-    for key in (*LIMITS, *Stop.EARLY):
+    for key in (*STOP_LIMITS, *Stop.EARLY):
         before, after = was.get(key), now[key]
         if after is None:
             continue
@@ -121,7 +121,7 @@ def _check_later(place: Path, was: Mapping[str, Any], now: Mapping[str, Any]) ->
             from_here(place),
             Code.WRONG_FILE,
             "holds a run that stops later: at stop.{key} {before}, and not at {after}",
-            Other(said="name another folder"),
+            "name another folder",
             key=key,
             before="null" if before is None else before,
             after=now[key],
@@ -135,7 +135,7 @@ def _check_not_tuned(place: Path, named: NamedBuild) -> None:
             from_here(place),
             Code.WRONG_FILE,
             f"holds a run whose last {cycles} cycles are tuned, counted back from its stop",
-            Other(said="run it anew in another folder, or with learning.gate_tuning_cycles=0"),
+            "run it anew in another folder, or with learning.gate_tuning_cycles=0",
         )
 
 
@@ -149,5 +149,5 @@ def _check_not_ended_early(place: Path, before: Mapping[str, Any], now: Mapping[
                 from_here(place),
                 Code.WRONG_FILE,
                 f"holds a run that has reached stop.{key} {wanted:g}",
-                Other(said=f"{further} that, or leave it out"),
+                f"{further} that, or leave it out",
             )

@@ -271,7 +271,7 @@ def _check_sum(path: Path, known: str | None) -> None:
                 path,
                 Code.BROKEN_FILE,
                 "is not the file that the run wrote",
-                Other(said="get the run folder again from its source, or do the run again"),
+                "get the run folder again from its source, or do the run again",
             )
 
 
@@ -305,20 +305,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             folder,
             Code.WRONG_FILE,
             "is a sweep",
-            Other(
-                said="use leomix compare or export for it alone, leomix report, "
-                f"or name one of its points, {folder / POINTS}/..."
-            ),
+            "use leomix compare or export for it alone, leomix report, "
+            f"or name one of its points, {folder / POINTS}/...",
         )
     if not path.exists() and any((folder / name).exists() for name in (CHECKPOINT, EXTENDING)):
         raise InputError.of_file(
             folder,
             Code.WRONG_FILE,
             "the run in it has not ended, and has no tables yet",
-            Other(
-                said="wait for it (its progress line and --tensorboard show how far it is); if it "
-                f"was killed, finish it: leomix run SCENARIO --resume -o {folder}"
-            ),
+            "wait for it (its progress line and --tensorboard show how far it is); if it "
+            f"was killed, finish it: leomix run SCENARIO --resume -o {folder}",
         )
     if not path.is_file():
         raise InputError.of_file(folder, Code.NO_FILE, f"no run folder (it has no {MANIFEST})")
@@ -345,7 +341,7 @@ def check_version(path: Path, versions: Any) -> None:
             path,
             Code.OTHER_VERSIONS,
             "is of leomix {made}, whose folders this version does not read",
-            Other(said="do it again, or read it with that version"),
+            "do it again, or read it with that version",
             made=made,
         )
 
@@ -382,7 +378,7 @@ def read_tables(
 
 
 @contextmanager
-def as_written(folders: Sequence[Path]) -> Iterator[None]:
+def damage_refused(folders: Sequence[Path]) -> Iterator[None]:
     """Turn the errors of a damaged, foreign or much older folder into InputError."""
     names = ", ".join(map(str, dict.fromkeys(folders)))
     try:
@@ -394,7 +390,7 @@ def as_written(folders: Sequence[Path]) -> Iterator[None]:
             names,
             Code.WRONG_FILE,
             "the scenario in its manifest cannot be used ({why})",
-            Other(said="run the scenario anew"),
+            "run the scenario anew",
             why=str(error),
         ) from error
     except DAMAGE as error:
@@ -402,6 +398,6 @@ def as_written(folders: Sequence[Path]) -> Iterator[None]:
             names,
             Code.WRONG_FILE,
             "manifest or tables are not as this version of leomix writes them ({why})",
-            Other(said="run the scenario anew"),
+            "run the scenario anew",
             why=cause_of(error),
         ) from error

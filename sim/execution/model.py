@@ -12,7 +12,7 @@ from learning.values.store import load_value, save_tensors
 from sim.errors import InputError, helped
 from sim.facts.status import COMPLETE
 from sim.files import write_text
-from statements import Code, Other
+from statements import Code
 
 if TYPE_CHECKING:
     from learning.learner import Learner
@@ -79,7 +79,7 @@ def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
             folder,
             Code.WRONG_FILE,
             "the run is {status}",
-            Other(said=f"finish it first: leomix run SCENARIO --resume -o {folder}"),
+            f"finish it first: leomix run SCENARIO --resume -o {folder}",
             status=status,
         )
     path = folder / "model" / WEIGHTS
@@ -92,15 +92,15 @@ def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
             folder,
             Code.NOT_RECORDED,
             "has no weights (learning.keep was none)",
-            Other(said="run it anew elsewhere with learning.keep: last, or best"),
+            "run it anew elsewhere with learning.keep: last, or best",
         )
     if trained and not manifest.get("own_learning"):  # such code may give none
-        raise InputError.of_file(path, Code.NO_FILE, "is missing", Other(said=ANEW))
+        raise InputError.of_file(path, Code.NO_FILE, "is missing", ANEW)
     raise InputError.of_file(
         folder,
         Code.NOT_RECORDED,
         f"has no weights ({'its code gave none' if trained else 'learning.train was false'})",
-        Other(said="train a run to export"),
+        "train a run to export",
     )
 
 

@@ -22,7 +22,7 @@ from sim.plan.passes import Find, find_windows
 from sim.plan.plan import Plan, make_plan
 from sim.plan.service import CONTACT_BYTES, check_plan
 from sim.world.world import World
-from statements import Code, Give, Statement
+from statements import Code, Give
 
 PlanOf = Callable[[World, Find, Sequence[str]], Plan]
 
@@ -56,7 +56,7 @@ def learning_in(scenario: Scenario) -> Learning:
     """Return the section on learning; raise InputError for a network study, which has none."""
     if scenario.learning is None:
         text = "is missing, and this is of runs that learn"
-        raise InputError(Statement.of(Code.MISSING, "learning", text, Give("learning", like={})))
+        raise InputError.of(Code.MISSING, "learning", text, Give("learning", like={}))
     return scenario.learning
 
 

@@ -29,7 +29,7 @@ from sim.facts.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
 from sim.trace.tables import Tables, pieces_of
-from statements import Code, Other, Statement
+from statements import Code, Statement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,9 +54,7 @@ def check_of_one_kind(manifests: Iterable[Mapping[str, Any]]) -> None:
     kinds = {manifest["method"] is None for manifest in manifests}
     if len(kinds) > 1:
         text = "some runs learn and others are network studies"
-        raise InputError(
-            Statement.of(Code.CONFLICT, "", text, Other(said="compare those of one kind"))
-        )
+        raise InputError.of(Code.CONFLICT, "", text, "compare those of one kind")
 
 
 def load(folder: str | Path) -> Result:
@@ -149,13 +147,11 @@ class Result(Run):
         has changed.
         """
         if self.folder is None:
-            raise InputError(
-                Statement.of(
-                    Code.NOT_RECORDED,
-                    "",
-                    "the run has no folder, and so no file of its model",
-                    Other(said="give sim.run a folder, by out"),
-                )
+            raise InputError.of(
+                Code.NOT_RECORDED,
+                "",
+                "the run has no folder, and so no file of its model",
+                "give sim.run a folder, by out",
             )
         return whole_model(self.folder, self.manifest)
 

@@ -18,7 +18,7 @@ from sim.execution.cache import RESULTS, WINDOWS, Cache, Namespace, cache_folder
 from sim.execution.ready import Plans
 from sim.plan.passes import WindowQuery, Windows, find_windows
 from sim.trace.digest import json_digest
-from statements import Code, Other, Statement
+from statements import Code, Statement
 
 
 class RunCache:
@@ -64,8 +64,8 @@ class RunCache:
                 Code.NOT_CACHED,
                 "",
                 "cache: nothing more is kept ({trouble})",
-                Other(said="free or name another folder by LEOMIX_CACHE"),
-                Other(said="use --no-cache"),
+                "free or name another folder by LEOMIX_CACHE",
+                "use --no-cache",
                 trouble=self._cache.trouble,
             )
         ]

@@ -55,7 +55,7 @@ from sim.facts.observer import Observer
 from sim.files import from_here, trouble_text
 from sim.process.garbage import collected_seldom
 from sim.trace.recorder import Trace
-from statements import Code, Other, Statement
+from statements import Code, Statement
 
 
 def run(
@@ -339,7 +339,7 @@ class RunExecution(Observer):
                 self.checkpoint.folder / JOURNAL,
                 Code.WRONG_FILE,
                 "does not fit this run ({why})",
-                Other(said=how_to_restart(self.checkpoint.folder)),
+                how_to_restart(self.checkpoint.folder),
                 why=" ".join(str(error).split()),
             ) from error
         except (MemoryError, RuntimeError) as error:

@@ -37,7 +37,7 @@ from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.plan.plan import Plan
 from sim.trace.schema import COLUMNS
 from sim.world.world import World
-from statements import Code, Other, Statement
+from statements import Code, Statement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,13 +74,11 @@ def scenario_of(
         apply_overrides(keys, overrides or {})
         return scenarios.from_dict(keys)
     if overrides:
-        raise InputError(
-            Statement.of(
-                Code.CONFLICT,
-                "",
-                "overrides change a scenario by name, path or mapping; this one is loaded already",
-                Other(said="give them to leomix.load"),
-            )
+        raise InputError.of(
+            Code.CONFLICT,
+            "",
+            "overrides change a scenario by name, path or mapping; this one is loaded already",
+            "give them to leomix.load",
         )
     return source if isinstance(source, Scenario) else scenarios.from_dict(source)
 
@@ -268,24 +266,20 @@ class Schedule:
 
     def _pieces(self, piece_s: int | None) -> LinkVolumes:
         if piece_s is not None and not _is_whole(piece_s):
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    "",
-                    "piece_s is {piece_s!r}",
-                    Other(said="give a whole number of seconds above 0"),
-                    piece_s=piece_s,
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE,
+                "",
+                "piece_s is {piece_s!r}",
+                "give a whole number of seconds above 0",
+                piece_s=piece_s,
             )
         if self.scenario.orbit.cycle is not None:
-            raise InputError(
-                Statement.of(
-                    Code.UNSUPPORTED,
-                    "",
-                    "orbit.source 'slots' is a timetable without satellites on "
-                    "orbits: it has no contact plan",
-                    Other(said="use a source with orbits, or contacts from a file"),
-                )
+            raise InputError.of(
+                Code.UNSUPPORTED,
+                "",
+                "orbit.source 'slots' is a timetable without satellites on "
+                "orbits: it has no contact plan",
+                "use a source with orbits, or contacts from a file",
             )
         return link_volumes(self._plan, partial(whole_seconds, longest_s=piece_s))
 

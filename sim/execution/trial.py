@@ -16,7 +16,7 @@ from sim.analysis.checks.held_back import HELD_BACK, bottleneck
 from sim.analysis.checks.listed import findings_of
 from sim.analysis.checks.run import EndedRun
 from sim.errors import Interrupted
-from sim.execution.extension import LIMITS
+from sim.execution.extension import STOP_LIMITS
 from sim.execution.result import Result
 from sim.facts.observer import Observer
 from statements import Severity
@@ -137,7 +137,7 @@ def _timing_only(run: EndedRun, share: float) -> dict[str, Any] | None:
     None if the span cannot be shortened.
     """
     stop: Mapping[str, Any] = run.scenario["stop"]
-    learnt = [key for key, value in stop.items() if key not in LIMITS and value is not None]
+    learnt = [key for key, value in stop.items() if key not in STOP_LIMITS and value is not None]
     keys: dict[str, Any] = {**TIMING_ONLY, **{f"stop.{key}": None for key in learnt}}
     if share < 1.0 or learnt:
         if value_in(run.scenario, "orbit.source") == "slots":

@@ -9,7 +9,7 @@ from socket import gethostname
 
 from sim.errors import InputError
 from sim.process.installation import HOME, PACKAGES
-from statements import Code, Other, Statement
+from statements import Code
 
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "skyfield", "sgp4", "simpy", "pyarrow", "pandas")
 
@@ -58,15 +58,13 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def check_versions(made_with: Mapping[str, str]) -> None:
     """Raise InputError unless a sweep is ``made_with`` the versions of this process."""
     if changed := changes(made_with, versions()):
-        raise InputError(
-            Statement.of(
-                Code.OTHER_VERSIONS,
-                "",
-                "a worker on {host} has other versions than the sweep: {changed}",
-                Other(said="start workers of the same ones"),
-                host=gethostname(),
-                changed=", ".join(changed),
-            )
+        raise InputError.of(
+            Code.OTHER_VERSIONS,
+            "",
+            "a worker on {host} has other versions than the sweep: {changed}",
+            "start workers of the same ones",
+            host=gethostname(),
+            changed=", ".join(changed),
         )
 
 

@@ -6,7 +6,7 @@ from learning.settings import ModelConfig
 from sim.errors import InputError
 from sim.execution.model import WEIGHTS, learner_of_run, whole_model
 from sim.execution.result import Result
-from statements import Code, Other
+from statements import Code
 
 
 def write_adapters(run: Result, place: Path) -> list[str]:
@@ -36,6 +36,6 @@ def check_experts(option: str, model: ModelConfig, folder: Path) -> None:
             option,
             Code.UNSUPPORTED,
             "a run of kind {kind} has no experts",
-            Other(said=f"take all of its weights from {folder / 'model' / WEIGHTS}"),
+            f"take all of its weights from {folder / 'model' / WEIGHTS}",
             kind=model.kind,
         )

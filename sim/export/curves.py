@@ -13,7 +13,7 @@ from sim.errors import InputError, missing
 from sim.execution.result import Result
 from sim.facts.observer import Observer
 from sim.files import check_not_a_pipe, trouble_text
-from statements import Code, Other
+from statements import Code
 
 NOT_FIGURES = ("time_s", "cycle", "version", "scope", "cluster", "device", *COUNTS)
 """Columns of the metrics that are no curves."""
@@ -117,7 +117,7 @@ class TensorBoard(Observer):
                 "--tensorboard",
                 Code.WRONG_FILE,
                 "{there} is no folder",
-                Other(said="name another one"),
+                "name another one",
                 there=there,
             )
         check_not_a_pipe(place / EVENT_FILE)

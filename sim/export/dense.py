@@ -6,7 +6,7 @@ from sim.errors import InputError
 from sim.execution.model import WEIGHTS, check_trained, learner_of_run, whole_model
 from sim.execution.result import Result
 from sim.export.adapters import check_experts
-from statements import Code, Other
+from statements import Code
 
 
 def write_dense(run: Result, place: Path) -> list[str]:
@@ -23,7 +23,7 @@ def write_dense(run: Result, place: Path) -> list[str]:
             "--to dense",
             Code.UNSUPPORTED,
             "a run of kind {kind} is not made of dense checkpoints",
-            Other(said="export a run of kind merged-llama or merged-bert, or use --to peft"),
+            "export a run of kind merged-llama or merged-bert, or use --to peft",
             kind=model.kind,
         )
     from learning.text.checkpoints import CLASSIFIER, save_dense

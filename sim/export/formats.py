@@ -15,7 +15,7 @@ from sim.execution.result import Result, load
 from sim.facts.status import COMPLETE
 from sim.files import check_within, folder_at_once, naming
 from sim.sweep.folder import Sweep, points_missing, read_sweep
-from statements import Code, Other
+from statements import Code
 
 Writer = Callable[[Any, Path], list[str]]
 """Writes a run (or a sweep) into an empty folder; returns lines that the user should read."""
@@ -70,9 +70,7 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
             folder,
             Code.WRONG_FILE,
             f"is a sweep, which --to {' or '.join(OF_SWEEPS)} writes",
-            Other(
-                said=f"for --to {to} name the folder of one of its points, {folder / POINTS}/..."
-            ),
+            f"for --to {to} name the folder of one of its points, {folder / POINTS}/...",
         )
     is_study = isinstance(source, Result) and source.of_network
     if is_study and to in FORMATS.shipped and to not in OF_NETWORKS:
@@ -89,12 +87,12 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
                 place,
                 Code.WRONG_FILE,
                 "is no folder",
-                Other(said="remove it, or name another one by -o"),
+                "remove it, or name another one by -o",
             )
     # What an export that was killed has left there is replaced.
     elif place.exists() and not (_is_empty(place) or (place / PART).is_dir()):
         raise InputError.of_option(
-            f"-o {place}", Code.WRONG_FILE, "is not an empty folder", Other(said="name another one")
+            f"-o {place}", Code.WRONG_FILE, "is not an empty folder", "name another one"
         )
     with _at_once(place) as part:
         try:

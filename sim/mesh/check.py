@@ -16,7 +16,7 @@ import numpy as np
 
 from learning.requests.cluster import Download, Receipt, Train, Upload
 from sim.checks.conservation import worst
-from sim.checks.timing import Contacts
+from sim.checks.timing import ServedContacts
 from sim.errors import violated
 from sim.facts.coded import Coded
 from sim.facts.directions import DIRECTIONS, Way
@@ -72,7 +72,7 @@ def hops_of(rows: HopRows, some: Ints) -> list[HopRow]:
 class OpenLinks:
     """Looks at the link or pass of each hop: it is open, and carries nothing else that way."""
 
-    def __init__(self, plan: Plan, contacts: Contacts) -> None:
+    def __init__(self, plan: Plan, contacts: ServedContacts) -> None:
         self._isls = plan.isls
         self._feeder = plan.feeder
         self._contacts = contacts
@@ -233,7 +233,7 @@ class Messages:
     said to have got of a device has come to it by then, in one part or several.
     """
 
-    def __init__(self, plan: Plan, contacts: Contacts) -> None:
+    def __init__(self, plan: Plan, contacts: ServedContacts) -> None:
         stations = frozenset(() if plan.feeder is None else plan.feeder.stations)
         # The plan names no server where satellites have passes over it: as hops to it do.
         self._servers = stations or {plan.server}
@@ -444,4 +444,4 @@ def _same(one: float, other: float) -> bool:
 
 def check_of(plan: Plan) -> Messages | None:
     """Return what follows messages over the mesh of a plan; None without a mesh."""
-    return None if plan.mesh is None else Messages(plan, Contacts(plan))
+    return None if plan.mesh is None else Messages(plan, ServedContacts(plan))

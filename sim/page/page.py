@@ -25,7 +25,7 @@ MARK = "leomix report"
 LONGEST_FILE_NAME = 150
 """Letters of the name of a figure's files."""
 
-MOST_ROWS = 500
+MOST_PAGE_ROWS = 500
 """Clusters up to which each has a row of its own in a table."""
 
 

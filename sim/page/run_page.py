@@ -16,7 +16,7 @@ from sim.execution.result import Result
 from sim.formatting import percent, seconds
 from sim.page.chart import chart_of, title_of
 from sim.page.figures import sentence
-from sim.page.page import MOST_ROWS, Page, scenario_yaml
+from sim.page.page import MOST_PAGE_ROWS, Page, scenario_yaml
 from statements import in_turn
 
 
@@ -105,8 +105,8 @@ def path_rows(path: CriticalPath) -> list[list[str]]:
 def time_rows(client_times: Mapping[str, Mapping[Part, float]], client: str) -> list[list[str]]:
     """Return the table of clients' time: a row a client, those after the first ones together."""
     rows = [*client_times.items()]
-    if others := [*client_times.values()][MOST_ROWS:]:
-        rows[MOST_ROWS:] = [(f"{len(others)} other {client}s together", together(others))]
+    if others := [*client_times.values()][MOST_PAGE_ROWS:]:
+        rows[MOST_PAGE_ROWS:] = [(f"{len(others)} other {client}s together", together(others))]
     cells = []
     for name, parts_s in rows:
         shares = shares_of(parts_s)

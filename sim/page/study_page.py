@@ -9,7 +9,7 @@ from sim.capacity.budget import budgets_text
 from sim.draw.timeline import lanes_by
 from sim.execution.result import Result
 from sim.execution.study_text import capacity_of, payload_table
-from sim.page.page import MOST_ROWS, Page, scenario_yaml
+from sim.page.page import MOST_PAGE_ROWS, Page, scenario_yaml
 
 DAY_S = 86_400.0
 MOST_SAID = 3
@@ -26,7 +26,7 @@ def page(run: Result) -> Page:
     column, names = lanes_by(run)
     tables = [
         (caption, [" ".join(head.split()) for head in heads], cells)
-        for caption, heads, cells in found.tables(MOST_ROWS)
+        for caption, heads, cells in found.tables(MOST_PAGE_ROWS)
     ]
     payloads = payload_table(run)
     advice = [f"{line.rstrip('.')}." for line in found.advice]

@@ -13,7 +13,7 @@ from sim.page.figures import Figures
 from sim.page.page import MARK, Page, html
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.folder import run_folders
-from statements import Code, Other
+from statements import Code
 
 REPORT_NAME = "report.html"
 HEAD_BYTES = 512
@@ -39,7 +39,7 @@ def checked(folders: Sequence[Path], out: Path | None) -> Path:
                 f"-o {path}",
                 Code.WRONG_FILE,
                 "is there already and no report of leomix",
-                Other(said="name another file"),
+                "name another file",
             )
     return path
 

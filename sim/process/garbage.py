@@ -31,7 +31,7 @@ def collected_seldom() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-class Traffic:
+class GarbageByBytes:
     """Looks for garbage by the bytes that have been moved, among what was made since it began.
 
     What was there before, all of the libraries, is never looked through: that takes a second.

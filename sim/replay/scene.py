@@ -43,7 +43,7 @@ from sim.trace.arrow import as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
 from sim.world.scenery import scenery_of
-from statements import Code, Other
+from statements import Code
 from statements.arrays import Floats, Ints
 
 MOST_REPLAYED_CONTACTS = 8_000
@@ -60,7 +60,7 @@ NOT_SERVED = -1
 
 
 @dataclass(frozen=True)
-class Contacts:
+class ReplayedContacts:
     """Contacts (C,) in order of their rise, by satellite and place as numbers."""
 
     contact_id: Ints
@@ -99,7 +99,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
             "replay",
             Code.WRONG_VALUE,
             "the runs differ in start, orbit or contacts",
-            Other(said="name one of them"),
+            "name one of them",
         )
     if not _end_s(first) > 0.0:
         raise InputError.of_option(
@@ -202,7 +202,7 @@ def place_column(contacts: pa.Table) -> pa.ChunkedArray:
     return contacts["station" if of_stations(contacts) else "cluster"]
 
 
-def contacts_of(run: Run, sky: Sky) -> Contacts:
+def contacts_of(run: Run, sky: Sky) -> ReplayedContacts:
     """Return the contacts of a run that begin before it ends, those of known places.
 
     Those of satellites with gateways have numbers behind the others.
@@ -228,7 +228,7 @@ def contacts_of(run: Run, sky: Sky) -> Contacts:
     rise_s = columns[3]
     order = np.argsort(rise_s, kind="stable")
     order = order[(rise_s[order] < _end_s(run)) & (columns[2][order] >= 0)]
-    return Contacts(*(column[order] for column in columns))
+    return ReplayedContacts(*(column[order] for column in columns))
 
 
 def _place(name: str, sky: Sky) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def _place(name: str, sky: Sky) -> dict[str, Any]:
     return {"name": name, **where, "mask_deg": mask_deg}
 
 
-def _packed_contacts(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]:
+def _packed_contacts(contacts: ReplayedContacts, end_s: float, unit_s: float) -> dict[str, str]:
     """``rise`` in steps, how long each ``lasts``, its ``satellite`` (-1: unknown) and ``place``."""
     shown = contacts.rise_s < end_s
     rise = _units(contacts.rise_s[shown], unit_s)
@@ -360,7 +360,7 @@ def _of_run(
     }
 
 
-def _over_feeder(run: Run, contacts: Contacts, sky: Sky) -> LaneSpans:
+def _over_feeder(run: Run, contacts: ReplayedContacts, sky: Sky) -> LaneSpans:
     """Return spans of transfers over feeder links, in the lanes of their contacts."""
     rows = over_feeder(run.tables)
     begin_s, end_s = (as_numpy(rows[name]) for name in ("start_s", "end_s"))
@@ -380,7 +380,7 @@ def _over_feeder(run: Run, contacts: Contacts, sky: Sky) -> LaneSpans:
     return LaneSpans(lane, begin_s, end_s)
 
 
-def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]:
+def _services(contacts: ReplayedContacts, end_s: float, unit_s: float) -> dict[str, str]:
     """How long after its rise a contact is served (-1: never), how long before its set no more."""
     shown = contacts.rise_s < end_s
     served = contacts.served[shown] & np.isfinite(contacts.service_start_s[shown])

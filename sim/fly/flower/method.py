@@ -49,7 +49,7 @@ from sim.fly.flower.library import Stage, TooFewNodes, dated_by
 from sim.fly.trees import safetensors
 from sim.fly.user_code import CallOptions, seeded
 from sim.formatting import duration
-from sim.process.garbage import Traffic
+from sim.process.garbage import GarbageByBytes
 from statements import Code, Other, Set, Statement
 
 TRAINING = 3.0
@@ -116,7 +116,7 @@ class Flower(OwnLearning):
         self.busy: set[int] = set()
         self.alarms: set[float] = set()
         self.notes: list[Note] = []
-        self.traffic = Traffic()
+        self.traffic = GarbageByBytes()
         self.brought = Brought()
         self.figures = Figures()
         self.foretold: dict[str, float] = {}

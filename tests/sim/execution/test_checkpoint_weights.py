@@ -79,19 +79,17 @@ def test_a_cut_run_stores_no_frozen_weights_and_ends_as_if_never_cut(run, place,
 
 def test_no_resume_takes_a_changed_checkpoint(run, place, tmp_path):
     """The checkpoint is named, and nothing is trained."""
-    for name in "01":
-        shutil.copytree(place / name, tmp_path / name)
-    shutil.copy(place / "ask.jsonl", tmp_path)
-    done = sim.run(scenario(tmp_path), tmp_path / "done").folder
-    folder = cut(scenario(tmp_path), tmp_path / "cut", run.manifest["events"] // 2)
-    file = tmp_path / "0" / FILE
-    data = bytearray(file.read_bytes())
-    data[-1] ^= 1
-    file.write_bytes(data)
-    for changed in (folder, done):
-        with pytest.raises(sim.InputError, match="holds a run from before") as caught:
-            sim.run(scenario(tmp_path), changed, resume=True)
-        assert str(file.parent) in str(caught.value) and "\n" not in str(caught.value)
+    folder = cut(scenario(place), tmp_path / "cut", run.manifest["events"] // 2)
+    file = place / "0" / FILE
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    try:
+        for changed in (folder, shutil.copytree(run.folder, tmp_path / "done")):
+            with pytest.raises(sim.InputError, match="holds a run from before") as caught:
+                sim.run(scenario(place), changed, resume=True)
+            assert str(file.parent) in str(caught.value) and "\n" not in str(caught.value)
+    finally:
+        file.write_bytes(data)
 
 
 def test_a_cache_keeps_what_was_trained_alone_and_gives_the_same_folder(

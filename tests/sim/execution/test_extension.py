@@ -319,10 +319,9 @@ def full(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a file")
 
 
-@pytest.mark.parametrize("what", ["take_replies", "save"])
-def test_a_disk_that_cannot_take_what_is_kept_ends_no_run(what, tmp_path, monkeypatch):
+def test_a_disk_that_cannot_take_what_is_kept_ends_no_run(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(f"sim.execution.checkpoint.Checkpoint.{what}", full)
+        patch.setattr("sim.execution.checkpoint.Checkpoint.save", full)
         first = sim.run(to(slots(), {"cycles": 2}), tmp_path / "run").manifest
     assert first["status"] == "complete" and not (tmp_path / "run" / "extension").exists()
     is_extended(to(slots(), {"cycles": 3}), tmp_path)

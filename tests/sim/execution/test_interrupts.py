@@ -47,7 +47,7 @@ def test_wall_time_that_is_over_saves_and_stops(leomix, runs, tmp_path):
 
 ONE_BELOW = {
     "start": "2026-08-22T12:00:00Z",
-    "stop": {"days": 0.1},
+    "stop": {"days": 0.05},
     "orbit": {"source": "keplerian", "semi_major_axis_km": 42164, "inclination_deg": 0.05},
     "ground": {
         "clusters": [{"name": "A", "latitude_deg": 10, "longitude_deg": 165, "devices": 2}],

@@ -348,8 +348,12 @@ def write_file(folder, last):
     load_samples_anew()
 
 
-@pytest.mark.parametrize("ended", ["complete", "interrupted", "killed"])
-@pytest.mark.parametrize("use", ["weights", "data", "functions"])
+READERS = [("weights", "complete"), ("weights", "killed"), ("data", "interrupted")]
+READERS += [("functions", "complete"), ("functions", "killed")]
+"""Learners of leomix make weights and data alike; a method of its own learning makes its own."""
+
+
+@pytest.mark.parametrize(("use", "ended"), READERS)
 def test_a_run_goes_on_with_the_data_and_weights_that_custom_code_gave_it(
     tmp_path, monkeypatch, use, ended
 ):

@@ -36,7 +36,7 @@ from tests.kit.inner.sim import (
     json_digest,
     limits,
 )
-from tests.kit.small import SLOTS, slots
+from tests.kit.small import slots
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
@@ -49,7 +49,6 @@ NO_ROOM = "No space left on device; free some space and try again\n"
 @pytest.fixture
 def stopped(runs, tmp_path):
     """Folder of a trained run that was stopped in its middle."""
-    runs.made("stopped", lambda place: cut(slots(), place, 20))
     return runs.copy("stopped", tmp_path)
 
 
@@ -404,13 +403,13 @@ def test_weights_of_checkpoints_take_room_on_the_disk_unless_none_are_kept():
 
 
 @pytest.mark.parametrize("ask", [lambda: torch.empty(1 << 55), lambda: bytearray(1 << 60)])
-def test_what_a_failed_allocation_leaves_can_be_resumed(tmp_path, ask):
+def test_what_a_failed_allocation_leaves_can_be_resumed(runs, tmp_path, ask):
     with pytest.raises(sim.SimulationError, match=r"^there is not enough memory at .*--resume"):
         sim.run(slots(), tmp_path / "run", observers=[Each(lambda n: n < 20 or ask())])
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["status"] == "failed" and manifest["error"].startswith("there is not enough")
     again = sim.run(slots(), tmp_path / "run", resume=True)
-    assert again.manifest["trace_sha256"] == sim.run(slots()).manifest["trace_sha256"]
+    assert again.manifest["trace_sha256"] == runs.result("slots").manifest["trace_sha256"]
 
 
 @pytest.fixture(params=[700, 0, 500_000])
@@ -427,6 +426,6 @@ def test_a_run_looks_for_garbage_seldom_and_then_as_before(threshold):
             seen.add(gc.get_threshold())
 
     seen = set()
-    sim.run(scenarios.from_dict(SLOTS), observers=[Watch()])
+    sim.run(slots(learning={"train": False}), observers=[Watch()])
     assert seen == {(max(threshold, 100_000) if threshold else 0, 11, 12)}
     assert gc.get_threshold() == (threshold, 11, 12)

@@ -25,7 +25,7 @@ import sim
 from sim.page import report
 from sim.sweep import read_sweep
 from statements import Code, Statement, as_json
-from tests.kit.folders import Each, cut, without_checksums
+from tests.kit.folders import without_checksums
 from tests.kit.handmade import tables_of
 from tests.kit.inner.sim import (
     asked,
@@ -93,7 +93,7 @@ class Seen(HTMLParser):
 @pytest.fixture(scope="module")
 def pages(runs, tmp_path_factory):
     place = tmp_path_factory.mktemp("pages")
-    wanted = {"slots": "slots", "orbit": "orbit-timing", "nmoe": "nmoe", "aligned": "aligned"}
+    wanted = {"slots": "slots", "orbit": "orbit-timing", "nmoe": "nmoe"}
     return {name: Seen(report([runs[run]], place / f"{name}.html")) for name, run in wanted.items()}
 
 
@@ -332,12 +332,13 @@ def test_of_many_clusters_the_page_is_small_and_says_what_is_summed_up(runs, tmp
 
 
 def test_figures_of_networked_experts_and_alignment_stand_among_all_figures(leomix, runs, pages):
+    """Those of show are on the page, too: see above."""
     page = pages["nmoe"]
     assert [*page.sections][-2:] == ["gating", "scenario"]
     answers = pq.read_table(runs["nmoe"] / "inferences.parquet").to_pandas()
     assert f"{answers.samples.sum()} samples: " in page.sections["figures"]
-    shown = json.loads(leomix("show", runs["aligned"], "--json").out)["alignment"]
-    assert f"mean {shown['fitness_mean']:.3f}" in pages["aligned"].sections["figures"]
+    fitness = runs.result("aligned").summary["alignment"]["fitness_mean"]
+    assert f"mean {fitness:.3f}" in leomix("show", runs["aligned"], "--all").out
 
 
 def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
@@ -456,21 +457,16 @@ def test_a_run_that_failed_before_anything_happened_says_so(runs, tmp_path):
     assert {*page.sections} == {"summary", "figures", "time", "clients", "scenario"}
 
 
-def test_only_reports_are_written_over_and_only_runs_are_reported(
-    leomix, runs, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
+def test_only_runs_are_reported_and_only_to_pages(leomix, runs, tmp_path):
     own = runs["slots"]
-    mine = tmp_path / "mine.html"
+    mine = tmp_path / "mine.txt"
     killed = tmp_path / "killed"
-    assert leomix("report", own, "-o", "report.html").status == 0
-    mine.write_text("<p>my notes</p>")
+    mine.write_text("my notes")
     (tmp_path / "folder.html").mkdir()
     (killed / "checkpoint").mkdir(parents=True)
     broken = changed(own, tmp_path / "broken")
     (broken / "events.parquet").write_bytes(b"PAR1")
     for words, text in (
-        ((own, "-o", mine), "is there already"),
         ((own, "-o", tmp_path / "folder.html"), "is a folder"),
         ((own, "-o", tmp_path / "r.txt"), "must end in .html"),
         ((own, "-o", tmp_path / "no" / "r.html"), "make it first"),
@@ -482,7 +478,7 @@ def test_only_reports_are_written_over_and_only_runs_are_reported(
         assert (outcome.status, outcome.err.count("\n")) == (2, 1)
         assert text in outcome.err
     assert not list(tmp_path.glob("*/report.html"))
-    assert mine.read_text() == "<p>my notes</p>"
+    assert mine.read_text() == "my notes"
 
 
 def test_no_page_of_another_program_is_written_over_and_a_report_is(leomix, runs, tmp_path):
@@ -501,6 +497,7 @@ def test_no_page_of_another_program_is_written_over_and_a_report_is(leomix, runs
         path.write_text(text)
         done = leomix("report", runs["slots-timing"], "-o", path)
         assert (done.status, done.err.count("\n"), path.read_text()) == (2, 1, text)
+        assert "is there already" in done.err
     path.write_text(page.format(mark))
     assert leomix("report", runs["slots-timing"], "-o", path).status == 0
     assert "mine" not in path.read_text() and mark in path.read_text()[:512]
@@ -546,26 +543,11 @@ def test_a_comparison_of_folders_that_are_gone_shows_itself_as_text(runs, tmp_pa
 TIMING = {"learning": {"train": False}}
 
 
-def test_the_page_of_an_interrupted_run_says_first_how_far_it_is(tmp_path):
-    place = cut(slots(stop={"cycles": 3}, **TIMING), tmp_path / "run", 20)
+def test_the_page_of_an_interrupted_run_says_first_how_far_it_is(runs, tmp_path):
+    place = runs.copy("stopped", tmp_path)
     page = report([place]).read_text()
     days = sim.load(place).manifest["simulated_s"] / 86400
     assert f"<h1>Interrupted at {days:.2f} days, cycle 1 of 3; " in page
-
-
-def test_a_run_that_goes_on_is_refused_in_a_line_until_it_has_tables(leomix, tmp_path):
-    place = tmp_path / "run"
-    said = []
-
-    def look(number):
-        if number == 5:
-            said.append(leomix("report", place))
-
-    sim.run(slots(**TIMING), place, observers=[Each(look)])
-    assert (said[0].status, said[0].out, said[0].err.count("\n")) == (2, "", 1)
-    assert "run: the run in it has not ended, and has no tables yet; wait for it" in said[0].err
-    assert f"if it was killed, finish it: leomix run SCENARIO --resume -o {place}" in said[0].err
-    assert leomix("report", place).status == 0
 
 
 def test_the_page_of_a_sweep_that_goes_on_is_of_its_complete_points(leomix, sweep, tmp_path):
@@ -575,6 +557,7 @@ def test_the_page_of_a_sweep_that_goes_on_is_of_its_complete_points(leomix, swee
     (place / "sweep.parquet").unlink()
     swept = read_sweep(place)
     assert swept.rows.equals(read_sweep(sweep).rows)
+    assert "held_back" not in sim.load(swept.folders[0]).manifest  # no remedies are tried of points
     shutil.rmtree(swept.folders[1])
     page = report([place]).read_text()
     assert "5 of 6 points are complete." in page[: page.index("<main>")]
