@@ -12,7 +12,7 @@ from sgp4.api import WGS72, Satrec
 from orbit.earth import timescale
 from orbit.satellite import Satellite, as_satellite
 from orbit.utc import of_julian_date, span_s, utc
-from statements import Code, Other, Statement
+from statements import Code, Statement
 
 OLD_ELEMENTS_DAYS = 7.0
 _MOST_NUMBERS = 5
@@ -64,7 +64,7 @@ def _same_names(satellites: list[Satellite]) -> Iterator[Statement]:
             "",
             f"{{count}} satellites are called {{name!r}}{which}{more}; tables tell them by their "
             "catalogue numbers only",
-            Other(said="rename one"),
+            "rename one",
             count=count,
             name=name,
         )
@@ -78,7 +78,7 @@ def _same_numbers(satellites: list[Satellite]) -> Iterator[Statement]:
             "",
             f"{{norad_id}} comes {often}{more}, and {several} element sets of one satellite count "
             f"as {several}",
-            Other(said="keep one of them, as orbit.one_each does"),
+            "keep one of them, as orbit.one_each does",
             norad_id=number,
             count=count,
         )
@@ -111,7 +111,7 @@ def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterato
             "their epoch in this span, {name} the most with {age_days:.1f} days; their error grows "
             "by about a kilometre a day at first and ever faster, so contacts may be off by "
             "seconds to minutes",
-            Other(said="get elements of a date nearer the span"),
+            "get elements of a date nearer the span",
             old=len(old),
             count=len(satellites),
             name=name,
@@ -127,8 +127,8 @@ def _leaps(start: datetime, end: datetime) -> Iterator[Statement]:
                 "",
                 "a leap second ends {leap_day}, within this span; SGP4 does not count it, so "
                 "contacts beyond it, as seen from the epoch, are up to 1 s off",
-                Other(said="end the span before it"),
-                Other(said="start after it with newer elements"),
+                "end the span before it",
+                "start after it with newer elements",
                 leap_day=f"{midnight - timedelta(days=1):%Y-%m-%d}",
             )
 
@@ -140,7 +140,7 @@ def _beyond_ut1(start: datetime, end: datetime) -> Iterator[Statement]:
     if start < first or end > last:
         # A table of a year is predicted: none that there may be by now reaches further.
         newer = first <= start and end <= datetime.now(UTC) + _PREDICTED
-        helps = [Other(said="install a newer Skyfield, which has a longer table")] if newer else []
+        helps = ["install a newer Skyfield, which has a longer table"] if newer else []
         yield Statement.doubt(
             Code.TIME_SCALE,
             "",
@@ -181,8 +181,8 @@ def _undragged(satellites: list[Satellite], span: timedelta) -> Iterator[Stateme
             f"nothing drags {{count}} of {{satellites}} satellites that come below "
             f"{DRAG_BELOW_KM:g} km: {{name}}, at {{height_km:.0f}} km, would fall after about "
             f"{lives} days by SGP4 with a usual drag term B* of {USUAL_BSTAR:g}",
-            Other(said="raise the orbit"),
-            Other(said="take elements with B*, or source keplerian with bstar"),
+            "raise the orbit",
+            "take elements with B*, or source keplerian with bstar",
             count=len(low),
             satellites=len(satellites),
             height_km=height_km,

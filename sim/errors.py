@@ -13,7 +13,6 @@ from sim.process.installation import install_line
 from statements import (
     Code,
     KeyPath,
-    Other,
     Place,
     Refused,
     Remedy,
@@ -146,7 +145,7 @@ def located(origin: Places) -> Iterator[None]:
 def helped(error: ValueError, said: str) -> InputError:
     """Return the InputError of what an error refuses, with one thing more that helps."""
     refused = statement_of(error)
-    remedies = (*refused.remedies, Other(said=said))
+    remedies = (*refused.remedies, said)
     place = error.place if isinstance(error, Refused) else None
     return InputError(replace(refused, remedies=remedies), place)
 
@@ -157,7 +156,7 @@ def missing(option: str, extra: str, error: ImportError) -> InputError:
         option,
         Code.NOT_INSTALLED,
         "needs packages that are not installed ({why})",
-        Other(said=f"install them with {install_line(extra)}"),
+        f"install them with {install_line(extra)}",
         why=str(error),
     )
 

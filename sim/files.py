@@ -12,7 +12,7 @@ from pathlib import Path
 
 from learning.files import PERMISSION, at_once, sync_folder
 from sim.errors import InputError
-from statements import Code, Other
+from statements import Code
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def check_not_a_pipe(path: Path) -> None:
             path,
             Code.WRONG_FILE,
             "is a pipe or a device, where a file should be",
-            Other(said="remove it"),
+            "remove it",
         )
 
 
@@ -139,7 +139,7 @@ def check_out(place: Path) -> None:
     """Raise InputError for an ``-o`` that is no folder, or a link to nothing."""
     if os.path.lexists(place) and not place.is_dir():
         raise InputError.of_option(
-            f"-o {from_here(place)}", Code.WRONG_FILE, "is a file", Other(said="name a folder")
+            f"-o {from_here(place)}", Code.WRONG_FILE, "is a file", "name a folder"
         )
 
 
@@ -150,7 +150,7 @@ def check_file(path: Path, *endings: str, said_as: str = "-o ") -> None:
     """
     given = f"{said_as}{path}"
     if path.is_dir():
-        raise InputError.of_option(given, Code.WRONG_FILE, "is a folder", Other(said="name a file"))
+        raise InputError.of_option(given, Code.WRONG_FILE, "is a folder", "name a file")
     if endings and path.suffix not in endings:
         ends = " or ".join(endings)
         raise InputError.of_option(given, Code.WRONG_FILE, f"the file's name must end in {ends}")
@@ -159,7 +159,7 @@ def check_file(path: Path, *endings: str, said_as: str = "-o ") -> None:
             given,
             Code.NO_FILE,
             "there is no folder {folder}",
-            Other(said="make it first"),
+            "make it first",
             folder=path.parent,
         )
 
@@ -172,7 +172,7 @@ def check_within(folder: Path, path: Path) -> None:
             path,
             Code.WRONG_FILE,
             "a link leads out of {folder}",
-            Other(said="remove the link"),
+            "remove the link",
             folder=folder,
         )
 

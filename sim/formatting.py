@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from sim.errors import InputError
 from sim.process.terminal import escaping, obeyed
-from statements import Code, Other
+from statements import Code
 
 
 def duration(time_s: float) -> str:
@@ -191,7 +191,7 @@ def parse_seconds(option: str, text: str) -> float:
             f"{option} {text}",
             Code.WRONG_VALUE,
             "is not a time",
-            Other(said="write it like 36h, 2d, 90min, or 5400 (seconds)"),
+            "write it like 36h, 2d, 90min, or 5400 (seconds)",
         )
     time_s = found[0]
     if not (0.0 < time_s < math.inf):
@@ -213,7 +213,7 @@ def parse_size(option: str, text: str) -> float:
             f"{option} {text}",
             Code.WRONG_VALUE,
             "is not a size",
-            Other(said="write it like 500MB, 20kB or 2GB"),
+            "write it like 500MB, 20kB or 2GB",
         ) from None
     if not (0.0 < size_bytes < math.inf):
         raise InputError.of_option(f"{option} {text}", Code.WRONG_VALUE, "must be above 0")

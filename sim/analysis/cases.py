@@ -38,7 +38,7 @@ from sim.analysis.ranking import ComparedRun
 from sim.analysis.run import Run
 from sim.facts.status import COMPLETE, NO_CONTACT, how_complete, missing_status
 from sim.formatting import as_yaml, counted, duration
-from statements import Code, Other, Remedy, Statement
+from statements import Code, Remedy, Statement
 
 HOURS_TO = "hours_to_"
 """How the columns begin that hold when a target was reached."""
@@ -46,7 +46,7 @@ HOURS_TO = "hours_to_"
 
 NO_RESULT = ("seed", "description", "learning.targets")
 """Keys by which runs of one group may differ."""
-MORE_REPLICATIONS: Remedy = Other(said="add --replications 5")
+MORE_REPLICATIONS: Remedy = "add --replications 5"
 """What helps where points of one seed were compared."""
 
 SweepRow = Mapping[str, Any]
@@ -414,7 +414,7 @@ def _other_versions(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
     if not differ:
         return None
     text = "these runs were made with different versions: {versions}"
-    helps = Other(said="run those of the older ones anew to rule that out as a cause")
+    helps = "run those of the older ones anew to rule that out as a cause"
     return Statement.note(Code.OTHER_VERSIONS, "", text, helps, versions=", ".join(differ))
 
 
@@ -425,7 +425,7 @@ def _other_losses(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
     if len(names) < 2:
         return None
     text = "these runs minimise different losses, whose values do not compare: {losses}"
-    helps = Other(said="compare what learning.metrics measures of all of them")
+    helps = "compare what learning.metrics measures of all of them"
     return Statement.note(
         Code.OTHER_LOSSES, "learning.loss", text, helps, losses=" or ".join(names)
     )

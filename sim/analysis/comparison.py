@@ -17,12 +17,12 @@ from sim.analysis.numeric import NumericSweep
 from sim.analysis.ranking import ComparedRun, Verdict, mean_of, number_of, ranked, values_of
 from sim.analysis.screen import LONGEST_HEADLINE, fitted_headline
 from sim.formatting import capital, counted, listed, percent, some
-from statements import Code, Other, Remedy, Statement, as_json, by_rank, sentence
+from statements import Code, Remedy, Statement, as_json, by_rank, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MORE_SEEDS: Remedy = Other(said="run more seeds (--seed)")
+MORE_SEEDS: Remedy = "run more seeds (--seed)"
 """What helps where runs of one seed were compared."""
 
 

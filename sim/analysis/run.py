@@ -23,7 +23,7 @@ from sim.analysis.spans import StateTimeline
 from sim.analysis.summary import network_summary, summarise
 from sim.errors import InputError
 from sim.trace.tables import pooled_metrics
-from statements import Code, Statement
+from statements import Code
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,4 +86,4 @@ class Run:
     def _check_learns(self) -> None:
         if self.of_network:
             text = "a network study has no rounds, and so no critical path"
-            raise InputError(Statement.of(Code.NOT_RECORDED, "", text))
+            raise InputError.of(Code.NOT_RECORDED, "", text)

@@ -25,7 +25,7 @@ from sim.plan.radios import dish_gains_dbi, ground_radios, with_dish
 from sim.plan.service import served_passes
 from sim.trace import plain_tables
 from sim.world.world import World
-from statements import Code, Other, Statement
+from statements import Code
 from statements.arrays import Floats
 
 Tables = dict[str, dict[str, Any]]
@@ -263,22 +263,18 @@ def _apsides(satellite: orbit.Satellite) -> list[Height]:
 
 def _directions(world: World, place: int) -> dict[str, Radio]:
     if world.topology.grounded == "relay":
-        raise InputError(
-            Statement.of(
-                Code.UNSUPPORTED,
-                "roles.server",
-                f"{world.fleet.server.name!r} has no links to the ground; its windows with the "
-                "clients are those of leomix contacts, and their rate is that of link.isl",
-            )
+        raise InputError.of(
+            Code.UNSUPPORTED,
+            "roles.server",
+            f"{world.fleet.server.name!r} has no links to the ground; its windows with the "
+            "clients are those of leomix contacts, and their rate is that of link.isl",
         )
     if world.flyers is not None and world.flyers.tells_rates:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "orbit",
-                "the rates are those of the contact plan, and follow from no budget; "
-                "leomix export SCENARIO --to ion lists them",
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "orbit",
+            "the rates are those of the contact plan, and follow from no budget; "
+            "leomix export SCENARIO --to ion lists them",
         )
     both = ground_radios(world)[place]
     of_side = dict(zip(world.topology.directions, both, strict=True))
@@ -331,7 +327,7 @@ def one_pass(world: World, number: int) -> Budget:
             "--contact",
             Code.UNSUPPORTED,
             "source {source!r} has no geometry",
-            Other(said="show the budget without it"),
+            "show the budget without it",
             source=world.orbit.source,
         )
     if not 0 <= number < len(served.windows):

@@ -14,7 +14,7 @@ import numpy as np
 
 from sim.capacity.volumes import LinkVolumes
 from sim.errors import InputError
-from statements import Code, Other, Statement
+from statements import Code
 from statements.arrays import Ints
 
 
@@ -32,23 +32,19 @@ def plan_text(to: str, links: LinkVolumes, start: datetime) -> str:
     piece is left.
     """
     if not isinstance(to, str) or to not in FORMATS:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "",
-                "{to!r} is no format of contact plans",
-                Other(said=f"use {' or '.join(FORMATS)}"),
-                to=to,
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "",
+            "{to!r} is no format of contact plans",
+            f"use {' or '.join(FORMATS)}",
+            to=to,
         )
     text = FORMATS[to].text(links, start)
     if not text:
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "no contact lasts a whole second at a rate above 0: nothing to export",
-            )
+        raise InputError.of(
+            Code.NOT_RECORDED,
+            "",
+            "no contact lasts a whole second at a rate above 0: nothing to export",
         )
     return text
 

@@ -84,7 +84,7 @@ def queues_of(world: World, plan: Plan) -> list[Queue]:
     every = services_of(plan)
     if twice := _served_twice(every):
         text = f"is not known where a client has two services at a time, as {some(twice, 3)} here"
-        raise InputError(Statement.of(Code.UNSUPPORTED, "traffic", text, Remove("traffic")))
+        raise InputError.of(Code.UNSUPPORTED, "traffic", text, Remove("traffic"))
     neglected = {one.direction for one in traffic} - {direction for _, direction in every}
     if every and neglected:
         number = next(n for n, one in enumerate(traffic) if one.direction in neglected)
@@ -92,7 +92,7 @@ def queues_of(world: World, plan: Plan) -> list[Queue]:
         text = f"got {traffic[number].direction!r}, a direction that is neglected here, and takes "
         text += "no time"
         key = ("traffic", number, "direction")
-        raise InputError(Statement.of(Code.CONFLICT, key, text, Give(f"link.{way}", like={})))
+        raise InputError.of(Code.CONFLICT, key, text, Give(f"link.{way}", like={}))
     found = []
     for cluster in sorted(plan.clusters, key=lambda cluster: cluster.name):
         for direction in ("down", "up"):
@@ -112,9 +112,7 @@ def _check_count(plan: Plan, traffic: Sequence[Traffic]) -> None:
         if (count := each * sum(cluster.devices for cluster in plan.clusters)) > MOST_PAYLOADS:
             key = ("traffic", number, "every_hours")
             text = f"makes {{payloads:,.0f}} payloads, which are more than {MOST_PAYLOADS:,}"
-            raise InputError(
-                Statement.of(Code.WRONG_VALUE, key, text, Raise(dotted(key)), payloads=count)
-            )
+            raise InputError.of(Code.WRONG_VALUE, key, text, Raise(dotted(key)), payloads=count)
 
 
 def _queue(

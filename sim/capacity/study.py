@@ -30,7 +30,7 @@ from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.plan.plan import Plan
 from sim.trace.tables import Tables
 from sim.world.world import World
-from statements import Code, Lower, Raise, Statement
+from statements import Code, Lower, Raise
 
 OF_ALL = (
     *("passes_a_day", "served_a_day", "down_gb_a_day", "up_gb_a_day", "busy_hours_a_day"),
@@ -115,6 +115,4 @@ def check_seen(world: World, plan: Plan) -> None:
     if world.orbit.mask_deg and None in (masks or {None}):
         helps.insert(0, Lower("orbit.min_elevation_deg"))
     values = {"clients": len(plan.clusters), "days": plan.stop_s / 86_400.0}
-    raise InputError(
-        Statement.of(Code.NEVER_SEEN, world.topology.clients_key, text, *helps, **values)
-    )
+    raise InputError.of(Code.NEVER_SEEN, world.topology.clients_key, text, *helps, **values)

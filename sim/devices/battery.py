@@ -13,7 +13,7 @@ import orbit
 from sim.devices.compute import transmitter_of
 from sim.errors import InputError
 from sim.world.world import World
-from statements import Code, Statement
+from statements import Code
 from statements.arrays import Floats
 
 WH_J = 3600.0
@@ -232,14 +232,12 @@ def supplies_of(world: World, start: datetime, stop_s: float) -> dict[str, tuple
         leave_s = dark.leave_s[of_satellite]
         lit = 1.0 - float((leave_s - enter_s).sum()) / stop_s
         if lit * power.charge_w <= power.idle_w:
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    "compute.battery",
-                    f"the battery of {name!r} never charges: it is in sunlight for "
-                    f"{100 * lit:.0f} % of the time, which gives {lit * power.charge_w:.3g} W in "
-                    f"the mean, and draws {power.idle_w:g} W; raise charge_w or lower idle_w",
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE,
+                "compute.battery",
+                f"the battery of {name!r} never charges: it is in sunlight for "
+                f"{100 * lit:.0f} % of the time, which gives {lit * power.charge_w:.3g} W in "
+                f"the mean, and draws {power.idle_w:g} W; raise charge_w or lower idle_w",
             )
         supplies[name] = power, np.stack([enter_s, leave_s], axis=1).ravel()
     return supplies

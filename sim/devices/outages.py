@@ -16,7 +16,7 @@ from sim.errors import InputError
 from sim.formatting import listed as listed_names
 from sim.formatting import some
 from sim.world.world import World
-from statements import Code, KeyPath, Other, Remedy, Statement
+from statements import Code, KeyPath, Remedy, Statement
 from statements.arrays import Floats, Ints
 
 
@@ -200,7 +200,7 @@ class ListedOutage:
 
     def refused(self, text: str, code: Code, *remedies: Remedy, key: str) -> InputError:
         """Return the error that says what is wrong with one of its keys."""
-        return InputError(Statement.of(code, (*self.key, key), text, *remedies))
+        return InputError.of(code, (*self.key, key), text, *remedies)
 
 
 def _planned(
@@ -248,7 +248,7 @@ def _span_s(
         raise listed.refused(
             f"{text}{start:%Y-%m-%dT%H:%M:%SZ}",
             Code.WRONG_VALUE,
-            Other(said="give from_hours: 0 in its place, or a later time"),
+            "give from_hours: 0 in its place, or a later time",
             key="from_utc",
         )
     if end_s is None:
@@ -257,7 +257,7 @@ def _span_s(
         text = f"the outage of {who} ends before it begins ({end_s / 3600:g} h after the start of "
         text += f"the run, and {begin_s / 3600:g} h)"
         key = "to_utc" if outage.to_utc is not None else "to_hours"
-        raise listed.refused(text, Code.WRONG_VALUE, Other(said="give a later end"), key=key)
+        raise listed.refused(text, Code.WRONG_VALUE, "give a later end", key=key)
     return begin_s, end_s
 
 
@@ -298,10 +298,10 @@ class _Known:
         names = [self._name(listed, kind, name) for kind, name in named]
         if "satellite" not in kinds:
             text = f"there are no links between a {kinds[0]} and a {kinds[1]}"
-            raise listed.refused(text, Code.WRONG_VALUE, Other(said="name a satellite"), key="link")
+            raise listed.refused(text, Code.WRONG_VALUE, "name a satellite", key="link")
         if kinds == ["satellite", "satellite"] and not self.linked:
             text = "there are no links between satellites in this scenario"
-            raise listed.refused(text, Code.CONFLICT, Other(said="give link.isl"), key="link")
+            raise listed.refused(text, Code.CONFLICT, "give link.isl", key="link")
         return Subject("link", tuple(sorted(names)))
 
     def _kind(self, listed: ListedOutage, name: str) -> str:

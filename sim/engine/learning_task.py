@@ -17,7 +17,7 @@ from sim.facts.learning import MetricsRow
 from sim.facts.row import columns_of
 from sim.world.key_rules import refuse_unused_keys
 from sim.world.world import World
-from statements import Code, Other, Remove, Statement, statement_of
+from statements import Code, Remove, Statement, statement_of
 
 
 def learner_of(world: World) -> Learner:
@@ -33,14 +33,12 @@ def learner_of(world: World) -> Learner:
     for name in learning.data.paths:
         if name not in (sum(world.sites.holders, ()) or world.sites.client_names):
             where = "ground.clusters" if world.ground.clusters else "satellites"
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE, "learning.data.paths", f"no cluster {name!r} in {where}"
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE, "learning.data.paths", f"no cluster {name!r} in {where}"
             )
     for key in () if learning.train else world.stop.early:
         text = "is never measured with learning.train=false; remove it"
-        raise InputError(Statement.of(Code.WRONG_VALUE, f"stop.{key}", text))
+        raise InputError.of(Code.WRONG_VALUE, f"stop.{key}", text)
     config = learning_config(world)
     counted = learning.sized_as
     if method.traits.own_learning:
@@ -92,7 +90,7 @@ def lacking_file(world: World, data: Data) -> Statement | None:
             "name it by --set learning.data.path=FILE (the page your-own.md of the documentation "
             "says what is in it)",
         )
-    remedies = tuple(Other(said=cure) for cure in cures)
+    remedies = tuple(cure for cure in cures)
     return replace(statement_of(ValueError(text)), code=Code.NO_FILE, remedies=remedies)
 
 

@@ -33,7 +33,7 @@ from sim.fly import trees
 from sim.fly.trees import Tree
 from sim.fly.user_code import MOST_EXAMPLES, Context, UserCode
 from sim.formatting import listed
-from statements import Code, Other, Statement
+from statements import Code, Statement
 from statements.arrays import Floats, Ints, Mask
 
 NOT_A_NAME = ".__metadata__"
@@ -148,7 +148,7 @@ class Calls(OwnLearning, GlobalModelMethod):
                 "learning.options.code",
                 "{name} returns something else when it is called again with the same weights, "
                 "data, memory and seed: no run repeats it",
-                Other(said=f"draw from context.rng, and keep state in {MEMORY}"),
+                f"draw from context.rng, and keep state in {MEMORY}",
                 name=name,
             )
             for name in self._unrepeatable
@@ -475,7 +475,7 @@ class Calls(OwnLearning, GlobalModelMethod):
                 "learning.options.code",
                 "the samples in the test data of {clusters} cannot be counted: in the figures of "
                 "all clusters, these weigh alike",
-                Other(said="let evaluate return their number as examples"),
+                "let evaluate return their number as examples",
                 clusters=listed(clusters),
             )
         ]

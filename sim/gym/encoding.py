@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from learning.requests.decide import Decision, Observation
 from sim.errors import InputError
-from statements import Code, Statement
+from statements import Code
 
 HOUR_S = 3600.0
 DAY_S = 86_400.0
@@ -75,23 +75,19 @@ def decoded(action: Any) -> Decision:
     except ValueError:  # rows in a row, of different lengths
         bits = np.asarray(None)
     if bits.ndim != 1 or bits.size < 1:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "action",
-                "is no row of numbers; it must be a bit for each client and one to aggregate",
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "action",
+            "is no row of numbers; it must be a bit for each client and one to aggregate",
         )
     # Truth would make True of -1, of nan and of the text "0".
     is_bit = np.isin(bits, (0, 1)) if bits.dtype.kind in "biuf" else np.zeros(bits.shape, bool)
     if not is_bit.all():
         wrong = bits[~is_bit][0].item()
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "action",
-                "holds {wrong!r}; each of its numbers must be 0 or 1",
-                wrong=wrong,
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "action",
+            "holds {wrong!r}; each of its numbers must be 0 or 1",
+            wrong=wrong,
         )
     return Decision(bits[:-1] == 1, bool(bits[-1]))

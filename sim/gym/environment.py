@@ -28,7 +28,7 @@ from sim.facts.observer import Observer
 from sim.gym.encoding import decoded, encoded, size
 from sim.gym.episode import Episode
 from sim.gym.rewards import gained, standing, weights_of
-from statements import Code, Statement
+from statements import Code
 
 KEPT_BUILDS = 16
 """Of how many seeds the plan and the links are kept."""
@@ -85,13 +85,11 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begin a run, and return what is observed at its first decision; it has no ``options``."""
         if options:
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    "options",
-                    f"reset() has none, but got {next(iter(options))!r}; keys of "
-                    "the scenario are overrides of gymnasium.make",
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE,
+                "options",
+                f"reset() has none, but got {next(iter(options))!r}; keys of "
+                "the scenario are overrides of gymnasium.make",
             )
         super().reset(seed=seed, options=options)
         self.close()
@@ -101,12 +99,10 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
         seen = episode.go_on()
         if seen is None:
             name = learning_in(self._scenario).method
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    "learning.method",
-                    f"the run is over, and {name!r} has asked nothing",
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE,
+                "learning.method",
+                f"the run is over, and {name!r} has asked nothing",
             )
         self._see(episode, seen)
         return encoded(seen), self._info()
@@ -124,14 +120,12 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
             )
         decision = decoded(action)
         if decision.clients.size != len(self.clients):
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    "action",
-                    f"has shape {np.shape(action)}; it must have {{shape}}: a bit "
-                    "for each client and one to aggregate",
-                    shape=self.action_space.shape,
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE,
+                "action",
+                f"has shape {np.shape(action)}; it must have {{shape}}: a bit "
+                "for each client and one to aggregate",
+                shape=self.action_space.shape,
             )
         before = self._standing
         seen = episode.go_on(decision)
@@ -213,12 +207,10 @@ def _loaded(
     with as_input("learning.method"):
         method = find_method(learning_in(loaded).method)
     if not method.traits.decides:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "learning.method",
-                f"{learning_in(loaded).method!r} asks for no decisions; set it to 'select'",
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "learning.method",
+            f"{learning_in(loaded).method!r} asks for no decisions; set it to 'select'",
         )
     return loaded
 
@@ -226,21 +218,17 @@ def _loaded(
 def _whole_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
     """Return seeds as a scenario takes them; raise InputError for others."""
     if not isinstance(seeds, Iterable) or isinstance(seeds, str):
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "seeds",
-                "{seeds!r} is no list of whole numbers from 0",
-                seeds=seeds,
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "seeds",
+            "{seeds!r} is no list of whole numbers from 0",
+            seeds=seeds,
         )
     found = tuple(seeds)
     for seed in found:
         if not isinstance(seed, Integral) or seed < 0:
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE, "seeds", "{seed!r} is no whole number from 0", seed=seed
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE, "seeds", "{seed!r} is no whole number from 0", seed=seed
             )
     return tuple(map(int, found))
 

@@ -10,7 +10,7 @@ from numbers import Real
 from sim.engine.simulation import Simulation
 from sim.errors import InputError
 from sim.facts.energy import total
-from statements import Code, Other, Statement
+from statements import Code
 
 
 @dataclass(frozen=True)
@@ -36,44 +36,36 @@ def weights_of(given: Mapping[str, float] | None, *, trains: bool) -> Standing:
     if given is None:
         return Standing(accuracy=1.0) if trains else Standing(merged=1.0)
     if not isinstance(given, Mapping):
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "reward",
-                "{given!r} has no weights",
-                Other(said="give a mapping such as {'hours': -1}"),
-                given=given,
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "reward",
+            "{given!r} has no weights",
+            "give a mapping such as {'hours': -1}",
+            given=given,
         )
     known = [field.name for field in fields(Standing)]
     for name, weight in given.items():
         if name not in known:
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    "reward",
-                    f"no figure {{name!r}}; known are {', '.join(known)}",
-                    name=name,
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE,
+                "reward",
+                f"no figure {{name!r}}; known are {', '.join(known)}",
+                name=name,
             )
         is_number = isinstance(weight, Real) and not isinstance(weight, bool)
         if not is_number or not math.isfinite(weight):
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    f"reward.{name}",
-                    "{weight!r} is no finite number",
-                    weight=weight,
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE,
+                f"reward.{name}",
+                "{weight!r} is no finite number",
+                weight=weight,
             )
     if given.get("accuracy") and not trains:
-        raise InputError(
-            Statement.of(
-                Code.UNSUPPORTED,
-                "reward.accuracy",
-                "is never measured with learning.train=false",
-                Other(said="weigh merged, or train"),
-            )
+        raise InputError.of(
+            Code.UNSUPPORTED,
+            "reward.accuracy",
+            "is never measured with learning.train=false",
+            "weigh merged, or train",
         )
     return Standing(**{name: float(weight) for name, weight in given.items()})
 
@@ -89,12 +81,10 @@ def standing(simulation: Simulation, weights: Standing, accuracy: float, merged:
         parts_j = [total(spent, key) for key in ("training_j", "transmit_j")]
         known_j = [part_j for part_j in parts_j if part_j is not None]
         if not known_j:
-            raise InputError(
-                Statement.of(
-                    Code.MISSING,
-                    "reward.kilojoules",
-                    "set compute.power_w, or the power of the uplink",
-                )
+            raise InputError.of(
+                Code.MISSING,
+                "reward.kilojoules",
+                "set compute.power_w, or the power of the uplink",
             )
         kilojoules = sum(known_j) / 1000.0
     return Standing(

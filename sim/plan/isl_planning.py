@@ -71,13 +71,11 @@ def isl_plan(
         if isl.windows is not None:
             one, other = (names[member] for member in pairs[~within][0])
             remedy = f"or windows of pairs like {one!r} and {other!r}, or lower acquisition_s"
-        raise InputError(
-            Statement.of(
-                Code.NEVER_LINKED,
-                "",
-                "link.isl.between_planes: no link to another plane ever opens; give more terminals "
-                f"than the rings use, {remedy}",
-            )
+        raise InputError.of(
+            Code.NEVER_LINKED,
+            "",
+            "link.isl.between_planes: no link to another plane ever opens; give more terminals "
+            f"than the rings use, {remedy}",
         )
     return plan
 
@@ -91,23 +89,19 @@ def _in_ring(isl: Isl, windows: orbit.IslWindows, ring_pairs: Ints, names: Seque
     if blind := set(np.flatnonzero(ring).tolist()) - set(numbers.tolist()):
         one, other = (names[member] for member in divmod(min(blind), many))
         if isl.windows is not None:
-            raise InputError(
-                Statement.of(
-                    Code.NEVER_LINKED,
-                    "link.isl.windows",
-                    f"none of the run is between {one!r} and {other!r}, who are "
-                    "neighbours in a ring; give windows of each such pair, or set "
-                    "link.isl.within_plane: none",
-                )
-            )
-        raise InputError(
-            Statement.of(
+            raise InputError.of(
                 Code.NEVER_LINKED,
-                "link.isl.within_plane",
-                f"{one!r} and {other!r} are neighbours in a ring and never in "
-                "sight of each other; take more satellites per plane, lower grazing_km or raise "
-                "max_range_km",
+                "link.isl.windows",
+                f"none of the run is between {one!r} and {other!r}, who are "
+                "neighbours in a ring; give windows of each such pair, or set "
+                "link.isl.within_plane: none",
             )
+        raise InputError.of(
+            Code.NEVER_LINKED,
+            "link.isl.within_plane",
+            f"{one!r} and {other!r} are neighbours in a ring and never in "
+            "sight of each other; take more satellites per plane, lower grazing_km or raise "
+            "max_range_km",
         )
     in_ring: Mask = ring[numbers]
     return in_ring
@@ -177,7 +171,7 @@ def _isl_file(
     try:
         return orbit.isls_of_plan(contacts, [satellite.name for satellite in satellites])
     except ValueError as error:
-        raise InputError(Statement.of(Code.WRONG_VALUE, "link.isl.windows", str(error))) from None
+        raise InputError.of(Code.WRONG_VALUE, "link.isl.windows", str(error)) from None
 
 
 def _of_file(
@@ -186,13 +180,11 @@ def _of_file(
     """Return the windows of pairs (P, 2) in a file until the end; missing ranges are sampled."""
     number = {satellite.name: k for k, satellite in enumerate(satellites)}
     if unknown := sorted(set(file.satellites) - number.keys()):
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "link.isl.windows",
-                f"{unknown[0]!r} is none of the {len(number)} satellites, the first "
-                f"of which is {satellites[0].name!r}; name them as there",
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "link.isl.windows",
+            f"{unknown[0]!r} is none of the {len(number)} satellites, the first "
+            f"of which is {satellites[0].name!r}; name them as there",
         )
     index = np.array([number[name] for name in file.satellites])
     ends = np.sort(index[np.stack([file.windows.a, file.windows.b], axis=1)], axis=1)
@@ -204,13 +196,11 @@ def _of_file(
         raise InputError(other_dates("link.isl.windows", file.start, span_s, first_s, last_s))
     if not wanted.any():
         one, other = (satellites[k].name for k in pairs[0])
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "link.isl.windows",
-                f"none is between satellites that are to be linked, like {one!r} and "
-                f"{other!r}, within {counted(span_s / 86_400, 'day')} from {to_second(file.start)}",
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "link.isl.windows",
+            f"none is between satellites that are to be linked, like {one!r} and "
+            f"{other!r}, within {counted(span_s / 86_400, 'day')} from {to_second(file.start)}",
         )
     kept = replace(file.windows, a=ends[:, 0], b=ends[:, 1]).where(wanted)
     between = orbit.RangesBetween(satellites, file.start)
@@ -326,25 +316,21 @@ def isl_pairs(
     ring: list[tuple[int, int]] = []
     for plane in planes if isl.within_plane == "ring" else ():
         if len(plane) < 2:
-            raise InputError(
-                Statement.of(
-                    Code.UNSUPPORTED,
-                    "link.isl.within_plane",
-                    f"{satellites[plane[0]].name!r} is alone in its plane; a "
-                    "ring needs two satellites or more",
-                )
+            raise InputError.of(
+                Code.UNSUPPORTED,
+                "link.isl.within_plane",
+                f"{satellites[plane[0]].name!r} is alone in its plane; a "
+                "ring needs two satellites or more",
             )
         ring += pairwise(plane)
         if len(plane) > 2:
             ring.append((plane[-1], plane[0]))
     across = _pairs_across(isl, planes, satellites, start)
     if isl.between_planes != "none" and not across:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "link.isl.between_planes",
-                _why_none(len(satellites), len(planes)),
-            )
+        raise InputError.of(
+            Code.WRONG_VALUE,
+            "link.isl.between_planes",
+            _why_none(len(satellites), len(planes)),
         )
     pairs = np.sort(np.array(ring + across, np.int64).reshape(-1, 2), axis=1)
     return pairs, np.arange(len(pairs)) < len(ring)

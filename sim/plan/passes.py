@@ -22,7 +22,7 @@ from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.world.fleet import SatelliteOfFile, other_dates
 from sim.world.topology import Topology
 from sim.world.world import Slots, World
-from statements import Code, Other, Remove, Statement
+from statements import Code, Remove, Statement
 from statements.arrays import Ints
 
 Windows = tuple[orbit.ContactWindows, tuple[str, ...]]
@@ -169,7 +169,7 @@ def check_apart(kind: str, names: Iterable[str], other: str, others: Iterable[st
     """Raise InputError for a name that two of unlike kinds share."""
     if shared := sorted(set(names) & set(others)):
         text = f"{shared[0]!r} is a {kind} and a {other} too; rename the {kind}"
-        raise InputError(Statement.of(Code.WRONG_VALUE, f"ground.{kind}s", text))
+        raise InputError.of(Code.WRONG_VALUE, f"ground.{kind}s", text)
 
 
 # Where they come from: orbits, a file, slots, or another satellite.
@@ -246,7 +246,7 @@ def _unused_mask(world: World) -> Iterator[Statement]:
             "{mask_deg:g} is not used, as all places on the ground have masks of their own "
             "(min_elevation_deg of {names})",
             Remove(),
-            Other(said="remove that of a place"),
+            "remove that of a place",
             mask_deg=mask_deg,
             names=some([site.name for site in sites], 3),
         )
@@ -272,20 +272,18 @@ def _of_file(world: World) -> WorldPasses:
     pieces = None if read.pieces is None else [read.pieces[k] for k in numbers.tolist()]
     for one in pieces or ():
         if (longest_s := max(one.delay_s)) > LAST_BITS_S:
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    "orbit",
-                    f"a contact of {longest_s:g} light seconds is simulated by nothing here, "
-                    f"which reaches up to {LAST_BITS_S:g}, seven times geostationary; leave it out",
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE,
+                "orbit",
+                f"a contact of {longest_s:g} light seconds is simulated by nothing here, "
+                f"which reaches up to {LAST_BITS_S:g}, seven times geostationary; leave it out",
             )
     unused = sorted(set(file.sites) - set(names))
     doubt = Statement.doubt(
         Code.LEFT_OUT,
         "orbit.names",
         f"windows of {{sites}} are not used, as no {kind} is called so",
-        Other(said="say here which is which"),
+        "say here which is which",
         sites=some(unused, 10),
     )
     return WorldPasses.over(
@@ -361,12 +359,10 @@ def _in_slots(world: World, slots: Slots) -> WorldPasses:
         span_s = min(span_s, days * 86400.0)
         windows = windows.where(windows.set_s <= span_s)
         if not len(windows):
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    "stop.days",
-                    f"no slot is whole in {counted(span_s / 86400, 'day')}",
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE,
+                "stop.days",
+                f"no slot is whole in {counted(span_s / 86400, 'day')}",
             )
     start = world.given_start or SLOTS_EPOCH
     names = world.sites.client_names

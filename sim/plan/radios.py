@@ -17,7 +17,7 @@ from sim.errors import InputError, as_input
 from sim.links.beam import Radio, Radios, Sharing
 from sim.links.rate_points import HORIZON_DEG
 from sim.world.world import World
-from statements import Code, Other, Statement
+from statements import Code
 
 LOWEST_ALTITUDE_M = 160e3
 """Lowest altitude of an orbit that a scenario can make: there a link is strongest, overhead."""
@@ -165,16 +165,14 @@ def _check_place(values: Mapping[str, Any], place: Any) -> None:
     inside = allowed.low <= place.altitude_m <= allowed.high
     if values.get("atmosphere") == "itu" and not inside:
         kind = "stations" if isinstance(place, Station) else "clusters"
-        raise InputError(
-            Statement.of(
-                Code.UNSUPPORTED,
-                f"ground.{kind}",
-                "altitude_m {altitude_m:g} of {name!r} is outside "
-                f"{allowed.low:g} to {allowed.high:g}, for which atmosphere 'itu' has models",
-                Other(said="correct it, or take another atmosphere"),
-                altitude_m=place.altitude_m,
-                name=place.name,
-            )
+        raise InputError.of(
+            Code.UNSUPPORTED,
+            f"ground.{kind}",
+            "altitude_m {altitude_m:g} of {name!r} is outside "
+            f"{allowed.low:g} to {allowed.high:g}, for which atmosphere 'itu' has models",
+            "correct it, or take another atmosphere",
+            altitude_m=place.altitude_m,
+            name=place.name,
         )
 
 

@@ -21,7 +21,7 @@ from sim.formatting import counted, data_size
 from sim.plan.contacts import ContactTable
 from sim.plan.passes import Find, WorldPasses, feeder_passes_of, find_windows, passes_of
 from sim.world.world import World
-from statements import Code, Statement
+from statements import Code
 from statements.arrays import Floats, Ints
 
 CONTACT_BYTES = 3e3
@@ -50,19 +50,17 @@ def check_plan(world: World, contact_bytes: float) -> None:
         factors += ["devices"] if devices else []
         factors += ["stations"] if world.ground.stations else []
         many = f" and {devices} devices" if devices else ""
-        raise InputError(
-            Statement.of(
-                Code.NO_MEMORY,
-                "",
-                f"the plan of about {{contacts:.3g}} contacts ({{figures}}){many} needs "
-                f"{data_size(needed)} of memory and {data_size(free)} are free: simulate fewer "
-                f"{', '.join(factors[:-1])} or {factors[-1]}",
-                contacts=contacts,
-                figures=figures,
-                devices=devices,
-                needed_bytes=needed,
-                free_bytes=free,
-            )
+        raise InputError.of(
+            Code.NO_MEMORY,
+            "",
+            f"the plan of about {{contacts:.3g}} contacts ({{figures}}){many} needs "
+            f"{data_size(needed)} of memory and {data_size(free)} are free: simulate fewer "
+            f"{', '.join(factors[:-1])} or {factors[-1]}",
+            contacts=contacts,
+            figures=figures,
+            devices=devices,
+            needed_bytes=needed,
+            free_bytes=free,
         )
 
 

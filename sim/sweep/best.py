@@ -30,7 +30,7 @@ from sim.files import write_text
 from sim.formatting import as_yaml, table
 from sim.sweep.folder import Sweep
 from sim.sweep.rows import TARGET_COLUMNS, failures_text
-from statements import Code, Other
+from statements import Code
 
 VALIDATION = "validation"
 """What settings are chosen by where no figure is named."""
@@ -261,7 +261,7 @@ def _check_keys(sweep: Sweep) -> None:
                 f"--best-by: {key}",
                 Code.UNSUPPORTED,
                 "is swept, and decides what is learnt from, by whom or until when",
-                Other(said=f"{cure}, and sweep other keys"),
+                f"{cure}, and sweep other keys",
             )
 
 
@@ -275,14 +275,14 @@ def _by_validation(
             "--best-by validation",
             Code.UNSUPPORTED,
             "is of runs that learn, and these are network studies",
-            Other(said="name a column of sweep.parquet, like down_gb_a_day"),
+            "name a column of sweep.parquet, like down_gb_a_day",
         )
     if not (learning["data"] or {}).get("validation"):
         raise InputError.of_option(
             "--best-by validation",
             Code.UNSUPPORTED,
             "the runs have no validation samples",
-            Other(said="sweep anew with --set learning.data.validation=0.2"),
+            "sweep anew with --set learning.data.validation=0.2",
         )
     end = min(row["hours"] for row in done)
     if at_days is not None and not 0.0 < at_days < math.inf:
@@ -293,7 +293,7 @@ def _by_validation(
             f"--at {at_days:g}",
             Code.WRONG_VALUE,
             "a run that is compared ends after {days} days",
-            Other(said="name that time, or leave --at out"),
+            "name that time, or leave --at out",
             days=f"{end / 24:.6g}",
         )
     return Criterion(VALIDATION, VALIDATED[judged_together(done)], hours)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sim.formatting import some
 from sim.sweep.point import Point, labelled
-from statements import Code, Other, Place, Statement, by_rank, line
+from statements import Code, Place, Statement, by_rank, line
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -114,6 +114,6 @@ def _overwritten(scenario: Scenario) -> Iterator[Statement]:
             "",
             "{calls}: files that code writes are in the current folder, where those of one point "
             "overwrite those of another",
-            Other(said="let their names hold what the points differ in"),
+            "let their names hold what the points differ in",
             calls=some(calls, MOST_NAMED_POINTS),
         )

@@ -41,7 +41,7 @@ from sim.sweep.rows import (
 )
 from sim.trace.parquet import described, read_groups
 from sim.world.world import World
-from statements import Code, Other
+from statements import Code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +138,7 @@ def read_sweep(folder: str | Path) -> Sweep:
             place,
             Code.NO_FILE,
             "none of the sweep's points has ended yet",
-            Other(said=f"wait for the first; if its process was killed, {RESUME}"),
+            f"wait for the first; if its process was killed, {RESUME}",
         )
     return Sweep(place, about, rows)
 
@@ -151,9 +151,7 @@ def _read_rows(place: Path, most: int) -> pa.Table | None:
     count = described(path, RESUME)[0]
     if not 0 < count <= most:
         many = "more rows than points" if count else "no rows"
-        raise InputError.of_file(
-            path, Code.BROKEN_FILE, "has {many}", Other(said=RESUME), many=many
-        )
+        raise InputError.of_file(path, Code.BROKEN_FILE, "has {many}", RESUME, many=many)
     return pa.concat_tables(read_groups(path, RESUME))
 
 
@@ -206,7 +204,7 @@ def run_folders(places: Iterable[Path]) -> list[Path]:
                 place,
                 Code.NOT_RECORDED,
                 "none of the sweep's points is complete",
-                Other(said=RESUME),
+                RESUME,
             )
         found += finished
     return list(dict.fromkeys(found))
@@ -221,7 +219,7 @@ def read_about(place: Path) -> dict[str, Any] | None:
         about = read_object(path)
     except ValueError:
         raise InputError.of_file(
-            path, Code.BROKEN_FILE, "is broken", Other(said="sweep in another folder")
+            path, Code.BROKEN_FILE, "is broken", "sweep in another folder"
         ) from None
     check_version(path, about.get("made_with"))
     for name, kind in (("keys", str), ("points", dict)):
@@ -231,12 +229,10 @@ def read_about(place: Path) -> dict[str, Any] | None:
                 path,
                 Code.BROKEN_FILE,
                 "says nothing of a sweep",
-                Other(said="sweep in another folder"),
+                "sweep in another folder",
             )
     if not about["points"]:
-        raise InputError.of_file(
-            path, Code.BROKEN_FILE, "has no points", Other(said="sweep in another folder")
-        )
+        raise InputError.of_file(path, Code.BROKEN_FILE, "has no points", "sweep in another folder")
     return about
 
 
@@ -262,7 +258,7 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
                 f"-o {from_here(place)}",
                 Code.WRONG_FILE,
                 "is not empty, and holds no sweep",
-                Other(said="name another folder"),
+                "name another folder",
             )
         return There.NOTHING
     known = _by_name(there)
@@ -274,7 +270,7 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
             f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "holds another sweep, or its scenario has changed: {said} is not among these points",
-            Other(said="name another folder"),
+            "name another folder",
             said=said,
         )
     holds = There.ALL if _digests(there) == _digests(about) else There.PART
@@ -285,7 +281,7 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
             f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "holds this sweep already" if is_all else "holds {known} of these {asked} points",
-            Other(said=f"{'go on with it' if is_all else 'extend that sweep'} by --resume"),
+            f"{'go on with it' if is_all else 'extend that sweep'} by --resume",
             known=len(known),
             asked=len(asked),
         )
@@ -357,7 +353,7 @@ def take_points(place: Path, about: Mapping[str, Any], source: Path) -> int:
             option,
             Code.WRONG_FILE,
             "holds no point of this sweep: its scenario, or its values, are others",
-            Other(said=f"compare it alone: leomix compare {from_here(source)}"),
+            f"compare it alone: leomix compare {from_here(source)}",
         )
     check_same_versions(source, option)
     taken = 0
@@ -387,7 +383,7 @@ def check_same_versions(place: Path, option: str = "") -> None:
             option or f"-o {from_here(place)}",
             Code.OTHER_VERSIONS,
             "was begun with other versions, and its points would not be comparable: {changed}",
-            Other(said="put those back, or sweep into another folder"),
+            "put those back, or sweep into another folder",
             changed=", ".join(changed),
         )
 

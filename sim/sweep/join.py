@@ -44,7 +44,7 @@ from sim.sweep.folder import SHARED_S, is_of_other_code, read_about
 from sim.sweep.point import Point, PointOutcome, by_start
 from sim.sweep.rows import outcome_in, row_figures
 from sim.world.world import World
-from statements import UNSERVABLE, Code, Other, Statement, refused_json
+from statements import UNSERVABLE, Code, refused_json
 
 LOOK_S = 0.5
 """Seconds between two looks where others run all that is left."""
@@ -299,17 +299,15 @@ def _result(
             point.scenario,
             Code.WRONG_FILE,
             "has changed since the sweep began, or a file that it names",
-            Other(said="sweep it again"),
+            "sweep it again",
         )
     if changed := changed_code(code_of(world, running=True), point.code):
-        raise InputError(
-            Statement.of(
-                Code.OWN_CODE,
-                "",
-                "{files}: has changed since this worker imported it",
-                Other(said="start workers anew"),
-                files=", ".join(changed),
-            )
+        raise InputError.of(
+            Code.OWN_CODE,
+            "",
+            "{files}: has changed since this worker imported it",
+            "start workers anew",
+            files=", ".join(changed),
         )
     began = place.is_file() or (place.is_dir() and any(place.iterdir()))
     execute = partial(run, observers=observers, cache=cache, keep=False, advise=False)

@@ -20,7 +20,7 @@ from sim.sweep.folder import SCHEMA
 from sim.sweep.point import Point, labelled
 from sim.sweep.varied import MOST_POINTS, Axes, Spec
 from sim.world.world import World
-from statements import Code, Other, Place, Refused, Remedy, Statement, dotted, statement_of
+from statements import Code, Place, Refused, Remedy, Statement, dotted, statement_of
 
 Specs = Mapping[str, Spec]
 
@@ -82,7 +82,7 @@ class SweepPlan:
         if self.replications > 1 and "seed" in (*self.specs, *self.axes.variant_keys):
             seeded = [name for name, keys in self.axes.variants.items() if "seed" in keys]
             place = self.axes.place_of(seeded[0]) if seeded else Place("-p")
-            helps = Other(said="leave one of them out")
+            helps = "leave one of them out"
             text = "replications have seeds of their own"
             raise InputError(Statement.of(Code.CONFLICT, "seed", text, helps), place)
         if not self.specs and self.replications == 1:
@@ -102,7 +102,7 @@ class SweepPlan:
                         f"-p {key}",
                         Code.CONFLICT,
                         "is given by variant {name} as well",
-                        Other(said="leave one of them out"),
+                        "leave one of them out",
                         name=name,
                     )
 
@@ -113,11 +113,11 @@ class SweepPlan:
             return InputError(Statement.of(code, key, text, *helps, **values), place)
 
         if key in OUTSIDE:
-            helps = Other(said="sweep another key")
+            helps = "sweep another key"
             raise refused(Code.UNUSED, "changes nothing in a run", helps)
         if key in self.overrides:
             other = "--seed" if key == "seed" else f"--set {key}"
-            helps = Other(said="leave one of them out")
+            helps = "leave one of them out"
             raise refused(Code.CONFLICT, "is given by {other} as well", helps, other=other)
         for other in (*beside, *self.overrides):
             if other.startswith(f"{key}."):
@@ -166,14 +166,12 @@ class SweepPlan:
     def points(self) -> tuple[Point, ...]:
         """All points, in the order of the rows; InputError for too many, and for a wrong one."""
         if self.count > MOST_POINTS:
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    "",
-                    f"{{points:,}} points are more than {MOST_POINTS:,}",
-                    Other(said="take coarser steps"),
-                    points=self.count,
-                )
+            raise InputError.of(
+                Code.WRONG_VALUE,
+                "",
+                f"{{points:,}} points are more than {MOST_POINTS:,}",
+                "take coarser steps",
+                points=self.count,
             )
         return tuple(self._points())
 
@@ -251,7 +249,7 @@ def _check_of_one_kind(seen: set[bool], world: World, values: Mapping[str, Any])
     seen.add(world.scenario.learning is None)
     if len(seen) > 1:
         text = "is there in some points, which learn, and not in others, which are network studies"
-        said = Statement.of(Code.CONFLICT, "learning", text, Other(said="sweep one kind at a time"))
+        said = Statement.of(Code.CONFLICT, "learning", text, "sweep one kind at a time")
         raise InputError(said, Place(at=labelled(values, values)))
 
 
@@ -289,7 +287,7 @@ def read_again(scenario: Scenario) -> tuple[str, dict[str, Any]]:
             "is a Scenario that its file and overrides do not give"
             if path is not None
             else "is a Scenario that was not loaded from a file",
-            Other(said="give a name or path, and what you change of it as overrides"),
+            "give a name or path, and what you change of it as overrides",
         )
     return path.stem if scenarios.is_shipped(path) else str(path.resolve()), overrides
 

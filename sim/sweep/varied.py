@@ -22,7 +22,7 @@ from scenarios.parsing import parse_yaml
 from sim.analysis.labels import METHOD, VARIANT
 from sim.errors import InputError
 from sim.formatting import as_yaml
-from statements import Code, Other, Place, Refused, sentence
+from statements import Code, Place, Refused, sentence
 
 # As YAML 1.2 has them, but for leading zeros: 08:30:00 is a time and no range.
 _NUMBER = r"[-+]?(?:(?:0|[1-9]\d{0,29})(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?"
@@ -168,7 +168,7 @@ def _refuse_equals(variants: Variants) -> None:
                 "--variants",
                 Code.CONFLICT,
                 "{one} and {name} set the same keys",
-                Other(said="keep one of them (--replications runs more seeds)"),
+                "keep one of them (--replications runs more seeds)",
                 one=other,
                 name=name,
             )

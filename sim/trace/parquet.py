@@ -14,7 +14,7 @@ from learning.files import PERMISSION
 from sim.errors import InputError
 from sim.files import check_not_a_pipe
 from sim.formatting import data_size
-from statements import Code, Other
+from statements import Code
 
 AGAIN = "the run has to be done again"
 """What helps where a table of a run is missing or broken."""
@@ -207,7 +207,7 @@ def reading(path: Path, cure: str = AGAIN) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError.of_file(path, Code.NO_FILE, "is missing", Other(said=cure)) from None
+        raise InputError.of_file(path, Code.NO_FILE, "is missing", cure) from None
     except (OSError, pa.ArrowInvalid) as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         reason = str(why).splitlines()[0].rstrip(".")
@@ -215,6 +215,6 @@ def reading(path: Path, cure: str = AGAIN) -> Iterator[None]:
             path,
             Code.BROKEN_FILE,
             "cannot be read ({reason})",
-            Other(said=PERMISSION if isinstance(error, PermissionError) else cure),
+            PERMISSION if isinstance(error, PermissionError) else cure,
             reason=reason,
         ) from None

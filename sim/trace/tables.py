@@ -12,7 +12,7 @@ from sim.trace.arrow import ROW_BYTES, array
 from sim.trace.parquet import coded_groups, described, plain, read_groups
 from sim.trace.schema import COLUMNS
 from sim.trace.sorting import says
-from statements import Code, Other
+from statements import Code
 
 DigestTexts = tuple[str, str]
 """Digests of a column: of all that is in it, and of what counts as timing."""
@@ -108,5 +108,5 @@ def _check_memory(path: Path) -> None:
             path,
             Code.NO_MEMORY,
             f"needs about {data_size(needed)} of memory and {data_size(free)} are free",
-            Other(said="use a larger machine, or Result.pieces, which reads a table in parts"),
+            "use a larger machine, or Result.pieces, which reads a table in parts",
         )

@@ -37,7 +37,7 @@ from scenarios.orbit import (
 from scenarios.scenario import DrawnStart
 from sim.errors import InputError
 from sim.formatting import counted, some
-from statements import Code, Other, Remove, Set, Statement
+from statements import Code, Remove, Set, Statement
 
 
 def given_start(start: datetime | DrawnStart | None, seed: int) -> datetime | None:
@@ -105,7 +105,7 @@ class Fleet:
         except ValueError as error:
             if roles.clients == "planes":
                 text = f"{error}, or set roles.clients: satellites"
-                raise InputError(Statement.of(Code.UNSUPPORTED, "roles.clients", text)) from None
+                raise InputError.of(Code.UNSUPPORTED, "roles.clients", text) from None
             return found
         return [replace(satellite, plane=plane) for satellite, plane in each]
 
@@ -224,7 +224,7 @@ def _chosen(scenario: Scenario, source: WithService, found: Sequence[S]) -> list
         others = _told_apart([satellite for satellite in found if satellite is not server])
         if not others:
             alone = f"{roles.relay!r} is the only satellite; it needs clients"
-            raise InputError(Statement.of(Code.UNSUPPORTED, key, alone))
+            raise InputError.of(Code.UNSUPPORTED, key, alone)
         return sorted(others, key=lambda satellite: satellite.name)
     if wanted is not None:
         return [_meant(found, wanted, key)]
@@ -233,7 +233,7 @@ def _chosen(scenario: Scenario, source: WithService, found: Sequence[S]) -> list
             f"name one of the {len(found)} satellites, or set orbit.serving: any to let all "
             f"serve: {some(list(map(_label, found)), 5)}"
         )
-        raise InputError(Statement.of(Code.MISSING, key, named))
+        raise InputError.of(Code.MISSING, key, named)
     return list(found)
 
 
@@ -260,13 +260,11 @@ def _told_apart(found: Sequence[S]) -> list[S]:
         return told
     twice, times = Counter(satellite.name for satellite in told).most_common(1)[0]
     if times > 1:  # traces could not tell them apart
-        raise InputError(
-            Statement.of(
-                Code.UNSUPPORTED,
-                "orbit",
-                f"{times} satellites are called {twice!r}; where all serve or are clients "
-                "each needs a name of its own, so rename or remove one",
-            )
+        raise InputError.of(
+            Code.UNSUPPORTED,
+            "orbit",
+            f"{times} satellites are called {twice!r}; where all serve or are clients "
+            "each needs a name of its own, so rename or remove one",
         )
     return told
 
@@ -282,21 +280,19 @@ def _meant(found: Sequence[S], wanted: str, key: str) -> S:
     ]
     if len(meant) > 1:
         labels = ", ".join(map(_label, meant))
-        raise InputError(
-            Statement.of(
-                Code.AMBIGUOUS,
-                key,
-                "{count} satellites are called {name!r}: {labels}",
-                Other(said="give the catalogue number"),
-                count=len(meant),
-                name=wanted,
-                labels=labels,
-            )
+        raise InputError.of(
+            Code.AMBIGUOUS,
+            key,
+            "{count} satellites are called {name!r}: {labels}",
+            "give the catalogue number",
+            count=len(meant),
+            name=wanted,
+            labels=labels,
         )
     if not meant:
         names = some([*map(_label, sorted(found, key=partial(_distance, wanted)))], 5)
         text = "no {name!r} among the satellites, which are {names}"
-        raise InputError(Statement.of(Code.WRONG_VALUE, key, text, name=wanted, names=names))
+        raise InputError.of(Code.WRONG_VALUE, key, text, name=wanted, names=names)
     return meant[0]
 
 
@@ -346,7 +342,7 @@ def _of_elements(source: WithElements, start: datetime | None, path: Path | None
         raise orbit.ElementError(bad[0])
     if not found:
         what = f"no good elements are left of {len(bad)}; the first: {bad[0]}"
-        raise InputError(Statement.of(Code.BROKEN_FILE, "orbit.skip_bad", what))
+        raise InputError.of(Code.BROKEN_FILE, "orbit.skip_bad", what)
     return Made(orbit.one_each(found, start), bad)  # by default the start is the latest epoch
 
 
@@ -510,7 +506,7 @@ def _of_table(
     if orbit.is_contact_plan(text):
         if source.columns:
             refused = f"{name} is a contact plan, without columns"
-            raise InputError(Statement.of(Code.UNUSED, "orbit.columns", refused, Remove()))
+            raise InputError.of(Code.UNUSED, "orbit.columns", refused, Remove())
         plan = orbit.parse_contact_plan(text, name, **options)
         return _of_contact_plan(plan, places, name, bad)
     if source.satellite is not None:

@@ -24,7 +24,7 @@ from scenarios.learning import Learning
 from sim.errors import InputError, as_input
 from sim.world.isl_use import KEYS, idle_links, methods_over, sends_itself
 from sim.world.world import World
-from statements import Code, Give, Other, Raise, Remedy, Remove, Rule, Set, said, unused
+from statements import Code, Give, Raise, Remedy, Remove, Rule, Set, said, unused
 
 MOST_BY_GRADIENT = 100_000_000
 """Most parameters of a model whose gradients metrics look at: some 0.4 GB a cluster."""
@@ -140,7 +140,7 @@ OF_LEARNING: tuple[Rule[Case], ...] = (
             and not find_method(case.learning.method).traits.takes_personal
         ),
         text="method {learning.method!r} takes no personal parts",
-        remedies=(Remove(), Other(said="take another method, like fedavg")),
+        remedies=(Remove(), "take another method, like fedavg"),
         code=Code.UNSUPPORTED,
     ),
     Rule(
@@ -149,7 +149,7 @@ OF_LEARNING: tuple[Rule[Case], ...] = (
         text="got true, and of kind {kind!r} the size is known, and nothing that could be trained",
         remedies=(
             Set("learning.train", value=False),
-            Other(said="train another kind, and count this size by learning.sized_as"),
+            "train another kind, and count this size by learning.sized_as",
         ),
         code=Code.CONFLICT,
     ),
@@ -244,7 +244,7 @@ def _takes_no_sizes(case: MethodCase) -> bool:
 
 LINKS = {"within_plane": "ring", "between_planes": "all", "rate_mbps": 100}
 """Links between satellites that any method can use."""
-BY_SERVER = Other(said="take a method of uploads and downloads, like fedavg")
+BY_SERVER = "take a method of uploads and downloads, like fedavg"
 
 
 def _needs_links(key: str) -> Rule[MethodCase]:
@@ -365,7 +365,7 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
             getattr(world.faults, kind) is not None for kind in ("churn", "packets", "uploads")
         ),
         "of link.isl.route 'earliest' are outages and stragglers",
-        Other(said="remove churn, packets and uploads"),
+        "remove churn, packets and uploads",
         Set("link.isl.route", "direct"),
     ),
 )
@@ -455,7 +455,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
         text="{name} trains experts, and learning.model.kind {kind!r} has none",
         remedies=(
             Set("", "fedavg"),
-            Other(said="use another method for plain models, or a model with MoE layers"),
+            "use another method for plain models, or a model with MoE layers",
         ),
     ),
     Rule(
@@ -468,9 +468,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
         keys=("roles.clients",),
         when=lambda case: case.method.needs.satellites and case.world.topology.client == "cluster",
         text="{name} has satellites as its clients, not devices",
-        remedies=(
-            Other(said="set roles: {server: stations, clients: satellites}, and ground.stations"),
-        ),
+        remedies=("set roles: {server: stations, clients: satellites}, and ground.stations",),
     ),
     Rule(
         keys=("roles.clients",),

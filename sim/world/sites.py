@@ -26,7 +26,7 @@ from scenarios.ground import (
 )
 from sim.errors import InputError
 from sim.world.fleet import Fleet, Flyers
-from statements import Code, Other, Statement
+from statements import Code, Statement
 from statements.arrays import Floats
 
 EARTH_RADIUS_KM = 6371.0
@@ -131,17 +131,15 @@ class Sites:
             stations = [Station.model_construct(**place_keys(site)) for site in read]
             if (ground.stations_used or 0) > len(stations):
                 few = f"got {ground.stations_used}; there are {len(stations)} stations in "
-                raise InputError(
-                    Statement.of(
-                        Code.WRONG_VALUE, "ground.stations_used", f"{few}ground.stations_path"
-                    )
+                raise InputError.of(
+                    Code.WRONG_VALUE, "ground.stations_used", f"{few}ground.stations_path"
                 )
         else:
             stations = list(ground.stations)
         if len(stations[: ground.stations_used]) > MOST_STATIONS:  # so many a list has at most
             many = f"{scenarios.stations_file(self.scenario)} has {len(stations)} stations; use "
             many += f"{MOST_STATIONS} at most: set ground.stations_used, or shorten the file"
-            raise InputError(Statement.of(Code.WRONG_VALUE, "ground.stations_path", many))
+            raise InputError.of(Code.WRONG_VALUE, "ground.stations_path", many)
         return sorted(stations[: ground.stations_used], key=lambda station: station.name)
 
     @property
@@ -212,16 +210,14 @@ class Sites:
         sites, order = self._sites_of_file(index)
         devices = sum(kind.devices for kind in cluster.kinds)
         if devices != len(sites):
-            raise InputError(
-                Statement.of(
-                    Code.CONFLICT,
-                    "ground.clusters",
-                    "kinds of {client!r} are {devices} devices, but places_path holds {places}",
-                    Other(said="give as many"),
-                    client=cluster.name,
-                    devices=devices,
-                    places=len(sites),
-                )
+            raise InputError.of(
+                Code.CONFLICT,
+                "ground.clusters",
+                "kinds of {client!r} are {devices} devices, but places_path holds {places}",
+                "give as many",
+                client=cluster.name,
+                devices=devices,
+                places=len(sites),
             )
         return kinds_in_order(cluster.kinds, order)
 
@@ -242,16 +238,14 @@ class Sites:
         far_apart_km = distances_km(centre, places).tolist()
         for place, far_km in zip(places, far_apart_km, strict=True):
             if far_km > FARTHEST_KM:
-                raise InputError(
-                    Statement.of(
-                        Code.WRONG_VALUE,
-                        "ground.clusters",
-                        "device {device!r} of {client!r} is {far_km:.0f} km from the cluster's "
-                        f"place, whose contacts are its own; at most {FARTHEST_KM:g} km",
-                        device=place.name,
-                        client=cluster.name,
-                        far_km=far_km,
-                    )
+                raise InputError.of(
+                    Code.WRONG_VALUE,
+                    "ground.clusters",
+                    "device {device!r} of {client!r} is {far_km:.0f} km from the cluster's "
+                    f"place, whose contacts are its own; at most {FARTHEST_KM:g} km",
+                    device=place.name,
+                    client=cluster.name,
+                    far_km=far_km,
                 )
         return tuple(
             replace(place, min_elevation_deg=centre.min_elevation_deg)
@@ -269,15 +263,13 @@ class Sites:
         sites = self._read("ground.clusters", path)
         for site in sites:
             if site.horizon is not None:
-                raise InputError(
-                    Statement.of(
-                        Code.UNSUPPORTED,
-                        "ground.clusters",
-                        "device {device!r} of places_path has a horizon, which clusters and "
-                        "stations have only",
-                        Other(said="give it one elevation"),
-                        device=site.name,
-                    )
+                raise InputError.of(
+                    Code.UNSUPPORTED,
+                    "ground.clusters",
+                    "device {device!r} of places_path has a horizon, which clusters and "
+                    "stations have only",
+                    "give it one elevation",
+                    device=site.name,
                 )
         rows = [(*place_keys(site).values(),) for site in sites]
         return sites, places_order(rows, cluster.kinds)

@@ -13,7 +13,7 @@ from typing import Any, cast
 from learning.metrics import FIGURE_WEIGHTS, Score, having, is_share
 from sim.engine.evaluation import TAKEN
 from sim.formatting import listed
-from statements import Code, Other, Statement
+from statements import Code, Statement
 
 SERVER = "server_"
 """How names of figures begin that the server has measured."""
@@ -128,8 +128,8 @@ class Figures:
                     "",
                     "the metric {name!r} of the app is {value:g}, and an accuracy is a share from "
                     "0 to 1: it is in the column {column}, and no accuracy from then on",
-                    Other(said="divide it"),
-                    Other(said="rename it"),
+                    "divide it",
+                    "rename it",
                     name=name,
                     value=value,
                     column=_column(name, {"accuracy": ""}),

@@ -50,7 +50,7 @@ from sim.fly.trees import safetensors
 from sim.fly.user_code import CallOptions, seeded
 from sim.formatting import duration
 from sim.process.garbage import GarbageByBytes
-from statements import Code, Other, Set, Statement
+from statements import Code, Set, Statement
 
 TRAINING = 3.0
 """How many times the FLOPs of evaluating an example it takes to train on it."""
@@ -171,7 +171,7 @@ class Flower(OwnLearning):
                 "",
                 "the first client returns arrays with numbers that are not finite, and the server "
                 "refuses such updates",
-                Other(said="lower the step size of your training code"),
+                "lower the step size of your training code",
             )
         if answer.reshaped:
             yield Statement.doubt(
@@ -474,8 +474,8 @@ class Flower(OwnLearning):
                     Code.INCOMPLETE,
                     "",
                     "the run was over before the app was",
-                    Other(said="simulate longer"),
-                    Other(said="let the app run fewer rounds"),
+                    "simulate longer",
+                    "let the app run fewer rounds",
                 )
             )
         return doubts
