@@ -43,9 +43,7 @@ format: install ## let ruff format and sort
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install ## time the core against named references
-	@for script in bench_learning bench_orbit "bench_orbit large"; do \
-	set -- $$script; echo "== $$script"; $(BIN)/python docs/benchmarks/$$1.py $$2 || exit 1; done
+bench: install ## time training against Flower and pfl-research
 	@if [ -n "$(FLOWER)" ]; then echo "== Flower"; $(BIN)/python docs/benchmarks/against_flower.py $(FLOWER); \
 	else echo "Flower: make bench FLOWER=PYTHON compares with it, in an environment of its own"; fi
 	@if [ -n "$(PFL)" ]; then echo "== pfl-research"; $(BIN)/python docs/benchmarks/against_pfl.py $(PFL); \
