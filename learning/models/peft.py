@@ -40,9 +40,7 @@ PLAIN_LORA = {
 """Keys of an adapter's configuration that are the same for all; PEFT itself knows the others."""
 
 
-def write_adapter(
-    folder: Path, model: nn.Module, start: Tensors, final: Tensors, rank: int | None = None
-) -> None:
+def write_adapter(folder: Path, model: nn.Module, start: Tensors, final: Tensors) -> None:
     """Write what was trained as a PEFT adapter of ``model`` (shapes are enough) to ``folder``.
 
     ``start`` and ``final`` are all tensors by stored name. Experts' linear maps get factors;
@@ -68,7 +66,7 @@ def write_adapter(
     for path in targets:
         weight = names.stored(f"{path}.weight")
         bias = names.stored(f"{path}.bias")
-        found = factors[path] = factorise(start[weight], final[weight], rank)
+        found = factors[path] = factorise(start[weight], final[weight])
         tensors |= {f"{path}.lora_A.weight": found.a, f"{path}.lora_B.weight": found.b}
         if biased and bias in final:
             tensors[f"{path}.lora_B.bias"] = final[bias] - start[bias]
@@ -245,17 +243,17 @@ class Factors(NamedTuple):
         return len(self.a)
 
 
-def factorise(start: Tensor, final: Tensor, rank: int | None = None) -> Factors:
-    """Return the factors of ``final - start`` (out, in), of ``rank`` or of its numerical rank.
+def factorise(start: Tensor, final: Tensor) -> Factors:
+    """Return the factors of ``final - start`` (out, in), of its numerical rank.
 
-    Numerical rank counts singular values above those of rounding: entries off by e |w| make a
+    This counts singular values above those of rounding: entries off by e |w| make a
     matrix of spectral norm at most about e rms(w) (sqrt(out) + sqrt(in)).
     """
     eps = torch.finfo(final.dtype).eps
     change = final.double() - start.double()
     u, s, v = torch.linalg.svd(change, full_matrices=False)
     rounding = eps * final.double().square().mean().sqrt() * sum(n**0.5 for n in change.shape)
-    kept = max(1, min(len(s), int((s > rounding).sum()) if rank is None else rank))
+    kept = max(1, int((s > rounding).sum()))
     root = s[:kept].sqrt()
     left_out = float(s[kept:].norm() / s.norm()) if s.any() else 0.0
     dtype = torch.float64 if final.dtype == torch.float64 else torch.float32
@@ -272,7 +270,6 @@ def export_adapters(
     names: Names,
     start: Tensors,
     final: Tensors,
-    rank: int | None = None,
 ) -> list[str]:
     """Write ``base`` and ``adapter`` (of our modules) to ``folder``; return what was written.
 
@@ -290,12 +287,12 @@ def export_adapters(
                 f"tensor {name} is {shapes[0]} in the start model, but {shapes[1]} at the end of "
                 "the run; the run was made by another version: do it again"
             )
-    write_adapter(folder / "adapter", model, before, after, rank)
+    write_adapter(folder / "adapter", model, before, after)
     written = ["base", "adapter"]
     shape = text_shape(config) if kind_of(config.kind).is_text else None
     if isinstance(shape, TextShape) and not shape.dense_layers:
         write_fused = resolve_name("learning.text.fused_adapters:write_fused")
-        write_fused(folder, config, before, after, rank)
+        write_fused(folder, config, before, after)
         return [*written, "adapter-hugging-face"]
     base = folder / "base"
     paths = {names.path(name): tensor for name, tensor in before.items()}

@@ -19,17 +19,13 @@ WRAPPERS = {"gate_up": "mlp.experts.base_layer", "down": "mlp.experts"}
 PARAMETERS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
 
 
-def write_fused(
-    folder: Path, config: ModelConfig, start: Tensors, final: Tensors, rank: int | None = None
-) -> None:
+def write_fused(folder: Path, config: ModelConfig, start: Tensors, final: Tensors) -> None:
     """Write ``base``, which Hugging Face loads, and an ``adapter-hugging-face`` of it."""
     save_checkpoint(folder / "base", config, start)
-    write_fused_adapter(folder / "adapter-hugging-face", start, final, rank)
+    write_fused_adapter(folder / "adapter-hugging-face", start, final)
 
 
-def write_fused_adapter(
-    folder: Path, start: Tensors, final: Tensors, rank: int | None = None
-) -> None:
+def write_fused_adapter(folder: Path, start: Tensors, final: Tensors) -> None:
     """Write what was trained as an adapter of ``AutoModelForCausalLM`` (or a classifier's).
 
     All experts and layers have the largest rank that one of them needs, as PEFT asks for.
@@ -38,7 +34,7 @@ def write_fused_adapter(
     layers = sum(is_gate(name) for name in final)
     found = {
         (layer, matrix): [
-            factorise(_fused(start, e, layer, matrix), _fused(final, e, layer, matrix), rank)
+            factorise(_fused(start, e, layer, matrix), _fused(final, e, layer, matrix))
             for e in range(experts)
         ]
         for layer in range(layers)

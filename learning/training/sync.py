@@ -276,11 +276,9 @@ def _forgotten(
     return map_tensors(lambda t: rows_of(who, torch.zeros_like(t), t, stacked=True), known)
 
 
-def assembled(
-    task: Task, own: Tensors, *servers: Tensors, versions: Versions, folds: bool = True
-) -> dict[str, Tensor]:
+def assembled(task: Task, own: Tensors, *servers: Tensors, versions: Versions) -> dict[str, Tensor]:
     """Return :func:`assembled_state` by flat names, in their order."""
-    return flatten(assembled_state(task, State.of(own), servers, versions, folds=folds))
+    return flatten(assembled_state(task, State.of(own), servers, versions))
 
 
 def personal(task: Task, server: Tensors, *own: Tensors, devices: int) -> dict[str, Tensor]:

@@ -130,7 +130,6 @@ class Calls(OwnLearning, GlobalModelMethod):
         self.uncounted: list[str] = []
         self._counts: dict[str, int | None] = {}
         self._digests: dict[str, str] = {}
-        self._is_rehearsing = False
         self._unrepeatable: list[str] = []
         self.tree: Tree = self._start()
         self._first_weights = self.tree
@@ -143,11 +142,9 @@ class Calls(OwnLearning, GlobalModelMethod):
     def rehearse(self, longest_gap_s: float) -> list[Statement]:
         """Train on one client and evaluate on one cluster: calls that the run makes no more."""
         first = self.world.clusters[0]
-        self._is_rehearsing = True
         with self.learner.replies.held():
-            self._train(first, 0)
-            samples = self._samples(first.name, self._evaluate(first.name))
-        self._is_rehearsing = False
+            self._train(first, 0, twice=True)
+            samples = self._samples(first.name, self._evaluate(first.name, twice=True))
         doubts = [
             Statement.doubt(
                 Code.OWN_CODE,
@@ -227,11 +224,19 @@ class Calls(OwnLearning, GlobalModelMethod):
             use = "test_data" if device is None else "data"
             return self.code.call(use, context=replace(context))
 
-    def _asked(self, use: str, context: Context, data: Any, make: Callable[[Context], Tree]) -> Any:
+    def _asked(
+        self,
+        use: str,
+        context: Context,
+        data: Any,
+        make: Callable[[Context], Tree],
+        *,
+        twice: bool,
+    ) -> Any:
         """Return the tree of a call: it is known by its code, what it is given, and its context.
 
         Where data are no arrays, nobody can tell whether those of another run are the same. A call
-        of the rehearsal is made twice, to see whether it returns the same.
+        that is made ``twice`` is noted where it returns something else the second time.
         """
         try:
             named, shared = trees.digest(data), True
@@ -248,13 +253,13 @@ class Calls(OwnLearning, GlobalModelMethod):
 
         def made() -> bytes:
             reply = call()
-            if self._is_rehearsing and call() != reply:
+            if twice and call() != reply:
                 self._unrepeatable.append(use)
             return reply
 
         return trees.unpacked(self.learner.replies.ask(key, made, shared=shared))
 
-    def _train(self, me: Cluster, device: int) -> dict[str, Any]:
+    def _train(self, me: Cluster, device: int, *, twice: bool = False) -> dict[str, Any]:
         """Return the update of a device: weights, examples, what it remembers, FLOPs."""
         context = self._context(me.name, device, "train")
         data = self._data_of(me.name, device)
@@ -273,7 +278,7 @@ class Calls(OwnLearning, GlobalModelMethod):
             told = {"examples": examples, "flops": flops}
             return {"weights": trained, "memory": np.frombuffer(memory, np.uint8), **told}
 
-        return cast("dict[str, Any]", self._asked("train", context, data, make))
+        return cast("dict[str, Any]", self._asked("train", context, data, make, twice=twice))
 
     def _returned(self, value: Any, context: Context) -> tuple[Tree, int]:
         """Return what ``train`` should return; raise ValueError for anything else."""
@@ -302,7 +307,7 @@ class Calls(OwnLearning, GlobalModelMethod):
         except ValueError as error:
             raise ValueError(f"{self.code.file}: {name} ({context.who}): {error}") from None
 
-    def _evaluate(self, cluster: str) -> dict[str, float]:
+    def _evaluate(self, cluster: str, *, twice: bool = False) -> dict[str, float]:
         """Return the figures of a cluster's test data."""
         context = self._context(cluster, None, "evaluate")
         data = self._data_of(cluster, None)
@@ -328,7 +333,7 @@ class Calls(OwnLearning, GlobalModelMethod):
                 raise self.code.wrong("evaluate", context, f"{what}; call it otherwise")
             return found
 
-        return cast("dict[str, float]", self._asked("evaluate", context, data, make))
+        return cast("dict[str, float]", self._asked("evaluate", context, data, make, twice=twice))
 
     def _flops(self, update: Mapping[str, Any]) -> float:
         """FLOPs that a device does for an update."""

@@ -100,24 +100,3 @@ def test_the_density_ratio_is_that_of_counted_samples(clusters, experts, seed):
         related = owner[chosen] == c
         expected = related[home == c].mean() / related.mean() if related.any() else np.nan
         assert ratio[c] == pytest.approx(expected, nan_ok=True)
-
-
-TURN = st.tuples(st.booleans(), st.integers(0, 2), st.sets(st.integers(0, 3)).map(list))
-
-
-@given(st.lists(TURN, max_size=20))
-def test_holders_are_the_sets_that_they_were_given(turns):
-    registry = kit.ExpertRegistry(4)
-    assert registry.owner.tolist() == [kit.NOBODY] * 4
-    given_out = np.zeros((3, 4), bool)
-    registry.hand_out(given_out)
-    given_out[:] = True  # what was handed out is a copy
-    expected = [set(), set(), set()]
-    for gives, client, experts in turns:
-        registry.hold(client, experts, held=gives)
-        (expected[client].update if gives else expected[client].difference_update)(experts)
-    for client, mine in enumerate(expected):
-        assert registry.held_by(client) == sorted(mine)
-    for expert, owner in enumerate(registry.owner.tolist()):
-        holders = [client for client, mine in enumerate(expected) if expert in mine]
-        assert owner == (holders[0] if holders else kit.NOBODY)

@@ -73,17 +73,6 @@ def losses_of(config):
     return [*(score["loss"] for score in learner.evaluate(server)), *shares]
 
 
-def test_pieces_of_a_minibatch_do_not_count(folder):
-    """Texts of different lengths, of which each token counts alike."""
-    pieces = {"micro_batch": 3}
-    whole, *others = (
-        losses_of(config_of(folder, moe_layers=None, **more))
-        for more in ({}, pieces, pieces | {"checkpoint_activations": True})
-    )
-    for other in others:
-        np.testing.assert_allclose(other, whole, rtol=0, atol=1e-5)
-
-
 def test_only_layers_with_experts_count_as_such(folder):
     """Of two experts and a gate in a block below one feed-forward network is left."""
     part, whole = (Learner(config_of(folder, moe_layers=n)).architecture for n in (1, None))

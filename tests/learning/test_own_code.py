@@ -3,10 +3,8 @@
 import importlib
 import sys
 
-import numpy as np
 import pytest
 
-from tests.kit.inner import learning as kit
 from tests.kit.inner.learning import METHODS, code_digest
 
 FILES = {
@@ -101,75 +99,3 @@ def test_a_file_that_another_module_hides_is_told_by_both(folder):
     said = r"read from /.*/colorsys\.py\); give colorsys\.py of this folder another name"
     with pytest.raises(ValueError, match=said):
         METHODS.find("colorsys:A")
-
-
-WEIGHTS = """
-import numpy as np
-import torch
-from pathlib import Path
-from torch import nn
-
-from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
-
-HERE = Path(__file__).parent
-
-
-class Net(nn.Linear):
-    def __init__(self, spec):
-        super().__init__(spec.shape[0], spec.classes)
-        with torch.no_grad():
-            self.weight.copy_(torch.from_numpy(np.load(HERE / "weights.npy")))
-        self.register_buffer("scale", torch.from_numpy(np.load(HERE / "scale.npy")), False)
-
-    def forward(self, x):
-        return super().forward(x * self.scale)
-
-
-def data(config):
-    x, y = np.load(HERE / "x.npy"), np.load(HERE / "y.npy")
-    rows = np.arange(len(y))
-    domains = [
-        Domain(*(SampleArrays(part, y[part], 0 * part) for part in (own[:70], own[70:])))
-        for own in np.split(rows, len(config.clusters))
-    ]
-    return Dataset(domains, lambda _: Encoding(InputSpec("vector", (3,), 2), lambda r: x[r]))
-"""
-
-
-def write_arrays(folder, changed=""):
-    rng = np.random.default_rng(1)
-    arrays = {
-        "weights": rng.normal(size=(2, 3)).astype("f4"),
-        "scale": np.ones(3, "f4"),
-        "x": rng.normal(size=(200, 3)).astype("f4"),
-        "y": rng.integers(0, 2, 200),
-    }
-    if changed:
-        arrays[changed].flat[-1] += 1 - 2 * (arrays[changed].flat[-1] > 0)
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
-
-
-@pytest.mark.parametrize(
-    ("changed", "named"),
-    [("weights", "weights"), ("scale", "weights"), ("x", "data"), ("y", "data"), ("", "")],
-)
-def test_digests_tell_apart_what_custom_code_makes_of_its_own_files(folder, changed, named):
-    """Processes are told apart by what they hold in memory."""
-    (folder / f"reads_{changed}.py").write_text(WEIGHTS)
-    kinds = {"weights": f"reads_{changed}:Net", "data": f"reads_{changed}:data"}
-    made = []
-    for changes in ("", changed):
-        write_arrays(folder, changes)
-        config = kit.LearningConfig(
-            1, ("a", "b"), (1, 1),
-            model=kit.ModelConfig(kind=kinds["weights"]), data=kit.Data(kind=kinds["data"]),
-        )  # fmt: skip
-        kit.load_samples_anew()
-        learner = kit.Learner(config)
-        assert learner.made_by_code() == {}
-        learner.build()
-        made.append(learner.made_by_code())
-    assert made[0].keys() == {f"{what} of {kind}" for what, kind in kinds.items()}
-    differ = {name for name in made[0] if made[0][name] != made[1][name]}
-    assert differ == ({f"{named} of {kinds[named]}"} if named else set())

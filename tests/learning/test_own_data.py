@@ -38,14 +38,14 @@ def data(config):
     return Dataset(domains, lambda _: Encoding(spec, lambda rows: GIVEN["x"](X[rows])))
 
 
-def loaded(monkeypatch, **given):
+def loaded(monkeypatch, loss=None, **given):
     for name, value in given.items():
         monkeypatch.setitem(GIVEN, name, value)
     # A seed of its own, so that no samples of before are taken.
     seed = len(SEEDS)
     SEEDS.append(seed)
     kind = Data(kind=f"{__name__}:data", trial_samples=5)
-    return load_samples(LearningConfig(seed, ("a", "b"), (2, 1), data=kind))
+    return load_samples(LearningConfig(seed, ("a", "b"), (2, 1), data=kind, loss=loss))
 
 
 SEEDS = []
@@ -81,6 +81,10 @@ def test_what_libraries_call_an_array_holds_the_same_samples(monkeypatch, x, y):
         ({"y": lambda y: y[:, None, None, None]}, r"int64 of shape \(80, 1, 1, 1\)"),
         ({"classes": None}, "whole numbers and a spec without classes; give floats, or the"),
         ({"y": lambda y: y.astype(str)}, "give whole numbers"),
+        (
+            {"y": lambda y: y.astype("f4"), "loss": "mse"},
+            "float32 targets and a spec of 3 classes; give whole",
+        ),
         ({"classes": 2}, "a label 2 for 'a'; with the 2 classes of its spec, labels are 0 to 1"),
         ({"y": lambda y: y[1:]}, "of unequal length for 'a'"),
         ({"device": np.full(80, 2)}, "a sample to device 2 of 'a', whose devices are 0 to 1"),
@@ -95,6 +99,11 @@ def test_what_is_no_array_or_does_not_fit_is_refused_in_one_line(monkeypatch, gi
         loaded(monkeypatch, **given)
     assert str(error.value).startswith(f"learning.data.kind: '{__name__}:data' ")
     assert "\n" not in str(error.value)
+
+
+def test_functions_that_give_floats_say_no_classes(monkeypatch):
+    spec = loaded(monkeypatch, y=lambda y: np.stack([y, y], 1) / 2, classes=None, loss="mse").spec
+    assert (spec.classes, spec.outputs) == (None, 2)
 
 
 def test_numbers_of_a_spec_may_be_of_any_library(monkeypatch):

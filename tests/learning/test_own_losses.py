@@ -9,7 +9,6 @@ from torch import nn
 from torch.nn import functional
 
 from learning import Learner
-from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
 from tests.kit.inner import learning as kit
 from tests.kit.rounds import assert_as_by_hand, downloaded, models_of, trained
 
@@ -54,16 +53,9 @@ def branching(outputs, targets):
     return loss if float(loss) < 1e9 else loss * 2
 
 
-def in_place(outputs, targets):
-    return outputs.sub_(targets[:, None]).pow_(2).mean()
-
-
-def merged_in_place(outputs, targets):
-    return functional.cross_entropy(outputs.mul_(2.0), targets.clamp_(max=1))
-
-
-def shifted_in_place(outputs, targets, inputs):
+def in_place(outputs, targets, inputs):
     inputs -= 3.0
+    outputs.mul_(2.0)
     return (inputs[:, 0] * (outputs.squeeze(1) - targets.neg_())).square().mean()
 
 
@@ -79,12 +71,8 @@ def entropy(outputs, targets, inputs):
     return functional.cross_entropy(outputs, targets)
 
 
-def merged(outputs, targets, inputs):
-    return functional.cross_entropy(2.0 * outputs, targets.clamp(max=1))
-
-
-def shifted(outputs, targets, inputs):
-    return ((inputs[:, 0] - 3.0) * (outputs.squeeze(1) + targets)).square().mean()
+def not_in_place(outputs, targets, inputs):
+    return ((inputs[:, 0] - 3.0) * (2.0 * outputs.squeeze(1) + targets)).square().mean()
 
 
 def without_inputs(loss):
@@ -131,9 +119,7 @@ def learner_of(folder, of, kind, loss, **keys):
     [
         ("number", "vector-mlp", "mse", squares),
         ("number", "vector-mlp", "weighted", weighted),
-        ("number", "vector-mlp", "in_place", squares),
-        ("number", "vector-mlp", "shifted_in_place", shifted),
-        ("labels", "vector-mlp", "merged_in_place", merged),
+        ("number", "vector-mlp", "in_place", not_in_place),
         ("labels", "vector-mlp", "smooth", without_inputs(smooth)),
         ("labels", "vector-mlp", "branching", entropy),
         ("some labels", "vector-mlp", None, entropy),
@@ -189,13 +175,11 @@ def mean_of_rows(outputs, targets):
 
 
 @pytest.mark.parametrize("piece", [1, 3])
-@pytest.mark.parametrize("kind", ["vector-mlp", "three_columns"])
 @pytest.mark.parametrize("loss", ["masked", "total", "by_largest", "mean_of_rows"])
-def test_pieces_of_a_minibatch_are_for_losses_that_are_means_over_samples(
-    tmp_path, loss, kind, piece
-):
+def test_pieces_of_a_minibatch_are_for_losses_that_are_means_over_samples(tmp_path, loss, piece):
     whole, pieces = (
-        learner_of(tmp_path, "columns", kind, loss, micro_batch=size) for size in (None, piece)
+        learner_of(tmp_path, "columns", "vector-mlp", loss, micro_batch=size)
+        for size in (None, piece)
     )
     start = whole.force(whole.start())
     if loss != "mean_of_rows":
@@ -208,10 +192,6 @@ def test_pieces_of_a_minibatch_are_for_losses_that_are_means_over_samples(
     for name, tensor in after[0].items():
         torch.testing.assert_close(after[1][name], tensor, rtol=1e-10, atol=1e-12)
         assert not torch.equal(tensor[0], start[name])
-
-
-def three_columns(spec):
-    return nn.Linear(spec.shape[0], 3)
 
 
 def test_a_minibatch_without_a_label_moves_nothing(tmp_path):
@@ -299,28 +279,3 @@ def test_a_split_by_classes_takes_classes(tmp_path, of, loss, said):
     with pytest.raises(ValueError, match=r"^learning\.data\.split\.kind: ") as error:
         Learner(dataclasses.replace(config, data=data)).build()
     assert said in str(error.value)
-
-
-def floats(config, classes=None):
-    """Data of a function: targets (n, 2) that are floats."""
-    x = np.random.default_rng(1).normal(size=(80, 4)).astype(np.float32)
-    domains = []
-    for index, rows in enumerate(np.split(np.arange(80), 2)):
-        parts = [SampleArrays(r, 2 * x[r, :2], 0 * r + index) for r in (rows[:30], rows[30:])]
-        domains.append(Domain(*parts))
-    spec = InputSpec("vector", (4,), classes)
-    return Dataset(domains, lambda _: Encoding(spec, lambda rows: x[rows]))
-
-
-def test_functions_that_give_data_give_floats_and_say_no_classes():
-    def learner(**arguments):
-        data = kit.Data(kind=f"{__name__}:floats", arguments=kit.FrozenDict(arguments))
-        model = kit.ModelConfig(kind="vector-mlp")
-        return Learner(
-            kit.LearningConfig(SEED, ("a", "b"), (1, 1), model=model, data=data, loss="mse")
-        )
-
-    spec = learner().task.spec
-    assert (spec.classes, spec.outputs) == (None, 2)
-    with pytest.raises(ValueError, match="float32 targets and a spec of 2 classes; give whole"):
-        learner(classes=2).build()

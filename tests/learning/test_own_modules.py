@@ -233,45 +233,10 @@ def gated():
     return nn.Sequential(nn.Linear(64, 12), nn.Sigmoid(), nn.Linear(12, 10))
 
 
-class Sequences(nn.Module):
-    """The mean over a sequence of vectors, through a recurrent net or attention."""
-
-    def __init__(self, inner):
-        super().__init__()
-        attention = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-        self.inner = {
-            "gru": lambda: nn.GRU(8, 8, num_layers=2, dropout=0.1, batch_first=True),
-            "attention": lambda: nn.TransformerEncoder(attention, 2),
-        }[inner]()
-        self.head = nn.Linear(8, 10)
-
-    def forward(self, x):
-        found = self.inner(x.unflatten(-1, (8, 8)))
-        return self.head((found[0] if isinstance(found, tuple) else found).mean(-2))
-
-
 def normalised():
     """Batch norm, dropout, and the old spectral norm, which sets the weight as an attribute."""
     first = nn.utils.spectral_norm(nn.Linear(64, 12))
     return nn.Sequential(first, nn.BatchNorm1d(12), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, 10))
-
-
-class Transformers(nn.Module):
-    """A model of transformers with random weights, of pixels as token ids."""
-
-    def __init__(self, name):
-        super().__init__()
-        import transformers
-
-        sizes = {"hidden_size": 8, "intermediate_size": 16, "vocab_size": 20}
-        heads = {"num_hidden_layers": 2, "num_attention_heads": 2}
-        made = getattr(transformers, f"{name}Config")(**sizes, **heads)
-        keys = {"add_pooling_layer": False} if name == "Bert" else {}
-        self.inner = getattr(transformers, f"{name}Model")(made, **keys)
-        self.head = nn.Linear(8, 10)
-
-    def forward(self, x):
-        return self.head(self.inner(input_ids=(16 * x).long()).last_hidden_state.mean(-2))
 
 
 def script_inside():
@@ -311,27 +276,6 @@ class Incomplete(nn.Module):
         self.k = 1
 
 
-@pytest.mark.parametrize(
-    ("command", "kind", "why"),
-    [
-        (["validate"], "Complex", "returns complex logits"),
-        (["run", "-o", "out"], "Incomplete", "call super().__init__() first"),
-        (["sweep", "-p", "seed=1", "-o", "out"], "Incomplete", "call super().__init__() first"),
-    ],
-)
-def test_commands_refuse_such_a_module_in_one_line(
-    tmp_path, monkeypatch, leomix, recwarn, command, kind, why
-):
-    monkeypatch.chdir(tmp_path)
-    keys = ("--set", f"learning.model.kind={__name__}:{kind}", "--set", "stop.cycles=1")
-    name, *more = command
-    told = leomix(name, "plain-fedavg", *keys, *more)
-    [line] = [one for one in told.err.splitlines() if why in one]
-    assert "learning.model.kind" in line and "Traceback" not in told.err
-    assert name == "sweep" or (told.status, told.err) == (2, f"{line}\n")
-    assert not [str(one.message) for one in recwarn if "complex" in str(one.message)]
-
-
 def compiled():
     return torch.compile(Plain(), backend="eager")
 
@@ -344,22 +288,6 @@ def test_a_module_is_tried_without_warnings_of_torch(recwarn):
 def untracked():
     norm = nn.BatchNorm1d(12, track_running_stats=False)
     return nn.Sequential(nn.Linear(64, 12), norm, nn.Linear(12, 10))
-
-
-def bert():
-    return Transformers("Bert")
-
-
-def llama():
-    return Transformers("Llama")
-
-
-def recurrent():
-    return Sequences("gru")
-
-
-def attentive():
-    return Sequences("attention")
 
 
 def config(kind, rank=2, **keys):
@@ -447,6 +375,8 @@ def hooked(spec):
         ("FrozenExpert", r"has requires_grad=False at 'mix.experts.0.up.weight', but experts"),
         ("NoModule", r"gives a NoModule; it must give a torch.nn.Module"),
         ("NoArguments", r"has no parameters to train"),
+        ("Complex", r"returns complex logits"),
+        ("Incomplete", r"call super\(\).__init__\(\) first"),
         ("CarriesOn", r"cannot be trained a second time .*must be detached, in a buffer"),
         ("script_inside", r"has a compiled torch.jit module at '0'"),
         ("on_meta", r"has no numbers in '0.weight' \(device meta\); make it on cpu"),
@@ -602,8 +532,3 @@ def test_the_saved_tensors_of_a_plain_module_are_those_of_its_state_dict():
     learner = Learner(config("Called", None, trains_backbone=True, precision="float64"))
     server, _ = assert_as_by_hand(learner, entropy)
     Called().load_state_dict(learner.force(learner.final(server)), strict=True)
-
-
-@pytest.mark.parametrize("kind", ["recurrent", "attentive", "bert", "llama"])
-def test_usual_modules_are_trained_at_once(kind):
-    assert build_task(config(kind, trains_backbone=True)).traits.alone == ""

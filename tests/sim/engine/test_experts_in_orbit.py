@@ -85,9 +85,8 @@ def sent(rows, messages, tmp_path):
     return arrivals, make_plan(scenario), run
 
 
-@pytest.mark.parametrize("count", [3, 40])
-def test_the_check_keeps_nothing_of_messages_that_are_over(tmp_path, count):
-    """Over one link, and over two with a wait between them; however many there were."""
+def test_the_check_keeps_nothing_of_messages_that_are_over(tmp_path):
+    """Over one link, and over two with a wait between them."""
     kept = []
     make = Messages.__init__
 
@@ -96,11 +95,11 @@ def test_the_check_keeps_nothing_of_messages_that_are_over(tmp_path, count):
         kept.append(messages)
 
     rows = [(0, 6, 0, 30), (1, 6, 12, 30)]
-    asked = [(10.0 * n, 0, (6, 1)[n % 2], 500.0) for n in range(count)]
+    asked = [(10.0 * n, 0, (6, 1)[n % 2], 500.0) for n in range(10)]
     with patch.object(Messages, "__init__", remembered):
         arrivals, _, run = sent(rows, asked, tmp_path)
     assert all(arrival.delivered for arrival in arrivals)
-    assert run.transfers.peer.notna().sum() == count + count // 2
+    assert run.transfers.peer.notna().sum() == 10 + 5
     [messages] = kept
     assert not any(map(len, (messages._first, messages._last, messages._got, messages._arrived)))
 

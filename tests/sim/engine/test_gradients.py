@@ -1,4 +1,4 @@
-"""Metrics that look at gradients, against autograd of the global loss of a model written anew."""
+"""Metrics that look at gradients, against autograd of the global loss of the whole model."""
 
 from dataclasses import replace
 
@@ -25,42 +25,25 @@ def along(own, whole):
     return np.concatenate([*own.experts, own.gate]) @ np.concatenate([*whole.experts, whole.gate])
 
 
-def answers(w, x):
-    """The small mixture of experts: Top-1 of a softmax, weighted by its share."""
-    hidden = functional.gelu(functional.linear(x, w["embed.weight"], w["embed.bias"]))
-    width = hidden.shape[-1:]
-    normed = functional.layer_norm(hidden, width, w["norms.0.weight"], w["norms.0.bias"])
-    share = functional.linear(normed, w["gate.0.weight"]).softmax(-1)
-    mixed = torch.zeros_like(hidden)
-    for expert in range(share.shape[-1]):
-        part = [w[f"expert.{expert}.0.{of}"] for of in ("up.weight", "up.bias")]
-        inner = functional.gelu(functional.linear(normed, *part))
-        part = [w[f"expert.{expert}.0.{of}"] for of in ("down.weight", "down.bias")]
-        chosen = (share.argmax(-1) == expert)[:, None]
-        mixed = mixed + chosen * share[:, [expert]] * functional.linear(inner, *part)
-    last = functional.layer_norm(hidden + mixed, width, w["norm.weight"], w["norm.bias"])
-    return functional.linear(last, w["head.weight"], w["head.bias"])
-
-
 @pytest.mark.parametrize("trains_backbone", [True, False])
 def test_norms_are_those_of_autograd_of_the_mean_loss_over_devices(trains_backbone, tmp_path):
     learning = small_model("emsfl") | {"metrics": [*SHIPPED, f"{HERE}:along"]}
     said = slots(learning=learning | {"trains_backbone": trains_backbone})
     rows = sim.run(said, tmp_path / "run").metrics
-    w = load_file(tmp_path / "run" / "model" / "model.safetensors")
-    for tensor in w.values():
-        tensor.requires_grad_()
-    shards = build(said).learner.task.shards
+    task = build(said).learner.task
+    module = task.model(load_file(tmp_path / "run" / "model" / "model.safetensors"))
+    module.requires_grad_()
+    shards = task.shards
     total = sum(sum(of.sizes) for of in shards.values())
     loss = torch.zeros((), dtype=torch.float64)
     for of in shards.values():  # (3): devices weigh by their samples
         for device, size in enumerate(of.sizes):
             x, y, _ = of.of(device)
-            loss = loss + size / total * functional.cross_entropy(answers(w, x), y)
+            loss = loss + size / total * functional.cross_entropy(module(x), y)
     loss.backward()
-    squares = {name: float(tensor.grad.square().sum()) for name, tensor in w.items()}
-    experts = sum(value for name, value in squares.items() if name.startswith("expert."))
-    gate = squares["gate.0.weight"]
+    squares = {n: float(p.grad.square().sum()) for n, p in module.named_parameters()}
+    experts = sum(value for name, value in squares.items() if ".experts." in name)
+    gate = squares["moe.0.gate.weight"]
     if trains_backbone:
         gate = sum(squares.values()) - experts
     last = rows[rows.time_s == rows.time_s.max()].set_index("scope")

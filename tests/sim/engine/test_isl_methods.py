@@ -47,8 +47,7 @@ def rounds(planes, link_s, future=False):
 
 @pytest.mark.parametrize(
     ("method", "place", "days", "seen"),
-    [("fedisl", "Bremen", 2, 40), ("fedisl", "pole", 0.1, 40), ("fedisl", "pole", 0.04, 21),
-     ("fedleo", "Bremen", 2, 40)],
+    [("fedisl", "Bremen", 2, 40), ("fedisl", "pole", 0.04, 21), ("fedleo", "Bremen", 2, 40)],
 )  # fmt: skip
 @pytest.mark.quick(2)
 def test_rounds_follow_from_the_windows(method, place, days, seen):
@@ -91,17 +90,15 @@ def test_forty_models_of_fedisl_are_five_at_the_server():
     assert (run.updates.groupby("round").size() == 40).all()
 
 
-@pytest.mark.parametrize(
-    ("rate_mbps", "cut_transfers"), [(10.0, "resume"), (0.03, "resume"), (0.03, "restart")]
-)
+@pytest.mark.parametrize("cut_transfers", ["resume", "restart"])
 @pytest.mark.quick(1)
-def test_one_satellite_of_a_plane_downloads_the_model_at_a_time(rate_mbps, cut_transfers):
+def test_one_satellite_of_a_plane_downloads_the_model_at_a_time(cut_transfers):
     """One model a plane and round; if a pass ends first, another one in view goes on at once.
 
     At 30 kbit/s it takes 38 s, and two of the passes under way do not last that long.
     """
     said = {"stop.rounds": 3, "stop.days": 1, "learning.train": False}
-    said["link.uplink"] = {"rate": "fixed", "fixed_rate_mbps": rate_mbps}
+    said["link.uplink"] = {"rate": "fixed", "fixed_rate_mbps": 0.03}
     said["link.cut_transfers"] = cut_transfers
     scenario = scenarios.load("iridium-isl", said)
     run = sim.run(scenario)
@@ -119,7 +116,7 @@ def test_one_satellite_of_a_plane_downloads_the_model_at_a_time(rate_mbps, cut_t
             if ((seen.rise_s < end_s) & (seen.set_s > end_s + 1)).any():
                 assert (mine.start_s - end_s).abs().min() < 0.1
                 taken_over += 1
-    assert (taken_over > 0) == (rate_mbps < 1)
+    assert taken_over > 0
     # What another one has begun is of no use; where it may be resumed the books leave that open.
     lost = float(rows[~whole].delivered_bytes.sum())
     books = run.manifest["books"]["uplink"]
@@ -147,8 +144,7 @@ SMALL = {
 
 @pytest.mark.parametrize(
     ("method", "personal"),
-    [("fedisl", []), ("fedleo", []), ("autoflsat", []),
-     ("fedisl", ["head"]), ("autoflsat", ["head"])],
+    [("fedisl", ["head"]), ("fedleo", []), ("autoflsat", ["head"])],
 )  # fmt: skip
 @pytest.mark.quick(2)
 def test_weights_are_those_of_the_mean_over_all_satellites(method, personal, tmp_path):

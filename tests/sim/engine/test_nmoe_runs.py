@@ -138,8 +138,8 @@ def test_a_run_is_plain_training(loss, kind, tmp_path):
         torch.testing.assert_close(found[name], tensor, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("gate", ["fedgate", "rollgate", "rangate", "random", "local"])
-@pytest.mark.quick(2)
+@pytest.mark.parametrize("gate", ["fedgate", "rollgate", "local"])
+@pytest.mark.quick(1)
 def test_the_network_changes_the_clock_and_not_the_weights(gate, tmp_path):
     """A run without training has the same clock."""
     found = []

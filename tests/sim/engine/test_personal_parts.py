@@ -81,18 +81,6 @@ def test_clients_are_tested_after_two_rounds_of_their_own(page, tmp_path):
         assert clients.accuracy[client] == pytest.approx(accuracy_of(loop, client, tuned)[0])
 
 
-@pytest.mark.parametrize("state", ["reset", "keep"])
-def test_an_extended_run_goes_on_with_what_each_device_has_of_its_own(tmp_path, state):
-    said = scenario(optimizer={"kind": "adam", "state": state}, step_size=0.01)
-    later = scenarios.from_dict(said.model_dump(mode="json") | {"stop": {"cycles": 5}})
-    sim.run(said, tmp_path / "run")
-    goes_on = sim.run(later, tmp_path / "run", resume=True)
-    whole = sim.run(later, tmp_path / "whole")
-    assert goes_on.manifest["trace_sha256"] == whole.manifest["trace_sha256"]
-    places = (tmp_path / run / "model" / "personal.safetensors" for run in ("run", "whole"))
-    assert len({place.read_bytes() for place in places}) == 1
-
-
 def accuracy_of(loop, client, own=None):
     """Accuracy of a client's model on its own test samples, and how many these are."""
     samples = loop.task.client_test[client[0]].of(client[1])
@@ -173,17 +161,10 @@ def test_overrides_are_no_run_folder():
         sim.run("paper-slots", {"stop.cycles": 1})
 
 
-SPLITS = {
-    "iid": {"kind": "iid", "over": "clients"},
-    "few classes": {"kind": "dirichlet", "alpha": 0.1, "over": "clients"},
-    "some classes": {"kind": "dirichlet", "alpha": 0.5, "over": "clients"},
-}
-
-
-@pytest.mark.parametrize("split", SPLITS)
-def test_a_guess_and_the_noise_of_personal_models_are_those_of_their_own_tests(split):
+def test_a_guess_and_the_noise_of_personal_models_are_those_of_their_own_tests():
     """Each client has a model and a majority class of its own, and no sample is tested twice."""
-    said = scenario(data={"kind": "digits", "split": SPLITS[split]})
+    few_classes = {"kind": "dirichlet", "alpha": 0.1, "over": "clients"}
+    said = scenario(data={"kind": "digits", "split": few_classes})
     task = Loop(said).task
     tests = [
         task.client_test[name].of(device).y

@@ -24,7 +24,6 @@ TOLD_LATE = ("flystack-isl",)
 QUICK = [("circular", 0.7, UNTUNED), ("plain-fedavg", 0.7, {}), ("fedsat", 0.5, {})]
 WIDE = [
     ("quickstart", 1.0, UNTUNED),
-    ("quickstart-8b", 0.5, UNTUNED),
     ("walker", 0.2, UNTUNED),
     ("flystack", 0.3, {}),
     ("fedisl", 0.5, {}),

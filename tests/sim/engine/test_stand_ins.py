@@ -60,7 +60,7 @@ def large(method):
 @pytest.mark.parametrize(
     "scenario",
     [
-        *map(large, ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff")),
+        *map(large, ("emsfl-enhanced", "fedbuff")),
         slots(learning={"method": "aligned", "sized_as": MIXTRAL}),
         # Minibatches so small that the gate's stage, whose memory training alone can know (it
         # keeps features of the samples), is not the least one.
@@ -89,7 +89,7 @@ def test_bytes_and_times_are_those_of_the_named_architecture(scenario):
     [
         *(
             (slots(ground=THREE, link=FAST, learning={"method": m, "model": {"experts": 3}}), LLAMA)
-            for m in ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")
+            for m in ("emsfl-enhanced", "fedavg", "aligned")
         ),
         (slots(ground=THREE, link=FAST, learning=ONE_PER_CITY), LLAMA),
         (nmoe(link=FAST), NETWORKED),
