@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any, Literal
 
+import pandas as pd
 from outside import beside, study_of
 from paper_runs import runs, table
 
@@ -39,20 +40,15 @@ class Tally:
 
 def in_order(station: Any, places: Any) -> list[tuple[str, bool]]:
     """Return satellite, and whether it rises over the station, of all passes in their order."""
-    both = [
-        (rise, name, True) for rise, name in zip(station.rise_s, station.satellite, strict=True)
-    ]
-    both += [
-        (rise, name, False) for rise, name in zip(places.rise_s, places.satellite, strict=True)
-    ]
-    return [(name, over) for _, name, over in sorted(both, key=lambda one: one[0])]
+    both = pd.concat([station.assign(over=True), places.assign(over=False)])
+    ordered = both.sort_values("rise_s", kind="stable")
+    return [*zip(ordered.satellite, ordered.over, strict=True)]
 
 
 def tallied(
     passes: Iterable[tuple[str, bool]],
     plane_of: Mapping[str, str],
     reading: Reading,
-    buffer_size: int = BUFFER,
 ) -> Tally:
     """Return what comes of passes in their order: satellite, and whether it is over the station.
 
@@ -85,7 +81,7 @@ def tallied(
                 spent.add(satellite)
             tally.uploaded[plane] += 1
             buffer.append(satellite)
-            if len(buffer) == buffer_size:
+            if len(buffer) == BUFFER:
                 version += 1
                 tally.planes_a_buffer.append(len({plane_of[one] for one in buffer}))
                 if newest_only:
