@@ -452,12 +452,3 @@ class CurveTable:
         """Capacity of each row of one batch."""
         row = int(self._first_row[number])
         return self.capacity_bits[row : row + int(self.rows[number])]
-
-
-def spread(first: Ints, count: Ints) -> tuple[Ints, Ints]:
-    """For stretches of so many numbers from `first` on: which stretch, and the number."""
-    which = np.repeat(np.arange(len(count)), count)
-    before = np.cumsum(count) - count
-    numbers = np.repeat(first - before, count)
-    numbers += np.arange(len(numbers))
-    return which, numbers

@@ -12,9 +12,9 @@ from orbit.passes import EXACT, LineOfSight, Samples, find_passes, first_largest
 from orbit.roots import newton_roots
 from orbit.satellite import Satellite
 from orbit.sites import SiteFrames
-from orbit.tracks import Tracks, contact_tracks, rows_of
+from orbit.tracks import Tracks, contact_tracks
 from orbit.windows import groups
-from statements.arrays import Floats, Ints, Mask
+from statements.arrays import Floats, Ints, Mask, stretches
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +95,7 @@ def contact_views(
     sites = np.array([len(frame.sin_mask) for frame in frames])
     devices = sites[place]
     before = (np.cumsum(sites) - sites)[place]
-    contact = np.repeat(np.arange(len(place)), devices)
-    site = rows_of(before, devices)
+    contact, site = stretches(before, devices)
     every = SiteFrames(
         position_km=np.concatenate([frame.position_km for frame in frames]),
         axes=np.concatenate([frame.axes for frame in frames]),
@@ -115,8 +114,7 @@ def _even_looks(
     tracks: Tracks, frames: Sequence[SiteFrames], place: Ints, points: Ints
 ) -> EvenLooks:
     """Looks of all devices of the `frames` of each contact's place."""
-    contact = np.repeat(np.arange(len(points)), points)
-    number = rows_of(0 * points, points)
+    contact, number = stretches(0 * points, points)
     step_s = (tracks.last_s - tracks.first_s) / (points - 1)
     time_s = tracks.first_s[contact] + number * step_s[contact]
     ends = np.cumsum(points)
@@ -127,7 +125,7 @@ def _even_looks(
     found = np.empty((4, int((devices * points).sum())))
     for frame, contacts in zip(frames, groups(place, len(frames)), strict=True):
         for some in _batches(contacts, len(frame.sin_mask) * points):
-            columns = rows_of((ends - points)[some], points[some])
+            columns = stretches((ends - points)[some], points[some])[1]
             parts = states if len(columns) == states.shape[1] else states[:, columns]
             sites = len(frame.sin_mask)
             for rows in blocks(sites, max(1, _BLOCK // len(columns))):
@@ -269,7 +267,7 @@ def _searched(tracks: Tracks, frames: SiteFrames, contact: Ints, site: Ints) -> 
     for some in np.array_split(order, parts):
         of = satellite[some]
         at = site[some]
-        row = rows_of((np.cumsum(count) - count)[of], count[of])
+        row = stretches((np.cumsum(count) - count)[of], count[of])[1]
         pair = at * len(contacts) + of
         sites = np.repeat(at, count[of])
         found = np.full((2, len(some)), np.nan)

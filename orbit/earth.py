@@ -1,7 +1,7 @@
 """The Earth: WGS 84, geodetic coordinates, and the rotation from TEME to Earth-fixed axes."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from math import ceil, floor
 from typing import Any
@@ -111,25 +111,18 @@ def earth_rotation(start: Start, first_s: float, last_s: float) -> EarthRotation
 @lru_cache(maxsize=64)
 def _rotation(start: Start, first_day: int, days: int) -> EarthRotation:
     """The rotation of the same days is asked for at every contact."""
-    angle = _midnight_angles(start.midnight + timedelta(days=first_day), days)
-    knots_s = (
-        np.arange(first_day, first_day + days + 1, dtype=np.float64) * DAY_S - start.second_of_day
-    )
-    knots_s.flags.writeable = False
-    return EarthRotation(knots_s, angle, float(angle[1] - angle[0]) / DAY_S)
-
-
-@lru_cache(maxsize=64)
-def _midnight_angles(midnight: datetime, days: int) -> Floats:
     from skyfield.sgp4lib import theta_GMST1982
 
-    moments = [midnight + timedelta(days=day) for day in range(days + 1)]
+    day = np.arange(first_day, first_day + days + 1, dtype=np.float64)
+    moments = [start.midnight + timedelta(days=number) for number in day.tolist()]
     time = timescale().from_datetimes(moments)
     angle, rate_per_day = theta_GMST1982(time.whole, time.ut1_fraction)
     expected = angle[0] + rate_per_day[0] * np.arange(days + 1)
     unwrapped: Floats = expected + np.remainder(angle - expected + np.pi, 2 * np.pi) - np.pi
-    unwrapped.flags.writeable = False
-    return unwrapped
+    knots_s: Floats = day * DAY_S - start.second_of_day
+    for array in (knots_s, unwrapped):
+        array.flags.writeable = False
+    return EarthRotation(knots_s, unwrapped, float(unwrapped[1] - unwrapped[0]) / DAY_S)
 
 
 @lru_cache(maxsize=1)

@@ -22,6 +22,9 @@ _LOWEST_PERIGEE_KM = 120.0
 # The widest orbit of SGP4's verification set has 241 700 km.
 _LARGEST_AXIS_KM = 250000.0
 
+_TURNS = ("raan_deg", "argument_of_perigee_deg", "mean_anomaly_deg")
+"""Angles of an orbit that may be any finite ones."""
+
 Propagation = Literal["sgp4", "secular_j2"]
 """SGP4, or Kepler's ellipse turned by J2's secular rates alone (`orbit.secular_j2`)."""
 
@@ -52,7 +55,7 @@ class Elements:
         """Check the ranges."""
         _check_shape(self.semi_major_axis_km, self.eccentricity)
         within(self.inclination_deg, 0, 180, "inclination_deg")
-        for name in ("raan_deg", "argument_of_perigee_deg", "mean_anomaly_deg"):
+        for name in _TURNS:
             wrapped_rad(getattr(self, name), name)
         drag = within(self.bstar, -1, 1, "bstar")
         if self.propagation not in get_args(Propagation):
@@ -73,29 +76,20 @@ class Elements:
         return Satellite(name, 0, utc(epoch, "epoch"), model, made=True, plane=plane)
 
     @property
-    def _inclination_rad(self) -> float:
-        return radians(not_tiny(self.inclination_deg))
-
-    @property
-    def _node_rad(self) -> float:
-        return wrapped_rad(self.raan_deg, "raan_deg")
-
-    @property
-    def _perigee_rad(self) -> float:
-        return wrapped_rad(self.argument_of_perigee_deg, "argument_of_perigee_deg")
-
-    @property
-    def _anomaly_rad(self) -> float:
-        return wrapped_rad(self.mean_anomaly_deg, "mean_anomaly_deg")
+    def _angles_rad(self) -> tuple[float, float, float, float]:
+        """Inclination, right ascension of the node, argument of perigee and mean anomaly."""
+        node, perigee, anomaly = (wrapped_rad(getattr(self, name), name) for name in _TURNS)
+        return radians(not_tiny(self.inclination_deg)), node, perigee, anomaly
 
     def _secular_j2(self, start: Start) -> SecularJ2:
+        inclination, node, perigee, anomaly = self._angles_rad
         return SecularJ2(
             a=self.semi_major_axis_km / EARTH_RADIUS_KM,
             ecco=self.eccentricity,
-            inclo=self._inclination_rad,
-            nodeo=self._node_rad,
-            argpo=self._perigee_rad,
-            mo=self._anomaly_rad,
+            inclo=inclination,
+            nodeo=node,
+            argpo=perigee,
+            mo=anomaly,
             jdsatepoch=start.julian_day,
             jdsatepochF=start.second_of_day / DAY_S,
         )
@@ -103,7 +97,7 @@ class Elements:
     def _sgp4(self, start: Start) -> Any:
         from sgp4.api import WGS72, Satrec
 
-        inclination = self._inclination_rad
+        inclination, node, perigee, anomaly = self._angles_rad
         axis = self.semi_major_axis_km / WGS72_RADIUS_KM
         model = Satrec()
         model.sgp4init(
@@ -115,11 +109,11 @@ class Elements:
             0.0,  # the two derivatives of the mean motion, which SGP4 does not use
             0.0,
             self.eccentricity,
-            self._perigee_rad,
+            perigee,
             inclination,
-            self._anomaly_rad,
+            anomaly,
             _kozai_mean_motion(axis, self.eccentricity, inclination),
-            self._node_rad,
+            node,
         )
         return model
 

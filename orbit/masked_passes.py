@@ -1,6 +1,6 @@
 """Passes above a horizon whose elevation depends on the azimuth."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -11,7 +11,7 @@ from orbit.propagation import Source
 from orbit.roots import peaks, roots
 from orbit.sites import Horizon, SiteFrames
 from orbit.windows import groups
-from statements.arrays import Floats, Ints, Mask
+from statements.arrays import Floats, Ints, Mask, stretches
 
 # Samples of a pass in each step of its ephemeris: between two of them the elevation over the
 # horizon has one extremum at most, but for kinks, which become samples.
@@ -113,8 +113,7 @@ class _Above:
         passes = self._passes
         lasts_s = passes.set_s - passes.rise_s
         count = np.maximum(np.ceil(lasts_s / self._finest_s).astype(np.int64), _LEAST) + 1
-        row = np.repeat(np.arange(len(count)), count)
-        number = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        row, number = stretches(np.zeros_like(count), count)
         time_s = passes.rise_s[row] + lasts_s[row] * (number / (count[row] - 1))
         return self._look(row, np.minimum(time_s, passes.set_s[row]))
 
@@ -147,10 +146,9 @@ class _Above:
             first = np.searchsorted(around, low[here], side="right")
             count = np.searchsorted(around, high[here], side="left") - first
             count = np.maximum(count, 0)
-            place = np.repeat(here, count)
-            within = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
-            intervals.append(left[place])
-            knots.append(around[np.repeat(first, count) + within])
+            which, knot = stretches(first, count)
+            intervals.append(left[here[which]])
+            knots.append(around[knot])
         if not intervals:
             return nodes
         at = np.concatenate(intervals)
@@ -209,18 +207,17 @@ class _Above:
             else np.zeros(0, bool)
         )
         begins = np.append(True, ends[:-1]) if len(ends) else ends
-        open_ = _in_order(
-            np.append(nodes.row[crosses[rises]], nodes.row[begins & above]),
-            np.append(crossed_s[rises], nodes.time_s[begins & above]),
-            np.append(np.zeros(rises.sum(), bool), np.ones((begins & above).sum(), bool)),
-        )
-        close = _in_order(
-            np.append(nodes.row[crosses[~rises]], nodes.row[ends & above]),
-            np.append(crossed_s[~rises], nodes.time_s[ends & above]),
-            np.append(np.zeros((~rises).sum(), bool), np.ones((ends & above).sum(), bool)),
-        )
-        row, rise_s, whole_start = open_
-        _, set_s, whole_end = close
+
+        def in_order(crossed: Mask, uncut: Mask) -> tuple[Ints, Floats, Mask]:
+            """Rows, times, and whether the pass itself ends there, of one end of all pieces."""
+            row = np.append(nodes.row[crosses[crossed]], nodes.row[uncut])
+            time_s = np.append(crossed_s[crossed], nodes.time_s[uncut])
+            whole = np.arange(len(row)) >= np.count_nonzero(crossed)
+            order = np.lexsort((time_s, row))
+            return row[order], time_s[order], whole[order]
+
+        row, rise_s, whole_start = in_order(rises, begins & above)
+        _, set_s, whole_end = in_order(~rises, ends & above)
         lasts = set_s - rise_s >= SHORTEST_S
         row, rise_s, set_s = row[lasts], rise_s[lasts], set_s[lasts]
         top_s, top_deg, peaks, closest_s = self._tops(nodes, row, rise_s, set_s)
@@ -248,39 +245,46 @@ class _Above:
         every = np.arange(len(row))
         top_s = np.array([rise_s, set_s])[high, every]
         top_deg = np.array([edge.elevation_deg for edge in edges])[high, every]
-        # Samples that are higher, or nearer, than both neighbours: extrema lie beside them.
-        inner = nodes.intervals[1:]
-        inner = inner[nodes.row[inner - 1] == nodes.row[inner]] if len(inner) else inner
-        height = nodes.elevation_deg
-        peak = inner[(height[inner] > height[inner - 1]) & (height[inner] >= height[inner + 1])]
-        peak_s = peaks(
-            lambda which, time_s: self._look(nodes.row[peak[which]], time_s).elevation_deg,
-            _around(peak, nodes.time_s), _around(peak, height), _PEAK_S,
-        )  # fmt: skip
-        peak_deg = self._look(nodes.row[peak], peak_s).elevation_deg
-        piece = _piece_of(nodes.row[peak], peak_s, row, rise_s, set_s)
-        found = piece >= 0
-        piece, peak_s, peak_deg = piece[found], peak_s[found], peak_deg[found]
+        piece, peak_s, peak_deg = self._peaks(
+            nodes, lambda seen: seen.elevation_deg, row, rise_s, set_s
+        )
         culminations = np.bincount(piece, minlength=len(row))
         best = first_largest(peak_deg, piece)
         higher = peak_deg[best] > top_deg[piece[best]]
         top_s[piece[best][higher]] = peak_s[best][higher]
         top_deg[piece[best][higher]] = peak_deg[best][higher]
         closest_s = rise_s.copy()
-        length = nodes.range_km
-        near = inner[(length[inner] < length[inner - 1]) & (length[inner] <= length[inner + 1])]
-        near_s = peaks(
-            lambda which, time_s: -self._look(nodes.row[near[which]], time_s).range_km,
-            _around(near, nodes.time_s), _around(near, -length), _PEAK_S,
-        )  # fmt: skip
-        piece = _piece_of(nodes.row[near], near_s, row, rise_s, set_s)
-        near_s, near = near_s[piece >= 0], near[piece >= 0]
-        piece = piece[piece >= 0]
-        best = first_largest(-length[near], piece)
+        piece, near_s, nearness_km = self._peaks(
+            nodes, lambda seen: -seen.range_km, row, rise_s, set_s
+        )
+        best = first_largest(nearness_km, piece)
         closest_s[piece[best]] = near_s[best]
         known = passes.closest_s[row]
         inside = (known > rise_s) & (known < set_s)
         return top_s, top_deg, culminations, np.where(inside, known, closest_s)
+
+    def _peaks(
+        self,
+        nodes: _Nodes,
+        value: Callable[[_Nodes], Floats],
+        row: Ints,
+        rise_s: Floats,
+        set_s: Floats,
+    ) -> tuple[Ints, Floats, Floats]:
+        """Peaks of a value inside of pieces: the piece, when it is, and the value there."""
+        # They lie beside samples that are higher than both neighbours.
+        height = value(nodes)
+        inner = nodes.intervals[1:]
+        inner = inner[nodes.row[inner - 1] == nodes.row[inner]] if len(inner) else inner
+        top = inner[(height[inner] > height[inner - 1]) & (height[inner] >= height[inner + 1])]
+        peak_s = peaks(
+            lambda which, time_s: value(self._look(nodes.row[top[which]], time_s)),
+            _around(top, nodes.time_s), _around(top, height), _PEAK_S,
+        )  # fmt: skip
+        piece = _piece_of(nodes.row[top], peak_s, row, rise_s, set_s)
+        found = piece >= 0
+        at = self._look(nodes.row[top[found]], peak_s[found])
+        return piece[found], peak_s[found], value(at)
 
 
 def _around(node: Ints, column: Floats) -> tuple[Floats, Floats, Floats]:
@@ -291,12 +295,6 @@ def _around(node: Ints, column: Floats) -> tuple[Floats, Floats, Floats]:
 def _turn(from_deg: Floats, to_deg: Floats) -> Floats:
     """From one azimuth to another, the shorter way: -180 up to 180."""
     return (to_deg - from_deg + 180.0) % 360.0 - 180.0
-
-
-def _in_order(row: Ints, time_s: Floats, whole: Mask) -> tuple[Ints, Floats, Mask]:
-    """Columns sorted by row, and then by time."""
-    order = np.lexsort((time_s, row))
-    return row[order], time_s[order], whole[order]
 
 
 def _piece_of(row: Ints, time_s: Floats, rows: Ints, rise_s: Floats, set_s: Floats) -> Ints:

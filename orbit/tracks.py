@@ -12,7 +12,7 @@ from orbit.ephemeris import EARTH_RATE_RAD_S, Ephemeris, differences, perigee_ra
 from orbit.propagation import propagate
 from orbit.satellite import Satellite
 from orbit.utc import DAY_S, Start
-from statements.arrays import Floats, Ints
+from statements.arrays import Floats, Ints, stretches
 
 # Radians that the satellite may turn about the Earth's centre between two knots: 7 s in a low
 # orbit. A cubic is then within 0.1 mm of SGP4.
@@ -91,7 +91,7 @@ class Tracks:
     def ephemeris(self, some: Ints) -> Ephemeris:
         """The positions on some tracks as an ephemeris, each of them a satellite of it."""
         count = self.pieces[some] + 1
-        rows = rows_of(self.row[some], count)
+        rows = stretches(self.row[some], count)[1]
         step_s = self.knots_s[self.row[some] + 1]
         satellite = np.repeat(np.arange(len(some)), count)
         time_s = self.first_s[some][satellite] + self.knots_s[rows]
@@ -126,24 +126,18 @@ def contact_tracks(
         groups.setdefault((id(satellite), *days), []).append(n)
     row = np.cumsum(pieces + 1) - (pieces + 1)
     count = int((pieces + 1).sum())
-    place = rows_of(np.zeros_like(pieces), pieces + 1)
+    place = stretches(np.zeros_like(pieces), pieces + 1)[1]
     step_s = np.repeat((last_s - first_s) / pieces, pieces + 1)
     knots_s = np.multiply(place, step_s, dtype=np.float64)
     knots_s[row + pieces] = last_s - first_s
     states = np.empty((6, count))
     for members in groups.values():
         some = np.array(members)
-        rows = rows_of(row[some], pieces[some] + 1)
+        rows = stretches(row[some], pieces[some] + 1)[1]
         begin_s, end_s = (np.repeat(x[some], pieces[some] + 1) for x in (first_s, last_s))
         time_s = np.minimum(begin_s + knots_s[rows], end_s)
         states[:, rows] = propagate(satellites[members[0]], since, time_s).T
     return Tracks(first_s, last_s, pieces, knots_s, states)
-
-
-def rows_of(first: Ints, count: Ints) -> Ints:
-    """Indices of stretches of rows, one stretch after the other."""
-    before = np.cumsum(count) - count
-    return np.arange(int(count.sum())) + np.repeat(first - before, count)
 
 
 # Derivatives by five values at even times (Fornberg 1988, tables 1 and 3), to the fourth power of

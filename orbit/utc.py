@@ -9,7 +9,7 @@ from statements.arrays import Floats
 DAY_S = 86400.0
 # Julian date of 0h UTC on the day before 0001-01-01 in the proleptic Gregorian calendar.
 _JULIAN_DAY_OF_ORDINAL_0 = 1721424.5
-_UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 _JULIAN_DAY_OF_UNIX_ZERO = 2440587.5
 
 
@@ -38,7 +38,7 @@ def to_second(moment: datetime, later_s: float = 0.0) -> str:
 def of_julian_date(day: float, fraction: float = 0.0) -> datetime:
     """The instant of a Julian date (UTC) in two parts, to the nearest microsecond."""
     days = timedelta(days=day - _JULIAN_DAY_OF_UNIX_ZERO)
-    return _UNIX_ZERO + days + timedelta(days=fraction)
+    return UNIX_ZERO + days + timedelta(days=fraction)
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,9 @@ def span_s(start: datetime, end: datetime) -> float:
     return seconds
 
 
-# Those that the elements of satellites can be from, which count years with two digits.
-_YEARS = (1957, 2157)
+YEARS = (1957, 2157)
+"""Years that the elements of satellites can be from, which count them with two digits: from the
+first one up to but not including the second."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Month names by hand: strptime reads them in the language of the machine.
 _MONTH = rf"(?P<month>{'|'.join(_MONTHS)})[a-z]*\.?"
@@ -122,7 +123,8 @@ def parse_instant(text: str, column: str) -> datetime:
     Raises ValueError for anything else, a time without zone among it: guessing one would shift all
     contacts; and for all times below a header of another scale, as TAI or GPS.
     """
-    if (scale := _OTHER_SCALE.search(_apart(column))) and not says_utc(column):
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", column)  # those of riseTai, and of rise_tai
+    if (scale := _OTHER_SCALE.search(words)) and not says_utc(column):
         raise ValueError(
             f"{column} {text!r}: the header says {scale[0].upper()}, which is not UTC whatever the "
             f"cell says; give the times in UTC, and say so in the header"
@@ -139,28 +141,19 @@ def parse_instant(text: str, column: str) -> datetime:
         raise ValueError(f"{column} {text!r} is not a time; {form}") from None
     if when.tzinfo is None:
         if not says_utc(column):
+            bare = re.sub(r"\s*[(\[][^)\]]*[)\]]\s*$", "", column) or column  # without its brackets
             raise ValueError(
                 f"{column} {text!r} has no time zone; if it is UTC, append Z or say so in the "
-                f"header, like {_bare(column)} (UTC); else append its offset, like +02:00"
+                f"header, like {bare} (UTC); else append its offset, like +02:00"
             )
         when = when.replace(tzinfo=UTC)
-    if not _YEARS[0] <= when.year < _YEARS[1]:
-        raise ValueError(f"{column} {text!r} is not in {_YEARS[0]} to {_YEARS[1] - 1}; correct it")
+    if not YEARS[0] <= when.year < YEARS[1]:
+        raise ValueError(f"{column} {text!r} is not in {YEARS[0]} to {YEARS[1] - 1}; correct it")
     return when.astimezone(UTC)
-
-
-def _apart(header: str) -> str:
-    """A header with blanks between its words, as of riseTai or rise_tai."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", header)
 
 
 class _WrongDate(ValueError):
     """A date of a form that is known, and what is wrong with it."""
-
-
-def _bare(header: str) -> str:
-    """A header without what is in brackets at its end."""
-    return re.sub(r"\s*[(\[][^)\]]*[)\]]\s*$", "", header) or header
 
 
 def _from_parts(text: str) -> datetime | None:
@@ -195,4 +188,4 @@ def _from_count(text: str, column: str) -> datetime | None:
     if not _UNIX.search(column) or not re.fullmatch(r"\d+(\.\d*)?", text):
         return None
     seconds = float(text)
-    return _UNIX_ZERO + timedelta(seconds=seconds / 1e3 if seconds > _MOST_SECONDS else seconds)
+    return UNIX_ZERO + timedelta(seconds=seconds / 1e3 if seconds > _MOST_SECONDS else seconds)

@@ -97,7 +97,7 @@ def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterato
     # To the tenth of a day that the line shows.
     limit = timedelta(days=OLD_ELEMENTS_DAYS + 0.05)
     ages = [
-        (_age(satellite, start, end), satellite.name)
+        (max(abs(time - satellite.epoch) for time in (start, end)), satellite.name)
         for satellite in satellites
         if not satellite.made
     ]
@@ -117,11 +117,6 @@ def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterato
             name=name,
             age_days=age / timedelta(days=1),
         )
-
-
-def _age(satellite: Satellite, start: datetime, end: datetime) -> timedelta:
-    """The longest time in the span from the epoch."""
-    return max(abs(time - satellite.epoch) for time in (start, end))
 
 
 def _leaps(start: datetime, end: datetime) -> Iterator[Statement]:

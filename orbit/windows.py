@@ -10,7 +10,7 @@ import numpy as np
 
 from orbit.checks import Rows, finite, whole
 from orbit.utc import DAY_S
-from statements.arrays import Floats, Ints, Mask
+from statements.arrays import Floats, Ints, Mask, stretches
 
 # Columns of ContactWindows by name.
 Columns = dict[str, Any]
@@ -288,9 +288,8 @@ def pieces(
         first = np.searchsorted(down_s, start_s[cut_alike], "right")
         beyond = np.searchsorted(up_s, end_s[cut_alike], "left")
         counts = np.maximum(beyond - first, 0)
-        of = np.repeat(cut_alike, counts)
-        turn = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
-        span = np.repeat(first, counts) + turn
+        which, span = stretches(first, counts)
+        of = cut_alike[which]
         windows.append(of)
         begins_s.append(np.maximum(start_s[of], up_s[span]))
         ends_s.append(np.minimum(end_s[of], down_s[span]))

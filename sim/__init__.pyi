@@ -13,4 +13,4 @@ from .execution.schedule import Schedule as Schedule
 from .facts.observer import Observer as Observer
 from .mesh.book import ContactGraph as ContactGraph
 from .mesh.contacts import ContactPlan as ContactPlan
-from .sweep.best import compare as compare
+from .sweep.comparison import compare as compare

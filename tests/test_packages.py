@@ -40,7 +40,12 @@ def test_each_package_is_one_that_is_released():
 
 
 READ_BY_WHAT_TELLS = {
-    *("sim.execution.folder", "sim.execution.model", "sim.execution.result"),
+    *(
+        "sim.execution.folder",
+        "sim.execution.model",
+        "sim.execution.result",
+        "sim.execution.study_text",
+    ),
     *("sim.sweep.folder", "sim.sweep.points", "sim.sweep.rows"),
     *("sim.facts", "sim.process", "sim.trace"),
 }

@@ -13,10 +13,8 @@ import numpy as np
 from orbit.checks import near, shown
 from orbit.formats.files import MOST_LINES, MOST_ROWS, TableError, lines_of, no_json
 from orbit.formats.tables import OF_PASSES, OnBad, leave_out
+from orbit.utc import UNIX_ZERO, YEARS
 from statements.arrays import Floats, Ints
-
-YEARS = (1957, 2157)
-"""Years in which a date of a plan may lie; the second is the first one behind them."""
 
 
 class Entry(NamedTuple):
@@ -198,8 +196,7 @@ def _text_of(quoted: str) -> str:
 
 _UNIX_FROM_S = 1e9
 """Times of HDTN above it count from 1970, those below from the start of the plan."""
-_UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
-_UNIX_TO_S = (datetime(YEARS[1], 1, 1, tzinfo=UTC) - _UNIX_ZERO).total_seconds()
+_UNIX_TO_S = (datetime(YEARS[1], 1, 1, tzinfo=UTC) - UNIX_ZERO).total_seconds()
 _RATES = ("rateBitsPerSec", "rate")
 
 
@@ -249,7 +246,8 @@ def _items_of(text: str, source: str) -> tuple[Any, list[Any]]:
         raise TableError(f"{source}:{line}: {no_json(error, text)}") from None
     items = whole.get("contacts") if isinstance(whole, dict) else whole
     objects = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    if not isinstance(items, list) or (objects and not any(map(_has_ends, objects))):
+    are_others = objects and all({"source", "dest"}.isdisjoint(item) for item in objects)
+    if not isinstance(items, list) or are_others:
         raise TableError(
             f"{source}:1: JSON without a list of contacts as HDTN has it: "
             '{"contacts": [{"startTime": 0, "endTime": 60, "source": 1, "dest": 2, ...}]}; give '
@@ -258,10 +256,6 @@ def _items_of(text: str, source: str) -> tuple[Any, list[Any]]:
     if len(items) > MOST_ROWS:
         raise TableError(f"{source}:1: more than {MOST_ROWS} contacts; give a part of them")
     return whole, items
-
-
-def _has_ends(contact: dict[str, Any]) -> bool:
-    return not contact.keys().isdisjoint(("source", "dest"))
 
 
 def _time_of(value: Any, key: str) -> datetime | float:
@@ -273,7 +267,7 @@ def _time_of(value: Any, key: str) -> datetime | float:
             f"{key} {shown(value)} is beyond {YEARS[1] - 1} in seconds since 1970; if it is in "
             "milliseconds, give seconds"
         )
-    return _UNIX_ZERO + timedelta(seconds=seconds)
+    return UNIX_ZERO + timedelta(seconds=seconds)
 
 
 def _zero_of(text: Any, source: str) -> datetime | None:

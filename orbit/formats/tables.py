@@ -276,15 +276,12 @@ def header_factor(header: str, unit: str) -> float:
     # A lonely "min" is the least one of other quantities.
     others = {name for kind, names in UNITS.items() if kind != unit for name in names} - {"min"}
     if len(found) > 1 or (not found and last in others):
+        bare = re.sub(r"[ _]+[a-zA-Z]$", "", header)
         raise ValueError(
-            f"its header does not tell the unit; name it like {_bare(header)} ({unit}), with "
+            f"its header does not tell the unit; name it like {bare} ({unit}), with "
             f"{_EXAMPLES[unit]}"
         )
     return found.pop() if found else 1.0
-
-
-def _bare(header: str) -> str:
-    return re.sub(r"[ _]+[a-zA-Z]$", "", header)
 
 
 # Rows of a text.

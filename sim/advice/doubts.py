@@ -12,11 +12,11 @@ from learning.methods.base import GlobalModelMethod, Method
 from scenarios import Scenario
 from sim.advice.remedies import less_memory, more_links
 from sim.devices.compute import whole_rounds
-from sim.engine.isl_use import idle_links, methods_over
 from sim.engine.setup import Build
 from sim.formatting import counted, data_size, duration, listed, some
 from sim.mesh.compiled import can_compile
 from sim.plan.contacts import PART_S, lasts_all_of
+from sim.world.isl_use import idle_links, methods_over
 from sim.world.world import World
 from statements import (
     Code,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from learning.settings import CROSS_ENTROPY, NEXT_TOKEN
@@ -29,50 +31,281 @@ from sim.analysis.figures import (
     figure_of_network,
     figures_of,
 )
-from sim.analysis.groups import Group
-from sim.analysis.labels import METHOD
+from sim.analysis.labels import CODE, METHOD, code_label, labels_of
 from sim.analysis.methods import known_method
-from sim.analysis.ranking import Case
-from sim.facts.status import COMPLETE
-from sim.formatting import duration
+from sim.analysis.numeric import NumericSweep, headline_of, notes_on_numbers
+from sim.analysis.ranking import ComparedRun
+from sim.analysis.run import Run
+from sim.facts.status import COMPLETE, NO_CONTACT, how_complete, missing_status
+from sim.formatting import as_yaml, counted, duration
 from statements import Code, Other, Remedy, Statement
 
 HOURS_TO = "hours_to_"
 """How the columns begin that hold when a target was reached."""
 
 
-def cases_of(group: Group) -> Iterator[Case]:
-    """Yield the runs of a group as cases."""
-    for run in group.runs:
-        summary, manifest = run.summary, run.manifest
-        figures: dict[str, Any] = {"drawn": manifest.get("drawn")}
-        if manifest["method"] is None:
-            figures |= manifest["network"]
-        else:
-            figures |= {name: summary.get(name) for name in ("method", "judged_by", "trained")}
-            for column, figure in FIGURES.items():
-                value: Any = summary
-                for key in figure.path or [column]:
-                    value = None if value is None else value.get(key)
-                figures[column] = value
-        yield Case(group.label, summary["seed"], figures, "", run.evaluations, manifest)
+NO_RESULT = ("seed", "description", "learning.targets")
+"""Keys by which runs of one group may differ."""
+MORE_REPLICATIONS: Remedy = Other(said="add --replications 5")
+"""What helps where points of one seed were compared."""
+
+SweepRow = Mapping[str, Any]
+"""A row of a sweep: values of its keys, status, and figures."""
 
 
-def compare_groups(groups: Sequence[Group]) -> Comparison:
-    """Compare groups of runs, or of network studies.
+def case_of(run: Run, folder: Path | None = None) -> ComparedRun:
+    """Return what a comparison needs of a run, whose tables may then leave memory."""
+    summary, manifest = run.summary, run.manifest
+    figures: dict[str, Any] = {"drawn": manifest.get("drawn")}
+    if run.of_network:
+        figures |= manifest["network"]
+    else:
+        figures |= {name: summary.get(name) for name in ("method", "judged_by", "trained")}
+        for target, reached in summary["targets"].items():
+            figures[f"{HOURS_TO}{target}"] = None if reached is None else reached["hours"]
+        for column, figure in FIGURES.items():
+            value: Any = summary
+            for key in figure.path or [column]:
+                value = None if value is None else value.get(key)
+            figures[column] = value
+    return ComparedRun("", manifest["seed"], figures, "", run.evaluations, manifest, folder)
+
+
+def group_runs(runs: Sequence[ComparedRun]) -> dict[str, list[ComparedRun]]:
+    """Group runs whose scenarios differ in the seed, or what is said or reported of them, only.
+
+    Groups are by label, in the order in which they came. A run that was done twice counts once.
+    Runs with other code of the user's are another group, and so is a run of the same seed with
+    another trace, whatever the reason is: it is no further seed.
+    Single runs that differ in more keys than a label has room for are called by their folders.
+    """
+    members: dict[str, list[ComparedRun]] = {}
+    settings: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        scenario = flat(run.manifest["scenario"])
+        values = {key: None if key in NO_RESULT else value for key, value in scenario.items()}
+        # By what they say in full: long values may look alike when they are cut.
+        key = json.dumps([values, run.manifest["status"]], sort_keys=True, default=str)
+        settings[key] = values
+        members.setdefault(key, []).append(run)
+    groups: list[tuple[dict[str, Any], list[ComparedRun]]] = []
+    for key, alike in members.items():
+        by_code: dict[str, list[ComparedRun]] = {}
+        for run in alike:
+            by_code.setdefault(code_label(run.manifest), []).append(run)
+        for code, own in by_code.items():
+            repeats = _repeats(own)
+            for number, each in enumerate(repeats, 1):
+                told = {CODE: code} if len(by_code) > 1 else {}
+                again = {"repeat": number} if len(repeats) > 1 else {}
+                groups.append((settings[key] | told | again, each))
+    order = {id(run): number for number, run in enumerate(runs)}
+    groups.sort(key=lambda group: order[id(group[1][0])])
+    labels = _labels(
+        [own for own, _ in groups],
+        [each[0].manifest["status"] for _, each in groups],
+        [] if len(runs) > len(groups) else [run.folder.name for run in runs if run.folder],
+    )
+    return {label: each for label, (_, each) in zip(labels, groups, strict=True)}
+
+
+def _repeats(runs: Sequence[ComparedRun]) -> list[list[ComparedRun]]:
+    """Return runs so that no two of a seed are together, but for those of equal traces: one stays.
+
+    Runs that were done twice have the same trace.
+    """
+    repeats: list[list[ComparedRun]] = [[]]
+    traces: dict[int, list[Any]] = {}
+    for run in runs:
+        of_seed = traces.setdefault(run.manifest["seed"], [])
+        trace = run.manifest.get("trace_sha256")
+        if trace in of_seed:
+            continue
+        if len(of_seed) == len(repeats):
+            repeats.append([])
+        repeats[len(of_seed)].append(run)
+        of_seed.append(trace)
+    return repeats
+
+
+def _labels(
+    settings: Sequence[Mapping[str, Any]], statuses: Sequence[str], names: Sequence[str]
+) -> list[str]:
+    """Return the labels of groups by what they set; those that are not complete say so."""
+    keys = [json.dumps(own, sort_keys=True, default=str) for own in settings]
+    different = dict(zip(keys, settings, strict=True))
+    own_names = names if len(names) == len(different) else ()
+    labels = dict(zip(different, labels_of([*different.values()], names=own_names), strict=True))
+    return [
+        labels[key] if status == COMPLETE else f"{labels[key]} ({status})"
+        for key, status in zip(keys, statuses, strict=True)
+    ]
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested dictionaries as one, by dotted keys; lists become JSON."""
+    if not isinstance(value, dict):
+        return {prefix: value if not isinstance(value, list) else json.dumps(value)}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= flat(inner, f"{prefix}.{key}" if prefix else key)
+    return found
+
+
+def compare_groups(groups: Mapping[str, Sequence[ComparedRun]]) -> Comparison:
+    """Compare groups of runs, or of network studies, by label.
 
     What runs would have reached that have not come to their end, where others have, is not known:
     nobody is ahead of them or behind.
     """
-    unended = {group.label: group.status for group in groups if group.status != COMPLETE}
+    statuses = {label: runs[0].manifest["status"] for label, runs in groups.items()}
+    unended = {label: str(status) for label, status in statuses.items() if status != COMPLETE}
     lacking = unended if len(unended) < len(groups) else {}
-    cases = (case for group in groups for case in cases_of(group))
-    known = [replace(case, figures={}) if case.group in lacking else case for case in cases]
-    return compare_cases(known, lacking)
+    cases = [
+        replace(run, group=label, figures={} if label in lacking else run.figures)
+        for label, runs in groups.items()
+        for run in runs
+    ]
+    return compare_cases(cases, lacking)
+
+
+def compare_rows(
+    rows: Sequence[SweepRow], swept: Sequence[str], read: Mapping[str, ComparedRun] = {}
+) -> Comparison:
+    """Compare the combinations of the keys of some rows; ``read`` are runs by the folder of a row.
+
+    Rows say what was found. Runs that were read add what these lack: curves, for levels as targets,
+    checks, and figures without a column.
+    """
+    keys = [key for key in swept if key != "seed"]
+    combinations = combinations_in(rows, keys)
+    settings = [{key: own[0][key] for key in keys} for own in combinations]
+    labels = labels_of(settings) if keys else ["all seeds"]
+    by_label = dict(zip(labels, combinations, strict=True))
+    done = [row for row in rows if is_complete(row)]
+    cases = [*_complete(by_label, read)]
+    without, lacking = _without(by_label)
+    found = compare_cases([*cases, *without], lacking, more_seeds=MORE_REPLICATIONS)
+    varied = [key for key in keys if len({as_yaml(own[key]) for own in settings}) > 1]
+    numeric = NumericSweep.of(by_label, varied, found) if done else None
+    by_key = _by_key(found, by_label, varied, numeric)
+    title, notes = found.headline, [*found.notes]
+    if numeric is not None:
+        title, notes = headline_of(numeric), [*notes_on_numbers(numeric)]
+    elif not title:
+        title = f"{counted(len(done), 'complete point')}, and nothing to compare"
+    if lacking_points := how_complete([row["status"] for row in rows]):
+        notes.append(f"{lacking_points}.")
+    notes += [
+        f"By {key}, all else equal: {own.headline}." for key, own in by_key.items() if own.headline
+    ]
+    said = [{"point": row["point"], **told} for row in rows if (told := refusal_of(row))]
+    about = {**found.about, "said": [*found.about.get("said", ()), *said]}
+    runs: dict[str, list[Path]] = {}
+    for case in cases:
+        if case.folder is not None:
+            runs.setdefault(case.group, []).append(case.folder)
+    return replace(
+        found,
+        headline=title,
+        notes=tuple(notes),
+        about=about,
+        keys_compared=by_key,
+        numeric=numeric,
+        runs=runs,
+    )
+
+
+def _complete(
+    by_label: Mapping[str, Sequence[SweepRow]], read: Mapping[str, ComparedRun]
+) -> Iterator[ComparedRun]:
+    """Yield the complete points by their rows; runs that were read have what these lack.
+
+    Runs with other custom code are other groups.
+    """
+    for label, own in by_label.items():
+        done = [row for row in own if is_complete(row)]
+        if not read:
+            yield from (ComparedRun(label, row["seed"], row) for row in done)
+            continue
+        by_code: dict[str, list[ComparedRun]] = {}
+        for folder, row in {row["folder"]: row for row in done}.items():
+            run = replace(read[folder], figures={**read[folder].figures, **row})
+            by_code.setdefault(code_label(run.manifest), []).append(run)
+        for code, runs in by_code.items():
+            named = f"{label} {CODE}={code}" if len(by_code) > 1 else label
+            yield from (replace(run, group=named) for run in runs)
+
+
+def is_complete(row: SweepRow) -> bool:
+    """Return whether the point of a row has come to its end."""
+    return bool(row["status"] == COMPLETE)
+
+
+def _without(
+    by_label: Mapping[str, Sequence[SweepRow]],
+) -> tuple[list[ComparedRun], dict[str, str]]:
+    """Return the points without figures that count, and why combinations have no others.
+
+    That no satellite is seen is a result; what has failed or is missing leaves the others alone.
+    """
+    cases: list[ComparedRun] = []
+    lacking = {}
+    for label, own in by_label.items():
+        why = {row["seed"]: missing_status(row) for row in own if not is_complete(row)}
+        if len(why) == len(own):
+            lacking[label] = " or ".join(sorted({*why.values()}))
+        cases += [
+            ComparedRun(label, seed, {})
+            for seed, status in why.items()
+            if label in lacking or status == NO_CONTACT
+        ]
+    return cases, lacking
+
+
+def _by_key(
+    found: Comparison,
+    by_label: Mapping[str, Sequence[SweepRow]],
+    varied: Sequence[str],
+    numeric: NumericSweep | None,
+) -> dict[str, Comparison]:
+    """Compare the values of each key of names where others vary too."""
+    names = [key for key in varied if numeric is None or key in numeric.names]
+    asked = names if len(varied) > 1 and found.figures else []
+    compared = {}
+    for key in asked:
+        rest = [other for other in varied if other != key]
+        places = {}
+        for group in {*found.values["group"]}:
+            label, _, code = group.partition(f" {CODE}=")
+            row = by_label[group if group in by_label else label][0]
+            setting = [*(row[other] for other in rest), code]
+            places[group] = (as_yaml(row[key]), as_yaml(setting))
+        compared[key] = found.regrouped(places)
+    return compared
+
+
+def refusal_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what refused a point, as JSON; None for others, and in sweeps of before."""
+    said: dict[str, Any] | None = json.loads(row.get("said") or "null")
+    return said
+
+
+def combinations_in(
+    rows: Sequence[Mapping[str, Any]], keys: Sequence[str]
+) -> list[list[Mapping[str, Any]]]:
+    """Return the rows of each combination of values of the keys, in the order of points."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(json.dumps([row[key] for key in keys]), []).append(row)
+    return list(groups.values())
 
 
 def compare_cases(
-    cases: Sequence[Case], lacking: Mapping[str, str] = {}, *, more_seeds: Remedy = MORE_SEEDS
+    cases: Sequence[ComparedRun],
+    lacking: Mapping[str, str] = {},
+    *,
+    more_seeds: Remedy = MORE_SEEDS,
 ) -> Comparison:
     """Compare runs, or network studies, by their figures; ``lacking`` says why groups have none.
 
@@ -127,7 +360,7 @@ COARSE = 0.05
 """Share of a time to a target from which on the gap between evaluations is worth a note."""
 
 
-def _exactness(cases: Sequence[Case], targets: Sequence[str]) -> str:
+def _exactness(cases: Sequence[ComparedRun], targets: Sequence[str]) -> str:
     """Say how exactly times to targets are known, by the longest gap before their evaluations.
 
     Empty where no gap is notable beside its time.
@@ -148,9 +381,9 @@ def _exactness(cases: Sequence[Case], targets: Sequence[str]) -> str:
     )
 
 
-def _groups_of(cases: Sequence[Case], lacking: Mapping[str, str]) -> list[dict[str, Any]]:
+def _groups_of(cases: Sequence[ComparedRun], lacking: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return what ``compare --json`` says of groups."""
-    by_label: dict[str, list[Case]] = {}
+    by_label: dict[str, list[ComparedRun]] = {}
     for case in cases:
         by_label.setdefault(case.group, []).append(case)
     found = []
@@ -265,7 +498,7 @@ def _is_asynchronous(name: str) -> bool:
     return method is not None and method.traits.asynchronous
 
 
-def _targets(known: Sequence[Case], judged: Judged) -> tuple[list[str], str | None]:
+def _targets(known: Sequence[ComparedRun], judged: Judged) -> tuple[list[str], str | None]:
     """Return the targets of the table, rising; and the one that runs share.
 
     Where scenarios name none, they are levels above the start of all runs that were read, or those
@@ -290,16 +523,20 @@ def _targets(known: Sequence[Case], judged: Judged) -> tuple[list[str], str | No
     return sorted(shown, key=float), shared
 
 
-def _hours(case: Case, target: str) -> float | None:
-    """Return when a run has reached a target; None if never."""
-    if not case.evaluations:
-        hours: float | None = case.figures.get(f"{HOURS_TO}{target}")
+def _hours(case: ComparedRun, target: str) -> float | None:
+    """Return when a run has reached a target, as its summary or its row has it; None if never.
+
+    Where these have other targets, its evaluations tell.
+    """
+    column = f"{HOURS_TO}{target}"
+    if column in case.figures or not case.evaluations:
+        hours: float | None = case.figures.get(column)
         return hours
     reached = first_reached(case.evaluations, float(target))
     return None if reached is None else float(reached["hours"])
 
 
-def _with_hours(case: Case, targets: Sequence[str]) -> Case:
+def _with_hours(case: ComparedRun, targets: Sequence[str]) -> ComparedRun:
     """Return a case with the hours to some targets among its figures, if it has any."""
     hours = {f"{HOURS_TO}{target}": _hours(case, target) for target in targets}
     return replace(case, figures={**case.figures, **hours}) if case.figures else case

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.analysis.checks import Check
-from sim.analysis.figures import FEWEST, Figure, figure_of_network, in_percent
+from sim.analysis.figures import FEWEST_TESTED, Figure, figure_of_network, in_column, in_percent
 from sim.analysis.notebook import framed
-from sim.analysis.ranking import Case, Verdict, mean_of, ranked, values_of
+from sim.analysis.ranking import ComparedRun, Verdict, mean_of, number_of, ranked, values_of
 from sim.formatting import capital, counted, listed, percent, some
 from statements import Code, Other, Remedy, Statement, as_json, by_rank, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LONGEST = 90
+    from sim.analysis.numeric import NumericSweep
+
+LONGEST_HEADLINE = 90
 """Letters of a headline at most."""
 MORE_SEEDS: Remedy = Other(said="run more seeds (--seed)")
 """What helps where runs of one seed were compared."""
@@ -38,6 +40,111 @@ class CheckOfRun(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class FigureColumn:
+    """One figure of a comparison: the rows of its table that have it, by group.
+
+    figure: the figure in the unit of summaries; ``shown`` is in the one unit that fits all means.
+    means: mean of each group in the unit of summaries, nan where it has none, in order.
+    missing: why a group has no mean, by group; empty where it has one.
+    ends: ends of the 95 % interval of each mean, nan where there is none.
+    verdicts: verdict on each group, empty where it has none.
+    seeds: values over the seeds of each group, empty where it has no mean.
+    leaders: groups that are best by a test.
+    seed_counts: seeds of each group, with a mean or without.
+    """
+
+    column: str
+    figure: Figure
+    shown: Figure
+    means: Mapping[str, float]
+    missing: Mapping[str, str]
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    verdicts: Mapping[str, str] = field(default_factory=dict)
+    seeds: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    leaders: Collection[str] = ()
+    seed_counts: Mapping[str, int] = field(default_factory=dict)
+
+    def scaled(self, group: str) -> float:
+        """Return the mean of a group in the unit of the column."""
+        return self.means[group] / self.shown.unit
+
+    def text(self, group: str) -> str:
+        """Write a mean in a column whose head names the unit, or why there is none."""
+        if why := self.missing[group]:
+            return "-" if why == "none" else why
+        return self.shown.form(self.scaled(group))
+
+    def with_unit(self, group: str) -> str:
+        """Write a mean as a sentence has it, or why there is none."""
+        return self.missing[group] or self.figure.text(self.means[group])
+
+    def interval(self, group: str) -> str:
+        """Write the interval of a mean; empty where there is none."""
+        ends = [end / self.shown.unit for end in self.ends.get(group, ()) if not math.isnan(end)]
+        texts = [*map(self.shown.form, ends)]
+        return " to ".join(texts) if len({*texts}) > 1 else ""
+
+    def word(self, group: str) -> str:
+        """Write the verdict on a group, and how many of its seeds have a figure that some lack."""
+        verdict = self.verdicts[group]
+        if verdict != Verdict.NOT_REACHED:
+            return verdict
+        why = self.missing[group]
+        has = f"0 of {self.seed_counts[group]}" if why in ("never", "none") else why
+        return f"{verdict} ({has.removeprefix('in ').partition(' seed')[0]})"
+
+    @cached_property
+    def starred(self) -> list[str]:
+        """The groups that are best by a test, and those that print the same."""
+        texts = {self.text(group) for group in self.leaders}
+        return [group for group in self.means if self.text(group) in texts]
+
+    def star(self, group: str) -> str:
+        """Write a mean with the mark of the best, or with room for it."""
+        if not self.starred:
+            return self.text(group)
+        return self.text(group) + ("*" if group in self.starred else " ")
+
+    @property
+    def known(self) -> list[str]:
+        """The groups that have a mean."""
+        return [group for group in self.means if not self.missing[group]]
+
+    @cached_property
+    def is_flat(self) -> bool:
+        """Whether all groups that have the figure print the same."""
+        return len({self.with_unit(group) for group in self.known}) < 2
+
+    @property
+    def has_best(self) -> bool:
+        """Whether some mean is better than another one."""
+        return bool(self.figure.best) and not self.is_flat
+
+    def merit(self, group: str) -> float:
+        """Return what is the greater the better; -inf without a mean, and of an expense of 0."""
+        mean = self.means[group]
+        if math.isnan(mean) or (self.figure.spent and self.figure.best and not mean):
+            return -math.inf
+        return mean if self.figure.rising or not self.figure.best else -mean
+
+    def best(self, among: Collection[str] | None = None) -> list[str]:
+        """Return the groups, or those of some, that print the same as the best mean."""
+        return self._like(max, self.known if among is None else among)
+
+    def last(self) -> list[str]:
+        """Return the groups that print the same as the worst mean."""
+        return self._like(min, self.known)
+
+    def _like(self, end: Callable[..., str], among: Collection[str]) -> list[str]:
+        ranked = [group for group in self.known if self.merit(group) > -math.inf]
+        ranked = [group for group in ranked if group in among]
+        if not ranked:
+            return []
+        text = self.with_unit(end(ranked, key=self.merit))
+        return [group for group in ranked if self.with_unit(group) == text]
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison(Mapping[str, Any]):
     """What a comparison has found; as a mapping it is what ``compare --json`` prints.
 
@@ -48,6 +155,10 @@ class Comparison(Mapping[str, Any]):
     ``leading`` is the column of the figure that matters most, by default the first. ``lacking``
     says why groups have none, and ``beside`` are figures by which nobody is best, by column, with
     the mean of each group. With ``folders`` it shows itself in a notebook as a page.
+
+    Of a sweep, ``keys_compared`` compare the values of each key that has names, all else equal,
+    ``numeric`` has the order of its combinations over keys with numbers, and ``runs`` are the
+    folders of each group whose runs were read.
     """
 
     rows: pd.DataFrame
@@ -66,11 +177,14 @@ class Comparison(Mapping[str, Any]):
     leading: str = field(default="", repr=False)
     checks: tuple[CheckOfRun, ...] = field(default=(), repr=False)
     folders: tuple[Path, ...] = field(default=(), repr=False)
+    keys_compared: Mapping[str, Comparison] | None = field(default=None, repr=False)
+    numeric: NumericSweep | None = field(default=None, repr=False)
+    runs: Mapping[str, Sequence[Path]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
         cls,
-        cases: Sequence[Case],
+        cases: Sequence[ComparedRun],
         figures: Mapping[str, Figure],
         *,
         limits: Sequence[Statement] = (),
@@ -110,6 +224,8 @@ class Comparison(Mapping[str, Any]):
     @cached_property
     def printed(self) -> Mapping[str, Any]:
         """What ``compare --json`` prints."""
+        keys = self.keys_compared
+        by_key = {} if keys is None else {"keys": {key: keys[key].in_short for key in keys}}
         return {
             "headline": self.headline,
             "notes": list(self.notes),
@@ -117,8 +233,18 @@ class Comparison(Mapping[str, Any]):
             "checks": [one.as_json() for one in self.checks],
             **self.about,
             "beside": {column: dict(means) for column, (_, means) in self.beside.items()},
-            "rows": self.rows.astype(object).where(self.rows.notna(), None).to_dict("records"),
+            "rows": self._records,
+            **by_key,
         }
+
+    @property
+    def in_short(self) -> dict[str, Any]:
+        """The headline and the rows, as JSON."""
+        return {"headline": self.headline, "rows": self._records}
+
+    @property
+    def _records(self) -> list[dict[str, Any]]:
+        return self.rows.astype(object).where(self.rows.notna(), None).to_dict("records")
 
     @property
     def groups(self) -> list[str]:
@@ -160,11 +286,59 @@ class Comparison(Mapping[str, Any]):
         alone = {*words.values()} <= {Verdict.BEST, Verdict.EQUAL, Verdict.BEHIND}
         return shared if alone and len(shared) < len(words) else []
 
+    def column(self, name: str, groups: Sequence[str] | None = None) -> FigureColumn:
+        """Return a figure by group, those given or all, the best first.
+
+        Times to targets share one unit.
+        """
+        if name in self.beside:
+            figure, known = self.beside[name]
+            means = {group: known.get(group, math.nan) for group in groups or self.groups}
+            missing = {group: "-" if math.isnan(mean) else "" for group, mean in means.items()}
+            each = {group: [] if missing[group] else [mean] for group, mean in means.items()}
+            plain, shown = figure._replace(best=""), in_column(figure, means.values())
+            return FigureColumn(name, plain, shown, means, missing, seeds=each)
+        own = self.by(name)
+        figure = self.figures[name]
+        times = [column for column in self.figures if self.figures[column].target]
+        of_unit = self.rows[self.rows["figure"].isin(times)] if figure.target else own
+        rows = {row.group: row for row in own.itertuples(index=False)}
+        asked = groups or [*rows]
+        means = {group: rows[group].mean if group in rows else math.nan for group in asked}
+        missing = self._missing(name, [group for group in asked if math.isnan(means[group])])
+        seeds = self.seeds_of(name)
+        return FigureColumn(
+            name,
+            figure,
+            in_column(figure, of_unit["mean"]),
+            means,
+            {group: missing.get(group, "") for group in asked},
+            {group: (row.low, row.high) for group, row in rows.items()},
+            {group: self._verdict(row) for group, row in rows.items()},
+            {group: () if group in missing else seeds[group] for group in asked},
+            self.leaders(name),
+            {group: row.seeds for group, row in rows.items()},
+        )
+
+    def _verdict(self, row: Any) -> str:
+        """Return the verdict of a row, or why its group has no run that counts."""
+        if row.verdict == Verdict.NOT_REACHED:
+            return self.lacking.get(row.group, row.verdict)
+        return row.verdict if isinstance(row.verdict, str) else ""
+
+    @property
+    def columns(self) -> list[FigureColumn]:
+        """The figures of the table by which groups have rows, in its order."""
+        return [self.column(name) for name in self.figures if len(self.by(name))]
+
     def seeds_of(self, column: str) -> dict[str, list[float]]:
         """Return the values of each group by a figure, the mean over settings of each seed."""
         own = self.values[self.values["figure"] == column]
         means = own.groupby(["group", "seed"], sort=False)["value"].mean()
-        return {str(group): [*each] for group, each in means.groupby(level=0, sort=False)}
+        found: dict[str, list[float]] = {}
+        for (group, _), mean in means.items():
+            found.setdefault(group, []).append(mean)
+        return found
 
     def in_words(self) -> Comparison:
         """Return it with its headline, without a full stop, and sentences that qualify that."""
@@ -181,7 +355,7 @@ class Comparison(Mapping[str, Any]):
             means = {column: own["mean"].iloc[0] for column, own in known.items()}
             figures = {column: self.figures[column] for column in means}
             parts = [f"{own.name} {own.text(means[column])}" for column, own in figures.items()]
-            return fitted("", dict.fromkeys([capital(parts[0]), *parts[1:]], 0)), []
+            return fitted_headline("", dict.fromkeys([capital(parts[0]), *parts[1:]], 0)), []
         decided = self.telling
         if not _is_decided(known[decided]):
             return self._no_difference(first) or self._values(first), []
@@ -191,19 +365,19 @@ class Comparison(Mapping[str, Any]):
 
     def _values(self, column: str) -> str:
         """Say which groups are first by a figure, with its value, and what the others have."""
-        figure, own = self.figures[column], self.by(column)
+        own = self.column(column)
+        figure = own.figure
         alike: dict[str, list[str]] = {}
         without: dict[str, list[str]] = {}
-        is_spent = figure.spent and bool((own["mean"] > 0.0).any())
-        for group, mean in zip(own["group"], own["mean"], strict=True):
-            if math.isnan(mean):
-                without.setdefault(self.why_none(column, group), []).append(group)
-            elif is_spent and not mean:
+        is_spent = figure.spent and any(mean > 0.0 for mean in own.means.values())
+        for group, mean in own.means.items():
+            if is_spent and not mean:
                 without.setdefault("nothing", []).append(group)
             else:
-                alike.setdefault(figure.text(mean), []).append(group)
+                texts = without if own.missing[group] else alike
+                texts.setdefault(own.with_unit(group), []).append(group)
         (best, leaders), *rest = alike.items()
-        alone = len(leaders) == len(own)
+        alone = len(leaders) == len(own.means)
         one = len(leaders) == 1
         value = f"{best}{self._gain(column, leaders)}"
         target = in_percent(figure.target) if figure.target else ""
@@ -216,7 +390,7 @@ class Comparison(Mapping[str, Any]):
         else:
             said = f"{'has' if one else 'have'} the {figure.best} {figure.name} ({value})"
         names = listed(leaders)
-        if len(f"{names} {said}") > LONGEST:
+        if len(f"{names} {said}") > LONGEST_HEADLINE:
             names = some(leaders, 1)
         return _fitted_sentence(f"{names} {said}", [*rest, *without.items()])
 
@@ -234,18 +408,18 @@ class Comparison(Mapping[str, Any]):
             return ""
         return f", {percent(means[leaders[0]] / means[base] - 1.0, 0, '+')} over {base}"
 
-    def why_none(self, column: str, group: str) -> str:
-        """Say why a group has no mean of a figure: "never", "in 2 of 3 seeds"."""
+    def _missing(self, column: str, groups: Sequence[str]) -> dict[str, str]:
+        """Say why groups have no mean of a figure: "never", "in 2 of 3 seeds"."""
         figure = self.figures[column]
-        if group in self.lacking:
-            return self.lacking[group]
-        if group in self.untrained and figure.learnt:
-            return "not trained"
-        own = self.values[(self.values["figure"] == column) & (self.values["group"] == group)]
-        known = own.groupby("seed")["value"].agg(lambda each: each.notna().all())
-        if known.any():
-            return f"in {int(known.sum())} of {counted(len(known), 'seed')}"
-        return "never" if figure.target else "none"
+        own = self.values[(self.values["figure"] == column) & self.values["group"].isin(groups)]
+        has = own["value"].notna().groupby([own["group"], own["seed"]], sort=False).all()
+        count = has.groupby(level=0, sort=False).agg(["sum", "size"])
+        found = dict.fromkeys(groups, "never" if figure.target else "none")
+        for group, reached, seeds in count[count["sum"] > 0].itertuples():
+            found[group] = f"in {reached} of {counted(seeds, 'seed')}"
+        if figure.learnt:
+            found |= {group: "not trained" for group in groups if group in self.untrained}
+        return found | {group: self.lacking[group] for group in groups if group in self.lacking}
 
     def _no_difference(self, column: str) -> str:
         """Say which groups no test tells from the first one by a figure; empty for none."""
@@ -258,7 +432,7 @@ class Comparison(Mapping[str, Any]):
         ending = f" in {self.figures[column].name} ({counted(int(own['seeds'].min()), 'seed')})"
         text = f"No difference found between {listed(names)}{ending}"
         short = f"No difference found between {len(names)} groups{ending}"
-        return text if len(text) <= LONGEST else short
+        return text if len(text) <= LONGEST_HEADLINE else short
 
     def __getitem__(self, key: str) -> Any:
         """Return one part of what is printed."""
@@ -278,20 +452,18 @@ class Comparison(Mapping[str, Any]):
 
 
 def _means(
-    cases: Sequence[Case], figures: Mapping[str, Figure]
+    cases: Sequence[ComparedRun], figures: Mapping[str, Figure]
 ) -> dict[str, tuple[Figure, dict[str, float]]]:
     """Return figures by which nobody is best, with the mean of each group, as far as known."""
-    return {
-        str(column): (
-            figures[column],
-            {
-                str(group): mean_of(each["value"].to_numpy(), figures[column])[0]
-                for group, each in own.groupby("group", sort=False)
-            },
-        )
-        for column, own in values_of(cases, figures).groupby("figure", sort=False)
-        if own["value"].notna().any()
-    }
+    found = {}
+    for column, figure in figures.items():
+        values: dict[str, list[float]] = {}
+        for case in cases:
+            values.setdefault(case.group, []).append(number_of(case.figures.get(column)))
+        means = {group: mean_of(own, figure)[0] for group, own in values.items()}
+        if not all(map(math.isnan, means.values())):
+            found[column] = (figure, means)
+    return found
 
 
 def _is_decided(own: pd.DataFrame) -> bool:
@@ -310,7 +482,7 @@ def _fitted_sentence(first: str, others: Sequence[tuple[str, Sequence[str]]]) ->
     """
     parts = [f"{listed(groups)} {text}" for text, groups in others]
     whole = f"{first}; {', '.join(parts)}" if parts else first
-    if len(whole) <= LONGEST or not parts:
+    if len(whole) <= LONGEST_HEADLINE or not parts:
         return whole
     count = counted(sum(len(groups) for _, groups in others), "other")
     (first_text, _), *_, (last_text, _) = [*others, *others[-1:]]
@@ -322,10 +494,10 @@ def _fitted_sentence(first: str, others: Sequence[tuple[str, Sequence[str]]]) ->
     else:
         ends = f"{first_text} to {last_text}"
     short = f"{first}; {count} {ends}"
-    return short if len(short) <= LONGEST else first
+    return short if len(short) <= LONGEST_HEADLINE else first
 
 
-def fitted(head: str, parts: Mapping[str, int]) -> str:
+def fitted_headline(head: str, parts: Mapping[str, int]) -> str:
     """Return a headline of as many parts as it has room for, and of how many groups it has none.
 
     ``parts`` are texts, with how many groups each is of.
@@ -334,7 +506,7 @@ def fitted(head: str, parts: Mapping[str, int]) -> str:
     for text, count in parts.items():
         longer = f"{shown}{', ' if shown != head else ''}{text}"
         others = f"; and {counted(left - count, 'other')}" if left > count else ""
-        if shown != head and len(longer + others) > LONGEST:
+        if shown != head and len(longer + others) > LONGEST_HEADLINE:
             break
         shown, left = longer, left - count
     return f"{shown}; and {counted(left, 'other')}" if left else shown
@@ -351,7 +523,7 @@ def _limits(rows: pd.DataFrame, more_seeds: Remedy, *, drawn: bool) -> Iterator[
         if seeds == 1:
             text = "There is only one seed, and the order may be chance"
         helps = [more_seeds] if seeds == 1 else []
-        yield Statement.note(Code.FEW_SEEDS, "seed", text, *helps, seeds=seeds, least=FEWEST)
+        yield Statement.note(Code.FEW_SEEDS, "seed", text, *helps, seeds=seeds, least=FEWEST_TESTED)
 
 
 def limit_text(said: Statement) -> str:

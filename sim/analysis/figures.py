@@ -33,7 +33,7 @@ RISING = ("highest", "most")
 
 LEVEL = 0.95
 """Confidence of intervals of means."""
-FEWEST = 3
+FEWEST_TESTED = 3
 """Seeds from which on there is an interval, and a test."""
 
 

@@ -15,7 +15,7 @@ import yaml
 from sim.analysis.figures import LISTED
 from sim.formatting import as_yaml
 
-LONGEST = 40
+LONGEST_LABEL = 40
 """Letters of a label up to which a legend, and the end of a line in a chart, has room for it."""
 LONGEST_VALUE = 20
 """Letters of a value where labels are too long."""
@@ -45,9 +45,9 @@ def labels_of(settings: Sequence[Settings], names: Sequence[str] = ()) -> list[s
     """Return a label for each of some groups by the values of their keys; no two are the same.
 
     Only keys that differ are named, by the shortest ends of their dotted names that are no ends of
-    other keys. A value that is None is not named. Where labels would be
-    longer than :data:`LONGEST`, words that say little go, then keys without which the groups are
-    still told apart, then what is too long. A mapping is named by its own keys. Groups that have
+    other keys. A value that is None is not named. Where labels would be longer than
+    :data:`LONGEST_LABEL`, words that say little go, then keys without which the groups are still
+    told apart, then what is too long. A mapping is named by its own keys. Groups that have
     ``names`` are called by them where their keys would have to go, but for methods and variants.
     """
     settings = _in_parts(settings)
@@ -69,7 +69,7 @@ def labels_of(settings: Sequence[Settings], names: Sequence[str] = ()) -> list[s
             labels = [_value("", own[named[0]], short=short) for own in settings]
         else:
             labels = [_label(own, named, heads, short=short) for own in settings]
-        if len(set(labels)) == len(labels) and max(map(len, labels), default=0) <= LONGEST:
+        if len(set(labels)) == len(labels) and max(map(len, labels), default=0) <= LONGEST_LABEL:
             return labels
     return _numbered(labels)
 
@@ -206,10 +206,10 @@ def _telling_words(key: str) -> str:
 
 def _numbered(labels: Sequence[str]) -> list[str]:
     """Return labels that are cut where they are too long, and numbered where two look the same."""
-    room = LONGEST - len(f" #{len(labels)}")
+    room = LONGEST_LABEL - len(f" #{len(labels)}")
     found: list[str] = []
     for label in labels:
-        cut = label if len(label) <= LONGEST else _cut(label, room)
+        cut = label if len(label) <= LONGEST_LABEL else _cut(label, room)
         number = 1
         while (new := cut if number == 1 else f"{_cut(cut, room)} #{number}") in found:
             number += 1

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sim.analysis.evaluations import Evaluation
-from sim.analysis.figures import FEWEST, LEVEL, Figure
+from sim.analysis.figures import FEWEST_TESTED, LEVEL, Figure
 from statements.arrays import Floats, Mask
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ UNDECIDED = (Verdict.NO_DIFFERENCE, Verdict.TOO_FEW, Verdict.EQUAL)
 
 
 @dataclass(frozen=True)
-class Case:
-    """A run of a group: its seed, its figures by column, and the ``setting`` of what else varies.
+class ComparedRun:
+    """One run of a group: its seed, its figures by column, and the ``setting`` of what else varies.
 
-    A figure that was never reached, or cannot be known, is None or not there. Of a run that was
-    read there are its evaluations, and its manifest; of a row of a sweep there are none.
+    A figure that was never reached, or cannot be known, is None or not there. A run that was read
+    has its evaluations, its manifest and its folder; a row of a sweep has none of these.
     """
 
     group: str
@@ -67,22 +68,24 @@ class Case:
     setting: str = ""
     evaluations: Sequence[Evaluation] = ()
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
 
-def values_of(cases: Iterable[Case], columns: Iterable[str]) -> pd.DataFrame:
+def values_of(cases: Iterable[ComparedRun], columns: Iterable[str]) -> pd.DataFrame:
     """Return the figures of cases: a row a group, setting, seed and figure; nan for None."""
     import pandas as pd
 
     wanted = [*columns]
     rows = [
-        (case.group, case.setting, case.seed, column, _number(case.figures.get(column)))
+        (case.group, case.setting, case.seed, column, number_of(case.figures.get(column)))
         for case in cases
         for column in wanted
     ]
     return pd.DataFrame(rows, columns=["group", "setting", "seed", "figure", "value"])
 
 
-def _number(value: Any) -> float:
+def number_of(value: Any) -> float:
+    """Return a figure as a number; nan for None."""
     return math.nan if value is None else float(value)
 
 
@@ -144,7 +147,8 @@ class _Cube:
 
     def __post_init__(self) -> None:
         self.p = np.full((len(self.groups),) * 2, np.nan)
-        for place in range(self.whole - 1):
+        has_tests = self.values.shape[1] >= FEWEST_TESTED
+        for place in range(self.whole - 1 if has_tests else 0):
             self.p[place, place + 1 : self.whole] = _paired_p(self._apart(place))
         self.tested = ~np.isnan(self.p)
 
@@ -242,12 +246,12 @@ class _Cube:
         if not seeds:
             return Verdict.TOO_FEW
         if not np.nanmax(np.abs(apart)):
-            return Verdict.EQUAL if certain or seeds >= FEWEST else Verdict.TOO_FEW
+            return Verdict.EQUAL if certain or seeds >= FEWEST_TESTED else Verdict.TOO_FEW
         constant = seeds > 1 and bool(self._constant[0] and self._constant[place])
         ahead = float(by_seed.mean()) * (1.0 if self.figure.rising else -1.0) > 0.0
         if certain or (constant and not self.figure.learnt):
             return Verdict.BEHIND if ahead else Verdict.NO_DIFFERENCE
-        if seeds < FEWEST:
+        if seeds < FEWEST_TESTED:
             return Verdict.TOO_FEW
         p = self.p[0, place]  # nan: the same distance at each seed
         return Verdict.BEHIND if ahead and not p >= CHANCE else Verdict.NO_DIFFERENCE
@@ -258,7 +262,7 @@ class _Cube:
             return None
         if found := next((one for one in UNDECIDED if one in others), None):
             return found
-        enough = self.seeds[0] >= FEWEST or not self.drawn
+        enough = self.seeds[0] >= FEWEST_TESTED or not self.drawn
         missing = self.reached[self.whole + self.unspent :]
         if Verdict.NOT_REACHED not in others or (enough and not any(missing)):
             return Verdict.BEST
@@ -282,19 +286,17 @@ def _paired_p(apart: Floats) -> Floats:
 
     There is none below three seeds, and where the difference is the same at each.
     """
-    from scipy import stats
+    from scipy.special import stdtr
 
     by_seed = _nanmean(apart, 0)
-    found = np.full(by_seed.shape[1], np.nan)
     seeds = (~np.isnan(by_seed)).sum(axis=0)
     high, low = np.fmax.reduce(by_seed, axis=0), np.fmin.reduce(by_seed, axis=0)
-    with np.errstate(invalid="ignore"):
+    mean = _nanmean(by_seed, 0)
+    with np.errstate(all="ignore"):
         differ = high - low > _tiny(np.maximum(np.abs(high), np.abs(low)))
-    tested = (seeds >= FEWEST) & differ
-    if tested.any():
-        own = by_seed[:, tested]
-        found[tested] = stats.ttest_1samp(own, 0.0, axis=0, nan_policy="omit").pvalue
-    return found
+        variance = np.nansum((by_seed - mean) ** 2, axis=0) / (seeds - 1)
+        p = 2.0 * stdtr(seeds - 1, -np.abs(mean / np.sqrt(variance / seeds)))
+    return np.where((seeds >= FEWEST_TESTED) & differ, p, np.nan)
 
 
 def mean_of(
@@ -312,9 +314,10 @@ def mean_of(
         known = np.log(known) if by_ratio else known
     if not len(known):
         return (math.nan,) * 3
-    mean, half = float(known.mean()), math.nan
-    if len(known) >= FEWEST:
-        [half] = half_width(known[:, None]).tolist()
+    mean = float(known.mean())
+    if len(known) < FEWEST_TESTED:
+        return math.exp(mean) if by_ratio else mean, math.nan, math.nan
+    [half] = half_width(known[:, None]).tolist()
     if by_ratio:
         return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
     low, high = figure.within(np.array(mean - half), np.array(mean + half), known)

@@ -42,7 +42,7 @@ from sim.facts.directions import TOWARD_PEER, Way
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import grouped, numbers_of, says
 from sim.trace.tables import pieces_of
-from statements.arrays import Floats, Ints, Mask
+from statements.arrays import Floats, Ints, Mask, stretches
 
 TRANSFER_COLUMNS = (
     *("contact_id", "cluster", "device", "peer", "toward", "payload", "version"),
@@ -304,10 +304,7 @@ def _of_devices(
 def _pairs(keys: Ints, ordered: Ints) -> tuple[Ints, Ints]:
     """Return places of all pairs that are equal, in ``keys`` and in others that are in order."""
     first, end = _between(ordered, keys)
-    count = end - first
-    place = np.repeat(np.arange(len(keys)), count)
-    within = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
-    return place, first[place] + within
+    return stretches(first, end - first)
 
 
 def _between(ordered: Ints, keys: Ints) -> tuple[Ints, Ints]:

@@ -12,7 +12,7 @@ from sim.formatting import WIDTH
 
 DOTS = 21
 """Places of the axis on which a table shows a figure."""
-LONGEST_NAME = 24
+LONGEST_HEAD = 24
 """Letters of a name above a column, or of the names of a row together."""
 
 
@@ -122,7 +122,7 @@ def round_ends(low: float, high: float) -> tuple[float, float, int]:
     return first * step, max(last, first + 1) * step, digits
 
 
-def cut(name: str, most: int = LONGEST_NAME) -> str:
+def cut(name: str, most: int = LONGEST_HEAD) -> str:
     """Return a name without its end where it is long."""
     return name if len(name) <= most else f"{name[: most - 1]}…"
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.plan.contacts import ContactTable
-from statements.arrays import Floats, Ints
+from statements.arrays import Floats, Ints, stretches
 
 Spans = tuple[Floats, Floats]
 """Starts (N,) and ends (N,), in seconds since the start of the plan."""
@@ -113,9 +113,7 @@ def _full_passes(contacts: ContactTable, served: Ints) -> tuple[Ints, Floats, Fl
     own, other = contacts.server * len(times_s), server * len(times_s)
     from_row = np.searchsorted(other + last, own + rise, side="right")
     rows = np.maximum(np.searchsorted(other + first, own + sets, side="left") - from_row, 0)
-    contact = np.repeat(np.arange(len(rows)), rows)
-    before = np.repeat(np.cumsum(rows) - rows, rows)
-    row = np.repeat(from_row, rows) + np.arange(len(contact)) - before
+    contact, row = stretches(from_row, rows)
     start_s = np.maximum(contacts.rise_s[contact], full_from_s[row])
     return contact, start_s, np.minimum(contacts.set_s[contact], full_until_s[row])
 

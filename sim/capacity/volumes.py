@@ -196,39 +196,46 @@ def _of_contact(plan: Plan, contact: PlannedContact, edges: Edges) -> Iterator[P
     contacts, number = plan.contacts, contact.contact_id
     below = len(contacts.flyers.names) + int(contacts.ground[number])
     client, server = plan.topology.client_and_server(int(contacts.flyer[number]), below)
-    delays_s: dict[int, list[float]] = {}
     for way, beam in contact.links.beams:
         if beam is None:
             continue
         ends = (client, server) if way is Way.TO_SERVER else (server, client)
         device = int(served_bits(beam.curve, contact.start_s, contact.end_s).argmin())
-        if device not in delays_s:
-            delays_s[device] = _longest(
-                [
-                    float(contact.links.delay_s(np.full(len(beam.curve.time_s), time_s))[device])
-                    for time_s in _with_middles(cuts)
-                ]
-            )
+        delay_s = partial(_delay_s, contact, len(beam.curve.time_s), device)
         bits = np.diff(beam.curve.device(device).delivered_bits(cuts)).tolist()
         direction = plan.topology.direction(way)
-        spans = pairwise(cuts.tolist())
-        for span, carried, delay_s in zip(spans, bits, delays_s[device], strict=True):
-            yield Piece(
-                contact.contact_id, direction, *ends, *span, carried, delay_s, link="contact"
-            )
+        longest_s = _longest(delay_s, cuts)
+        yield from _pieces(number, direction, ends, cuts, bits, longest_s, link="contact")
 
 
-def _with_middles(cuts: Floats) -> Floats:
-    """Return the ends and the middle of each piece in order (2 E - 1,)."""
-    return np.sort(np.append(cuts, (cuts[1:] + cuts[:-1]) / 2.0))
+def _delay_s(contact: PlannedContact, devices: int, device: int, time_s: float) -> float:
+    """Return how long a signal takes between a device and the satellite at a time."""
+    return float(contact.links.delay_s(np.full(devices, time_s))[device])
 
 
-def _longest(delays_s: Sequence[float] | Floats) -> list[float]:
-    """Return the longest delay of each piece, of those at its ends and in its middle.
+def _pieces(
+    number: int,
+    direction: str,
+    ends: tuple[int, int],
+    cuts: Floats,
+    bits: Sequence[float],
+    delays_s: Sequence[float],
+    *,
+    link: str,
+) -> Iterator[Piece]:
+    """Yield the pieces between cuts (E,), of which each carries bits and has a longest delay."""
+    spans = pairwise(cuts.tolist())
+    for span, carried, delay_s in zip(spans, bits, delays_s, strict=True):
+        yield Piece(number, direction, *ends, *span, carried, delay_s, link)
+
+
+def _longest(delay_s: Callable[[float], float], cuts: Floats) -> list[float]:
+    """Return the longest delay of each piece (E - 1,), of those at its ends and in its middle.
 
     In a pass over a place, that is the longest one: satellites come nearer, and go away again.
     """
-    each = np.asarray(delays_s)
+    times_s = np.sort(np.append(cuts, (cuts[1:] + cuts[:-1]) / 2.0))
+    each = np.array([delay_s(time_s) for time_s in times_s.tolist()])
     longest: list[float] = np.maximum.reduce([each[:-2:2], each[1:-1:2], each[2::2]]).tolist()
     return longest
 
@@ -268,12 +275,10 @@ def _of_isls(isls: IslPlan, satellites: Sequence[str], edges: Edges) -> Iterator
         cuts = edges(float(isls.start_s[window]), float(isls.end_s[window]))
         if not len(cuts):
             continue
-        carried = isls.carried_bits(window, cuts).tolist()
+        bits = isls.carried_bits(window, cuts).tolist()
         longest_s = _longest_anywhere(partial(isls.delays_s, window), cuts)
-        spans = pairwise(cuts.tolist())
-        for span, bits, delay_s in zip(spans, carried, longest_s, strict=True):
-            for ends in ((one, other), (other, one)):
-                yield Piece(window, "isl", *ends, *span, bits, delay_s, link="isl")
+        for ends in ((one, other), (other, one)):
+            yield from _pieces(window, "isl", ends, cuts, bits, longest_s, link="isl")
 
 
 def _of_feeder(feeder: FeederPlan, nodes: Sequence[str], edges: Edges) -> Iterator[Piece]:
@@ -284,15 +289,13 @@ def _of_feeder(feeder: FeederPlan, nodes: Sequence[str], edges: Edges) -> Iterat
         cuts = edges(float(feeder.start_s[number]), float(feeder.end_s[number]))
         if not len(cuts):
             continue
-        times_s = _with_middles(cuts).tolist()
-        longest_s = _longest([feeder.delay_s(number, time_s) for time_s in times_s])
-        for span, delay_s in zip(pairwise(cuts.tolist()), longest_s, strict=True):
-            bits = feeder.rate_bps * (span[1] - span[0])
-            for direction, ends in (
-                ("downlink", (satellite, station)),
-                ("uplink", (station, satellite)),
-            ):
-                yield Piece(number, direction, *ends, *span, bits, delay_s, link="feeder")
+        bits = (feeder.rate_bps * np.diff(cuts)).tolist()
+        longest_s = _longest(partial(feeder.delay_s, number), cuts)
+        for direction, ends in (
+            ("downlink", (satellite, station)),
+            ("uplink", (station, satellite)),
+        ):
+            yield from _pieces(number, direction, ends, cuts, bits, longest_s, link="feeder")
 
 
 # Services of a plan, by client and direction, with the link curve that each may be sent over.

@@ -30,43 +30,31 @@ Strange = dict[tuple[str, str], tuple[int, str]]
 
 
 class _Held:
-    """The version that each device (K,) downloaded last, and the cluster's last few downloads."""
+    """The last downloads of a cluster: which devices (R,) got which version (R,)."""
 
     def __init__(self, devices: int) -> None:
-        self._newest: Ints = np.zeros(devices, np.int64)
-        self._downloads: deque[tuple[Ints, Ints]] = deque(maxlen=REMEMBERED)
+        self._devices = devices
+        at_start = np.arange(devices), np.zeros(devices, np.int64)
+        self._downloads: deque[tuple[Ints, Ints]] = deque([at_start], maxlen=REMEMBERED)
 
     def take(self, device: Ints, version: Ints) -> None:
         """Remember that devices (R,) have got a version (R,) each."""
-        self._newest[self._place(device)] = version
         self._downloads.append((device, version))
 
     def lacks(self, device: Ints, version: Ints) -> Mask:
-        """Which devices (R,) had not downloaded a version (R,): it is none that is remembered.
+        """Return which devices (R,) had not downloaded a version (R,) that is remembered.
 
-        Neither is it older than all of those.
+        A version older than all that are remembered of a device counts as downloaded.
         """
-        unknown: Mask = self._newest[self._place(device)] != version
-        if not np.count_nonzero(unknown):
-            return unknown
-        wanted = np.full(len(self._newest), FOUND)
+        wanted = np.full(self._devices, FOUND)
         wanted[device] = version
-        # Of a device that has downloaded nothing for so long nothing is known.
         oldest = np.full_like(wanted, np.iinfo(np.int64).max)
         for who, had in reversed(self._downloads):
-            asked = wanted[who]
-            wanted[who] = np.where(asked == had, FOUND, asked)
+            wanted[who] = np.where(wanted[who] == had, FOUND, wanted[who])
             oldest[who] = had
             if everywhere(wanted == FOUND):
-                return np.zeros_like(unknown)
-        if len(self._downloads) < REMEMBERED:
-            oldest[:] = 0  # nothing is forgotten yet: what was given at the start is the oldest
-            wanted[wanted == 0] = FOUND
+                break
         return (wanted[device] != FOUND) & (version >= oldest[device])
-
-    def _place(self, device: Ints) -> Ints | slice:
-        """Where devices (R,) are among all (K,), each at most once and in order."""
-        return slice(None) if len(device) == len(self._newest) else device
 
 
 class Versions:

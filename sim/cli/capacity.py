@@ -20,7 +20,7 @@ from statements import Code, Set, Statement, as_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sim.page.capacity_text import Capacity
+    from sim.capacity.capacity_text import Capacity
     from sim.plan.plan import Plan
     from sim.world.world import World
 
@@ -121,13 +121,13 @@ def _unused_links(world: World) -> Iterator[Statement]:
 
 def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity, Plan]:
     """Return what a network carries without some stations, what limits it, and its plan."""
+    from sim.capacity.capacity_text import Capacity, LeftOut
     from sim.capacity.limits import limits_of, without
     from sim.capacity.operations import carried_in, operations, silent_services
     from sim.capacity.study import check_seen, rows_and_queues
     from sim.cli.preview import planned_outages
     from sim.execution.ready import network_plan
     from sim.execution.run_cache import WindowCache
-    from sim.page.capacity_text import Capacity, LeftOut
 
     find = WindowCache(None).find
     before = None

@@ -176,7 +176,7 @@ def _size(size_bytes: float) -> str:
 
 def _notes(found: Sequence[Alone], size_bytes: float) -> Iterator[str]:
     """Say what the poorest pass carries, and which passes carry nothing, or are left out."""
-    from sim.page.capacity_text import silent_text
+    from sim.capacity.capacity_text import silent_text
 
     for one in found:
         if one.worst_mb is not None and one.worst_services != 1:

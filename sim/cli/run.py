@@ -47,12 +47,6 @@ def name_of(scenario: Scenario) -> str:
     return scenario.source_path.stem if scenario.source_path else "scenario"
 
 
-def _study_text(result: Result) -> str:
-    from sim.page.study_text import study_text  # what draws pages is beside it
-
-    return study_text(result)
-
-
 @dataclass(frozen=True)
 class Execution:
     """How a run is carried out: ``here``, as code of the user's may go to another folder later.
@@ -79,6 +73,7 @@ class Execution:
         from sim.analysis.run_text import run_screen
         from sim.cli.progress import Progress
         from sim.execution.folder import MANIFEST, as_written, read_manifest
+        from sim.execution.study_text import study_text
         from sim.files import free_folder, from_here
         from sim.world.world import World
 
@@ -95,7 +90,7 @@ class Execution:
             new = (w for w in result.warnings if w not in progress.doubts)
             warnings, notes = in_turn(new)
             summary = result.summary
-            text = _study_text(result) if result.of_network else run_screen(result, named)
+            text = study_text(result) if result.of_network else run_screen(result, named)
         output.warn(warnings)
         elsewhere = f"leomix show {named}"
         with output.showing("the run is complete, its summary", elsewhere, json_=shown.json_):

@@ -65,7 +65,7 @@ def show_command(
 
 
 def _show_study(study: Result, *, json_: bool) -> None:
-    from sim.page.study_text import study_text
+    from sim.execution.study_text import study_text
 
     if json_:
         print_json(study.summary | {"said": study.manifest.get("said", [])})
@@ -117,28 +117,27 @@ def compare_command(
         return
     from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
-    from sim.execution.result import compare, warnings_in
+    from sim.execution.result import compare_runs, warnings_in
 
     with as_written(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
             from sim.sweep import read_sweep
-            from sim.sweep.compared import compared as compared_sweep
-            from sim.sweep.compared import next_steps
+            from sim.sweep.comparison import compare_sweep, next_steps
 
             sweep = read_sweep(runs[0])
-            found = compared_sweep(sweep)
+            found = compare_sweep(sweep)
             if json_:
                 print_json(found.printed)
             else:
-                print(found.text(in_full=in_full))
+                print(comparison_text(found, in_full=in_full))
                 steps = next_steps(sweep, found, in_full=in_full)
                 print("\n".join(["", *steps]))
             return
-        compared = compare(runs)
+        found = compare_runs(runs)
         if json_:
-            print_json(dict(compared))
+            print_json(found.printed)
         else:
-            print(comparison_text(compared, in_full=in_full))
+            print(comparison_text(found, in_full=in_full))
             for run in runs:
                 warn(f"{run}: {said}" for said in by_rank(warnings_in(read_manifest(run))))
 
@@ -146,7 +145,7 @@ def compare_command(
 def _choose(runs: list[Path], asked: BestBy, *, json_: bool) -> None:
     """Choose settings of a sweep, and show what was tried."""
     from sim.execution.folder import as_written
-    from sim.sweep.best import compare
+    from sim.sweep import compare
 
     if asked.best_by is None:
         raise InputError.of_option(

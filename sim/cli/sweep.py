@@ -152,14 +152,15 @@ def _show(done: Sweeping, *, as_json: bool, is_brief: bool) -> None:
 
 def _finding(done: Sweeping) -> tuple[str, list[str]]:
     """Return what the sweep has found, and what to do next; nothing where no rows are kept."""
+    from sim.analysis.comparison_text import comparison_text
     from sim.sweep import read_sweep
-    from sim.sweep.compared import compared, next_steps
+    from sim.sweep.comparison import compare_sweep, next_steps
 
     if not done.kept or done.trouble:  # what was written is not there, or of before
         return "", []
     sweep = read_sweep(done.place)
-    found = compared(sweep)
-    return found.text(), next_steps(sweep, found)
+    found = compare_sweep(sweep)
+    return comparison_text(found), next_steps(sweep, found)
 
 
 def _remaining(done: Sweeping, rows: pa.Table, keys: Sequence[str]) -> Iterator[str]:

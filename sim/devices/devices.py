@@ -155,9 +155,7 @@ class Devices:
         """End a disconnected phase at ``to_s``: count what it held, and return it."""
         gap = self.gap(phase, to_s)
         if self.battery is not None and phase.who[0] and not self._lacks_memory(phase):
-            all_done = phase.most_rounds is not None and np.all(gap.rounds >= phase.most_rounds)
-            from_s = float(np.maximum(phase.from_s, self.free_s)[0])
-            self.battery.compute(from_s, float(gap.end_s[0]) if all_done else to_s)
+            self.battery.compute(*self._computing(phase, gap, to_s))
         self._kept_s = gap.kept_s
         self.open_s = gap.open_s
         some = gap.rounds > 0
@@ -176,10 +174,13 @@ class Devices:
             return 1.0
         if phase is None or not phase.who[0] or self._lacks_memory(phase):
             return self.battery.share_at(at_s)
+        return self.battery.share_at(at_s, *self._computing(phase, self.gap(phase, at_s), at_s))
+
+    def _computing(self, phase: Phase, gap: Gap, to_s: float) -> tuple[float, float]:
+        """Return from when a satellite computes in a phase, and until when: at most a time."""
         from_s = float(np.maximum(phase.from_s, self.free_s)[0])
-        gap = self.gap(phase, at_s)
         all_done = phase.most_rounds is not None and np.all(gap.rounds >= phase.most_rounds)
-        return self.battery.share_at(at_s, from_s, float(gap.end_s[0]) if all_done else at_s)
+        return from_s, float(gap.end_s[0]) if all_done else to_s
 
     def _lacks_memory(self, phase: Phase) -> bool:
         return bool(self.excluded(phase.cost)[0])

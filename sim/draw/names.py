@@ -9,14 +9,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.container import Container
 
-from sim.analysis.labels import LONGEST
+from sim.analysis.labels import LONGEST_LABEL
 from sim.draw.canvas import BESIDE, LETTER, LINE, room_of
 from sim.process.terminal import escaped
 
 LONGEST_TICK = 18
 """Letters of a name beside an axis."""
-LONGEST_LEGEND = LONGEST
-"""Letters of a name in a legend."""
 HANDLE_LETTERS = 5
 """Letters whose room the mark of a legend takes."""
 
@@ -46,7 +44,7 @@ def legend(
     """Put a legend above the axes, where it covers nothing; long names are shortened."""
     if not handles:
         return
-    texts = [name(text, LONGEST_LEGEND) for text in names]
+    texts = [name(text, LONGEST_LABEL) for text in names]
     drawn = axes.legend(
         handles,
         ["-"] * len(texts),  # matplotlib hides names that begin with an underscore

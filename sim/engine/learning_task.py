@@ -12,10 +12,10 @@ from learning.learner import Learner
 from learning.methods.base import Method, find_method
 from learning.metrics import check_metrics
 from learning.settings import WORDS, Data, LearningConfig, Model, ModelConfig, Sizes, Training
-from sim.engine.key_rules import refuse_unused_keys
 from sim.errors import InputError, as_input
 from sim.facts.learning import MetricsRow
 from sim.facts.row import columns_of
+from sim.world.key_rules import refuse_unused_keys
 from sim.world.world import World
 from statements import Code, Other, Remove, Statement, statement_of
 

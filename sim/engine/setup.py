@@ -21,11 +21,11 @@ from learning.requests.cluster import Quorum
 from sim.devices.battery import Power
 from sim.devices.compute import Compute
 from sim.devices.energy import Transmitter
-from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import learner_of
 from sim.errors import as_input
 from sim.links.sidelinks import Sidelinks
 from sim.plan.plan import Plan
+from sim.world.key_rules import refuse_for_method
 from sim.world.world import World
 from statements import Statement
 from statements.arrays import Floats

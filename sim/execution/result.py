@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 import scenarios
-from sim.analysis.cases import compare_groups
+from sim.analysis.cases import case_of, compare_groups, group_runs
 from sim.analysis.checks import Check, checks_in, held_back
 from sim.analysis.comparison import Comparison
 from sim.analysis.evaluations import Judged, evaluation_at, is_measured
 from sim.analysis.experts import gating_pattern
 from sim.analysis.figures import figures_of_network
-from sim.analysis.groups import WithoutTables, group_runs
 from sim.analysis.run import Run
 from sim.analysis.run_text import figures
 from sim.errors import InputError
@@ -35,24 +34,19 @@ from statements import Code, Other, Statement
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sim.capacity.limits import Limits
     from sim.draw import NetworkPictures, Pictures
     from sim.replay.replay import Replay
 
 
-def compare(folders: Sequence[str | Path]) -> Comparison:
+def compare_runs(folders: Sequence[str | Path]) -> Comparison:
     """Compare the runs in folders; those that differ in their seed only are one group.
 
-    Returns a Comparison: ``rows`` is a pandas table with one row per figure and group, ``headline``
-    says in one sentence what was found, and as a mapping it is what ``compare --json`` prints. In a
-    notebook it shows itself as the page of the report.
     Raises InputError for a folder without a run.
     """
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
-    loaded = (load(place) for place in places)
-    kept = [WithoutTables(run.summary, run.manifest, run.evaluations, run.folder) for run in loaded]
-    check_of_one_kind(run.manifest for run in kept)
-    return replace(compare_groups(group_runs(kept)), folders=tuple(places))
+    runs = [case_of(load(place), place) for place in places]
+    check_of_one_kind(run.manifest for run in runs)
+    return replace(compare_groups(group_runs(runs)), folders=tuple(places))
 
 
 def check_of_one_kind(manifests: Iterable[Mapping[str, Any]]) -> None:
@@ -205,7 +199,7 @@ class Result(Run):
     def compared(self) -> Comparison:
         """The run alone as a comparison has it: its rows, its headline, and what to know first."""
         folders = () if self.folder is None else (self.folder,)
-        return replace(compare_groups(group_runs([self])), folders=folders)
+        return replace(compare_groups(group_runs([case_of(self)])), folders=folders)
 
     @cached_property
     def checks(self) -> list[Check]:
@@ -219,17 +213,6 @@ class Result(Run):
         None where nothing was sent, or neither a round nor a cycle was complete.
         """
         return None if self.of_network else held_back(self)
-
-    @cached_property
-    def limits(self) -> Limits:
-        """What limits a network study: it is planned anew with one more dish at each station."""
-        from sim.capacity.limits import limits_of
-        from sim.capacity.operations import operations_in
-        from sim.execution.run_cache import WindowCache
-        from sim.world.world import World
-
-        rows = operations_in(self.tables["capacity"])
-        return limits_of(World(self.scenario), rows, WindowCache(None).find)
 
     @cached_property
     def gating_pattern(self) -> dict[str, Any] | None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 
 import scenarios
+from sim.analysis.numeric import ROWS
 from sim.capacity.budget import passes_of
 from sim.execution.result import Result
-from sim.sweep.folder import ROWS, Sweep
+from sim.sweep.folder import Sweep
 from sim.trace import plain_tables
 from sim.trace.plain_tables import write_batches
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statements.arrays import Ints, Mask
+from statements.arrays import Ints, Mask, stretches
 
 NO_WORD = -1
 """The code of a row without text."""
@@ -92,8 +92,7 @@ def device_rows(masks: Sequence[Mask]) -> DeviceRows:
     """Return a row for each device in the mask (K,) of a record, in order."""
     who = concatenated(masks)
     counts = np.array([len(mask) for mask in masks])
-    record = np.repeat(np.arange(len(masks)), counts)
-    device = np.arange(len(record)) - np.repeat(np.cumsum(counts) - counts, counts)
+    record, device = stretches(np.zeros_like(counts), counts)
     some = np.flatnonzero(who)
     return DeviceRows(record[some], device[some], some)
 

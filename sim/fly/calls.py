@@ -104,7 +104,8 @@ class Calls(OwnLearning, GlobalModelMethod):
     """A method in which ``train(weights, data, context)`` of the user's trains.
 
     ``tree`` are the server's weights, and ``calls`` what devices have trained and the server has
-    not merged, by cluster, device and the version that they began with.
+    not merged, by cluster, device and the version that they began with. ``first`` is the number of
+    each cluster's first client.
     """
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -121,7 +122,8 @@ class Calls(OwnLearning, GlobalModelMethod):
         self.code = UserCode(self.options.code, self.options.call_limit_s)
         self.code.check()
         self.learner.replies.code = RunningCode([self.options.code])
-        self.first = dict(zip((c.name for c in world.clusters), self._firsts(), strict=True))
+        before = [0, *np.cumsum([cluster.devices for cluster in world.clusters]).tolist()]
+        self.first = dict(zip((c.name for c in world.clusters), before[:-1], strict=True))
         self.memory: dict[int, bytes] = {}
         self.server_memory = NOTHING
         self._data_contexts: dict[tuple[str, int | None], Context] = {}
@@ -133,11 +135,6 @@ class Calls(OwnLearning, GlobalModelMethod):
         self._unrepeatable: list[str] = []
         self.tree: Tree = self._start()
         self._first_weights = self.tree
-
-    def _firsts(self) -> list[int]:
-        """The number of each cluster's first client."""
-        counts = [cluster.devices for cluster in self.world.clusters]
-        return [0, *np.cumsum(counts).tolist()][:-1]
 
     def rehearse(self, longest_gap_s: float) -> list[Statement]:
         """Train on one client and evaluate on one cluster: calls that the run makes no more."""

@@ -16,12 +16,12 @@ import numpy as np
 
 import orbit
 from channel import Path, doppler_hz
-from channel.link_curve import between_smooth_cells, spread
+from channel.link_curve import between_smooth_cells
 from orbit.contact_views import ContactViews, contact_views
 from orbit.look_angles import elevation_and_range
 from orbit.sites import SiteFrames, site_frames
 from sim.links.beam import Radios
-from statements.arrays import Floats, Ints, Mask
+from statements.arrays import Floats, Ints, Mask, stretches
 
 GRID_S_PER_KM = 6.0 / 600.0
 """Spacing of a link curve's points over the shortest range: the nearer a satellite passes, the
@@ -141,7 +141,7 @@ class PassGeometry:
         """Index of each point in the even times of all passes."""
         points = self.views.even.points
         first = np.repeat(np.cumsum(points) - points, self.devices)
-        return spread(first, np.repeat(points, self.devices))[1]
+        return stretches(first, np.repeat(points, self.devices))[1]
 
     @cached_property
     def _edges(self) -> Floats:

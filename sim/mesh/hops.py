@@ -101,9 +101,7 @@ class HopsUnderWay:
         self._looked_s = -np.inf
         self._added = 0
         self._written: list[tuple[np.ndarray, ...]] = []
-        self._keys: list[PayloadKey] = []
-        # Of each kind of hop of each payload that was offered.
-        self._numbers: dict[tuple[int, Way | None, str, int, float], int] = {}
+        self._keys: dict[PayloadKey, int] = {}
 
     def add(self, message: MeshMessage, route: Route) -> None:
         """Take a message that sets off now, with its hops."""
@@ -167,9 +165,10 @@ class HopsUnderWay:
             for name in ("number", "version", "size")
         )
         moved = size * self._shares(hops, contact, ends[0], size)
+        keys = list(self._keys)
         for each in np.unique(key).tolist():
             mine = key == each
-            account = self._books.account(self._keys[each])
+            account = self._books.account(keys[each])
             account.add(size[mine], moved[mine], whole=outcome is Outcome.DELIVERED)
         some = np.flatnonzero(moved > 0.0)
         if not len(some):  # all are of payloads without bytes
@@ -217,7 +216,8 @@ class HopsUnderWay:
         nodes, codes = np.unique((source, target), return_inverse=True)
         words = [self._kinds.nodes[node] for node in nodes.tolist()]
         sent, received = (Coded(code, words) for code in codes.reshape(2, -1))
-        listed = [self._keys[number] for number in keys.tolist()]
+        known = list(self._keys)
+        listed = [known[number] for number in keys.tolist()]
         return HopRows(message, sent, received, contact_id, listed, key, *numbers)
 
     def _keys_of(self, messages: Sequence[MeshMessage], of: Ints, kind: Ints) -> Ints:
@@ -228,22 +228,12 @@ class HopsUnderWay:
         pairs, each = np.unique(of * len(HopKind) + kind, return_inverse=True)
         numbers = []
         for pair in pairs.tolist():
-            place, one = divmod(pair, len(HopKind))
-            message = messages[place]
-            offered = one, message.way, message.payload.name, message.version, message.size
-            number = self._numbers.get(offered)
-            if number is None:
-                number = self._numbers[offered] = self._listed(message, HopKind(one))
-            numbers.append(number)
+            at, of_kind = divmod(pair, len(HopKind))
+            message = messages[at]
+            key = self._key(message.payload.name, message.way, HopKind(of_kind))
+            self._books.enlist(key, message.payload, ONE)
+            numbers.append(self._keys.setdefault(key, len(self._keys)))
         return np.array(numbers, np.int64)[each]
-
-    def _listed(self, message: MeshMessage, kind: HopKind) -> int:
-        """List the payload of a message, for its hops of a kind; return the number of their key."""
-        key = self._key(message.payload.name, message.way, kind)
-        self._books.enlist(key, message.payload, ONE)
-        if key not in self._keys:
-            self._keys.append(key)
-        return self._keys.index(key)
 
     def _key(self, name: str, way: Way | None, kind: HopKind) -> PayloadKey:
         """By which direction and receiver a hop is booked: that of a link, or of a pass."""
@@ -306,18 +296,14 @@ class HopKinds:
 
     def is_with_server(self, contact: Ints) -> Mask:
         """Return which hops go over a contact of a client with the server."""
-        if self._feeder is not None:
-            return np.zeros(len(contact), bool)
-        return contact >= self._links
+        return (contact >= self._links) & (self._feeder is None)
 
     def of(self, contact: Ints, source: Ints) -> Ints:
         """Return of which kind hops are."""
-        over_link = contact < self._links
-        if self._feeder is None:
-            return np.where(over_link, HopKind.LINK, HopKind.CONTACT)
         from_gateway = source == self._server
         passes = np.where(from_gateway, HopKind.FROM_GATEWAY, HopKind.TO_GATEWAY)
-        return np.where(over_link, HopKind.LINK, passes)
+        passes = np.where(self.is_with_server(contact), HopKind.CONTACT, passes)
+        return np.where(contact < self._links, HopKind.LINK, passes)
 
     def ends(self, contact: Ints, source: Ints, target: Ints) -> tuple[Ints, Ints]:
         """Return which ``nodes`` hops join; one to the ground or from there has its gateway."""

@@ -6,7 +6,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import simpy
@@ -364,22 +365,17 @@ class AccessLink(ServiceLink):
         return [_not_taken(s, self.cluster.devices, Reason.NO_ROUTE) for s in steps]
 
 
-class _Whole(NamedTuple):
-    """When the last bit of an upload is at the satellite, and whose it is."""
+def _in_order(uploads: Sequence[Transfer], by_s: float) -> list[tuple[float, Transfer, int]]:
+    """Return the uploads that are through by a time, in the order in which they are.
 
-    end_s: float
-    leg: Transfer
-    device: int
-
-
-def _in_order(uploads: Sequence[Transfer], by_s: float) -> list[_Whole]:
-    """Return the uploads that are through by a time, in the order in which they are."""
+    Each comes with when its last bit is at the satellite, and with its device.
+    """
     found = [
-        _Whole(float(leg.end_s[device]), leg, device)
+        (float(leg.end_s[device]), leg, device)
         for leg in uploads
         for device in np.flatnonzero(leg.who & (leg.end_s <= by_s)).tolist()
     ]
-    return sorted(found, key=lambda one: one.end_s)
+    return sorted(found, key=itemgetter(0))
 
 
 def _number(session: PlannedSession) -> int:

@@ -17,6 +17,7 @@ from sim.facts.directions import Way
 from sim.facts.transfers import MessageLost
 from sim.mesh.contacts import Route
 from sim.mesh.hops import HopKinds, Hops, HopsUnderWay, MeshMessage
+from sim.mesh.sessions import arrivals, windows_of_each
 from sim.mesh.timetable import MeshTimetable
 from sim.network.endpoint import Shared
 from sim.network.legs import HopRows
@@ -30,25 +31,14 @@ class MeshReach:
 
     def __init__(self, isls: IslPlan) -> None:
         self._isls = isls
-        # Both ways of each link.
-        self._source = np.concatenate([isls.a, isls.b])
-        self._target = np.concatenate([isls.b, isls.a])
-        self._start_s = np.tile(isls.start_s, 2)
-        self._end_s = np.tile(isls.end_s, 2)
+        self._windows = windows_of_each(isls)
 
     def at_all(self, source: str, now_s: float) -> Mask:
         """Return those (N,) to whom links lead from now on, one after the other; itself too."""
-        ahead = self._end_s > now_s
-        one, other = self._source[ahead], self._target[ahead]
-        start_s, end_s = self._start_s[ahead], self._end_s[ahead]
-        there_s = np.full(len(self._isls.names), np.inf)
-        there_s[self._isls.names.index(source)] = now_s
-        before = np.empty_like(there_s)
-        while not np.array_equal(there_s, before):
-            before = there_s.copy()
-            begin_s = np.maximum(start_s, before[one])
-            np.minimum.at(there_s, other, np.where(begin_s < end_s, begin_s, np.inf))
-        return np.isfinite(there_s)
+        ways = arrivals(self._windows, self._isls.names.index(source), now_s)
+        reached: Mask = np.zeros(len(self._isls.names), bool)
+        reached[[node for node, *_ in ways]] = True
+        return reached
 
     def within(
         self, source: str, now_s: float, hops: int | None = None, within_s: float | None = None
@@ -57,26 +47,22 @@ class MeshReach:
 
         It has at most so many ``hops``, and light takes so long over it at most.
         """
-        delay_s = np.full(len(self._isls.names), np.inf)
-        delay_s[self._isls.names.index(source)] = 0.0
-        is_open = (self._start_s <= now_s) & (now_s < self._end_s)
-        one, other = self._source[is_open], self._target[is_open]
-        lasts_s = self._delays_s(np.flatnonzero(is_open), now_s, timed=within_s is not None)
+        isls = self._isls
+        delay_s = np.full(len(isls.names), np.inf)
+        delay_s[isls.names.index(source)] = 0.0
+        links = np.flatnonzero((isls.start_s <= now_s) & (now_s < isls.end_s))
+        one, other = isls.a[links], isls.b[links]
+        lasts_s = np.zeros(len(links))
+        if within_s is not None:
+            lasts_s = np.array([isls.delay_s(link, now_s) for link in links.tolist()])
         for _ in range(len(delay_s) - 1 if hops is None else hops):
             before = delay_s.copy()
             np.minimum.at(delay_s, other, before[one] + lasts_s)
+            np.minimum.at(delay_s, one, before[other] + lasts_s)
             if np.array_equal(delay_s, before):
                 break
         reached: Mask = delay_s <= (np.finfo(float).max if within_s is None else within_s)
         return reached
-
-    def _delays_s(self, links: np.ndarray, now_s: float, *, timed: bool) -> Floats:
-        """How long light takes over each of some links, in either way; 0 where nobody asks."""
-        if not timed:
-            return np.zeros(len(links))
-        windows = links % len(self._isls)
-        each = {window: self._isls.delay_s(window, now_s) for window in set(windows.tolist())}
-        return np.array([each[window] for window in windows.tolist()])
 
 
 class Carried(NamedTuple):

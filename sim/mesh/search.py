@@ -381,7 +381,12 @@ def _go_on(
             search.counters[WAYS] += 1
         other.mark = mark
         other.there_s = arrival_s
-        set_way(search, other.way, row, before, contact.begin_s, contact.sent_s, arrival_s)
+        way = search.ways[other.way]
+        way.row = row
+        way.before = before
+        way.begin_s = contact.begin_s
+        way.sent_s = contact.sent_s
+        way.arrival_s = arrival_s
         if contact.target == message.target:
             best.arrival_s = arrival_s
             best.way = other.way
@@ -403,24 +408,6 @@ def _go_ahead(search: Search, count: int) -> None:
         front[place] = number
     for at in range(count):
         search.front_ways[at] = search.nodes[front[at]].way
-
-
-def set_way(
-    search: Search,
-    number: int,
-    row: int,
-    before: int,
-    begin_s: float,
-    sent_s: float,
-    arrival_s: float,
-) -> None:
-    """Write a way down: the hop over a row, behind another way."""
-    way = search.ways[number]
-    way.row = row
-    way.before = before
-    way.begin_s = begin_s
-    way.sent_s = sent_s
-    way.arrival_s = arrival_s
 
 
 def has_room(search: Search) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
@@ -143,7 +143,7 @@ class _Search:
         self._contacts = contacts
         number_of = {name: number for number, name in enumerate(isls.names)}
         self._satellites = [number_of.get(cluster.name, -1) for cluster in contacts.clusters]
-        self._windows = _windows_of_each(isls)
+        self._windows = windows_of_each(isls)
         self._linked = _LinkedSatellites(isls)
         # Satellites that are all linked have all passes in common, which are kept once.
         self._in_common: _Passes | None = _Passes()
@@ -273,7 +273,7 @@ Windows = Mapping[int, tuple[list[float], list[float]]]
 """Begins and ends of the windows with each other satellite, in order."""
 
 
-def _windows_of_each(isls: IslPlan) -> list[Windows]:
+def windows_of_each(isls: IslPlan) -> list[Windows]:
     """Return the windows of each satellite, by its number."""
     pairs: list[dict[int, tuple[list[float], list[float]]]] = [
         defaultdict(lambda: ([], [])) for _ in isls.names
@@ -287,29 +287,36 @@ def _windows_of_each(isls: IslPlan) -> list[Windows]:
     return list(pairs)
 
 
-def _earliest_s(
-    windows: Sequence[Windows], source: int, target: int, from_s: float, by_s: float = inf
-) -> tuple[float, float]:
-    """Return when a message is at a satellite that is at another from a time on, by open links.
+def arrivals(
+    windows: Sequence[Windows], source: int, from_s: float, by_s: float = inf
+) -> Iterator[tuple[int, float, float]]:
+    """Yield each satellite that a message can get to over open links, in the order of arrival.
 
-    And when it sets off. They are inf where no way opens by a time.
+    With it come when the message is there, and when it has set off from its source. It waits there
+    from a time on, and goes over links that open before another one.
     """
     reached: set[int] = set()
     ahead = [(from_s, source, inf)]
     while ahead:
         time_s, node, departed_s = heappop(ahead)
-        if node == target:
-            return time_s, departed_s
         if node in reached:
             continue
         reached.add(node)
+        yield node, time_s, departed_s
         for other, (starts_s, ends_s) in windows[node].items():
-            window = bisect_left(ends_s, time_s)
+            window = bisect_right(ends_s, time_s)
             if other in reached or window == len(starts_s) or starts_s[window] >= by_s:
                 continue
             begin_s = max(starts_s[window], time_s)
             heappush(ahead, (begin_s, other, begin_s if node == source else departed_s))
-    return inf, inf
+
+
+def _earliest_s(
+    windows: Sequence[Windows], source: int, target: int, from_s: float, by_s: float = inf
+) -> tuple[float, float]:
+    """Return when a message is at a satellite, and when it sets off; inf where no way opens."""
+    ways = arrivals(windows, source, from_s, by_s)
+    return next(((there_s, off_s) for node, there_s, off_s in ways if node == target), (inf, inf))
 
 
 def _of_clusters(plan: Plan, isls: IslPlan) -> dict[str, PlannedSessions]:
@@ -346,7 +353,7 @@ def _arrivals_s(
     """
     number_of = {name: number for number, name in enumerate(isls.names)}
     flying = [number_of[name] for name in contacts.servers]
-    windows = _windows_of_each(isls)
+    windows = windows_of_each(isls)
     if feeder is None:
         target = number_of[server]
     else:

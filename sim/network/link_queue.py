@@ -20,13 +20,14 @@ import simpy
 
 from learning.requests.peers import Arrival, Node, Send
 from learning.requests.reasons import Reason
+from sim.devices.faults import LinkFaults
 from sim.facts.directions import TOWARD_PEER
 from sim.facts.faults import PacketsResent
 from sim.facts.transfers import Outcome, TransferRow
 from sim.links.sidelinks import Opening, Sent, share_sent
 from sim.network.books import Account, PayloadKey
 from sim.network.chains import ServiceLink
-from sim.network.endpoint import OF_CUT_OFF, Endpoint, Shared
+from sim.network.endpoint import OF_CUT_OFF, Shared
 
 Direction = Literal["sidelink", "isl"]
 
@@ -112,20 +113,23 @@ class LinkQueue:
         key = PayloadKey(self._direction, TOWARD_PEER, send.payload.name)
         self._books.enlist(key, send.payload, np.ones(1, bool))
         first = next(openings, None)
-        parts = [] if first is None else self._parts(send, chain([first], openings))
+        packets, again = self._packets(send)
+        share = packets / (packets + again)
+        parts = [] if first is None else self._parts(send, chain([first], openings), share)
         if first is None or not parts or parts[-1].outcome == Outcome.CARRIED:
             return Arrival(delivered=False, time_s=self._clock.now, reason=Reason.NO_WINDOW_LEFT)
         if not send.wait and first.start_s > self._clock.now:
             return Arrival(delivered=False, time_s=self._clock.now, reason=Reason.OUT_OF_SIGHT)
-        self._tell_resent(send)
+        self._tell_resent(send, packets, again)
         return (yield from self._carry(_Message(send, parts)))
 
-    def _parts(self, send: Send, openings: Iterable[Opening]) -> list[Part]:
-        """What of a message goes when; the last part is not delivered if some stays."""
-        endpoint = self._links[send.source.cluster]
+    def _parts(self, send: Send, openings: Iterable[Opening], share: float) -> list[Part]:
+        """What of a message goes when; the last part is not delivered if some stays.
+
+        Of what is sent, packets that are sent again leave the message its ``share``.
+        """
         left = float(send.payload.bytes)
-        share = self._air_share(send, endpoint)
-        cut_off = OF_CUT_OFF[endpoint.cut_transfers]
+        cut_off = OF_CUT_OFF[self._links[send.source.cluster].cut_transfers]
         ready_s = max(self._clock.now, self._free_s.get((send.source, send.target), 0.0))
         parts: list[Part] = []
         for opening in openings:
@@ -149,20 +153,19 @@ class LinkQueue:
                 left -= moves
         return parts and [*parts[:-1], parts[-1]._replace(outcome=Outcome.CARRIED)]
 
-    def _air_share(self, send: Send, endpoint: Endpoint) -> float:
-        """Share of what is sent of a message that is not packets sent again."""
-        if not self._between_satellites or endpoint.faults is None:
-            return 1.0
-        packets, again = endpoint.faults.packets_of(send.payload, send.target)
-        return packets / (packets + again)
+    def _faults(self, send: Send) -> LinkFaults | None:
+        """Return the faults of a message's link; None where it loses no packets."""
+        return self._links[send.source.cluster].faults if self._between_satellites else None
 
-    def _tell_resent(self, send: Send) -> None:
+    def _packets(self, send: Send) -> tuple[int, int]:
+        """Return the packets of a message, and how many of them are sent again."""
+        faults = self._faults(send)
+        return (1, 0) if faults is None else faults.packets_of(send.payload, send.target)
+
+    def _tell_resent(self, send: Send, packets: int, again: int) -> None:
         """Count a message that is sent, and tell of its packets that are sent again."""
-        faults = self._links[send.source.cluster].faults
-        if not self._between_satellites or faults is None:
-            return
-        packets, again = faults.packets_of(send.payload, send.target)
-        faults.count(send.payload, send.target)
+        if (faults := self._faults(send)) is not None:
+            faults.count(send.payload, send.target)
         if again:
             self._facts.emit(
                 PacketsResent(

@@ -18,7 +18,7 @@ from sim.analysis.curves import (
     over_seeds,
 )
 from sim.analysis.evaluations import Judged, first_reached, judged_together, target_name
-from sim.analysis.groups import Group
+from sim.analysis.run import Run
 from sim.draw.accuracy import CURVE_NAMES, Line, draw_curves
 from sim.draw.canvas import Unit, unit_of
 from sim.draw.colours import looks_of
@@ -39,9 +39,13 @@ TOKEN_MEASURES: dict[What, tuple[str, str]] = {
 """The same of runs that are judged by the loss, which is shown first."""
 
 
-def measures_of(groups: Sequence[Group]) -> dict[What, tuple[str, str]]:
+Groups = Mapping[str, Sequence[Run]]
+"""Runs of each group, by label."""
+
+
+def measures_of(groups: Groups) -> dict[What, tuple[str, str]]:
     """Return what the chart of some groups offers, what it shows first first."""
-    runs = [run.summary for group in groups for run in group.runs]
+    runs = [run.summary for own in groups.values() for run in own]
     if judged_together(runs) != Judged.LOSS:
         return MEASURES
     if all(summary.get("accuracy_final") is None for summary in runs):
@@ -112,7 +116,7 @@ class Chart:
 
 
 def chart_of(
-    groups: Sequence[Group],
+    groups: Groups,
     targets: Iterable[float] = (),
     target: float | None = None,
 ) -> Chart | None:
@@ -120,12 +124,12 @@ def chart_of(
 
     ``targets`` are offered as lines, ``target`` is the one that is shown first.
     """
-    shown = groups[:MOST_GROUPS]
-    alone = len(groups) == 1 and len(groups[0].runs) == 1
+    shown = dict([*groups.items()][:MOST_GROUPS])
+    alone = [*map(len, groups.values())] == [1]
     clusters = _clusters(shown)
     measures = measures_of(shown)
-    labels = [group.label for group in shown]
-    methods: list[str | None] = [_method(group) for group in shown]
+    labels = [*shown]
+    methods: list[str | None] = [_method(runs) for runs in shown.values()]
     if alone:
         labels += clusters
         methods += [None] * len(clusters)
@@ -133,7 +137,7 @@ def chart_of(
     views = list(_views(shown, lines, clusters, measures, alone=alone))
     if not views:
         return None
-    each = sum(len(group.runs) for group in shown) <= MOST_SEED_LINES
+    each = sum(map(len, shown.values())) <= MOST_SEED_LINES
     count = sum(
         1 + (each and _has_means(view, curve)) * len(curve.seeds)
         for view in views
@@ -162,13 +166,13 @@ def _has_means(view: View, line: Line) -> bool:
     return view.part == ALL and len(line.seeds) > 1
 
 
-def _method(group: Group) -> str:
-    return str(group.runs[0].manifest.get("method", ""))
+def _method(runs: Sequence[Run]) -> str:
+    return str(runs[0].manifest.get("method", ""))
 
 
-def _clusters(groups: Sequence[Group]) -> list[str]:
+def _clusters(groups: Groups) -> list[str]:
     """Return the clusters of which all runs have measured an accuracy, if they are few."""
-    each = [set(clusters_measured(run.tables)) for own in groups for run in own.runs]
+    each = [set(clusters_measured(run.tables)) for own in groups.values() for run in own]
     found = sorted(set.intersection(*each))
     return (
         found[:MOST_CHARTED_CLUSTERS]
@@ -177,13 +181,13 @@ def _clusters(groups: Sequence[Group]) -> list[str]:
     )
 
 
-def _curves(group: Group, what: What, over: Over, cluster: str | None = None) -> list[Steps]:
-    found = (curve_of(run, what, over, cluster) for run in group.runs)
+def _curves(runs: Sequence[Run], what: What, over: Over, cluster: str | None = None) -> list[Steps]:
+    found = (curve_of(run, what, over, cluster) for run in runs)
     return [curve for curve in found if curve is not None]
 
 
 def _views(
-    groups: Sequence[Group],
+    groups: Groups,
     lines: Sequence[Line],
     clusters: Sequence[str],
     measures: Iterable[What],
@@ -197,12 +201,12 @@ def _views(
     for what in measures:
         over_each: Sequence[Over] = ("time", "cycle") if what in MEASURED else ("time",)
         for over in over_each:
-            whole = _known(lines, [_curves(group, what, over) for group in groups])
+            whole = _known(lines, [_curves(runs, what, over) for runs in groups.values()])
             if not _says_something(whole, what):
                 continue
             yield View(what, over, ALL, whole)
             of_clusters = [
-                [_curves(group, what, over, name) for group in groups]
+                [_curves(runs, what, over, name) for runs in groups.values()]
                 for name in (clusters if what in MEASURED else ())
             ]
             if alone:
@@ -225,14 +229,14 @@ def _says_something(curves: Sequence[Line], what: What) -> bool:
     return any(what in MEASURED or seed.values.any() for curve in curves for seed in curve.seeds)
 
 
-def _reached(groups: Sequence[Group], target: float) -> dict[Over, list[tuple[int, float]]]:
+def _reached(groups: Groups, target: float) -> dict[Over, list[tuple[int, float]]]:
     """Return the line and the x of each seed that reached a target, over time and over cycles.
 
     As in the summary of a run, x is that of the first evaluation at the target, or above.
     """
     found: dict[Over, list[tuple[int, float]]] = {"time": [], "cycle": []}
-    for line, group in enumerate(groups):
-        for run in group.runs:
+    for line, runs in enumerate(groups.values()):
+        for run in runs:
             if when := first_reached(run.evaluations, target):
                 found["time"].append((line, 3600.0 * when["hours"]))
                 found["cycle"].append((line, when["cycles"]))

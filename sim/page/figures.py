@@ -14,7 +14,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from scenarios import ScenarioError
-from sim.analysis.groups import flat
+from sim.analysis.cases import flat
 from sim.draw.canvas import data_behind
 from sim.draw.colours import LIGHT
 from sim.errors import InputError

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from sim.analysis.critical_path import OF_CLIENTS, CriticalPath, Part, shares_of, together
-from sim.analysis.groups import Group
 from sim.analysis.rounds import client_word
 from sim.analysis.run_text import figures, headline_of_run, lines_below, summary_rows
 from sim.analysis.spans import lanes_of, names_of_clients, of_stations
@@ -38,7 +37,7 @@ def page(run: Result) -> Page:
     title, more = headline_and_rest(headline_of_run(run.summary))
     below = lines_below(run.summary, run.held_back)
     doubts, notes = in_turn(run.warnings)
-    curves = chart_of([Group(str(manifest["method"]), [run])], map(float, run.summary["targets"]))
+    curves = chart_of({str(manifest["method"]): [run]}, map(float, run.summary["targets"]))
     return Page(
         template="run.html",
         kind=f"Run of {manifest.get('name')} with {manifest['method']}, "

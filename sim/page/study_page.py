@@ -8,8 +8,8 @@ from sim.analysis.spans import lanes_of
 from sim.capacity.budget import budgets_text
 from sim.draw.timeline import lanes_by
 from sim.execution.result import Result
+from sim.execution.study_text import capacity_of, payload_table
 from sim.page.page import MOST_ROWS, Page, scenario_yaml
-from sim.page.study_text import capacity_of, payload_table
 
 DAY_S = 86_400.0
 MOST_SAID = 3

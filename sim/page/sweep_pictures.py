@@ -1,7 +1,7 @@
 """Pictures of what is compared: a curve over one number, a map of two, dots of names."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis as Ticked
 from matplotlib.ticker import MaxNLocator
 
-from sim.analysis.comparison import Comparison
-from sim.analysis.comparison_text import Shown, shown_figures
+from sim.analysis.comparison import Comparison, FigureColumn
 from sim.analysis.figures import Figure
+from sim.analysis.numeric import Axis, NumericSweep, number
 from sim.analysis.screen import round_ends
 from sim.draw.canvas import LETTER, behind, new_axes, room_of
 from sim.draw.colours import COLOURS, HEAT, PAPER, QUIET, ink, looks_of
@@ -23,10 +23,9 @@ from sim.draw.shapes import matrix
 from sim.formatting import capital, count
 from sim.page.chart import MOST_GROUPS
 from sim.page.figures import sentence
-from sim.sweep.axis import Course, OverNumbers, number
 from statements.arrays import Floats
 
-SMALL = 360
+SMALL_WIDTH = 360
 """Width of pictures beside the first one in pixels."""
 MOST_SMALL = 6
 """Pictures beside the first one, and maps of one figure."""
@@ -45,7 +44,7 @@ class Drawing:
     small: bool = True
 
 
-def drawings(found: OverNumbers) -> list[Drawing]:
+def drawings(found: NumericSweep) -> list[Drawing]:
     """Return the pictures of a sweep over numbers; the first one answers, others are small."""
     return list(_curves(found) if found.is_line else _maps(found))
 
@@ -55,17 +54,13 @@ def drawings_of_groups(found: Comparison) -> list[Drawing]:
 
     There is none of one group, and where no figure is known.
     """
-    return [
-        Drawing(
-            f"{one.column} by group",
-            f"{one.figure.head} by group",
-            partial(dots, one=one, seeds=found.seeds_of(one.column), most=MOST_GROUPS),
-            72 + 26 * min(len(one.cells), MOST_GROUPS),
-            small=False,
-        )
-        for one in shown_figures(found)
-        if one.column == found.telling and len(one.cells) > 1
-    ]
+    if not found.telling or len(found.by(found.telling)) < 2:
+        return []
+    column = found.column(found.telling)
+    words = f"{column.shown.head} by group"
+    draw = partial(dot_plot, column=column, most=MOST_GROUPS)
+    height = 72 + 26 * min(len(column.means), MOST_GROUPS)
+    return [Drawing(f"{column.column} by group", words, draw, height, small=False)]
 
 
 def reading_of_groups(found: Comparison) -> str:
@@ -78,48 +73,48 @@ def reading_of_groups(found: Comparison) -> str:
     return f"{sentence('; '.join(words))} The axis need not begin at 0."
 
 
-def _curves(found: OverNumbers) -> Iterator[Drawing]:
+def _curves(found: NumericSweep) -> Iterator[Drawing]:
     [axis] = found.axes
-    for course in found.courses[: MOST_SMALL + 1]:
-        small = course is not found.first
-        called = f"{course.column} over {axis.name}"
-        words = f"{course.shown.head} over {axis.head}"
-        draw = partial(curve, found=found, course=course)
-        yield Drawing(called, words, draw, 190 if small else 340, small)
+    for column in found.columns[: MOST_SMALL + 1]:
+        small = column is not found.first
+        name = f"{column.column} over {axis.name}"
+        words = f"{column.shown.head} over {axis.head}"
+        draw = partial(curve, found=found, column=column)
+        yield Drawing(name, words, draw, 190 if small else 340, small)
 
 
-def _maps(found: OverNumbers) -> Iterator[Drawing]:
+def _maps(found: NumericSweep) -> Iterator[Drawing]:
     across, up = found.wide[:2]
     parts = _parts(found)
-    for course in found.courses[: MOST_SMALL + 1 if "" in parts else 1]:
-        for label, places in parts.items():
-            small = course is not found.first or bool(label)
+    for column in found.columns[: MOST_SMALL + 1 if "" in parts else 1]:
+        for label, groups in parts.items():
+            small = column is not found.first or bool(label)
             tall = max(len(up.values), 2) * (FIELD * 2 // 3 if small else FIELD + 6)
-            title = f"{course.shown.head}, {label}" if label else ""
-            called = f"{course.column} by {across.name} and {up.name} {label}"
-            words = f"{title or course.shown.head} by {across.head} and {up.head}"
-            draw = partial(heat_map, found, course, places, title=title)
-            yield Drawing(called, words, draw, tall + 80, small)
+            title = f"{column.shown.head}, {label}" if label else ""
+            name = f"{column.column} by {across.name} and {up.name} {label}"
+            words = f"{title or column.shown.head} by {across.head} and {up.head}"
+            draw = partial(heat_map, found, column, groups, title=title)
+            yield Drawing(name, words, draw, tall + 80, small)
 
 
-def _parts(found: OverNumbers) -> dict[str, list[int]]:
-    """Return the spots of each map, by what other keys are: of many, those with the best ones."""
-    parts: dict[str, list[int]] = {}
-    for place in found.ranked:
-        values = found.spots[place].values
+def _parts(found: NumericSweep) -> dict[str, list[str]]:
+    """Return the combinations of each map, by other keys: of many, those with the best ones."""
+    parts: dict[str, list[str]] = {}
+    for group in found.ranked:
+        values = found.combinations[group]
         numbers = [axis.text(values[axis.key]) for axis in found.wide[2:]]
-        label = ", ".join(filter(None, [found.labels[place], *numbers]))
-        parts.setdefault(label, []).append(place)
+        label = ", ".join(filter(None, [found.labels[group], *numbers]))
+        parts.setdefault(label, []).append(group)
     return dict([*parts.items()][:MOST_SMALL])
 
 
-MOST_LINES = 6
+MOST_CURVES = 6
 """Names of which there is a curve each; of more, the best ones."""
-MANY = 40
-"""Values from which on marks are small."""
+MOST_LARGE_MARKS = 40
+"""Values up to which marks are large."""
 
 
-def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
+def curve(found: NumericSweep, column: FigureColumn, axes: Axes | None = None) -> Axes:
     """Draw a figure over the one number of a sweep, a line a name: see :func:`names_drawn`.
 
     Dots are means over seeds, thin lines reach from the least to the greatest. Rings are the best,
@@ -127,53 +122,55 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     """
     axes = axes or new_axes()
     [axis] = found.axes
-    lines = names_drawn(found, course)
+    lines = names_drawn(found, column)
     looks = looks_of([None] * len(lines))
-    x = np.array([spot.values[axis.key] for spot in found.spots], float)
-    y = np.array([np.nan if mean is None else mean for mean in course.means]) / course.shown.unit
+
+    def xy(groups: Sequence[str]) -> tuple[Floats, Floats]:
+        return np.array(found.along(axis, groups), float), _scaled(column, groups)
+
     if axis.is_logarithmic:
         axes.set_xscale("log")
     drawn: list[Artist] = []
     for label, look in zip(lines, looks, strict=True):
-        places = found.by_label[label]
+        groups = found.by_label[label]
         hue = COLOURS[look.hue]
-        known = [place for place in places if course.means[place] is not None]
-        _seeds(axes, x, course, known, hue)
-        steps = "steps-mid" if course.shown.form is count and not axis.is_logarithmic else "default"
-        drawn += axes.plot(x[places], y[places], drawstyle=steps, lw=1.8, **look.line)
-        few = len(axis.values) <= MANY
-        axes.plot(x[known], y[known], "o", color=hue, ms=4 if few else 2)
-        if course.has_best:
-            best = course.best(places)
-            axes.plot(
-                x[best], y[best], "o", color=PAPER, mec=hue, mew=2 if few else 1, ms=8 if few else 4
-            )
-        behind(
-            axes,
-            figure=course.shown.head,
-            **({"name": label} if label else {}),
-            **{axis.key: x[places], "mean": y[places]},
-        )
+        known = [group for group in groups if group in column.known]
+        _seeds(axes, found, column, known, hue)
+        steps = "steps-mid" if column.shown.form is count and not axis.is_logarithmic else "default"
+        drawn += axes.plot(*xy(groups), drawstyle=steps, lw=1.8, **look.line)
+        few = len(axis.values) <= MOST_LARGE_MARKS
+        axes.plot(*xy(known), "o", color=hue, ms=4 if few else 2)
+        if column.has_best:
+            [ring] = axes.plot(*xy(column.best(groups)), "o", color=PAPER, mec=hue)
+            ring.set(markeredgewidth=2 if few else 1, markersize=8 if few else 4)
+        x, mean = xy(groups)
+        named = {"name": label} if label else {}
+        behind(axes, figure=column.shown.head, **named, **{axis.key: x, "mean": mean})
     if found.names:
-        legend(axes, drawn, lines, name(capital(course.shown.head), 60))
+        legend(axes, drawn, lines, name(capital(column.shown.head), 60))
     else:
-        _title(axes, course.shown)
+        _title(axes, column.shown)
     if axis.is_logarithmic:
         axes.minorticks_off()
     name_ticks(axes, "x", axis.values, [*map(number, axis.values)])
     axes.set_xlabel(name(axis.head, 40), color=QUIET)
-    _tick_figure(axes.yaxis, course.shown)
+    _tick_figure(axes.yaxis, column.shown)
     return axes
 
 
-def names_drawn(found: OverNumbers, course: Course) -> list[str]:
+def names_drawn(found: NumericSweep, column: FigureColumn) -> list[str]:
     """Return the names of which there are lines: the best ones of many, in their order."""
 
     def merit(label: str) -> float:
-        return max(map(course.merit, found.by_label[label]))
+        return max(map(column.merit, found.by_label[label]))
 
-    best = sorted(found.by_label, key=merit, reverse=True)[:MOST_LINES]
+    best = sorted(found.by_label, key=merit, reverse=True)[:MOST_CURVES]
     return [label for label in found.by_label if label in best]
+
+
+def _scaled(column: FigureColumn, groups: Sequence[str]) -> Floats:
+    """Return the means of some groups in the unit of the column (N,); nan where there is none."""
+    return np.array([*map(column.scaled, groups)], float)
 
 
 def _title(axes: Axes, shown: Figure, longest: int = 60) -> None:
@@ -181,12 +178,14 @@ def _title(axes: Axes, shown: Figure, longest: int = 60) -> None:
     axes.set_title(name(capital(title), longest), loc="left", fontweight="bold")
 
 
-def _seeds(axes: Axes, x: Floats, course: Course, known: Sequence[int], hue: str) -> None:
-    for place in known:
-        values = np.array(course.each[place]) / course.shown.unit
+def _seeds(
+    axes: Axes, found: NumericSweep, column: FigureColumn, groups: Sequence[str], hue: str
+) -> None:
+    for group, x in zip(groups, found.along(found.axes[0], groups), strict=True):
+        values = np.array(column.seeds[group]) / column.shown.unit
         if len(values) > 1:
-            axes.plot([x[place]] * 2, [values.min(), values.max()], color=hue, lw=1)
-            axes.plot([x[place]] * len(values), values, "o", color=hue, ms=2.5)
+            axes.plot([x] * 2, [values.min(), values.max()], color=hue, lw=1)
+            axes.plot([x] * len(values), values, "o", color=hue, ms=2.5)
 
 
 def _tick_figure(along: Ticked, shown: Figure, most: int = 5) -> None:
@@ -198,25 +197,23 @@ def _tick_figure(along: Ticked, shown: Figure, most: int = 5) -> None:
     along.set_major_formatter(lambda value, _: f"{value:,.{digits}f}")
 
 
-def dots(
-    one: Shown, seeds: Mapping[str, Sequence[float]], most: int, axes: Axes | None = None
-) -> Axes:
+def dot_plot(column: FigureColumn, most: int, axes: Axes | None = None) -> Axes:
     """Draw a figure of groups, a row each, the best ``most`` of them first: as terminals show it.
 
-    Dots are means over ``seeds``, small ones seeds, thin lines reach from the least to the
+    Dots are means over seeds, small ones seeds, thin lines reach from the least to the
     greatest. Beside them stands the mean, or why there is none; the best have rings and are bold.
     """
     axes = axes or new_axes()
     letters, _ = room_of(axes)
-    _title(axes, one.figure, min(60, int(0.6 * letters)))
-    groups = [*one.cells][:most]
+    _title(axes, column.shown, min(60, int(0.6 * letters)))
+    groups = [*column.means][:most]
     hue = COLOURS[0]
-    texts_pt = LETTER * rcParams["font.size"] * max(len(one.cells[group]) for group in groups)
+    texts_pt = LETTER * rcParams["font.size"] * max(len(column.text(group)) for group in groups)
     every: list[float] = []
     for place, group in enumerate(groups):
-        is_best = group in one.best
-        mean = one.means[group]
-        values = np.array(seeds.get(group, ())) / one.figure.unit
+        is_best = group in column.starred
+        mean = column.scaled(group)
+        values = np.array(column.seeds[group]) / column.shown.unit
         values = np.sort(values[~np.isnan(values)])
         axes.plot(values, [place] * len(values), "o-", color=hue, lw=1, ms=2.5, clip_on=False)
         axes.plot([mean], [place], "o", color=hue, ms=5, clip_on=False)
@@ -225,7 +222,7 @@ def dots(
                 [mean], [place], "o", color=PAPER, mec=hue, mew=2, ms=8, clip_on=False, zorder=3
             )
         axes.annotate(
-            name(one.cells[group]),
+            name(column.text(group)),
             (1.0, place),
             (8 + texts_pt, 0),
             axes.get_yaxis_transform(),
@@ -235,74 +232,66 @@ def dots(
             fontweight="bold" if is_best else "normal",
         )
         every += [*values]
-        behind(axes, figure=one.figure.head, group=group, mean=mean, value=values)
+        behind(axes, figure=column.shown.head, group=group, mean=mean, value=values)
     low, high, _ = round_ends(min(every), max(every))
     axes.set(xlim=(low, high), ylim=(len(groups) - 0.4, -0.6))
     names = [name(group, int(letters / 3)) for group in groups]
     axes.set_yticks(range(len(groups)), names, color=ink())
     axes.grid(visible=False, axis="y")
     axes.grid(axis="x")
-    _tick_figure(axes.xaxis, one.figure, int(letters / 2 / (len(number(high)) + 2)))
+    _tick_figure(axes.xaxis, column.shown, int(letters / 2 / (len(number(high)) + 2)))
     return axes
 
 
 def heat_map(
-    found: OverNumbers,
-    course: Course,
-    places: Sequence[int],
+    found: NumericSweep,
+    column: FigureColumn,
+    groups: Sequence[str],
     axes: Axes | None = None,
     title: str = "",
 ) -> Axes:
-    """Draw a figure at some spots over the two numbers with the most values, a field each.
+    """Draw a figure of some combinations over the two numbers with the most values, a field each.
 
-    Colours span the values of all spots, the strongest the best; bold is the best of these.
+    Colours span the values of all combinations, the strongest the best; bold is the best of these.
     """
     axes = axes or new_axes()
     across, up = found.wide[:2]
-    columns = {value: n for n, value in enumerate(across.values)}
-    rows = {value: n for n, value in enumerate(up.values)}
-    field = {
-        place: (
-            rows[found.spots[place].values[up.key]],
-            columns[found.spots[place].values[across.key]],
-        )
-        for place in places
-    }
-    steps = _steps(course)
-    stepped = np.full((len(rows), len(columns)), -1)
-    for place, corner in field.items():
-        stepped[corner] = steps[place]
+
+    def indices(axis: Axis) -> list[int]:
+        return [axis.values.index(value) for value in found.along(axis, groups)]
+
+    field = dict(zip(groups, zip(indices(up), indices(across), strict=True), strict=True))
+    steps = _steps(column)
+    stepped = np.full((len(up.values), len(across.values)), -1)
+    for group, corner in field.items():
+        stepped[corner] = steps[group]
     texts = {
-        corner: course.text(place) if course.means[place] is not None else "-"
-        for place, corner in field.items()
+        corner: "-" if column.missing[group] else column.text(group)
+        for group, corner in field.items()
     }
-    bold = [field[place] for place in course.best(places)] if course.has_best else []
+    bold = [field[group] for group in column.best(groups)] if column.has_best else []
     matrix(axes, stepped, texts, bold)
     if title:
         axes.set_title(name(title, 50), loc="left", fontweight="bold")
     else:
-        _title(axes, course.shown)
+        _title(axes, column.shown)
     for which, axis in (("x", across), ("y", up)):
         name_ticks(axes, which, range(len(axis.values)), [*map(number, axis.values)])
     axes.set_xlabel(name(across.head, 40), color=QUIET)
     axes.set_ylabel(name(up.head, 40), color=QUIET)
-    values = np.array(
-        [np.nan if course.means[p] is None else course.means[p] for p in places], float
-    )
-    own = {
-        axis.key: np.array([found.spots[p].values[axis.key] for p in places]) for axis in found.axes
-    }
-    behind(axes, figure=course.shown.head, **own, mean=values / course.shown.unit)
+    own = {axis.key: np.array(found.along(axis, groups)) for axis in found.axes}
+    behind(axes, figure=column.shown.head, **own, mean=_scaled(column, groups))
     return axes
 
 
-def _steps(course: Course) -> list[int]:
-    """Return the step of each spot's colour: the last for the best; -1 for what is not ranked."""
-    known = [place for place in course.known if course.merit(place) > -math.inf]
-    merits = [course.merit(place) for place in known] or [0.0]
-    low, span = min(merits), max(merits) - min(merits)
-    steps = [-1] * len(course.means)
-    for place in known:
-        share = (course.merit(place) - low) / span if span else 0.5
-        steps[place] = min(int(share * len(HEAT)), len(HEAT) - 1)
+def _steps(column: FigureColumn) -> dict[str, int]:
+    """Return the step of each group's colour: the last for the best; -1 for what is not ranked."""
+    merits = {group: column.merit(group) for group in column.means}
+    ranked = [merit for merit in merits.values() if merit > -math.inf] or [0.0]
+    low, span = min(ranked), max(ranked) - min(ranked)
+    steps = dict.fromkeys(merits, -1)
+    for group, merit in merits.items():
+        if merit > -math.inf:
+            share = (merit - low) / span if span else 0.5
+            steps[group] = min(int(share * len(HEAT)), len(HEAT) - 1)
     return steps

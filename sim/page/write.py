@@ -8,10 +8,10 @@ from sim.errors import InputError
 from sim.execution.folder import is_sweep
 from sim.execution.result import load
 from sim.files import check_file, check_not_a_pipe, check_within, write_text
-from sim.page import comparison_page, run_page, study_page, sweep_page
+from sim.page import comparison_page, run_page, study_page
 from sim.page.figures import Figures
 from sim.page.page import MARK, Page, html
-from sim.sweep import Sweep
+from sim.sweep import Sweep, read_sweep
 from sim.sweep.folder import run_folders
 from statements import Code, Other
 
@@ -97,9 +97,9 @@ def page_of(shown: Comparison | Sweep) -> str:
     Raises InputError for a comparison of runs that lie in no folder.
     """
     if isinstance(shown, Sweep):
-        page = sweep_page.page_of(shown)
+        page = comparison_page.page_of_sweep(shown)
     else:
-        page = comparison_page.page(shown.folders)
+        page = comparison_page.page_of_runs(shown.folders)
     return html(page, Figures())
 
 
@@ -109,5 +109,5 @@ def _page(places: Sequence[Path]) -> Page:
         run = load(places[0])
         return study_page.page(run) if run.of_network else run_page.page(run)
     if sweeps == [True]:
-        return sweep_page.page(places[0])
-    return comparison_page.page(run_folders(places))
+        return comparison_page.page_of_sweep(read_sweep(places[0]))
+    return comparison_page.page_of_runs(run_folders(places))

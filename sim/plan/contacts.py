@@ -114,9 +114,6 @@ class ContactTable(WorldPasses):
 
     def __getitem__(self, number: int) -> PlannedContact:
         """Return a contact, the same one each time."""
-        made = self._made.get(number)
-        if made is not None:
-            return made
         number = range(len(self))[number]
         if number not in self._made:
             self._made[number] = PlannedContact(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from math import inf
 
 import numpy as np
@@ -85,16 +85,10 @@ class FeederPlan:
     def _places(self) -> dict[str, int]:
         return {name: place for place, name in enumerate(self.satellites)}
 
-    @cached_property
-    def longest_delay_s(self) -> Callable[[int], float]:
+    def longest_delay_s(self, number: int) -> float:
         """How long a signal takes at most in a pass: the range is largest at one of its ends."""
-
-        @cache
-        def longest_s(number: int) -> float:
-            span_s = self.start_s[number], self.end_s[number]
-            return max(self.delay_s(number, float(time_s)) for time_s in span_s)
-
-        return longest_s
+        span_s = float(self.start_s[number]), float(self.end_s[number])
+        return max(self.delay_s(number, time_s) for time_s in span_s)
 
     @cached_property
     def _of_each(self) -> list[Ints]:

@@ -12,7 +12,7 @@ from sim.facts.directions import DIRECTIONS, Way
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
-from statements.arrays import Floats, Ints
+from statements.arrays import Floats, Ints, stretches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -186,11 +186,8 @@ def moved_by(start_s: Floats, end_s: Floats, size: Floats, time_s: Floats) -> Fl
     first = np.searchsorted(time_s, start_s, "right")
     count = np.maximum(np.searchsorted(time_s, end_s, "left") - first, 0)
     for rows in _few_at_once(count):
-        which = np.repeat(rows, count[rows])
-        within = np.arange(len(which)) - np.repeat(
-            np.cumsum(count[rows]) - count[rows], count[rows]
-        )
-        at = first[which] + within
+        which, at = stretches(first[rows], count[rows])
+        which = rows[which]
         share = (time_s[at] - start_s[which]) / (end_s[which] - start_s[which])
         total += np.bincount(at, share * size[which], len(time_s))
     return np.asarray(total)

@@ -13,50 +13,48 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from statistics import mean
-from typing import Any, overload
+from typing import Any
 
 import yaml
 
-from sim.analysis.comparison import Comparison
 from sim.analysis.evaluations import Judged, evaluation_at, judged_together
 from sim.analysis.figures import Figure, figure_listed
 from sim.analysis.labels import METHOD, VARIANT, ending
+from sim.analysis.numeric import ROWS, is_number
 from sim.analysis.ranking import mean_of
 from sim.errors import InputError
-from sim.execution import result
-from sim.execution.folder import is_sweep, read_manifest
+from sim.execution.folder import read_manifest
+from sim.execution.result import load
 from sim.facts.status import COMPLETE
 from sim.files import write_text
 from sim.formatting import as_yaml, table
-from sim.sweep.axis import is_number
-from sim.sweep.compared import compared
-from sim.sweep.folder import ROWS, Sweep, read_sweep
-from sim.sweep.rows import TO_TARGETS, failures_text
+from sim.sweep.folder import Sweep
+from sim.sweep.rows import TARGET_COLUMNS, failures_text
 from statements import Code, Other
 
 VALIDATION = "validation"
 """What settings are chosen by where no figure is named."""
-ALL = "all"
+ALL_COMBINATIONS = "all"
 """Whose settings are chosen where neither variants nor methods are swept."""
-OF_THE_DATA = ("learning.data", "ground", "roles", "seed", "stop")
+FIXED_IN_LEARNING = ("learning.data", "ground", "roles", "seed", "stop")
 """Sections that decide what is learnt from, by whom, and until when: nothing to choose among."""
-OF_STUDIES = ("seed", "stop", "traffic")
+FIXED_IN_STUDIES = ("seed", "stop", "traffic")
 """Those that decide what is asked of a network study."""
-OF_TESTS = ("accuracy_", "loss_", *TO_TARGETS)
+OF_TESTS = ("accuracy_", "loss_", *TARGET_COLUMNS)
 """How columns begin that are of test samples."""
 VALIDATED = {
     Judged.ACCURACY: Figure("validation accuracy", str, least=0.0, most=1.0, best="highest"),
     Judged.LOSS: Figure("validation loss", str, least=0.0, best="lowest"),
 }
 """The figures of validation samples, by what runs are judged by."""
-MOST_NAMED = 6
+MOST_NAMED_COLUMNS = 6
 """Columns that a refusal names, those with the nearest names."""
 ROUNDING = 1.0 + 1e-12
 """A time in days may be less than the same one in hours, in its last digit."""
 
 
 @dataclass(frozen=True)
-class Basis:
+class Criterion:
     """By what settings are compared: ``validation`` or a column, its figure, and when in hours."""
 
     column: str
@@ -78,7 +76,7 @@ class Basis:
 
 
 @dataclass(frozen=True)
-class Tried:
+class Candidate:
     """A combination: of which variant or method, what of it is swept, and all keys that it sets.
 
     ``figures`` are by seed, None where a run has none.
@@ -108,15 +106,15 @@ class Choice:
 
     sweep: Path
     scenario: str
-    basis: Basis
-    tried: Sequence[Tried]
+    basis: Criterion
+    tried: Sequence[Candidate]
 
     @property
     def chosen(self) -> dict[str, dict[str, Any]]:
         """The keys of the best combination of each variant or method, as variants of a sweep."""
         return {one.name: dict(one.keys) for one in self.tried if one.is_chosen}
 
-    def over_seeds(self, one: Tried) -> dict[str, float | None]:
+    def over_seeds(self, one: Candidate) -> dict[str, float | None]:
         """Return the mean of what was tried over its seeds, and its interval."""
         found = (None if math.isnan(end) else end for end in mean_of(one.known, self.basis.figure))
         return dict(zip(("mean", "low", "high"), found, strict=True))
@@ -196,7 +194,7 @@ class _WithoutAnchors(yaml.SafeDumper):
         return True
 
 
-def _ends(best: Tried, own: Sequence[Tried]) -> Iterator[str]:
+def _ends(best: Candidate, own: Sequence[Candidate]) -> Iterator[str]:
     """Say which values of the best are the least or greatest that were tried."""
     for key, value in best.settings.items():
         values = {one.settings[key] for one in own if is_number(one.settings[key])}
@@ -208,55 +206,6 @@ def _ends(best: Tried, own: Sequence[Tried]) -> Iterator[str]:
                     f"{best.name}: {key}={as_yaml(value)} is the {which} value that was tried; "
                     "a better one may lie beyond it"
                 )
-
-
-Folders = str | Path | Sequence[str | Path]
-
-
-@overload
-def compare(folders: Folders) -> Comparison: ...
-
-
-@overload
-def compare(
-    folders: Folders,
-    *,
-    best_by: str,
-    at_days: float | None = None,
-) -> Choice: ...
-
-
-def compare(
-    folders: Folders,
-    *,
-    best_by: str | None = None,
-    at_days: float | None = None,
-) -> Comparison | Choice:
-    """Compare the runs in folders, or choose among the combinations of the sweep in a folder.
-
-    Runs that differ in their seed only are one group. Returns a Comparison: ``rows`` is a pandas
-    table with one row per figure and group, ``headline`` says in one sentence what was found, and
-    as a mapping it is what ``compare --json`` prints. The folder of one sweep is compared by its
-    combinations. In a notebook it shows itself as the page of the report.
-
-    With ``best_by``, ``validation`` or a column of the sweep's rows, returns a Choice: ``chosen``
-    has the keys of the best combination by variant or method, ``tried`` all combinations, and
-    ``write(path)`` writes a file of variants. By validation, runs are compared after ``at_days``,
-    or at the earliest end of one of them.
-    Raises InputError for a folder without a run, and for a time that not all runs cover.
-    """
-    several = [folders] if isinstance(folders, str | Path) else list(folders)
-    if best_by is None:
-        if at_days is not None:
-            raise InputError.of_option("--at", Code.CONFLICT, "goes with --best-by")
-        if len(several) == 1 and is_sweep(Path(several[0])):
-            return compared(read_sweep(several[0])).comparison
-        return result.compare(several)
-    if len(several) != 1 or not is_sweep(Path(several[0])):
-        raise InputError.of_option(
-            "--best-by", Code.UNSUPPORTED, "takes the folder of one sweep, and no others"
-        )
-    return best_of(read_sweep(several[0]), best_by, at_days)
 
 
 def best_of(sweep: Sweep, best_by: str, at_days: float | None = None) -> Choice:
@@ -277,7 +226,7 @@ def best_of(sweep: Sweep, best_by: str, at_days: float | None = None) -> Choice:
         # Who spends nothing is not the best.
         found = {key: None if spent and not value else value for key, value in values.items()}
     tried = _tried(sweep, [found.get(row["folder"]) for row in rows])
-    best: dict[str, Tried] = {}
+    best: dict[str, Candidate] = {}
     for one in tried:
         merit = basis.merit(one.figures)
         if merit > -math.inf and (
@@ -304,7 +253,7 @@ def best_of(sweep: Sweep, best_by: str, at_days: float | None = None) -> Choice:
 
 def _check_keys(sweep: Sweep) -> None:
     """Refuse swept keys that decide what is learnt from: figures of these are of other tasks."""
-    fixed = OF_STUDIES if sweep.points[0].of_network else OF_THE_DATA
+    fixed = FIXED_IN_STUDIES if sweep.points[0].of_network else FIXED_IN_LEARNING
     for key in sweep.keys:
         if any(key == part or key.startswith(f"{part}.") for part in fixed):
             cure = "use --replications N" if key == "seed" else "set it for all by --set"
@@ -316,7 +265,9 @@ def _check_keys(sweep: Sweep) -> None:
             )
 
 
-def _by_validation(sweep: Sweep, done: Sequence[Mapping[str, Any]], at_days: float | None) -> Basis:
+def _by_validation(
+    sweep: Sweep, done: Sequence[Mapping[str, Any]], at_days: float | None
+) -> Criterion:
     manifest = read_manifest(sweep.folder / done[0]["folder"])
     learning = manifest["scenario"]["learning"]  # null of a network study
     if learning is None:
@@ -345,13 +296,13 @@ def _by_validation(sweep: Sweep, done: Sequence[Mapping[str, Any]], at_days: flo
             Other(said="name that time, or leave --at out"),
             days=f"{end / 24:.6g}",
         )
-    return Basis(VALIDATION, VALIDATED[judged_together(done)], hours)
+    return Criterion(VALIDATION, VALIDATED[judged_together(done)], hours)
 
 
-def _validated(sweep: Sweep, row: Mapping[str, Any], basis: Basis) -> float | None:
+def _validated(sweep: Sweep, row: Mapping[str, Any], basis: Criterion) -> float | None:
     """Return the validation figure of a run by the hours of a basis."""
     assert basis.hours is not None  # of validation
-    curve = result.load(sweep.folder / row["folder"]).evaluations
+    curve = load(sweep.folder / row["folder"]).evaluations
     found = evaluation_at(curve, basis.hours * ROUNDING)
     if found is None:
         return None
@@ -363,7 +314,7 @@ def _if_finite(figure: float | None) -> float | None:
     return figure if figure is not None and math.isfinite(figure) else None
 
 
-def _by_column(sweep: Sweep, column: str, at_days: float | None) -> Basis:
+def _by_column(sweep: Sweep, column: str, at_days: float | None) -> Criterion:
     if at_days is not None:
         raise InputError.of_option(
             "--at", Code.CONFLICT, "goes with --best-by validation; a column is of the run's end"
@@ -371,22 +322,22 @@ def _by_column(sweep: Sweep, column: str, at_days: float | None) -> Basis:
     known = {name: figure_listed(name) for name in sweep.rows.column_names}
     ranked = {name: figure for name, figure in known.items() if figure is not None and figure.best}
     if column not in ranked:
-        others = max(0, len(ranked) - MOST_NAMED)
+        others = max(0, len(ranked) - MOST_NAMED_COLUMNS)
         raise InputError.of_option(
             f"--best-by {column}",
             Code.WRONG_VALUE,
             "must be validation, or one of {columns}{others}",
-            columns=", ".join(get_close_matches(column, ranked, n=MOST_NAMED, cutoff=0.0)),
+            columns=", ".join(get_close_matches(column, ranked, n=MOST_NAMED_COLUMNS, cutoff=0.0)),
             others=f"; or of {others} others in {ROWS}" if others else "",
         )
-    return Basis(column, ranked[column]._replace(ratios=False))
+    return Criterion(column, ranked[column]._replace(ratios=False))
 
 
-def _tried(sweep: Sweep, figures: Sequence[float | None]) -> list[Tried]:
+def _tried(sweep: Sweep, figures: Sequence[float | None]) -> list[Candidate]:
     """Return the combinations of a sweep with the figures of its points, in the grid's order."""
     who = next((key for key in (VARIANT, METHOD) if key in sweep.keys), None)
     variants: Mapping[str, Mapping[str, Any]] = sweep.about.get("variants", {})
-    found: dict[str, Tried] = {}
+    found: dict[str, Candidate] = {}
     seeds: dict[str, dict[int, float | None]] = {}
     for point, figure in zip(sweep.points, figures, strict=True):
         label = as_yaml(point.values)
@@ -397,11 +348,11 @@ def _tried(sweep: Sweep, figures: Sequence[float | None]) -> list[Tried]:
 
 def _of_values(
     values: Mapping[str, Any], who: str | None, variants: Mapping[str, Mapping[str, Any]]
-) -> Tried:
+) -> Candidate:
     """Return the combination of a point with these swept values, without figures."""
     settings = {key: value for key, value in values.items() if key != who}
     if who is None:
-        return Tried(ALL, settings, settings, {})
+        return Candidate(ALL_COMBINATIONS, settings, settings, {})
     name = values[who]
     own = variants[name] if who == VARIANT else {METHOD: name}
-    return Tried(as_yaml(name), settings, {**own, **settings}, {})
+    return Candidate(as_yaml(name), settings, {**own, **settings}, {})

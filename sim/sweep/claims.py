@@ -34,7 +34,7 @@ from learning.files import read_object
 from sim.execution.checkpoint import saved_event
 from sim.execution.folder import POINTS
 from sim.files import naming
-from sim.sweep.point import Outcome
+from sim.sweep.point import PointOutcome
 from sim.sweep.rows import check_outcome
 from sim.trace.digest import json_digest
 
@@ -73,7 +73,7 @@ class Claim:
     saved_event: int = 0
     beat: int = 0
     share: float = 0.0
-    outcome: Outcome | None = None
+    outcome: PointOutcome | None = None
     is_damaged: bool = False
 
     @classmethod
@@ -195,7 +195,7 @@ class Claims:
         state: str = RUNNING,
         deaths: int = 0,
         saved_event: int = 0,
-        outcome: Outcome | None = None,
+        outcome: PointOutcome | None = None,
     ) -> Claim | None:
         """Make the next claim on a point; None if another process was faster."""
         owner = {**_system(), "pid": os.getpid(), "began": _began(os.getpid())}
@@ -242,7 +242,7 @@ class Claims:
         """Let others go on with a point of one's own at once."""
         self._put(replace(claim, state=RELEASED))
 
-    def end(self, claim: Claim, outcome: Outcome) -> None:
+    def end(self, claim: Claim, outcome: PointOutcome) -> None:
         """Say how a point of one's own has ended."""
         self._put(replace(claim, state=ENDED, outcome=outcome))
 

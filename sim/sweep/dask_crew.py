@@ -24,7 +24,7 @@ from statements import Code
 
 CONNECT_S = 5.0
 """How long a scheduler may take to answer, and to come back when it was lost."""
-PATIENCE_S = 5.0
+NO_WORKER_S = 5.0
 """How long no worker may be there before that is said."""
 
 _here: dict[str, list[subprocess.Popen[str]]] = {}
@@ -69,7 +69,7 @@ class DaskCrew(Crew):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._connected = connected(self._scheduler)
+        self._connected = connected_client(self._scheduler)
         self._client = self._connected.__enter__()
         threads = sum(self._client.nthreads().values())
         how = {"pure": False, "retries": 0}
@@ -84,7 +84,9 @@ class DaskCrew(Crew):
         is_waiting = self._since < float("inf")
         if is_waiting and (claimed() or not any(f.status == "pending" for f in self._futures)):
             self._since = float("inf")
-        elif time.monotonic() - self._since > PATIENCE_S and asked(self._client.nthreads) == {}:
+        elif (
+            time.monotonic() - self._since > NO_WORKER_S and answer_of(self._client.nthreads) == {}
+        ):
             self._since = float("inf")
             print("waiting for the scheduler's first worker", file=sys.stderr)
         lost = [future for future in self._futures if future.status in ("cancelled", "lost")]
@@ -97,25 +99,27 @@ class DaskCrew(Crew):
     def stop(self) -> None:
         """Have points saved, given back and ended."""
         self.is_stopped = True
-        asked(self._client.run, stop_here, str(self._place), on_error="ignore")
+        answer_of(self._client.run, stop_here, str(self._place), on_error="ignore")
 
     def refusals(self) -> list[str]:
         """Return why workers cannot work on the sweep, each line once."""
         done = [future for future in self._futures if future.status == "finished"]
-        lines = [asked(future.result) or "" for future in done]
+        lines = [answer_of(future.result) or "" for future in done]
         failed = [future for future in self._futures if future.status == "error"]
-        lines += [f"a worker cannot run points: {asked(future.exception)}" for future in failed]
+        lines += [f"a worker cannot run points: {answer_of(future.exception)}" for future in failed]
         return [line for line in dict.fromkeys(lines) if line]
 
     def __exit__(self, *error: object) -> None:
         if any(future.status == "pending" for future in self._futures):
-            asked(self._client.cancel, self._futures)
-            asked(self._client.run, stop_here, str(self._place), at_once=True, on_error="ignore")
-        asked(self._connected.__exit__, None, None, None)
+            answer_of(self._client.cancel, self._futures)
+            answer_of(
+                self._client.run, stop_here, str(self._place), at_once=True, on_error="ignore"
+            )
+        answer_of(self._connected.__exit__, None, None, None)
         super().__exit__(*error)
 
 
-def asked(what: Callable[..., Any], *given: Any, **how: Any) -> Any:
+def answer_of(what: Callable[..., Any], *given: Any, **how: Any) -> Any:
     """Return what the scheduler answers, None where it is gone, or silent for CONNECT_S.
 
     Who waits for its answer without end cannot be stopped, as by a second Ctrl-C.
@@ -133,7 +137,7 @@ def asked(what: Callable[..., Any], *given: Any, **how: Any) -> Any:
 
 
 @contextmanager
-def connected(scheduler: str) -> Iterator[Client]:
+def connected_client(scheduler: str) -> Iterator[Client]:
     """Connect to a scheduler; raise InputError if nobody answers."""
     for name in ("distributed", "distributed.client"):
         # What matters of it is in the rows.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_LOOKED_AT = 8
 """Points that are looked at before a sweep, each of which may take a plan of its contacts."""
-MOST_NAMED = 3
+MOST_NAMED_POINTS = 3
 """Points that are named beside what is said of them."""
 
 
@@ -37,7 +37,7 @@ class Looked:
         for doubt in by_rank(self.doubts):
             values = (labelled(point.values, point.values) for point in self.doubts[doubt])
             named = [*filter(None, values)]  # of replications alone nothing tells them apart
-            yield line(doubt, Place(at=some(named, MOST_NAMED, between="; ")))
+            yield line(doubt, Place(at=some(named, MOST_NAMED_POINTS, between="; ")))
 
 
 def look_at(
@@ -115,5 +115,5 @@ def _overwritten(scenario: Scenario) -> Iterator[Statement]:
             "{calls}: files that code writes are in the current folder, where those of one point "
             "overwrite those of another",
             Other(said="let their names hold what the points differ in"),
-            calls=some(calls, MOST_NAMED),
+            calls=some(calls, MOST_NAMED_POINTS),
         )

@@ -22,19 +22,18 @@ import scenarios
 from learning.files import read_object
 from learning.own.code import changed_modules
 from sim.analysis.notebook import framed
+from sim.analysis.numeric import ROWS
 from sim.engine.learning_task import learner_of
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP, check_version, is_sweep, read_manifest
 from sim.execution.identity import changed_code, made_by_code
 from sim.execution.versions import changes, versions
-from sim.facts.status import COMPLETE
+from sim.facts.status import COMPLETE, MISSING, how_complete
 from sim.files import check_out, check_within, from_here, written
 from sim.formatting import as_yaml, counted
 from sim.sweep.claims import CLAIMS, Claims, link_new
-from sim.sweep.point import Outcome, Point
+from sim.sweep.point import Point, PointOutcome
 from sim.sweep.rows import (
-    MISSING,
-    how_complete,
     outcome_in,
     outcomes_of,
     rows_table,
@@ -47,7 +46,6 @@ from statements import Code, Other
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS = "sweep.parquet"
 RESUME = "go on with it by leomix sweep --resume"
 """What helps where rows are missing or broken: they are written anew, and no point is run again."""
 LOG = "workers.log"
@@ -165,7 +163,7 @@ def _ended(rows: pa.Table) -> set[str]:
     return {digest for digest, status in pairs if status != MISSING}
 
 
-def _ended_since(place: Path, digests: Iterable[str]) -> dict[str, Outcome]:
+def _ended_since(place: Path, digests: Iterable[str]) -> dict[str, PointOutcome]:
     """Return how those of some points have ended that have a folder.
 
     A claim says it in a hundredth of the time that it takes to open the run in the folder, which is
@@ -173,9 +171,10 @@ def _ended_since(place: Path, digests: Iterable[str]) -> dict[str, Outcome]:
     """
     folders = place / POINTS
     begun = set(os.listdir(folders)) if folders.is_dir() else set()
-    ended: dict[str, Outcome] = {}
-    claims = Claims(place).look()
-    for digest in sorted(begun.intersection(digests)):
+    ended: dict[str, PointOutcome] = {}
+    newer = sorted(begun.intersection(digests))
+    claims = Claims(place).look() if newer else {}
+    for digest in newer:
         outcome = claims[digest].outcome if digest in claims else None
         if outcome is None or outcome.status != COMPLETE:
             outcome = outcome_in(folders / digest, digest)
@@ -360,7 +359,7 @@ def take_points(place: Path, about: Mapping[str, Any], source: Path) -> int:
             "holds no point of this sweep: its scenario, or its values, are others",
             Other(said=f"compare it alone: leomix compare {from_here(source)}"),
         )
-    check_versions(source, option)
+    check_same_versions(source, option)
     taken = 0
     for digest in sorted(common):
         ready, target = source / POINTS / digest, place / POINTS / digest
@@ -379,7 +378,7 @@ def _links(folder: str, names: Sequence[str]) -> set[str]:
     return {name for name in names if os.path.islink(os.path.join(folder, name))}
 
 
-def check_versions(place: Path, option: str = "") -> None:
+def check_same_versions(place: Path, option: str = "") -> None:
     """Raise InputError where the points of a sweep were run with other versions than are here."""
     before = (read_about(place) or {}).get("made_with", {})
     now = versions()

@@ -41,8 +41,8 @@ from sim.process.beginning import INTERRUPTED_STATUS, tell_exits
 from sim.process.garbage import collect_seldom
 from sim.sweep.claims import ENDED, RELEASED, RUNNING, Claim, Claims
 from sim.sweep.folder import SHARED_S, is_of_other_code, read_about
-from sim.sweep.point import Outcome, Point, by_start
-from sim.sweep.rows import figures_of, outcome_in
+from sim.sweep.point import Point, PointOutcome, by_start
+from sim.sweep.rows import outcome_in, row_figures
 from sim.world.world import World
 from statements import UNSERVABLE, Code, Other, Statement, refused_json
 
@@ -157,7 +157,7 @@ class Joined:
             number = 1 if before is None else before.number + 1
             if deaths >= MOST_DEATHS:
                 text = f"its process was ended {deaths} times without a new checkpoint"
-                crashed = Outcome(
+                crashed = PointOutcome(
                     point.digest, CRASHED, f"{text} (out of memory?)", attempts=deaths
                 )
                 self._claims.take(point.digest, number, state=ENDED, outcome=crashed)
@@ -200,10 +200,10 @@ class Joined:
                 raise SimulationError(f"point {point.number}: {why}") from error
         _let_go()
 
-    def _attempted(self, point: Point, claim: Claim) -> Outcome:
+    def _attempted(self, point: Point, claim: Claim) -> PointOutcome:
         """Return how a point ended, which is tried once more where it fails."""
         notes = []
-        outcome = Outcome(point.digest, INTERRUPTED)
+        outcome = PointOutcome(point.digest, INTERRUPTED)
         for tried in range(claim.deaths + 1, max(claim.deaths + 1, ATTEMPTS) + 1):
             outcome = attempt(
                 point, self._claims.scratch(claim), cache=self._cache, observers=[self._stop]
@@ -263,7 +263,7 @@ def attempt(
     *,
     cache: bool = False,
     observers: Sequence[Observer] = (),
-) -> Outcome:
+) -> PointOutcome:
     """Run ``point`` in the folder ``place``, going on where an earlier attempt was stopped.
 
     ``observers`` may raise Interrupted. What is wrong with the point, or fails, is in the outcome;
@@ -271,21 +271,21 @@ def attempt(
     """
     try:
         result, note = _result(point, place, cache=cache, observers=observers)
-        figures = figures_of(result)
-        return Outcome(point.digest, COMPLETE, figures=figures, note=note)
+        figures = row_figures(result)
+        return PointOutcome(point.digest, COMPLETE, figures=figures, note=note)
     except (Interrupted, SimulationError, ValueError) as error:
         how = {Interrupted: INTERRUPTED, SimulationError: FAILED, ValueError: REFUSED}
         status = next(ended for kind, ended in how.items() if isinstance(error, kind))
         code = "" if status == INTERRUPTED else failure_code(error)
         said = refused_json(error) if isinstance(error, ValueError) else None
-        return Outcome(point.digest, status, _one_line(error), code=code, said=said)
+        return PointOutcome(point.digest, status, _one_line(error), code=code, said=said)
     except KeyboardInterrupt:  # before the run began, or behind it
-        return Outcome(point.digest, INTERRUPTED, "stopped at once")
+        return PointOutcome(point.digest, INTERRUPTED, "stopped at once")
     except ANYTHING as error:
         # Whatever it was, it costs this point only; where it came from is in the workers' log.
         traceback.print_exc()
         text = f"{type(error).__name__}: {_one_line(error)}"
-        return Outcome(point.digest, FAILED, text, code=failure_code(error))
+        return PointOutcome(point.digest, FAILED, text, code=failure_code(error))
 
 
 def _result(

@@ -47,10 +47,10 @@ class SweepOptions:
         try:
             import distributed  # noqa: F401
 
-            from sim.sweep.dask_crew import connected
+            from sim.sweep.dask_crew import connected_client
         except ImportError as error:
             raise missing("--dask", "cluster", error) from None
-        with connected(self.dask):
+        with connected_client(self.dask):
             pass
 
     def crew(self, place: Path) -> Crew:

@@ -69,7 +69,7 @@ def labelled(row: Mapping[str, Any], keys: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PointOutcome:
     """How a point ended; ``figures`` are those of its row, ``note`` is worth a line on stderr.
 
     ``code`` says of which kind its ``error`` is, if it was refused or failed; ``said`` is what is

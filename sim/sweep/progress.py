@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sim.facts.status import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, duration, time_left_s
-from sim.sweep.point import Outcome, Point
+from sim.sweep.point import Point, PointOutcome
 from sim.sweep.points import contender
 
 
@@ -28,7 +28,7 @@ class SweepProgress(Bar):
         self._lock = threading.Lock()
         self.start(self._text(0.0))
 
-    def __call__(self, outcome: Outcome) -> None:
+    def __call__(self, outcome: PointOutcome) -> None:
         """Show that a point has ended."""
         with self._lock:
             self._unended.pop(outcome.digest, None)

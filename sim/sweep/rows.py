@@ -10,18 +10,18 @@ import numpy as np
 import pyarrow as pa
 
 from scenarios.parsing import shipped_table
+from sim.analysis.cases import refusal_of
 from sim.analysis.evaluations import TARGETS, given_targets, target_name
 from sim.analysis.figures import figure_of_network
 from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
 from sim.execution.result import Result, load
 from sim.facts.coded import Vocabulary
-from sim.facts.status import COMPLETE, CRASHED, FAILED, INTERRUPTED, REFUSED
+from sim.facts.status import COMPLETE, FAILED, INTERRUPTED, MISSING, NOT_COMPLETE
 from sim.files import packaged
-from sim.sweep.point import Outcome, Point, labelled
+from sim.sweep.point import Point, PointOutcome, labelled
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import FLAG, FLOAT, INT, TEXT, TYPES
-from statements import NO_CONTACT as UNSEEN
 from statements import Code, Statement
 
 _FIGURES: dict[str, dict[str, str]] = shipped_table(packaged("sim.sweep", "columns.yaml"))
@@ -44,7 +44,7 @@ LIMITS_OF_STUDIES = _declared("of_studies")
 OF_STUDIES = {"hours": FLOAT, **LIMITS_OF_STUDIES, **DIGESTS, "drawn": FLAG, "wall_s": FLOAT}
 """Columns of network studies beside their figures, which are those that points have found."""
 
-TO_TARGETS = {"cycles_to_": INT, "hours_to_": FLOAT}
+TARGET_COLUMNS = {"cycles_to_": INT, "hours_to_": FLOAT}
 """How the columns begin that hold what it took to reach a target, and their types."""
 
 
@@ -53,17 +53,11 @@ def columns_to(targets: Sequence[float]) -> dict[str, pa.DataType]:
     return {
         f"{head}{target_name(target)}": kind
         for target in targets
-        for head, kind in TO_TARGETS.items()
+        for head, kind in TARGET_COLUMNS.items()
     }
 
 
-def targets_of(rows: pa.Table) -> list[str]:
-    """Return the targets that the rows of a sweep have columns of, rising."""
-    heads = (name.partition("cycles_to_") for name in rows.column_names)
-    return [target for before, found, target in heads if found and not before]
-
-
-def figures_of(run: Result) -> dict[str, Any]:
+def row_figures(run: Result) -> dict[str, Any]:
     """Return the figures of one run by column; None where there is none."""
     if run.of_network:
         digests = {name: run.manifest[name] for name in DIGESTS}
@@ -72,7 +66,7 @@ def figures_of(run: Result) -> dict[str, Any]:
         return figures | {name: run.manifest.get(name) for name in ("drawn", "wall_s")}
     known: dict[str, Any] = {**run.manifest, **run.summary}
     for target, reached in run.summary["targets"].items():
-        for what in TO_TARGETS:
+        for what in TARGET_COLUMNS:
             key = what.removesuffix("_to_")
             known[f"{what}{target}"] = None if reached is None else reached[key]
     if rounds := run.summary["rounds"]:
@@ -91,13 +85,13 @@ _VALUES: Mapping[pa.DataType, tuple[type, ...]] = {
 }
 
 
-def check_outcome(said: Any, digest: str) -> Outcome:
+def check_outcome(said: Any, digest: str) -> PointOutcome:
     """Return the outcome of a point out of JSON; raise ValueError for what is none.
 
     Its figures fit into the columns of a row.
     """
     try:
-        outcome = Outcome(**said)
+        outcome = PointOutcome(**said)
         texts = (outcome.status, outcome.error, outcome.note, outcome.code)
         is_sound = all(isinstance(text, str) for text in texts) and _is_number(outcome.attempts)
         if not is_sound or outcome.digest != digest or outcome.status not in ENDED_AS:
@@ -112,7 +106,7 @@ def check_outcome(said: Any, digest: str) -> Outcome:
 
 
 def _check_figure(name: str, value: Any) -> None:
-    heads = (kind for head, kind in TO_TARGETS.items() if name.startswith(head))
+    heads = (kind for head, kind in TARGET_COLUMNS.items() if name.startswith(head))
     of_study = FLOAT if figure_of_network(name) else None
     columns = {**DECIDED, **FOLLOWING, **MACHINE_COLUMNS, **LIMITS_OF_STUDIES}
     kind = columns.get(name) or of_study or next(heads, None)
@@ -126,45 +120,33 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and abs(value) < 2**63
 
 
-def outcome_in(place: Path, digest: str) -> Outcome | None:
+def outcome_in(place: Path, digest: str) -> PointOutcome | None:
     """Return how the run in a folder ended; None if it has not, or cannot be read."""
     try:
         manifest = read_manifest(place)
         if manifest["status"] == FAILED:
             error, code = (str(manifest.get(key, "")) for key in ("error", "error_code"))
-            return Outcome(digest, FAILED, error, code=code)
+            return PointOutcome(digest, FAILED, error, code=code)
         if manifest["status"] != COMPLETE:
             return None
-        return Outcome(digest, COMPLETE, figures=figures_of(load(place)))
+        return PointOutcome(digest, COMPLETE, figures=row_figures(load(place)))
     except (InputError, OSError, KeyError, TypeError):
         return None
 
 
-NO_CONTACT = "no contact"
-"""What is said of a point that sees no satellite: a result of its own, not a gap."""
-
-
-def missing_status(row: Mapping[str, Any]) -> str:
-    """Return why a point that is not complete has no figures."""
-    if row.get("code") in UNSEEN:
-        return NO_CONTACT
-    return NOT_COMPLETE[str(row["status"])]
-
-
-MISSING = "missing"
-"""Status of a point that has not been run, or not to its end."""
-NOT_COMPLETE = {REFUSED: "refused", FAILED: "failed", CRASHED: "failed", MISSING: "missing"}
-"""What is said of a point by the status of its row, if it is not complete."""
 ENDED_AS = {COMPLETE, *NOT_COMPLETE} - {MISSING}
 """How a point can have ended."""
 
 
-def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.Table:
+def rows_table(points: Sequence[Point], outcomes: Mapping[str, PointOutcome]) -> pa.Table:
     """Return the rows of ``points`` (one at least); ``outcomes`` by digest are what is known."""
     kinds = {key: _kind([point.values[key] for point in points]) for key in points[0].values}
     known = {name for outcome in outcomes.values() for name in outcome.figures}
     to_targets = {
-        name: kind for head, kind in TO_TARGETS.items() for name in known if name.startswith(head)
+        name: kind
+        for head, kind in TARGET_COLUMNS.items()
+        for name in known
+        if name.startswith(head)
     } or columns_to(TARGETS)
     by_target = sorted(to_targets, key=lambda name: name.partition("_to_")[::-1])
     figures = {**{name: to_targets[name] for name in by_target}, **DECIDED, **FOLLOWING}
@@ -190,7 +172,7 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
     )
 
 
-def _columns_of_studies(outcomes: Iterable[Outcome]) -> dict[str, pa.DataType]:
+def _columns_of_studies(outcomes: Iterable[PointOutcome]) -> dict[str, pa.DataType]:
     """Return the columns of all figures that some study has, in the order in which they came."""
     found = {name: FLOAT for one in outcomes for name in one.figures if name not in OF_STUDIES}
     return {"hours": FLOAT, **found, **LIMITS_OF_STUDIES, **DIGESTS, "drawn": FLAG}
@@ -200,11 +182,11 @@ def _machine(points: Sequence[Point]) -> Iterable[str]:
     return ("wall_s", "attempts") if points[0].of_network else MACHINE_COLUMNS
 
 
-def outcomes_of(rows: pa.Table) -> dict[str, Outcome]:
+def outcomes_of(rows: pa.Table) -> dict[str, PointOutcome]:
     """Return how the points in rows ended, by digest; those that are missing are left out."""
     ended = ("digest", "status", "error", "code", "said", "attempts")
     return {
-        row["digest"]: Outcome(
+        row["digest"]: PointOutcome(
             **{name: row[name] for name in ended if name in row},
             figures={name: value for name, value in row.items() if name not in ended},
         )
@@ -215,29 +197,7 @@ def outcomes_of(rows: pa.Table) -> dict[str, Outcome]:
 
 def printed_rows(rows: pa.Table) -> list[dict[str, Any]]:
     """Return rows as ``sweep --json`` has them: what is said of a refused point is no text."""
-    return [row | {"said": said_of(row)} for row in rows.to_pylist()]
-
-
-def said_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what refused a point, as JSON; None for others, and in sweeps of before."""
-    said: dict[str, Any] | None = json.loads(row.get("said") or "null")
-    return said
-
-
-def how_complete(statuses: Sequence[str]) -> str:
-    """Say how many points are complete, by their statuses; empty where all are."""
-    done = statuses.count(COMPLETE)
-    return f"{done} of {len(statuses)} points are complete" if done < len(statuses) else ""
-
-
-def combinations_in(
-    rows: Sequence[Mapping[str, Any]], keys: Sequence[str]
-) -> list[list[Mapping[str, Any]]]:
-    """Return the rows of each combination of values of the keys, in the order of points."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(json.dumps([row[key] for key in keys]), []).append(row)
-    return list(groups.values())
+    return [row | {"said": refusal_of(row)} for row in rows.to_pylist()]
 
 
 def sweep_sha256(rows: pa.Table) -> str:
@@ -256,7 +216,9 @@ def _kind(values: Sequence[Any]) -> pa.DataType:
     return FLOAT if kinds and kinds <= {int, float} else TEXT
 
 
-def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]) -> dict[str, Any]:
+def _row(
+    point: Point, outcome: PointOutcome | None, kinds: Mapping[str, pa.DataType]
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         "point": point.number,
         "digest": point.digest,

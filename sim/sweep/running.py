@@ -19,7 +19,7 @@ from scenarios.parsing import python_values
 from sim.errors import Interrupted
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.interrupt import BROKEN_OFF, PATIENCE_S, on_signals
-from sim.facts.status import COMPLETE, REFUSED
+from sim.facts.status import COMPLETE, REFUSED, missing_status
 from sim.files import from_here, trouble_text
 from sim.formatting import as_yaml, counted
 from sim.sweep import folder as sweep_folder
@@ -28,10 +28,10 @@ from sim.sweep.crew import Crew
 from sim.sweep.doubts import Looked, look_at
 from sim.sweep.folder import Sweep, There, is_of_other_code, read_sweep
 from sim.sweep.options import SweepOptions, workers
-from sim.sweep.point import Outcome, Point, labelled
+from sim.sweep.point import Point, PointOutcome, labelled
 from sim.sweep.points import SweepPlan, read_again, scenario_name
 from sim.sweep.progress import SweepProgress
-from sim.sweep.rows import missing_status, outcome_in, rows_table
+from sim.sweep.rows import outcome_in, rows_table
 from sim.sweep.varied import Axes, read_spec
 from statements import code_of
 
@@ -116,7 +116,7 @@ def run_sweep(plan: SweepPlan, options: SweepOptions, *, quiet: bool, doubts: bo
         sweeping.collect()
         left = sweeping.left
         if left:
-            sweep_folder.check_versions(place)
+            sweep_folder.check_same_versions(place)
         if doubts:
             for doubt in look_at(left, cache=options.cache).lines():
                 print(f"warning: {doubt}", file=sys.stderr, flush=True)
@@ -142,7 +142,7 @@ def _made(plan: SweepPlan, options: SweepOptions, place: Path) -> There:
         if changed := sweep_folder.changed_since(place, about):
             print(f"note: {from_here(place)}: {changed}", file=sys.stderr)
         if there is There.PART:
-            sweep_folder.check_versions(place)
+            sweep_folder.check_same_versions(place)
         if sweep_folder.claim(place, about, there=there):
             return there
 
@@ -162,7 +162,7 @@ class Sweeping:
     place: Path
     points: Sequence[Point]
     options: SweepOptions
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, PointOutcome] = field(default_factory=dict)
     trouble: str = ""
     is_out_of_time: bool = False
 
@@ -191,7 +191,7 @@ class Sweeping:
                     replace(told, figures=found.figures) if told is not None and is_same else found
                 )
 
-    def _outcome_in_folder(self, point: Point) -> Outcome | None:
+    def _outcome_in_folder(self, point: Point) -> PointOutcome | None:
         """Return how a point ended by its run folder; None if that does not say it."""
         folder = self.place / POINTS / point.digest
         outcome = outcome_in(folder, point.digest) if folder.is_dir() else None
@@ -325,7 +325,7 @@ class _Follows:
         """Return how many claims were made until now."""
         return sum(claim.number for claim in self._claims.look().values())
 
-    def ended(self) -> Iterator[Outcome]:
+    def ended(self) -> Iterator[PointOutcome]:
         """Yield how points have ended since the last time."""
         held = self._claims.look()
         own = {digest: held[digest] for digest in self._left if digest in held}
@@ -367,7 +367,7 @@ def _asking_to_stop(crew: Crew, max_wall_s: float) -> Iterator[Callable[[], str]
 
 SHOWN = 3
 """Points shown at either end of the list."""
-LOOK_S = 10.0
+DRY_RUN_S = 10.0
 """Wall time for which contacts of points are looked for before any is run."""
 
 
@@ -382,7 +382,7 @@ def rehearse(plan: SweepPlan, options: SweepOptions) -> tuple[str, bool]:
     sweeping = Sweeping(place, points, options)
     sweeping.collect()
     left = sweeping.left
-    looked = look_at(left, most=len(left), within_s=LOOK_S, cache=False)
+    looked = look_at(left, most=len(left), within_s=DRY_RUN_S, cache=False)
     lines = [
         f"points    {len(points)}: {len(left)} to be run",
         *(_line(point) for point in points[:SHOWN]),

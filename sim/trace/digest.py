@@ -65,15 +65,6 @@ class Rolling:
         self._values.update(self._numbers(values).data)
         self._rows += len(values)
 
-    def from_now_on_grid(self) -> Rolling:
-        """Return a digest of the same rows, all null, behind which numbers count on their grid."""
-        rolling = Rolling(coarse=True)
-        rolling._rows = self._rows
-        rolling._nulls = self._nulls.copy()
-        rolling._values = self._values.copy()
-        rolling._any_null = self._any_null
-        return rolling
-
     def _numbers(self, values: pa.Array) -> np.ndarray:
         """Whole numbers, times and flags as int64, others as float64, two (N, 2) for each text.
 
@@ -133,7 +124,6 @@ class ColumnDigests:
     """Digests of the columns of a table that comes in pieces."""
 
     def __init__(self) -> None:
-        # The same one twice, until they differ: of many columns all is null.
         self._found: dict[str, tuple[Rolling, Rolling]] = {}
 
     def add(self, piece: pa.Table) -> None:
@@ -143,13 +133,9 @@ class ColumnDigests:
             has_grid = pa.types.is_floating(kind) or pa.types.is_timestamp(kind)
             if column not in self._found:
                 exact = Rolling()
-                self._found[column] = exact, exact
+                self._found[column] = exact, Rolling(coarse=True) if has_grid else exact
             for chunk in values.chunks:
-                exact, timed = self._found[column]
-                if has_grid and timed is exact and chunk.null_count < len(chunk):
-                    timed = exact.from_now_on_grid()
-                    self._found[column] = exact, timed
-                for rolling in {exact, timed}:
+                for rolling in {*self._found[column]}:
                     rolling.add(chunk)
 
     def passing(self, pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:

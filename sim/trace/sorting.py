@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.trace.arrow import array, as_numpy, word
+from sim.trace.arrow import array, as_numpy
 from statements.arrays import Ints, Mask
 
 
@@ -65,10 +65,7 @@ def coded(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
 
 def says(table: pa.Table, column: str, text: str) -> Mask:
     """Return which rows say ``text`` in a column; null says nothing."""
-    held = table.column(column)
-    if pa.types.is_string(held.type):
-        return as_numpy(pc.equal(held, word(text)), missing=False)
-    codes, words = coded(held)
+    codes, words = coded(table.column(column))
     there = np.array([*(said == text for said in words), False])
     return there.take(codes)
 

@@ -10,7 +10,6 @@ What is run:
 - ``small_nmoe``: the same with networked experts;
 - ``every_source``: a scenario for each source of contacts, and each key;
 - ``sources``: what a source has to have;
-- ``link_cells``: each key of a link;
 - ``mesh``: links between satellites;
 - ``drawn``: scenarios drawn at random, and a campaign of them;
 - ``skies``: satellites, sites and windows, and roots of functions of time;

@@ -18,7 +18,7 @@ import scenarios
 import sim
 from learning.methods.surface import Traits
 from tests.kit.inner import learning as seam
-from tests.kit.inner.sim import Plan, Route
+from tests.kit.inner.sim import Plan
 from tests.kit.scripted import Scripted, play
 
 NAMES = [f"P{plane:02}-S01" for plane in range(1, 7)]
@@ -72,11 +72,6 @@ Replied = tuple[str, float, bool, Any]
 """What was asked, with the receipt."""
 
 
-def hops_of(route: Route | None) -> list[tuple[float, ...]] | None:
-    """Row, begin, end and arrival of each hop of a route; None for no route."""
-    return None if route is None else list(route.hops())
-
-
 @learning.register("asking")
 class Asking(Scripted):
     """A script that asks for uploads and downloads only."""
@@ -99,28 +94,25 @@ def written(folder: Path, text: str, keys: Mapping[str, Any] | None = None) -> s
     return scenarios.load(path, given)
 
 
-def windows_text(
-    rows: Sequence[tuple[int, int, int, int]],
-    names: Sequence[str] = NAMES,
-    start: str = "2024-04-14T16:00:00Z",
-) -> str:
+def windows_text(rows: Sequence[tuple[int, int, int, int]]) -> str:
     """Windows of pairs of satellites by number, from a minute to another."""
 
     def utc(minute: int) -> str:
-        return (pd.Timestamp(start) + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        time = pd.Timestamp("2024-04-14T16:00:00Z") + pd.Timedelta(minutes=minute)
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    lines = [f"{names[a]},{names[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
+    lines = [f"{NAMES[a]},{NAMES[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
     return "\n".join(["a,b,start_utc,end_utc", *lines]) + "\n"
 
 
-def drawn_windows(rng: np.random.Generator, most: int = 40) -> list[tuple[int, int, int, int]]:
+def drawn_windows(rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
     """Windows of whole minutes that do not overlap, of random pairs of the six satellites."""
     rows: list[tuple[int, int, int, int]] = []
     for a in range(6):
         for b in range(a + 1, 6):
             edges = np.sort(rng.choice(350, 2 * int(rng.integers(0, 4)), replace=False))
             rows += [(a, b, int(p), int(q)) for p, q in zip(edges[::2], edges[1::2], strict=True)]
-    return rows[:most] or [(0, 1, 5, 9)]
+    return rows[:40] or [(0, 1, 5, 9)]
 
 
 LONGEST_WAY_S = 0.25

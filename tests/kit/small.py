@@ -83,7 +83,39 @@ def fixed(**rates_mbps: float) -> dict[str, Any]:
     return {way: {"rate": "fixed", "fixed_rate_mbps": rate} for way, rate in rates_mbps.items()}
 
 
+RATE_MBPS = 8.0
+"""A megabyte a second."""
+FIXED = fixed(uplink=RATE_MBPS, downlink=RATE_MBPS)
+FIXED["downlink"]["delivery"] = "unicast"
+STUDY: dict[str, Any] = {
+    "start": "2026-08-22T00:00:00Z",
+    "stop": {"days": 0.5},
+    "roles": {"server": "stations", "clients": "satellites"},
+    "orbit": {
+        **{"source": "walker", "satellites": 8, "planes": 2, "phasing": 1},
+        **{"altitude_km": 600, "inclination_deg": 60, "min_elevation_deg": 10},
+    },
+    "ground": {
+        "stations": [
+            {"name": "Bremen", "latitude_deg": 53.1, "longitude_deg": 8.85},
+            {"name": "Perth", "latitude_deg": -31.8, "longitude_deg": 115.9},
+        ]
+    },
+    "link": FIXED,
+}
+"""Eight satellites over two stations, in which nobody learns."""
+
 RING = 8
+
+
+def clock(second: int) -> str:
+    return f"2026-08-22T00:{second // 60:02}:{second % 60:02}Z"
+
+
+def pass_table(rows: Any) -> str:
+    """A table of passes: satellite, site, and the seconds of rise and set."""
+    lines = (f"{sat},{site},{clock(rise)},{clock(sets)}" for sat, site, rise, sets in rows)
+    return "\n".join(["satellite,site,rise_utc,set_utc", *lines]) + "\n"
 
 
 def isl_windows() -> Any:
@@ -99,23 +131,10 @@ def isl_windows() -> Any:
 
 
 SATELLITES = {
+    **STUDY,
     "seed": 3,
-    "start": "2026-08-22T00:00:00Z",
-    "stop": {"days": 0.5},
-    "roles": {"server": "stations", "clients": "satellites"},
-    "orbit": {
-        "source": "walker",
-        "altitude_km": 1200,
-        "inclination_deg": 80,
-        "satellites": 2 * RING,
-        "planes": 2,
-        "phasing": 1,
-        "min_elevation_deg": 10,
-    },
-    "ground": {
-        "antennas": "unlimited",
-        "stations": [{"name": "Bremen", "latitude_deg": 53.1, "longitude_deg": 8.85}],
-    },
+    "orbit": STUDY["orbit"] | {"altitude_km": 1200, "inclination_deg": 80, "satellites": 2 * RING},
+    "ground": {"antennas": "unlimited", "stations": STUDY["ground"]["stations"][:1]},
     "link": {
         "preset": "physical",
         "isl": {"rate_mbps": 10, "within_plane": "ring", "windows": isl_windows()},

@@ -194,33 +194,28 @@ B,A,2026-08-22T12:10:00Z,2026-08-22T12:20:00Z,900,4000
 A,B,2026-08-22T12:10:00Z,2026-08-22T12:20:00Z,900,4000
 C,A,2026-08-22T11:50:00Z,2026-08-22T12:05:00Z,,
 """
+LATER = """A,B,2026-08-22T12:20:00Z,2026-08-22T12:30:00Z,,
+B,A,2026-08-22T12:29:59.990Z,2026-08-22T12:30:00.013Z,800,5000
+A,C,2026-08-22T12:04:59.985Z,2026-08-22T12:05:00.010Z,1,5
+"""
 
 
-def test_windows_of_another_tool_count_once_and_keep_their_ranges(tmp_path):
+def test_windows_of_both_directions_that_overlap_are_one_link_and_keep_their_ranges(tmp_path):
     path = tmp_path / "sky.csv"
-    path.write_text(ROWS)
+    path.write_text(ROWS + LATER)
     read = orbit.read_isl_windows(path, START)
     assert read.satellites == ["A", "B", "C"]
     columns = {"a": "from", "b": "to", "start_utc": "AOS (UTC)"}
-    renamed = ROWS.replace("a,b,start_utc", ",".join(columns.values()))
+    renamed = path.read_text().replace("a,b,start_utc", ",".join(columns.values()))
     for w in (read.windows, orbit.parse_isl_windows(renamed, "sky.csv", START, columns).windows):
-        assert [w.a.tolist(), w.b.tolist()] == [[0, 0], [2, 1]]
-        assert [w.start_s.tolist(), w.end_s.tolist()] == [[0, 600], [300, 1200]]
-        np.testing.assert_array_equal(w.max_range_km, [np.nan, 4000])
-        assert w.clipped_start.tolist() == [True, False]
-
-
-def test_windows_of_both_directions_that_overlap_are_one_link():
-    text = (
-        f"{ROWS}A,B,2026-08-22T12:20:00Z,2026-08-22T12:30:00Z,,\n"
-        "B,A,2026-08-22T12:29:59.990Z,2026-08-22T12:30:00.013Z,800,5000\n"
-        "A,C,2026-08-22T12:04:59.985Z,2026-08-22T12:05:00.010Z,1,5\n"
-    )
-    w = orbit.parse_isl_windows(text, "sky.csv", START).windows
-    assert [w.a.tolist(), w.b.tolist()] == [[0, 0, 0], [2, 1, 1]]
-    np.testing.assert_allclose(w.start_s, [0, 600, 1200])
-    np.testing.assert_allclose(w.end_s, [300.01, 1200, 1800.013])
-    assert (w.min_range_km.tolist(), w.max_range_km.tolist()) == ([1, 900, 800], [5, 4000, 5000])
+        assert [w.a.tolist(), w.b.tolist()] == [[0, 0, 0], [2, 1, 1]]
+        np.testing.assert_allclose(w.start_s, [0, 600, 1200])
+        np.testing.assert_allclose(w.end_s, [300.01, 1200, 1800.013])
+        ranges_km = w.min_range_km.tolist(), w.max_range_km.tolist()
+        assert ranges_km == ([1, 900, 800], [5, 4000, 5000])
+        assert w.clipped_start.tolist() == [True, False, False]
+    [*_, unknown] = orbit.parse_isl_windows(ROWS + LATER.splitlines()[0]).windows.max_range_km
+    assert np.isnan(unknown)
 
 
 @pytest.mark.parametrize(

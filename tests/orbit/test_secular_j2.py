@@ -117,13 +117,9 @@ def test_positions_over_a_month_are_those_of_the_formulas_in_skyfields_frames(
     assert np.abs(seen.altitude_km - place.elevation.km).max() < 1e-4
 
 
-@pytest.mark.parametrize("made", [
-    orbit.circular_satellite("polar", 500.0, 90.0, 30.0, 5.0, START, "secular_j2"),
-    orbit.keplerian_satellite(
-        "oval", semi_major_axis_km=9000.0, inclination_deg=50.0, eccentricity=0.2, **BY_J2
-    ),
-], ids=lambda made: made.name)  # fmt: skip
-def test_windows_are_those_of_full_skyfield(made):
+def test_windows_are_those_of_full_skyfield():
+    shape = {"semi_major_axis_km": 9000.0, "inclination_deg": 50.0, "eccentricity": 0.2}
+    made = orbit.keplerian_satellite("oval", **shape, **BY_J2)
     worst = truth.Differences()
     for site in (EIGHT_SITES[0], PLATFORM, MUNICH):
         seen = truth.View(made, site, START, DAY_S)

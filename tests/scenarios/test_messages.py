@@ -14,7 +14,6 @@ import scenarios
 from tests.kit.every_source import CIRCULAR, ORBITS, changed
 from tests.kit.fly import SOFTMAX
 from tests.kit.inner.learning import METHODS
-from tests.kit.link_cells import WINDOWS
 from tests.kit.mesh import CITIES, GATEWAYS
 from tests.kit.small import SLOTS
 
@@ -27,6 +26,11 @@ OF_FILES = [
     for file, rows in files.items()
     for row in rows
 ]
+WINDOWS = """\
+satellite,site,rise_utc,set_utc
+s1,A,2026-08-22T00:01:00Z,2026-08-22T00:09:00Z
+s1,A,2026-08-22T01:30:00Z,2026-08-22T01:39:00Z
+"""
 ELEMENTS = {
     "OBJECT_NAME": "A", "NORAD_CAT_ID": 41917, "EPOCH": "2026-08-22T14:02:00",
     "MEAN_MOTION": 14.34, "ECCENTRICITY": 0.0002, "INCLINATION": 86.4, "RA_OF_ASC_NODE": 100,

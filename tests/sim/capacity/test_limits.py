@@ -9,36 +9,26 @@ from hypothesis import strategies as st
 
 import leomix as face
 import scenarios
+from tests.kit import small
 
 STOP_S = 1728
-FIXED = {"rate": "fixed", "fixed_rate_mbps": 8.0}
-"""A megabyte a second: payloads of whole megabytes end at whole seconds."""
-
-
-def clock(second):
-    return f"2026-08-22T00:{second // 60:02}:{second % 60:02}Z"
 
 
 def of_passes(rows, *, stations=False, limit=1, traffic=(), days=STOP_S / 86_400):
     """A study of passes (satellite, site, rise second, set second), by clusters or stations."""
-    lines = [f"{sat},{site},{clock(rise)},{clock(sets)}" for sat, site, rise, sets in rows]
-    text = "\n".join(["satellite,site,rise_utc,set_utc", *lines]) + "\n"
     names = sorted({site for _, site, _, _ in rows})
     ground = {"stations": [{"name": name} for name in names], "antennas": limit}
-    keys = {"orbit": {"source": "contacts", "windows": text, "serving": "any"}, "ground": ground}
+    source = {"source": "contacts", "windows": small.pass_table(rows), "serving": "any"}
+    keys = {"orbit": source, "ground": ground}
     if stations:
-        keys["roles"] = {"server": "stations", "clients": "satellites"}
+        keys["roles"] = small.STUDY["roles"]
     else:
         keys["ground"] = {"clusters": [{"name": name} for name in names]}
         keys["orbit"]["beams"] = limit
     return scenarios.from_dict(
-        {
-            **keys,
-            "start": "2026-08-22T00:00:00Z",
-            "stop": {"days": days},
-            "link": {"uplink": FIXED, "downlink": {**FIXED, "delivery": "unicast"}},
-            "traffic": list(traffic),
-        }
+        keys
+        | {"start": small.clock(0), "stop": {"days": days}}
+        | {"link": small.FIXED, "traffic": list(traffic)}
     )
 
 
@@ -183,32 +173,15 @@ def test_demand_is_the_limit_if_all_who_are_served_have_nothing_to_send(payload_
     assert found == limits
 
 
-WALKER = {
-    "start": "2026-08-22T00:00:00Z",
-    "stop": {"days": 0.5},
-    "roles": {"server": "stations", "clients": "satellites"},
-    "orbit": {
-        **{"source": "walker", "pattern": "delta", "satellites": 40, "planes": 5, "phasing": 1},
-        **{"altitude_km": 600, "inclination_deg": 60, "min_elevation_deg": 10},
-    },
-    "ground": {
-        "stations": [
-            {"name": "Bremen", "latitude_deg": 53.1, "longitude_deg": 8.85},
-            {"name": "Perth", "latitude_deg": -31.8, "longitude_deg": 115.9},
-        ]
-    },
-    "link": {"uplink": FIXED, "downlink": {**FIXED, "delivery": "unicast"}},
-}
-
-
 @pytest.mark.parametrize("days", [0.15, 0.6])
 @pytest.mark.parametrize("stations", [1, 2])
 def test_few_dishes_are_the_limit_and_many_are_not_in_short_and_long_studies(stations, days):
-    places = WALKER["ground"]["stations"][:stations]
+    places = small.STUDY["ground"]["stations"][:stations]
+    forty = {"orbit": {"satellites": 40, "planes": 5}, "stop": {"days": days}}
     for antennas, limit in ((1, "antennas"), (30, "visibility"), ("unlimited", "visibility")):
         ground = {"stations": places, "antennas": antennas}
-        scenario = scenarios.from_dict({**WALKER, "ground": ground, "stop": {"days": days}})
-        assert limit_of(scenario)[0] == limit
+        scenario = small.merged(small.STUDY, forty) | {"ground": ground}
+        assert limit_of(scenarios.from_dict(scenario))[0] == limit
 
 
 def test_clusters_under_one_beam_wait_for_it_and_two_beams_are_enough():
@@ -223,14 +196,11 @@ def test_the_dishes_of_gateways_are_the_limit_of_devices_behind_them():
     isl = {"within_plane": "ring", "between_planes": "grid", "rate_mbps": 100, "route": "earliest"}
     ground = {
         "clusters": [{"name": "Quito", "latitude_deg": 0, "longitude_deg": -78}],
-        "stations": WALKER["ground"]["stations"],
+        "stations": small.STUDY["ground"]["stations"],
     }
-    keys = {"roles": {"server": "stations", "clients": "devices"}, "stop": {"days": 0.1}}
+    keys = {"roles": {"clients": "devices"}, "stop": {"days": 0.1}}
+    keys |= {"orbit": {"satellites": 40, "planes": 5}}
+    both = small.merged(small.STUDY, keys) | {"link": {"isl": isl, "feeder": {"rate_mbps": 500}}}
     for antennas, limit in ((1, ("antennas", ["Bremen", "Perth"])), (30, ("visibility", []))):
-        scenario = scenarios.from_dict(
-            {
-                **{**WALKER, **keys, "ground": ground | {"antennas": antennas}},
-                "link": {"isl": isl, "feeder": {"rate_mbps": 500}},
-            }
-        )
+        scenario = scenarios.from_dict(both | {"ground": ground | {"antennas": antennas}})
         assert limit_of(scenario)[:2] == limit

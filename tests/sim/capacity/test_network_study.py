@@ -14,67 +14,25 @@ from hypothesis import strategies as st
 import leomix as face
 import scenarios
 from sim.sweep import sweep
+from tests.kit import small
 from tests.kit.inner.sim import InputError, study_text
 
-START = "2026-08-22T00:00:00Z"
-RATE_MBPS = 8.0
-"""A megabyte a second."""
-FIXED = {"rate": "fixed", "fixed_rate_mbps": RATE_MBPS}
 WINDOWS = {
-    "start": START,
+    "start": small.STUDY["start"],
     "stop": {"days": 0.02},
-    "orbit": {"source": "contacts"},
     "ground": {"clusters": [{"name": "A"}]},
-    "link": {"uplink": FIXED, "downlink": {**FIXED, "delivery": "unicast"}},
+    "link": small.FIXED,
 }
-STATIONS = {
-    "start": START,
-    "stop": {"days": 0.5},
-    "roles": {"server": "stations", "clients": "satellites"},
-    "orbit": {
-        **{"source": "walker", "satellites": 8, "planes": 2, "phasing": 1},
-        **{"altitude_km": 600, "inclination_deg": 60, "min_elevation_deg": 10},
-    },
-    "ground": {
-        "stations": [
-            {"name": "Bremen", "latitude_deg": 53.1, "longitude_deg": 8.85},
-            {"name": "Perth", "latitude_deg": -31.8, "longitude_deg": 115.9},
-        ]
-    },
-    "link": {"preset": "station", "station": {"dish_m": 5, "band": "X", "uplink_band": "S"}},
-}
+DISH = {"preset": "station", "station": {"dish_m": 5, "band": "X", "uplink_band": "S"}}
+STATIONS = small.STUDY | {"link": DISH}
 LEARNT = ("learn", "method", "accuracy", "train", "emsfl", "cycle", "digits")
 """Words that nobody who studies a network wants to read."""
 
 
-def clock(second):
-    return f"2026-08-22T00:{second // 60:02}:{second % 60:02}Z"
-
-
 def of_windows(spans, traffic):
-    rows = [f"s{n},A,{clock(begin)},{clock(end)}" for n, (begin, end) in enumerate(spans)]
-    text = "\n".join(["satellite,site,rise_utc,set_utc", *rows]) + "\n"
-    return {
-        **WINDOWS,
-        "orbit": {"source": "contacts", "windows": text, "serving": "any"},
-        "traffic": traffic,
-    }
-
-
-def second_by_second(spans, payloads, stop_s):
-    """When payloads (ready second, MB) are through, of a client that sends 1 MB in a second."""
-    waiting = [[ready_s, mb, ready_s] for ready_s, mb in payloads]
-    through = {}
-    for second in range(int(stop_s)):
-        left = float(any(begin <= second < end for begin, end in spans))
-        for number, (ready_s, mb, _) in enumerate(waiting):
-            if ready_s > second or number in through or left <= 0.0:
-                continue
-            waiting[number][1] = mb - min(mb, left)
-            left -= min(mb, left)
-            if waiting[number][1] <= 1e-9:
-                through[number] = second + 1.0 - left
-    return [through.get(number, np.nan) for number in range(len(payloads))]
+    text = small.pass_table([(f"s{n}", "A", *span) for n, span in enumerate(spans)])
+    orbit = {"source": "contacts", "windows": text, "serving": "any"}
+    return WINDOWS | {"orbit": orbit, "traffic": traffic}
 
 
 @st.composite
@@ -91,19 +49,6 @@ def plans(draw):
     )
     kinds = draw(st.lists(kind, min_size=1, max_size=3))
     return spans, [{"name": f"kind-{n}", **kind} for n, kind in enumerate(kinds)]
-
-
-@given(plans())
-@settings(max_examples=100, deadline=None)
-def test_payloads_are_through_when_a_queue_second_by_second_says(plan):
-    spans, traffic = plan
-    found = face.run(scenarios.from_dict(of_windows(spans, traffic))).payloads
-    stop_s = 86_400 * WINDOWS["stop"]["days"]
-    size_of = {kind["name"]: kind["payload_mb"] for kind in traffic}
-    for _, own in found.groupby("direction"):
-        queue = [*zip(own["ready_s"], own["name"].map(size_of), strict=True)]
-        counted = second_by_second(spans, queue, stop_s)
-        np.testing.assert_allclose(own["through_s"], counted, atol=1.0)
 
 
 def kaplan_meier_hours(payloads, stop_s, share):
@@ -139,23 +84,11 @@ def test_quantiles_are_those_of_kaplan_and_meier_over_all_payloads(plan):
             assert run.summary[f"{name}.{figure}"] == pytest.approx(expected)
 
 
-def test_a_payload_that_waits_counts_as_later_than_it_has_waited():
-    """Three of 8 MB, 180 s apart: one is through after 108 s, two wait for 272 and 92 s more."""
-    traffic = [{"name": "x", "payload_mb": 8, "direction": "up", "every_hours": 0.05}]
-    given = of_windows([(100, 108), (500, 501)], traffic) | {"stop": {"days": 452 / 86_400}}
-    summary = face.run(scenarios.from_dict(given)).summary
-    # At 108 s two of the three have waited as long: a half is through, 90 % never are.
-    assert summary["x.hours_median"] == pytest.approx(108 / 3600)
-    assert (summary["x.hours_p90"], summary["x.undelivered"]) == (None, 2)
-    assert summary["x.delivered_share"] == pytest.approx(1 / 3)
-
-
 def queue_of(load, days, *, every_hours=1.0, stations=2, orbit=None):
     """A study whose payloads ask for a share of what the links carry, in the mean of satellites."""
     orbit = STATIONS["orbit"] | (orbit or {"satellites": 4})
     ground = {"stations": STATIONS["ground"]["stations"][:stations], "antennas": 4}
-    fixed = {"uplink": FIXED, "downlink": {**FIXED, "delivery": "unicast"}}
-    given = {**STATIONS, "orbit": orbit, "ground": ground, "link": fixed, "stop": {"days": days}}
+    given = {**small.STUDY, "orbit": orbit, "ground": ground, "stop": {"days": days}}
     hours_a_day = {1: 0.8, 2: 1.4}[stations]  # served, for each satellite
     mb_a_day = load * hours_a_day * 3600
     payload = {"name": "x", "direction": "down", "every_hours": every_hours}
@@ -242,7 +175,7 @@ def shared_by(devices, channels, scenario):
 
 
 @given(plans(), st.integers(1, 5), st.integers(1, 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_each_device_has_its_payloads_and_all_share_the_sub_channels(plan, devices, channels):
     spans, traffic = plan
     spans = spans[:3]
@@ -259,25 +192,6 @@ def test_each_device_has_its_payloads_and_all_share_the_sub_channels(plan, devic
         np.testing.assert_allclose(got, counted, atol=1e-6)
 
 
-def test_ten_devices_on_one_sub_channel_get_through_one_after_the_other(tmp_path, leomix):
-    """40 MB at 1 MB a second: the first after 40 s, the tenth after 400."""
-    traffic = [{"name": "report", "payload_mb": 40.0, "direction": "up"}]
-    scenario = shared_by(10, 1, of_windows([(100, 1000)], traffic))
-    place = tmp_path / "study.json"
-    place.write_text(json.dumps(scenario))
-    run = face.run(scenarios.load(place), out=tmp_path / "run")
-    assert run.payloads["through_s"].tolist() == pytest.approx([140.0 + 40 * n for n in range(10)])
-    assert run.payloads["device"].tolist() == [*range(10)]
-    shown = leomix("show", tmp_path / "run").out
-    assert "40 MB up per device, once" in shown and "0 of 10" in shown
-
-
-def test_payloads_of_satellites_have_no_device():
-    day = {"name": "data", "payload_mb": 5.0, "direction": "down"}
-    run = face.run(scenarios.from_dict({**STATIONS, "traffic": [day]}))
-    assert run.payloads["device"].isna().all() and len(run.payloads) == 8
-
-
 def test_a_study_counts_the_payloads_of_all_devices_before_they_take_all_memory():
     traffic = [{"name": "r", "payload_mb": 1.0, "direction": "up", "every_hours": 0.0001}]
     scenario = shared_by(3000, 3000, of_windows([(100, 1000)], traffic))
@@ -290,6 +204,7 @@ def test_a_queue_that_is_never_empty_sends_all_that_its_links_carry(payload_mb):
     """On curves whose rates change all the time: bytes are neither lost nor made."""
     day = {"name": "data", "payload_mb": payload_mb, "direction": "down", "every_hours": 0.0005}
     run = face.run(scenarios.from_dict({**STATIONS, "traffic": [day]}))
+    assert run.payloads["device"].isna().all()
     rows = run.capacity.set_index("name")
     through = run.payloads[run.payloads["through_s"].notna()].groupby("client").size()
     carried_mb = 1000.0 * rows.loc[through.index, "down_gb_a_day"] * STATIONS["stop"]["days"]
@@ -330,40 +245,27 @@ def test_digests_cover_what_is_carried_and_when_payloads_are_through():
     assert len({run.manifest["timing_sha256"] for run in runs}) == 3
 
 
-def test_studies_beside_each_other_have_a_page_and_none_with_runs_that_learn(
+def test_studies_have_a_picture_of_what_is_compared_and_no_page_with_runs_that_learn(
     tmp_path, leomix, runs
 ):
-    places = [tmp_path / name for name in ("one", "two")]
-    for mask, place in zip((10, 40), places, strict=True):
-        said = {**STATIONS, "orbit": {**STATIONS["orbit"], "min_elevation_deg": mask}}
-        face.run(scenarios.from_dict(said), place)
-    page = tmp_path / "both.html"
-    assert leomix("report", *places, "-o", page).status == 0
-    assert "min_elevation_deg=40" in page.read_text()
-    said, *others = leomix("compare", *places).out.splitlines()
-    assert not {word for word in ("p values", "a seed") if word in " ".join(others)}
-    assert re.match(r"min_elevation_deg=10 has the most data down \([\d.]+ TB a day\); ", said)
-    mixed = leomix("compare", places[0], runs["slots-timing"])
-    assert (mixed.status, "compare those of one kind" in mixed.err) == (2, True)
-
-
-def test_studies_of_names_have_a_picture_of_what_is_compared_on_the_page_and_as_files(
-    tmp_path, leomix
-):
-    """A row a study, the best first and bold; of a sweep, and of studies beside each other."""
+    """A row a study, the best first and bold."""
     file = tmp_path / "net.yaml"
     file.write_text(yaml.safe_dump(STATIONS))
     swept = sweep(file, {"link.station.band": ["S", "X"]}, tmp_path / "out").rows.to_pylist()
     carried = [row["down_gb_a_day"] for row in swept]
     points = [tmp_path / "out" / row["folder"] for row in swept]
-    for name, places in {"sweep": [tmp_path / "out"], "studies": points}.items():
-        page, into = tmp_path / f"{name}.html", tmp_path / name
-        assert leomix("report", *places, "-o", page, "--figures", into).status == 0
-        bold = re.findall('<text[^>]*font-weight="700"[^>]*>([^<]*)<', page.read_text())
-        assert f"{carried[1]:,.0f}" in bold
-        drawn = pd.read_csv(into / "down-gb-a-day-by-group.csv")
-        assert [label[-1] for label in drawn["group"]] == ["X", "S"]
-        np.testing.assert_allclose(drawn["value"], carried[::-1])
+    page, into = tmp_path / "both.html", tmp_path / "figures"
+    assert leomix("report", *points, "-o", page, "--figures", into).status == 0
+    bold = re.findall('<text[^>]*font-weight="700"[^>]*>([^<]*)<', page.read_text())
+    assert f"{carried[1]:,.0f}" in bold
+    drawn = pd.read_csv(into / "down-gb-a-day-by-group.csv")
+    assert [label[-1] for label in drawn["group"]] == ["X", "S"]
+    np.testing.assert_allclose(drawn["value"], carried[::-1])
+    said, *others = leomix("compare", *points).out.splitlines()
+    assert not {word for word in ("p values", "a seed") if word in " ".join(others)}
+    assert re.match(r"X has the most data down \([\d.]+ TB a day, \+\d+ % over S\); ", said)
+    mixed = leomix("compare", points[0], runs["slots-timing"])
+    assert (mixed.status, "compare those of one kind" in mixed.err) == (2, True)
 
 
 def test_a_study_is_kept_and_made_anew_with_another_stop(tmp_path):
@@ -422,7 +324,7 @@ def test_studies_and_runs_that_learn_are_not_swept_together(tmp_path):
 CLUSTERS = {
     **{key: value for key, value in STATIONS.items() if key not in ("roles", "ground", "link")},
     "ground": {"clusters": [{"name": "A", "latitude_deg": 48, "longitude_deg": 11, "devices": 3}]},
-    "link": {"preset": "physical", "uplink": {**FIXED, "tx_power_dbm": 60}, "downlink": FIXED},
+    "link": {"preset": "physical", **small.merged(small.FIXED, {"uplink": {"tx_power_dbm": 60}})},
 }
 DEVICES = {"devices": 3}
 LEARNT_KEYS = [

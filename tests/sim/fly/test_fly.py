@@ -50,12 +50,8 @@ def averaged(shards, rounds):
     """FedAvg of softmax regression, in a loop of its own."""
     w, b = np.zeros((64, 10)), np.zeros(10)
     for _ in range(rounds):
-        total, new_w, new_b = 0, 0.0, 0.0
-        for x, y in shards:
-            new = step_of((w, b), x, y)
-            new_w, new_b = new_w + len(y) * new[0], new_b + len(y) * new[1]
-            total += len(y)
-        w, b = new_w / total, new_b / total
+        new = zip(*(step_of((w, b), x, y) for x, y in shards), strict=True)
+        w, b = (np.average(each, axis=0, weights=[len(y) for _, y in shards]) for each in new)
     return w, b
 
 

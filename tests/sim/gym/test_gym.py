@@ -20,6 +20,12 @@ from leomix import gym
 from tests.kit.small import SLOTS
 
 PLAYED = {"learning.method": "select", "learning.train": False}
+LEARNING = {
+    "method": "select", "keep": "best", "model": {"kind": "vector-mlp", "hidden": 12},
+    "steps_per_round": 2, "batch_size": 4, "step_size": 0.8,
+}  # fmt: skip
+LEARNS = SLOTS | {"learning": LEARNING}
+"""A small model that two clusters train in slots."""
 GAPS = PLAYED | {"learning.options": {"trains": "gaps"}}
 BATTERY = {
     "compute.power_w": 10.0,
@@ -52,21 +58,24 @@ def play(env, move, **how):
     ("name", "learning"),
     [
         ("quickstart", {"learning.train": False, "stop.days": 3}),
-        ("paper-slots", {"learning.options": {"trains": "gaps"}, "stop.cycles": 3}),
+        (LEARNS, {"learning.options": {"trains": "gaps"}}),
     ],
+    ids=["timing", "training"],
 )
 def test_who_chooses_all_and_waits_for_all_plays_fedavg(tmp_path, name, learning):
     """To the bit: all rows of all tables, those of metrics too, and the weights."""
-    wanted = sim.run(
-        scenarios.load(name, learning | {"learning.method": "fedavg"}), tmp_path / "fedavg"
+    wanted, _ = (
+        sim.run(
+            leomix.plan(name, learning | {"learning.method": method}).scenario, tmp_path / method
+        )
+        for method in ("fedavg", "select")
     )
-    sim.run(scenarios.load(name, learning | {"learning.method": "select"}), tmp_path / "select")
     env = made(name, learning | {"learning.method": "select"})
     play(env, everyone)
     rounds = (wanted.events.kind == "aggregate").sum()
     assert rounds > 0 and env.observation.version == rounds
     assert env.result.manifest["trace_sha256"] == wanted.manifest["trace_sha256"]
-    if name == "paper-slots":
+    if name is LEARNS:
         weights = [tmp_path / run / "model" / "model.safetensors" for run in ("fedavg", "select")]
         assert weights[0].read_bytes() == weights[1].read_bytes()
 
@@ -86,8 +95,8 @@ def again(clusters, seed):
 
 
 def test_the_same_moves_are_the_same_run_in_an_environment_and_outside():
-    overrides = GAPS | {"stop.cycles": 6, "learning.train": True}
-    env = made("paper-slots", overrides)
+    overrides = GAPS | {"stop.cycles": 8, "learning.train": True}
+    env = made(LEARNS, overrides)
     rng = np.random.default_rng(7)
     MOVES.clear()
 
@@ -105,7 +114,7 @@ def test_the_same_moves_are_the_same_run_in_an_environment_and_outside():
     assert paid == paid_again and env.result.manifest["trace_sha256"] == digest
     options = {"agent": f"{__name__}:again", "trains": "gaps"}
     said = overrides | {"seed": 4, "learning.options": options}
-    plain = sim.run(scenarios.load("paper-slots", said))
+    plain = sim.run(leomix.plan(LEARNS, said).scenario)
     assert plain.manifest["trace_sha256"] == digest
     assert seen[-1].time_s == plain.manifest["simulated_s"]
     # what is paid is what has been gained
@@ -163,7 +172,7 @@ def test_gymnasiums_own_checks_pass():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(made())
-        check_env(made("paper-slots", {**PLAYED, "learning.train": True, "stop.cycles": 2}))
+        check_env(made(LEARNS, {"stop.cycles": 2}))
 
 
 def test_environments_of_a_vector_play_different_seeds():
@@ -293,12 +302,7 @@ def test_an_agent_that_returns_no_decision_is_refused_in_one_line():
 
 
 def test_an_episode_ends_when_the_model_no_longer_improves():
-    learning = {
-        "method": "select", "keep": "best", "model": {"kind": "vector-mlp", "hidden": 12},
-        "steps_per_round": 2, "batch_size": 4, "step_size": 0.8,
-    }  # fmt: skip
-    stop = {"cycles": 30, "patience": 1}
-    env = made({**SLOTS, "learning": learning, "stop": stop}, None)
+    env = made(LEARNS | {"stop": {"cycles": 30, "patience": 1}}, None)
     play(env, everyone)
     summary = env.result.summary
     assert summary["ended_by"] == ["stop.patience"] and summary["cycles"] < 30

@@ -311,18 +311,6 @@ def test_no_link_to_a_satellite_that_is_out(tmp_path):
         assert open_pairs(plan.isls, time_s) == left
 
 
-def test_links_that_nobody_waits_for_cost_no_event():
-    """FedISL sends over rings alone: the windows between planes change neither events nor times."""
-    keys = {"stop.days": 0.6, "learning.train": False}
-    rings = sim.run(scenarios.load("fedisl", keys))
-    meshed = sim.run(scenarios.load("fedisl", {**keys, "link.isl.between_planes": "all"}))
-    windows = [len(run.tables["isl_windows"]) for run in (rings, meshed)]
-    assert windows[1] > windows[0] + 500
-    assert meshed.manifest["events"] == rings.manifest["events"] > 500
-    for name in ("transfers", "events"):
-        assert meshed.tables[name].equals(rings.tables[name])
-
-
 def open_pairs(plan, time_s):
     """Pairs of satellites that are linked at a time."""
     now = plan.where((plan.start_s <= time_s) & (time_s < plan.end_s))
@@ -352,41 +340,37 @@ def test_planes_and_rings_are_in_order_where_nodes_scatter_around_0_or_the_equat
     assert [*ring[begin:], *ring[:begin]] == [0, 1, 2, 3, 4, 5]
 
 
-def test_packets_of_a_link_are_sent_again(tmp_path):
-    """1,000 packets, and as many again as said."""
+LOSSY = {"faults.packets": {"loss": 0.2}}
+
+
+def over_the_ring(tmp_path, faults, *before):
+    """1,000 packets over a link of a ring, at first or after other requests."""
     keys = {"learning.method": "scripted", "link.isl.rate_mbps": 0.1}
     message = replace(sent(HERE, Node("P01-S02", 0), 1.5e6), wait=True)
-    lasts_s = []
-    for faults in ({}, {"faults.packets": {"loss": 0.2}}):
-        _, run = replies(star(tmp_path, keys | faults), at(10.0, message), by="P01-S01")
-        lasts_s.append((run.transfers.end_s - run.transfers.start_s).item())
-    packets = int(run.events[run.events.kind == "fault"].detail.item().split()[1])
+    found, run = replies(star(tmp_path, keys | faults), *before, at(40.0, message), by="P01-S01")
+    lasts_s = (run.transfers.end_s - run.transfers.start_s).item()
+    return found, run.events[run.events.kind == "fault"].detail.tolist(), lasts_s
+
+
+def test_packets_of_a_link_are_sent_again(tmp_path):
+    """As many as said."""
+    _, _, whole_s = over_the_ring(tmp_path, {})
+    _, [said], lasts_s = over_the_ring(tmp_path, LOSSY)
+    packets = int(said.split()[1])
     assert 150 < packets < 350
-    assert lasts_s[1] / lasts_s[0] == pytest.approx(1 + packets / 1000, rel=1e-3)
+    assert lasts_s / whole_s == pytest.approx(1 + packets / 1000, rel=1e-3)
 
 
 def test_messages_that_are_refused_lose_no_packets_and_leave_the_draws_of_others(tmp_path):
     """Out of sight, and larger than all windows: nothing is on the air, nothing is drawn."""
-    keys = {"learning.method": "scripted", "link.isl.rate_mbps": 0.1, "faults.packets": LOSSY}
-    ring = Node("P01-S02", 0)
-
-    def sending(*refused):
-        message = replace(sent(HERE, ring, 1.5e6), wait=True)
-        return replies(star(tmp_path, keys), *refused, at(40.0, message), by="P01-S01")
-
-    (alone,), plain = sending()
-    too_large = replace(sent(HERE, ring, 1e15), wait=True)
+    alone = over_the_ring(tmp_path, LOSSY)
+    too_large = replace(sent(HERE, Node("P01-S02", 0), 1e15), wait=True)
     hidden = replace(sent(HERE, THERE, 1.5e6), wait=False)
-    plan = make_plan(star(tmp_path, keys)).isls.where
-    found, run = sending(at(10.0, too_large), at(11.0, too_large), at(12.0, hidden))
-    assert [arrival.delivered for arrival in found[:2]] == [False, False]
-    assert found[-1].time_s == alone.time_s
-    faults, few = (each.events[each.events.kind == "fault"] for each in (run, plain))
-    assert len(faults) == len(few) + bool(found[2].delivered) and plan
-    assert run.transfers.delivered_bytes.iloc[-1] == plain.transfers.delivered_bytes.iloc[-1]
-
-
-LOSSY = {"loss": 0.2}
+    [*refused, last], *others = over_the_ring(
+        tmp_path, LOSSY, at(10.0, too_large), at(11.0, too_large), at(12.0, hidden)
+    )
+    assert [arrival.delivered for arrival in refused] == [False] * 3
+    assert ([last], *others) == alone
 
 
 def test_windows_of_a_file_lack_no_neighbours_of_a_ring(tmp_path):

@@ -23,9 +23,6 @@ GRID = {"orbit.satellites": 66, "link.isl.within_plane": "ring", "orbit.altitude
 SCENARIO = CITIES
 
 
-# Who comes first.
-
-
 def test_contacts_are_the_passes_that_no_later_one_beats(scenario):
     """Brute force over the served passes of random plans."""
     rng = np.random.default_rng(5)
@@ -69,12 +66,6 @@ def test_with_the_server_alone_in_reach_the_mesh_is_direct_contact(scenario, met
     direct = sim.run(scenario(keys | {"orbit.serving": "single"}, without))
     same_as_direct(mesh, direct)
     assert cut == "restart" or (direct.transfers.outcome == "carried").any()
-
-
-# Whole runs over a grid of links.
-
-
-# What is refused.
 
 
 def test_a_model_may_be_larger_than_what_links_carry_during_a_pass(scenario):

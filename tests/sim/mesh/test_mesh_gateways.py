@@ -94,7 +94,7 @@ def test_an_update_waits_to_be_used_from_when_it_is_at_a_station(scenario):
 
 
 def test_a_run_that_is_killed_and_resumed_is_the_same(scenario, tmp_path):
-    keys = {"learning.train": True, "learning.steps_per_round": 2, "stop.rounds": 2}
+    keys = {"learning.train": True, "learning.steps_per_round": 2, "stop.rounds": 1}
     loaded = scenario(GRID | keys | {"learning.model.hidden": 32})
     whole = sim.run(loaded, tmp_path / "whole").manifest
     cut(loaded, tmp_path / "cut", whole["events"] // 2, resume=True)

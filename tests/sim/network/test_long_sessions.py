@@ -107,9 +107,9 @@ def test_below_a_satellite_that_never_sets_every_method_goes_on(method):
 
 @pytest.mark.wide
 @pytest.mark.parametrize("method", IN_ORBIT)
-@pytest.mark.parametrize("with_others", [False, True])
-def test_satellites_that_never_set_are_clients_of_every_method(method, with_others):
-    result = sim.run(fleet(method, with_others=with_others))
+def test_satellites_that_never_set_are_clients_of_every_method(method):
+    """Beside others that do."""
+    result = sim.run(fleet(method, with_others=True))
     assert rounds_of(result) > 10
     served = result.contacts[result.contacts.served]
     names = set(served.cluster)
@@ -121,6 +121,7 @@ def test_satellites_that_never_set_are_clients_of_every_method(method, with_othe
 def test_planes_that_never_set_go_on_over_their_rings(method):
     scenario = fleet(method, with_others=False).model_dump(exclude_unset=True)
     scenario["link"] = {"isl": {"rate_mbps": 10, "within_plane": "ring"}}
+    scenario["stop"] = {"days": 0.5}
     assert rounds_of(sim.run(scenarios.from_dict(scenario))) > 10
 
 
@@ -135,8 +136,9 @@ def test_a_round_begins_as_the_one_before_ends():
     np.testing.assert_array_equal(begins_s[later], ups[later - 1])
 
 
-@pytest.mark.parametrize("days", [0.5, 2])
-@pytest.mark.parametrize(("part_s", "says"), [(None, "does not end"), (1800, "max_session_s says")])
+@pytest.mark.parametrize(
+    ("days", "part_s", "says"), [(0.5, None, "does not end"), (2, 1800, "max_session_s says")]
+)
 def test_what_a_session_carries_is_told_of_a_part_and_not_of_the_run(
     leomix, tmp_path, days, part_s, says
 ):
@@ -153,13 +155,13 @@ def test_what_a_session_carries_is_told_of_a_part_and_not_of_the_run(
 
 @pytest.mark.parametrize(
     ("every", "part_s", "minutes"),
-    [(None, None, 60), (0.5, None, 30), (9, None, 60), (None, 1200, 20)],
+    [(0.5, None, 30), (9, None, 60), (None, 1200, 20)],
 )
 def test_contact_without_end_says_how_often_the_model_is_tested(every, part_s, minutes):
     """What is said is what the run does."""
     learning = {"method": "fedavg", "model": {"kind": "vector-mlp"}, "evaluate_every_hours": every}
     orbit = GEO | {"max_session_s": part_s}
-    result = sim.run(under(orbit, stop={"days": 0.2}, learning=learning))
+    result = sim.run(under(orbit, stop={"days": 0.1}, learning=learning))
     (said,) = [str(doubt) for doubt in result.warnings if doubt.code is Code.LONG_SESSION]
     assert f"; the model is tested once in {minutes} min" in said
     assert ("give learning.evaluate_every_hours" in said) == (every is None)
@@ -167,10 +169,9 @@ def test_contact_without_end_says_how_often_the_model_is_tested(every, part_s, m
         assert np.diff(result.metrics.time_s.unique()).max() == pytest.approx(60 * minutes)
 
 
-@pytest.mark.parametrize("method", ["fedavg", "fedbuff"])
-def test_how_long_the_parts_are_changes_cycles_only(method):
+def test_how_long_the_parts_are_changes_cycles_only():
     def run(part_s):
-        return sim.run(under(MEO | {"max_session_s": part_s}, method))
+        return sim.run(under(MEO | {"max_session_s": part_s}, "fedbuff"))
 
     hourly = run(3600)
     shorter = run(1200)
@@ -192,9 +193,9 @@ def test_a_session_of_many_satellites_that_never_ends_goes_on():
         "min_elevation_deg": 5,
     }
     place = BELOW[0] | {"latitude_deg": 60}
-    result = sim.run(under(orbit, ground={"clusters": [place]}, stop={"days": 0.5}))
+    result = sim.run(under(orbit, ground={"clusters": [place]}, stop={"days": 0.25}))
     assert rounds_of(result) > 10
-    assert result.transfers.contact_id.nunique() > 10  # over handovers
+    assert result.transfers.contact_id.nunique() > 5  # over handovers
 
 
 @given(st.data())

@@ -28,10 +28,8 @@ from statements import Code, Statement, as_json
 from tests.kit.folders import Each, cut, without_checksums
 from tests.kit.handmade import tables_of
 from tests.kit.inner.sim import (
-    Group,
     asked,
     chart_of,
-    compare,
     data_of,
     first_days,
     portable,
@@ -176,7 +174,7 @@ def seeds_of(result, count, accuracies):
 @pytest.mark.parametrize("count", [2, 4, 5, 6])
 def test_the_band_of_a_chart_is_the_range_and_from_five_seeds_on_the_interval(runs, count):
     finals = [0.5, 0.62, 0.57, 0.7, 0.55, 0.66][:count]
-    chart = chart_of([Group("it", seeds_of(runs.result("slots-timing"), count, finals))])
+    chart = chart_of({"it": seeds_of(runs.result("slots-timing"), count, finals)})
     view = next(view for view in data_of(chart)["views"] if view["measure"] == "accuracy")
     [line] = view["curves"]
     ends = min(finals), max(finals)
@@ -199,7 +197,7 @@ def test_a_target_of_a_chart_has_the_first_time_of_each_seed_that_reached_it(run
     ]
     tables = {**result.tables, "metrics": tables_of(metrics=rows)["metrics"]}
     fell_again = sim.Result(tables, first.manifest)
-    data = data_of(chart_of([Group("it", [first, *others, fell_again])], [0.6, 0.9], 0.6))
+    data = data_of(chart_of({"it": [first, *others, fell_again]}, [0.6, 0.9], 0.6))
     assert [*data["targets"]] == ["0.60"] and data["target"] == "0.60"
     reached = data["targets"]["0.60"]
     assert (reached["time"], reached["cycle"]) == ([[0, 10]] * 3, [[0, 1]] * 3)  # minutes
@@ -216,7 +214,7 @@ def test_the_shares_of_a_group_are_the_means_of_those_of_its_runs(runs):
         tables = tables_of(events=events, metrics=metrics)
         return sim.Result(tables, {"method": "", "simulated_s": 100.0})
 
-    found = shares_of_groups([Group("a", [run(25.0), run(75.0)]), Group("b", [run(0.0)])])
+    found = shares_of_groups({"a": [run(25.0), run(75.0)], "b": [run(0.0)]})
     shares = {
         label: {str(part): own for part, own in each.items()} for label, each in found.items()
     }
@@ -253,10 +251,10 @@ def test_a_page_names_the_values_of_a_key_and_of_many_both_ends(tmp_path, count,
 def test_groups_are_replayed_by_runs_of_the_seed_that_most_of_them_have(runs):
     result = runs.result("slots-timing")
     seeds = {"a": (1, 2), "b": (3, 2), "c": (2, 4), "d": (5,)}
-    groups = [
-        Group(label, [sim.Result(result.tables, {**result.manifest, "seed": n}) for n in own])
+    groups = {
+        label: [sim.Result(result.tables, {**result.manifest, "seed": n}) for n in own]
         for label, own in seeds.items()
-    ]
+    }
     shown = under_one_sky(groups)
     assert {label: run.manifest["seed"] for label, run in shown.items()} == dict.fromkeys("abc", 2)
 
@@ -348,7 +346,7 @@ def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
     assert [*page.sections] == ["curves", "summary", "replay", "rows", "time", "runs"]
     [heads, *rows] = page.tables["rows-1"]
     assert heads[:3] == ["final accuracy", "seeds", "mean"]
-    found = compare(folders).by("accuracy_final")
+    found = sim.compare(folders).by("accuracy_final")
     for own, row in zip(found.itertuples(), rows, strict=True):
         assert row[:2] == [own.group, str(own.seeds)]
         assert row[2].startswith(f"{own.mean:.3f}") and row[-1] == own.verdict
@@ -357,7 +355,7 @@ def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
 
 @pytest.fixture
 def sweep(leomix, runs):
-    """Of twelve points: six of keys, two seeds each."""
+    """Of six points."""
 
     def make(folder):
         folder.mkdir()
@@ -365,9 +363,9 @@ def sweep(leomix, runs):
         varied = "orbit.slots.idle=0:2:1"
         scenario.write_text(yaml.safe_dump(merged(SLOTS, {"learning": {"train": False}})))
         line = [scenario, "-p", varied, "-p", "learning.method=synchronous,emsfl", "--quiet"]
-        assert leomix("sweep", *line, "--replications", 2, "-o", folder / "sweep").status == 0
+        assert leomix("sweep", *line, "-o", folder / "sweep").status == 0
 
-    return runs.made("sweep-of-twelve", make) / "sweep"
+    return runs.made("sweep-of-six", make) / "sweep"
 
 
 def edited(sweep, folder, edit):
@@ -386,8 +384,8 @@ def test_over_a_number_the_page_begins_with_the_curve_of_what_the_sweep_is_judge
 ):
     """With a line a name, in the page's colours and without a style that its policy forbids."""
 
-    def cycles(number):  # slots of idling, two methods, two seeds
-        return {"cycles": 5 + number // 4 + 10 * (number % 2), "contacts_served": number // 2 % 2}
+    def cycles(number):  # slots of idling, two methods
+        return {"cycles": 10 + number // 2, "contacts_served": number % 2}
 
     page = Seen(report([edited(sweep, tmp_path / "sweep", cycles)]))
     assert page.held("h1") == ["Most cycles: 12 at idle 2 with synchronous and emsfl"]
@@ -414,14 +412,15 @@ def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     leomix, sweep, runs, tmp_path
 ):
     full = {"status": "failed", "error": "its <disk> is full"}
-    failed = edited(sweep, tmp_path / "sweep", lambda number: None if number else full)
+    failed = edited(sweep, tmp_path / "sweep", lambda number: full if number > 1 else None)
     page = Seen(report([failed]))
+    assert page_in(read_sweep(failed)._repr_html_()) == page.text
     assert "failed: its <disk> is full" in page.sections["failed"]
-    assert "11 of 12 points are complete." in page.text
+    assert "2 of 6 points are complete." in page.text
     into = ("-o", tmp_path / "c.html", "--figures", tmp_path / "figures")
     told = leomix("report", failed, runs["slots"], *into)
-    assert told.err.count(f"warning: {failed}: 11 of 12 points are complete") == 1
-    assert len(Seen(tmp_path / "c.html").tables["runs-1"]) == 1 + 11 + 1
+    assert told.err.count(f"warning: {failed}: 2 of 6 points are complete") == 1
+    assert len(Seen(tmp_path / "c.html").tables["runs-1"]) == 1 + 2 + 1
 
 
 @pytest.mark.wide
@@ -525,13 +524,11 @@ def page_in(frame):
     return html.unescape(re.search(r'srcdoc="([^"]*)"', frame)[1])
 
 
-def test_comparisons_and_sweeps_show_the_page_of_the_report_in_a_frame(sweep, runs, tmp_path):
+def test_comparisons_show_the_page_of_the_report_in_a_frame(runs, tmp_path):
     pair = [runs["slots"].resolve(), runs["slots-synchronous"].resolve()]
     found = sim.compare(pair)
     assert page_in(found._repr_html_()) == report(pair, tmp_path / "compared.html").read_text()
     assert "folders" not in repr(found) and json.dumps(dict(found))
-    wanted = report([sweep], tmp_path / "swept.html").read_text()
-    assert page_in(read_sweep(sweep)._repr_html_()) == wanted
     alone = sim.load(pair[0]).compared
     assert page_in(alone._repr_html_()).startswith("<!DOCTYPE html>")
     in_memory = sim.run(slots(learning={"train": False}))
@@ -580,7 +577,7 @@ def test_the_page_of_a_sweep_that_goes_on_is_of_its_complete_points(leomix, swee
     assert swept.rows.equals(read_sweep(sweep).rows)
     shutil.rmtree(swept.folders[1])
     page = report([place]).read_text()
-    assert "11 of 12 points are complete." in page[: page.index("<main>")]
+    assert "5 of 6 points are complete." in page[: page.index("<main>")]
     shutil.rmtree(place / "points")
     refused = leomix("report", place)
     assert (refused.status, refused.err.count("\n")) == (2, 1)

@@ -14,16 +14,13 @@ import yaml
 import scenarios
 from statements import Code
 from tests.kit.inner.sim import ground_radios, make_plan
-from tests.kit.small import merged
+from tests.kit.small import STUDY, merged
 
-TWO_POLAR = {
-    "start": "2026-08-22T00:00:00Z",
+TWO_POLAR = STUDY | {
     "stop": {"days": 0.25},
-    "roles": {"server": "stations", "clients": "satellites"},
-    "orbit": {
-        **{"source": "walker", "altitude_km": 550, "inclination_deg": 97.6},
-        **{"satellites": 24, "planes": 4, "phasing": 1, "min_elevation_deg": 5},
-    },
+    "orbit": STUDY["orbit"]
+    | {"altitude_km": 550, "inclination_deg": 97.6, "min_elevation_deg": 5}
+    | {"satellites": 24, "planes": 4},
     "ground": {
         "stations": [
             {"name": "Inuvik", "latitude_deg": 68.3, "longitude_deg": -133.5},
@@ -105,9 +102,7 @@ def test_the_budget_of_a_dish_in_s_band_is_that_by_hand_to_a_tenth_of_a_decibel(
 SINGAPORE = {"name": "Singapore", "latitude_deg": 1.35, "longitude_deg": 103.82}
 RECEIVERS = [
     ({"dish_m": 5, "band": "X"}, {}, 150.0),
-    ({"dish_m": 5, "band": "X", "system_temperature_k": 90}, {}, 90.0),
     ({"dish_m": 5, "band": "X"}, {"noise_figure_db": 1, "antenna_temperature_k": 60}, 135.1),
-    ({"dish_m": 5, "band": "X"}, {"g_over_t_db_k": 27.5}, 150.0),
     ({"dish_m": 5, "band": "X", "system_temperature_k": 90}, {"g_over_t_db_k": 27.5}, 90.0),
     (None, {"frequency_ghz": 8.2125, "g_over_t_db_k": 27.5}, 290.0),
     (None, {"frequency_ghz": 8.2125}, 1453.4),
@@ -167,15 +162,10 @@ def test_rain_that_lets_nothing_through_is_named_and_a_lower_mask_is_not(leomix,
     assert rates_mbps.min() <= clear_mbps <= rates_mbps.max() + 1.0
 
 
-@pytest.mark.parametrize(("general_deg", "told"), [(40, True), (3, True), (10, False)])
-@pytest.mark.parametrize("in_file", [True, False])
-def test_a_mask_that_no_station_has_is_told(general_deg, told, in_file, tmp_path):
+@pytest.mark.parametrize(("general_deg", "told"), [(40, True), (10, False)])
+def test_a_mask_that_no_station_has_is_told(general_deg, told):
     stations = [one | {"min_elevation_deg": 5 + 5 * n} for n, one in enumerate(STATIONS)]
-    ground = {"stations": stations}
-    if in_file:
-        pandas.DataFrame(stations).to_csv(tmp_path / "stations.csv", index=False)
-        ground = {"stations": None, "stations_path": str(tmp_path / "stations.csv")}
-    plan = make_plan(of(ground=ground, orbit={"min_elevation_deg": general_deg}))
+    plan = make_plan(of(ground={"stations": stations}, orbit={"min_elevation_deg": general_deg}))
     said = [str(doubt) for doubt in plan.doubts if doubt.code is Code.UNUSED]
     assert ["orbit.min_elevation_deg" in line for line in said] == [True] * told
 

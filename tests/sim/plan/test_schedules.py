@@ -27,15 +27,15 @@ def schedule():
 
 
 def test_tables_are_those_of_a_run_to_the_end():
-    keys = {**TIMED, "stop.days": 0.05, "stop.rounds": None}
+    keys = {**TIMED, "stop.days": 0.02, "stop.rounds": None}
     schedule = leomix.plan(scenarios.load("iridium-isl", keys))
     run = sim.run(schedule.scenario)
-    assert run.manifest["simulated_s"] == schedule.stop_s == 4_320.0
+    assert run.manifest["simulated_s"] == schedule.stop_s == 1_728.0
     pd.testing.assert_frame_equal(schedule.contacts, run.contacts)
     pd.testing.assert_frame_equal(schedule.isl_windows, run.tables["isl_windows"].to_pandas())
     assert (
         repr(schedule) == f"Schedule({len(run.contacts)} contacts, {len(run.contacts)} served, "
-        f"{len(schedule.isl_windows)} ISL windows, 0.05 days)"
+        f"{len(schedule.isl_windows)} ISL windows, 0.02 days)"
     )
 
 

@@ -10,9 +10,9 @@ SAME = ("trace_sha256", "drawn")
 DRAWN = {"quickstart", "paper-slots"}
 SHORT = {
     "quickstart": {"stop.days": 0.5, "learning.method": "fedavg", "learning.options": {}},
-    "flystack": {"stop.days": 0.5, "learning.train": False},
-    "flystack-isl": {"stop.days": 0.2, "learning.train": False},
-    "iridium-isl": {"stop.days": 0.1, "learning.train": False},
+    "flystack": {"stop.days": 0.2, "learning.train": False},
+    "flystack-isl": {"stop.days": 0.05, "learning.train": False},
+    "iridium-isl": {"stop.days": 0.05, "learning.train": False},
     "paper-slots": {"stop.cycles": 2, "learning.train": False},
 }
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.inner.sim import compared_rows, curve
+from sim.sweep import compare
+from tests.kit.inner.sim import compare_rows, comparison_text, curve
+from tests.kit.sweep_place import by_hand
 
 KM = "orbit.altitude_km"
 DEGREES = "orbit.inclination_deg"
@@ -29,12 +31,12 @@ def rows_of(points, seeds=(1,)):
 
 
 def told(points, keys, seeds=(1,)):
-    return compared_rows(rows_of(points, seeds), keys)
+    return compare_rows(rows_of(points, seeds), keys)
 
 
 def shown(points, keys, seeds=(1,), *, in_full=False):
     """What a terminal shows of it, but for what limits it."""
-    lines = told(points, keys, seeds).text(in_full=in_full).splitlines()
+    lines = comparison_text(told(points, keys, seeds), in_full=in_full).splitlines()
     assert max(map(len, lines)) <= 79
     return "\n".join(lines)
 
@@ -121,12 +123,12 @@ def test_a_value_without_a_figure_is_named_and_two_values_are_names():
         ({KM: km}, None if km < 500 else {"cycles": km // 100}) for km in (300, 400, 500, 600)
     ]
     found = told(points, [KM])
-    assert found.comparison.headline == "Most cycles: 6 at 600 km; 5 at 500 km"
+    assert found.headline == "Most cycles: 6 at 600 km; 5 at 500 km"
     tried = "600 km is the greatest value that was tried: a better one may lie beyond it."
-    assert found.comparison.notes[0] == tried
-    assert "No contact: 300 to 400 km." in found.comparison.notes
-    assert told(points[-2:], [KM]).over_numbers is None
-    assert told([({"seed": s}, {"cycles": s}) for s in (1, 2, 3)], ["seed"]).over_numbers is None
+    assert found.notes[0] == tried
+    assert "No contact: 300 to 400 km." in found.notes
+    assert told(points[-2:], [KM]).numeric is None
+    assert told([({"seed": s}, {"cycles": s}) for s in (1, 2, 3)], ["seed"]).numeric is None
 
 
 @pytest.mark.parametrize(
@@ -152,15 +154,15 @@ def test_the_headline_is_on_the_first_figure_in_which_values_differ():
     seen = {500: {"cycles": 5, "contacts_served": 9}, 600: {"cycles": 5, "contacts_served": 8}}
     points = [({KM: km}, seen.get(km, unseen)) for km in (300, 400, 500, 600)]
     found = told(points, [KM])
-    assert found.comparison.headline == "Most contacts served: 9 at 500 km; 8 at 600 km"
-    assert "No contact: 300 to 400 km." in found.comparison.notes
+    assert found.headline == "Most contacts served: 9 at 500 km; 8 at 600 km"
+    assert "No contact: 300 to 400 km." in found.notes
 
 
 def test_a_picture_shows_the_means_and_rings_the_best():
     """In the unit of its title."""
     minutes = {400: 90, 600: 60, 800: 60, 1000: 120}
     points = [({KM: km}, {"round_mean_s": 60.0 * own, "cycles": 3}) for km, own in minutes.items()]
-    found = told(points, [KM]).over_numbers
+    found = told(points, [KM]).numeric
     axes = curve(found, found.first)
     line, dots, rings = axes.lines
     assert axes.get_title("left") == "Mean round (h)"
@@ -189,7 +191,7 @@ def test_values_of_a_key_are_written_with_all_of_their_digits():
 )
 def test_values_that_are_spread_over_magnitudes_are_drawn_by_powers(values, scale):
     points = [({KM: km}, {"cycles": n + 1}) for n, km in enumerate(values)]
-    found = told(points, [KM]).over_numbers
+    found = told(points, [KM]).numeric
     assert curve(found, found.first).get_xscale() == scale
 
 
@@ -205,15 +207,23 @@ def test_whatever_is_measured_rows_are_in_order_and_the_best_is_the_greatest(len
     ]
     known = {km: float(own) for km, own in lengths.items() if own is not None}
     if not known:
-        assert told(points, [KM]).over_numbers is None
+        assert told(points, [KM]).numeric is None
         return
     screen = shown(points, [KM])
-    found = told(points, [KM]).over_numbers
-    assert [spot.values[KM] for spot in found.spots] == sorted(lengths)
-    best = [found.spots[place].values[KM] for place in found.first.best()]
+    found = told(points, [KM]).numeric
+    assert found.along(found.axes[0], found.groups) == sorted(lengths)
+    best = found.along(found.axes[0], found.first.best())
     least = min(known.values())
     assert any(math.isclose(known[km], least) for km in best)
     assert {km for km in known if known[km] <= least} <= {*best}
     rows = [line for line in screen.splitlines() if "●" in line and "seed" not in line]
     assert len(rows) <= 12
     assert len({*known.values()}) == 1 or any("*" in row for row in rows)
+
+
+def test_no_run_is_opened_for_what_the_rows_of_many_points_say(tmp_path):
+    """There are no runs: each figure is of ``sweep.parquet``."""
+    points = [({KM: n}, 1, {"cycles": n, "hours": 24.0}) for n in range(1, 201)]
+    found = compare(by_hand(tmp_path, points))
+    assert found.headline == "Most cycles: 200 at 200 km; 1 at 1 km"
+    assert found.runs == {} and len(found.rows) == 200

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import orbit
-import scenarios
 from sim import InputError
 from tests.kit.every_source import ORBITS, read
 from tests.kit.inner.sim import make_plan
@@ -28,26 +27,10 @@ def test_a_registered_source_has_all_that_one_needs(name):
     assert not lacks(name, SOURCES[name], ORBITS)
 
 
-def test_what_a_source_lacks_is_said_in_sentences():
+def test_a_source_that_nothing_makes_the_satellites_of_is_refused():
     class Half(WithGeometry):
         source: Literal["half"] = "half"
 
-    class Bare(WithWindows):
-        source: Literal["bare"] = "bare"
-
-    class Other(scenarios.Scenario):
-        pass
-
-    assert lacks("half", Half, ORBITS) == [
-        "source 'half': nothing makes its satellites; register a function of Half with "
-        "satellites_of in sim/world/fleet.py",
-        "source 'half': docs/scenarios.md has no row of it",
-        "source 'half': ORBITS in tests/kit/every_source.py has no example of it",
-    ]
-    assert "nothing reads its windows" in lacks("bare", Bare, {"bare": {}})[0]
-    assert lacks("tle", Other, ORBITS) == [
-        "source 'tle': Other derives from neither WithGeometry nor WithWindows"
-    ]
     scenario = read("circular", {}).model_copy(update={"orbit": Half()})
     with pytest.raises(NotImplementedError, match="register a function of Half"):
         make_plan(scenario)

@@ -21,8 +21,8 @@ from learning.methods.base import METHODS, Method, MethodType, find_method
 from learning.metrics import looking_at_gradients
 from scenarios import Scenario
 from scenarios.learning import Learning
-from sim.engine.isl_use import KEYS, idle_links, methods_over, sends_itself
 from sim.errors import InputError, as_input
+from sim.world.isl_use import KEYS, idle_links, methods_over, sends_itself
 from sim.world.world import World
 from statements import Code, Give, Other, Raise, Remedy, Remove, Rule, Set, said, unused
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from sim.capacity.capacity_text import Capacity, Overload, Table
+from sim.capacity.limits import limits_of
 from sim.capacity.operations import DAY_S, operations_in
 from sim.capacity.payloads import OVERLOADED, QUANTILES
 from sim.execution.result import Result
+from sim.execution.run_cache import WindowCache
 from sim.formatting import duration, percent, table
-from sim.page.capacity_text import Capacity, Overload, Table
+from sim.world.world import World
 
 MB_PER_GB = 1_000.0
 
 
 def capacity_of(run: Result) -> Capacity:
-    """Return what a study's links carry, and what limits them."""
+    """Return what a study's links carry, and what limits them.
+
+    The study is planned anew, with one more dish at each station.
+    """
     rows = operations_in(run.tables["capacity"])
-    has_traffic = bool(run.manifest["scenario"]["traffic"])
-    return Capacity(rows, run.limits, overloads=[*_overloads(run)], has_traffic=has_traffic)
+    world = World(run.scenario)
+    limits = limits_of(world, rows, WindowCache(None).find)
+    return Capacity(rows, limits, overloads=[*_overloads(run)], has_traffic=bool(world.traffic))
 
 
 def _overloads(run: Result) -> Iterator[Overload]:
