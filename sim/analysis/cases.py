@@ -187,7 +187,7 @@ def compare_rows(
     without, lacking = _without(by_label)
     found = compare_cases([*cases, *without], lacking, more_seeds=MORE_REPLICATIONS)
     varied = [key for key in keys if len({as_yaml(own[key]) for own in settings}) > 1]
-    numeric = NumericSweep.of(by_label, varied, found) if done else None
+    numeric = NumericSweep.of(by_label, varied, found.columns_of_combinations) if done else None
     by_key = _by_key(found, by_label, varied, numeric)
     title, notes = found.headline, [*found.notes]
     if numeric is not None:

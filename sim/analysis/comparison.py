@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.analysis.checks import Check
+from sim.analysis.figure_column import FigureColumn
 from sim.analysis.figures import FEWEST_TESTED, Figure, figure_of_network, in_column, in_percent
 from sim.analysis.notebook import framed
+from sim.analysis.numeric import NumericSweep
 from sim.analysis.ranking import ComparedRun, Verdict, mean_of, number_of, ranked, values_of
+from sim.analysis.screen import LONGEST_HEADLINE, fitted_headline
 from sim.formatting import capital, counted, listed, percent, some
 from statements import Code, Other, Remedy, Statement, as_json, by_rank, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sim.analysis.numeric import NumericSweep
-
-LONGEST_HEADLINE = 90
-"""Letters of a headline at most."""
 MORE_SEEDS: Remedy = Other(said="run more seeds (--seed)")
 """What helps where runs of one seed were compared."""
 
@@ -37,111 +36,6 @@ class CheckOfRun(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """Return all of it, flat."""
         return {"group": self.group, "seed": self.seed, **self.check._asdict()}
-
-
-@dataclass(frozen=True, eq=False)
-class FigureColumn:
-    """One figure of a comparison: the rows of its table that have it, by group.
-
-    figure: the figure in the unit of summaries; ``shown`` is in the one unit that fits all means.
-    means: mean of each group in the unit of summaries, nan where it has none, in order.
-    missing: why a group has no mean, by group; empty where it has one.
-    ends: ends of the 95 % interval of each mean, nan where there is none.
-    verdicts: verdict on each group, empty where it has none.
-    seeds: values over the seeds of each group, empty where it has no mean.
-    leaders: groups that are best by a test.
-    seed_counts: seeds of each group, with a mean or without.
-    """
-
-    column: str
-    figure: Figure
-    shown: Figure
-    means: Mapping[str, float]
-    missing: Mapping[str, str]
-    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    verdicts: Mapping[str, str] = field(default_factory=dict)
-    seeds: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    leaders: Collection[str] = ()
-    seed_counts: Mapping[str, int] = field(default_factory=dict)
-
-    def scaled(self, group: str) -> float:
-        """Return the mean of a group in the unit of the column."""
-        return self.means[group] / self.shown.unit
-
-    def text(self, group: str) -> str:
-        """Write a mean in a column whose head names the unit, or why there is none."""
-        if why := self.missing[group]:
-            return "-" if why == "none" else why
-        return self.shown.form(self.scaled(group))
-
-    def with_unit(self, group: str) -> str:
-        """Write a mean as a sentence has it, or why there is none."""
-        return self.missing[group] or self.figure.text(self.means[group])
-
-    def interval(self, group: str) -> str:
-        """Write the interval of a mean; empty where there is none."""
-        ends = [end / self.shown.unit for end in self.ends.get(group, ()) if not math.isnan(end)]
-        texts = [*map(self.shown.form, ends)]
-        return " to ".join(texts) if len({*texts}) > 1 else ""
-
-    def word(self, group: str) -> str:
-        """Write the verdict on a group, and how many of its seeds have a figure that some lack."""
-        verdict = self.verdicts[group]
-        if verdict != Verdict.NOT_REACHED:
-            return verdict
-        why = self.missing[group]
-        has = f"0 of {self.seed_counts[group]}" if why in ("never", "none") else why
-        return f"{verdict} ({has.removeprefix('in ').partition(' seed')[0]})"
-
-    @cached_property
-    def starred(self) -> list[str]:
-        """The groups that are best by a test, and those that print the same."""
-        texts = {self.text(group) for group in self.leaders}
-        return [group for group in self.means if self.text(group) in texts]
-
-    def star(self, group: str) -> str:
-        """Write a mean with the mark of the best, or with room for it."""
-        if not self.starred:
-            return self.text(group)
-        return self.text(group) + ("*" if group in self.starred else " ")
-
-    @property
-    def known(self) -> list[str]:
-        """The groups that have a mean."""
-        return [group for group in self.means if not self.missing[group]]
-
-    @cached_property
-    def is_flat(self) -> bool:
-        """Whether all groups that have the figure print the same."""
-        return len({self.with_unit(group) for group in self.known}) < 2
-
-    @property
-    def has_best(self) -> bool:
-        """Whether some mean is better than another one."""
-        return bool(self.figure.best) and not self.is_flat
-
-    def merit(self, group: str) -> float:
-        """Return what is the greater the better; -inf without a mean, and of an expense of 0."""
-        mean = self.means[group]
-        if math.isnan(mean) or (self.figure.spent and self.figure.best and not mean):
-            return -math.inf
-        return mean if self.figure.rising or not self.figure.best else -mean
-
-    def best(self, among: Collection[str] | None = None) -> list[str]:
-        """Return the groups, or those of some, that print the same as the best mean."""
-        return self._like(max, self.known if among is None else among)
-
-    def last(self) -> list[str]:
-        """Return the groups that print the same as the worst mean."""
-        return self._like(min, self.known)
-
-    def _like(self, end: Callable[..., str], among: Collection[str]) -> list[str]:
-        ranked = [group for group in self.known if self.merit(group) > -math.inf]
-        ranked = [group for group in ranked if group in among]
-        if not ranked:
-            return []
-        text = self.with_unit(end(ranked, key=self.merit))
-        return [group for group in ranked if self.with_unit(group) == text]
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,6 +225,13 @@ class Comparison(Mapping[str, Any]):
         """The figures of the table by which groups have rows, in its order."""
         return [self.column(name) for name in self.figures if len(self.by(name))]
 
+    def columns_of_combinations(self, groups: Sequence[str]) -> list[FigureColumn]:
+        """Return all figures of some groups: what was learnt, times to targets, what is beside."""
+        figures = sorted(
+            self.figures, key=lambda key: (bool(self.figures[key].target), key != self.leading)
+        )
+        return [self.column(name, groups) for name in (*figures, *self.beside)]
+
     def seeds_of(self, column: str) -> dict[str, list[float]]:
         """Return the values of each group by a figure, the mean over settings of each seed."""
         own = self.values[self.values["figure"] == column]
@@ -495,21 +396,6 @@ def _fitted_sentence(first: str, others: Sequence[tuple[str, Sequence[str]]]) ->
         ends = f"{first_text} to {last_text}"
     short = f"{first}; {count} {ends}"
     return short if len(short) <= LONGEST_HEADLINE else first
-
-
-def fitted_headline(head: str, parts: Mapping[str, int]) -> str:
-    """Return a headline of as many parts as it has room for, and of how many groups it has none.
-
-    ``parts`` are texts, with how many groups each is of.
-    """
-    shown, left = head, sum(parts.values())
-    for text, count in parts.items():
-        longer = f"{shown}{', ' if shown != head else ''}{text}"
-        others = f"; and {counted(left - count, 'other')}" if left > count else ""
-        if shown != head and len(longer + others) > LONGEST_HEADLINE:
-            break
-        shown, left = longer, left - count
-    return f"{shown}; and {counted(left, 'other')}" if left else shown
 
 
 def _limits(rows: pd.DataFrame, more_seeds: Remedy, *, drawn: bool) -> Iterator[Statement]:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sim.analysis.comparison import Comparison, FigureColumn, check_lines, limit_text
+from sim.analysis.comparison import Comparison, check_lines, limit_text
+from sim.analysis.figure_column import FigureColumn
 from sim.analysis.numeric import numeric_table
 from sim.analysis.ranking import Verdict
 from sim.analysis.run_text import stand_in_text

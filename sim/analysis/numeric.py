@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -10,11 +10,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from sim.analysis.comparison import Comparison, FigureColumn, fitted_headline
+from sim.analysis.figure_column import FigureColumn
 from sim.analysis.figures import LISTED
 from sim.analysis.labels import ending, labels_of
 from sim.analysis.ranking import Verdict
-from sim.analysis.screen import LONGEST_HEAD, Column, block, cut, dots, marks
+from sim.analysis.screen import LONGEST_HEAD, Column, block, cut, dots, fitted_headline, marks
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, capital, counted, listed, some
 
@@ -128,11 +128,12 @@ class NumericSweep:
         cls,
         by_group: Mapping[str, Sequence[Mapping[str, Any]]],
         varied: Sequence[str],
-        found: Comparison,
+        columns_of: Callable[[Sequence[str]], Sequence[FigureColumn]],
     ) -> Self | None:
         """Return what a comparison has over the numbers of keys; None where no key is an axis.
 
-        ``by_group`` are the rows of its combinations, ``varied`` the keys in which these differ.
+        ``by_group`` are the rows of its combinations, ``varied`` the keys in which these differ,
+        and ``columns_of`` gives the figures of combinations in their order.
         """
         rows = [row for own in by_group.values() for row in own]
         numeric = numeric_keys(rows, varied)
@@ -154,11 +155,7 @@ class NumericSweep:
             Axis(key, tuple(sorted({row[key] for row in rows})), units.count(unit) == 1)
             for key, unit in zip(numeric, units, strict=True)
         )
-        # What was learnt comes first, then the time to the target that runs share.
-        figures = sorted(
-            found.figures, key=lambda key: (bool(found.figures[key].target), key != found.leading)
-        )
-        every = [found.column(name, groups) for name in (*figures, *found.beside)]
+        every = columns_of(groups)
         known = [column for column in every if column.known]
         first = next((column for column in known if column.has_best), (known or every)[0])
         # Why a combination has nothing is said once.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
-from sim.formatting import WIDTH
+from sim.formatting import WIDTH, counted
 
 DOTS = 21
 """Places of the axis on which a table shows a figure."""
 LONGEST_HEAD = 24
 """Letters of a name above a column, or of the names of a row together."""
+LONGEST_HEADLINE = 90
+"""Letters of a headline at most."""
 
 
 def is_writable(text: str) -> bool:
@@ -145,3 +147,18 @@ def steps_lines(steps: Sequence[tuple[str, str]]) -> list[str]:
 def wrapped(sentences: Iterable[str]) -> list[str]:
     """Return sentences as lines of a screen."""
     return wrap(" ".join(sentences), WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def fitted_headline(head: str, parts: Mapping[str, int]) -> str:
+    """Return a headline of as many parts as it has room for, and of how many groups it has none.
+
+    ``parts`` are texts, with how many groups each is of.
+    """
+    shown, left = head, sum(parts.values())
+    for text, count in parts.items():
+        longer = f"{shown}{', ' if shown != head else ''}{text}"
+        others = f"; and {counted(left - count, 'other')}" if left > count else ""
+        if shown != head and len(longer + others) > LONGEST_HEADLINE:
+            break
+        shown, left = longer, left - count
+    return f"{shown}; and {counted(left, 'other')}" if left else shown

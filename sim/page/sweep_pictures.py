@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis as Ticked
 from matplotlib.ticker import MaxNLocator
 
-from sim.analysis.comparison import Comparison, FigureColumn
+from sim.analysis.comparison import Comparison
+from sim.analysis.figure_column import FigureColumn
 from sim.analysis.figures import Figure
 from sim.analysis.numeric import Axis, NumericSweep, number
 from sim.analysis.screen import round_ends

@@ -8,6 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import orbit as orbits
+import scenarios
+import sim
 from tests.kit.handmade import (
     COST,
     MODEL,
@@ -355,3 +357,34 @@ def test_pieces_of_windows_are_the_windows_without_the_outages(out, seed, count)
     assert np.array_equal(pieces.site, of)
     assert np.array_equal(pieces.clipped_start, pieces.rise_s > windows.rise_s[of])
     assert ((pieces.culminate_s >= pieces.rise_s) & (pieces.culminate_s <= pieces.set_s)).all()
+
+
+def test_last_bits_of_what_is_corrupted_may_be_on_their_way_when_service_ends():
+    """Found by random scenarios: a gate is sent whole until a contact ends, and then refused."""
+    here = {"latitude_deg": 0, "radius_km": 0}
+    kinds = [{"devices": 2, "seconds_per_round": 1.0}, {"devices": 1, "tflops": 0.001}]
+    scenario = scenarios.from_dict({
+        "seed": 0, "start": "2026-08-22T00:00:00Z", "stop": {"cycles": 1, "days": 0.3},
+        "orbit": {
+            "source": "circular", "altitude_km": 400, "inclination_deg": 0, "min_elevation_deg": 0,
+        },
+        "ground": {"clusters": [
+            {"name": name, "longitude_deg": longitude_deg, **here, **devices}
+            for name, longitude_deg, devices in [
+                ("D", 0, {"devices": 1}), ("B", 1, {"devices": 3, "kinds": kinds}),
+                ("C", 0, {"devices": 1}), ("A", 0, {"devices": 1}),
+            ]
+        ]},
+        "link": {"preset": "paper", "uplink": {"rate": "fixed", "fixed_rate_mbps": 1.0}},
+        "compute": {"seconds_per_round": 1.0},
+        "learning": {
+            "method": "emsfl-enhanced", "train": False, "rounds": {"per_contact": "fill"},
+            "steps_per_round": 1, "batch_size": 4, "gate_tuning_cycles": 1,
+            "model": {"experts": 1, "hidden": 16, "expert_hidden": 16}, "lora": {"rank": None},
+        },
+        "faults": {"outages": {"per_day": 1.0, "mean_hours": 1.0}, "uploads": {"corrupted": 0.5}},
+    })  # fmt: skip
+    run = sim.run(scenario)
+    ends_s = run.contacts.set_index("contact_id").set_s
+    late = run.transfers[run.transfers.end_s > run.transfers.contact_id.map(ends_s) + 1e-6]
+    assert "dropped" in set(late.outcome)
