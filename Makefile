@@ -43,9 +43,7 @@ format: install ## let ruff format and sort
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install ## time the core against named references
-	@for script in bench_learning bench_orbit "bench_orbit large"; do \
-	set -- $$script; echo "== $$script"; $(BIN)/python docs/benchmarks/$$1.py $$2 || exit 1; done
+bench: install ## time training against Flower and pfl-research
 	@if [ -n "$(FLOWER)" ]; then echo "== Flower"; $(BIN)/python docs/benchmarks/against_flower.py $(FLOWER); \
 	else echo "Flower: make bench FLOWER=PYTHON compares with it, in an environment of its own"; fi
 	@if [ -n "$(PFL)" ]; then echo "== pfl-research"; $(BIN)/python docs/benchmarks/against_pfl.py $(PFL); \
@@ -80,16 +78,22 @@ pictures: demo ## draw docs/report.png and docs/replay.png from today's pages, w
 	$(BIN)/leomix report runs/plain-fedavg > /dev/null
 	$(BIN)/python -m tests.docs.screenshots $(RUNS) runs/plain-fedavg
 
-papers: install accuracy ## print the figures of papers and the tables of the annex again (hours; runs that are in runs/ are kept)
-	@for paper in ems_fl_fig_4 ems_fl_fig_5_6 alignment crosatfl dove fedsat fedsatschedule planes; do \
-	echo "== $$paper"; $(BIN)/python papers/$$paper.py || exit 1; done
+papers: install accuracy ## print the figures of papers and the tables of the annex again (hours; runs that are in runs/papers are kept)
+	$(BIN)/python papers/ems_fl_fig_4.py
+	$(BIN)/python papers/ems_fl_fig_5_6.py
+	$(BIN)/python papers/alignment.py
+	$(BIN)/python papers/outside.py crosatfl
+	$(BIN)/python papers/outside.py dove
+	$(BIN)/python papers/outside.py fedsat
+	$(BIN)/python papers/outside.py fedsatschedule
+	$(BIN)/python papers/planes.py
 	$(BIN)/python papers/paper_numbers.py
 	$(BIN)/python papers/full_size.py
-	$(BIN)/python papers/heterogeneity.py 10 runs/heterogeneity
+	$(BIN)/python papers/heterogeneity.py 10
 	$(BIN)/python papers/theory.py 10
 	$(BIN)/python papers/theory.py 10 1
 	$(BIN)/python papers/experts.py paper-exp2-small 5 20
-	$(BIN)/python papers/resplit.py 10 runs/resplit
+	$(BIN)/python papers/resplit.py 10
 	$(BIN)/python papers/gain.py 5
 	$(BIN)/python papers/gates.py nmoe-digits 5
 	$(BIN)/python papers/reach.py 5
@@ -98,24 +102,19 @@ papers: install accuracy ## print the figures of papers and the tables of the an
 	$(BIN)/python papers/targets.py paper-exp1-small 5
 	$(BIN)/python papers/targets.py paper-exp2-small 5
 	$(BIN)/python papers/lora.py paper-exp1-small 5 20
-	$(BIN)/python papers/fair.py 10 runs/fair
-	$(BIN)/python papers/ablation.py 10 runs/ablation
+	$(BIN)/python papers/fair.py 10
+	$(BIN)/python papers/ablation.py 10
 	$(BIN)/python papers/satellites.py 7 1 3
 	$(BIN)/python papers/satellites.py 1 13
-	$(BIN)/python papers/mesh.py iridium stated:100 every every 1 10
-	$(BIN)/python papers/mesh.py walker stated:100 every every 1 10
-	$(BIN)/python papers/mesh.py iridium 100:10 every every 100
-	$(BIN)/python papers/mesh.py walker 100:10 every every 100
-	@if $(BIN)/python -c "import flwr" 2> /dev/null; then $(BIN)/python papers/fly.py; \
-	else echo "fly: needs leomix[flower], which make install leaves out"; fi
+	$(BIN)/python papers/mesh.py 1 10 100
 	@if [ -f cifar10.npz ]; then $(BIN)/python papers/local_sets.py paper-exp2-cifar 3 60; \
 	$(BIN)/python papers/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz; \
 	$(BIN)/python papers/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz learning.data.split=null; \
 	else echo "images: needs cifar10.npz in this folder"; fi
-	@if [ -d variants-3 ]; then $(BIN)/python papers/experiment_1.py . runs/experiment-1 variants variants-2 variants-3; \
+	@if [ -d variants-3 ]; then $(BIN)/python papers/experiment_1.py . variants variants-2 variants-3; \
 	$(BIN)/python papers/real_orbit.py variants; \
 	else echo "experiment_1, real_orbit: need the variants that examples/real_models makes"; fi
-	@if [ -d minilm ]; then $(BIN)/python papers/experiment_2.py minilm tasks runs/experiment-2; \
+	@if [ -d minilm ]; then $(BIN)/python papers/experiment_2.py minilm tasks; \
 	else echo "experiment_2: needs the model and tasks that docs/annex/results.md names"; fi
 
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment

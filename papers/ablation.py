@@ -1,6 +1,6 @@
 """An ablation of EMS-FL: a ladder from its paper's baseline to its enhanced form.
 
-    python papers/ablation.py [seeds] [folder] [jobs]
+    python papers/ablation.py [seeds]
 
 Each row adds one thing to the row above it, and is compared with it seed by seed: in slots
 (paper-slots) and on an orbit (quickstart-8b), where all data of a cluster are its own, and where
@@ -10,7 +10,7 @@ trains the expert of its own data. From the second row on, a device may train fo
 as EMS-FL's devices do in a contact and the gap before it. On the orbit, one more row has nine
 rounds in each contact and nothing else of EMS-FL: about as many gradient steps as EMS-FL takes. All
 rows have the step size of the scenario. Seeds are 1 and following, of what is chosen 101 and
-following; runs that are in the folder are not run again.
+following.
 """
 
 from __future__ import annotations
@@ -19,27 +19,29 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from by_seed import (
+    DRAWS,
+    FINAL,
     HOME,
+    OWN_DATA,
     OWN_EACH,
     SHARE,
-    Keys,
     Measure,
+    Part,
     Step,
     Table,
     average_until,
-    compared,
     cycles_to,
     draw_of,
     measured,
-    print_means,
+    print_parts,
     reached,
     summary,
-    with_draws,
+    tuned,
 )
+from paper_runs import Keys, runs
 
 TARGET = 0.85
 CYCLES = Measure(f"cycles to {TARGET:.2f}", cycles_to(TARGET), "{:.1f}", ratios=True)
@@ -87,7 +89,7 @@ class Place:
         return (
             Measure(f"hours to {TARGET:.2f}", reached(TARGET, "hours"), "{:.1f}", ratios=True),
             Measure("time-averaged", average_until(self.days), "{:.3f}", SHARE),
-            Measure("last accuracy", summary("accuracy_final"), "{:.3f}", SHARE),
+            FINAL,
         )
 
     @property
@@ -109,59 +111,34 @@ PLACES = (
 )
 
 
-def main(seeds: str = "10", folder: str = "runs/ablation", jobs: str = "2") -> None:
+def main(seeds: str = "10") -> None:
     """Run all rows in all places, and print a table of each."""
-    found: list[tuple[str, Place, Table, list[Step]]] = []
-    for place in PLACES:
-        for share in SHARES:
-            fixed: dict[str, Any] = {
-                **place.fixed,
-                "learning.data.own_domain_fraction": share,
-                "learning.evaluate_every_hours": place.every_h,
-            }
-            out = Path(folder) / f"{place.scenario}-{share:g}"
-            title = f"{place.scenario}, own data {share:g}"
-            rows = place.rows
-            if share < 1:
-                drawn = with_draws(
-                    place.scenario,
-                    {name: rows[name] for name in DRAWN},
-                    out=out.with_name(f"{out.name}-drawn"),
-                    fixed=fixed,
-                    at_days=None,
-                    jobs=int(jobs),
-                )
-                each = {**rows[DRAWN[-1]], **OWN_EACH}
-                rows = {**rows, **drawn}
-                if each != drawn[DRAWN[-1]]:
-                    rows[EACH] = each
-                title += "; threshold and cycles between splits: "
-                title += "; ".join(draw_of(keys) for keys in drawn.values())
-            table = measured(
-                place.scenario,
-                rows,
-                (CYCLES, *place.tested, *place.costs, HOME),
-                out=out,
-                fixed=fixed,
-                seeds=int(seeds),
-                jobs=int(jobs),
-            )
-            found.append((title, place, table, steps_of(place, table)))
-    cells, count = compared([step for *_, steps in found for step in steps])
-    left = iter(cells)
+    parts = [part_of(place, share, int(seeds)) for place in PLACES for share in SHARES]
     print(f"seeds 1 to {seeds}; means with 95 % intervals, of hours the geometric mean;")
-    print(
-        f"p is corrected for all {count} tests below (Holm); intervals and ranks (Wilcoxon) are not"
-    )
-    for title, place, table, steps in found:
-        print(f"\n{title}\n")
-        print_means(table, (CYCLES, *place.tested, HOME), 32, 22)
-        print()
-        print_means(table, place.costs, 32, 28)
-        print("\n" + "against the row above".ljust(46), end="")
-        print("".join(f"{measure.head:>47}" for measure in place.tested))
-        for step in steps:
-            print(f"{_name(step):<46}" + "".join(f"{cell:>47}" for cell in next(left)))
+    print_parts(parts, "against the row above", 46, _name)
+
+
+def part_of(place: Place, share: float, seeds: int) -> Part:
+    """Run all rows in a place with a share of own data, after choosing the draw."""
+    fixed: dict[str, Any] = {
+        **place.fixed,
+        OWN_DATA: share,
+        "learning.evaluate_every_hours": place.every_h,
+    }
+    title = f"{place.scenario}, own data {share:g}"
+    rows = place.rows
+    if share < 1:
+        drawing = {name: rows[name] for name in DRAWN}
+        drawn = tuned(place.scenario, drawing, DRAWS, fixed=fixed).chosen
+        each = {**rows[DRAWN[-1]], **OWN_EACH}
+        rows = {**rows, **drawn}
+        if each != drawn[DRAWN[-1]]:
+            rows[EACH] = each
+        title += "; threshold and cycles between splits: "
+        title += "; ".join(draw_of(keys) for keys in drawn.values())
+    means, costs = (CYCLES, *place.tested, HOME), place.costs
+    table = measured(runs(place.scenario, rows, fixed=fixed, seeds=seeds), (*means, *costs))
+    return Part(title, table, [(means, 32, 22), (costs, 32, 28)], steps_of(place, table))
 
 
 def steps_of(place: Place, table: Table) -> list[Step]:

@@ -7,12 +7,10 @@ directions until the target.
 """
 
 import math
-from collections.abc import Sequence
-from statistics import mean, stdev
 from typing import Any
 
-from matplotlib.figure import Figure
-from paper_runs import Keys, by_variant, runs, save, table
+from by_seed import FINAL, mean_of, sent
+from paper_runs import Keys, by_variant, runs, table
 
 POLICY = "learning.options.policy"
 VARIANTS: dict[str, Keys] = {
@@ -31,66 +29,46 @@ VARIANTS: dict[str, Keys] = {
     },
 }
 TARGET = 0.75
-FIGURES = {
-    f"rounds to {TARGET}": 1,
-    "CV of assignments": 3,
-    "CV of samples": 3,
-    "mean fitness": 3,
-    "last accuracy": 3,
-    f"MB to {TARGET}": 2,
+SEEDS = 5
+
+
+def rounds_to(target: float) -> Any:
+    """Return the version of the model that first reached a target."""
+
+    def of(run: Any) -> float:
+        rows = run.metrics[run.metrics.scope == "global"]
+        hit = rows[rows.accuracy >= target]
+        return float(hit.version.iloc[0]) if len(hit) else math.inf
+
+    return of
+
+
+FIGURES: dict[str, tuple[Any, int]] = {
+    f"rounds to {TARGET}": (rounds_to(TARGET), 1),
+    "CV of assignments": (lambda run: run.summary["alignment"]["assignment_variation"], 3),
+    "CV of samples": (lambda run: run.summary["alignment"]["sample_variation"], 3),
+    "mean fitness": (lambda run: run.summary["alignment"]["fitness_mean"], 3),
+    "last accuracy": (FINAL.of, 3),
+    f"MB to {TARGET}": (sent(TARGET, unit=1e6), 2),
 }
 """Each with its decimals."""
-SEEDS = 5
-T = 2.7764
-"""Student's quantile of 97.5 % for five seeds."""
-
-
-def figures(result: Any) -> list[float]:
-    """Return the figures of a run, in their order; inf where the target was never reached."""
-    rows = result.metrics[result.metrics.scope == "global"]
-    hit = rows[rows.accuracy >= TARGET]
-    load, sent = result.summary["alignment"], result.transfers
-    return [
-        float(hit.version.iloc[0]) if len(hit) else math.inf,
-        load["assignment_variation"],
-        load["sample_variation"],
-        load["fitness_mean"],
-        float(rows.accuracy.iloc[-1]),
-        float(sent.on_air_bytes[sent.end_s <= hit.time_s.iloc[0]].sum()) / 1e6
-        if len(hit)
-        else math.inf,
-    ]
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and half of its interval; inf where one seed never got there."""
-    if not all(map(math.isfinite, values)):
-        return math.inf, 0.0
-    return mean(values), T * stdev(values) / math.sqrt(SEEDS)
 
 
 def main() -> None:
-    """Run all policies, print a row for each and draw a panel for each figure."""
-    keys = {"seed": 0, "stop.days": 8}
-    made = by_variant(runs("alignment", "aligned-digits", keys, VARIANTS, seeds=SEEDS))
-    found = {}
-    for name in VARIANTS:
-        each = [figures(run.result) for run in made[name]]
-        found[name] = [interval(values) for values in zip(*each, strict=True)]
+    """Run all policies, and print a row for each."""
+    made = runs("aligned-digits", VARIANTS, fixed={"seed": 0, "stop.days": 8}, seeds=SEEDS)
     rows = []
-    for name, cells in found.items():
-        shown = zip(cells, FIGURES.values(), strict=True)
-        texts = (f"{m:.{d}f} +- {h:.{d}f}" if m < math.inf else "not all" for (m, h), d in shown)
-        rows.append([name, *texts])
+    for name, results in by_variant(made).items():
+        row = [name]
+        for figure, decimals in FIGURES.values():
+            values = [figure(result) for result in results]
+            if all(map(math.isfinite, values)):
+                middle, low, high = mean_of(values)
+                row.append(f"{middle:.{decimals}f} +- {(high - low) / 2:.{decimals}f}")
+            else:
+                row.append("not all")
+        rows.append(row)
     print(table(("policy", *FIGURES), rows))
-    figure = Figure(figsize=(3.2 * len(FIGURES), 3.0), layout="constrained")
-    for k, (axes, title) in enumerate(
-        zip(figure.subplots(1, len(FIGURES), sharey=True), FIGURES, strict=True)
-    ):
-        for name, cells in found.items():
-            axes.errorbar(cells[k][0], name, xerr=cells[k][1], fmt="o", capsize=3)
-        axes.set_title(title)
-    save(figure, "alignment")
 
 
 if __name__ == "__main__":

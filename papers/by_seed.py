@@ -1,23 +1,22 @@
-"""Figures of a sweep's runs by variant and seed: means with their intervals, and paired tests.
+"""Figures of runs by variant and seed: means with their intervals, and paired tests.
 
-The scripts that use it run a sweep of variants over seeds, and read all from its run folders.
 Times to a target are given as geometric means, and compared by their ratio; all other figures are
 given as means, and compared by their difference. Intervals are Student's, of 95 %. Times are
-multiples of a cycle or of an hour, so that ranks are tested beside them.
+multiples of a cycle or of an hour, so that ranks are tested, too.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 import numpy as np
+from paper_runs import Keys, Run, line, sweep
 from scipy import stats
 
 import leomix
@@ -25,17 +24,19 @@ from sim.sweep import Choice
 
 BySeed = Mapping[int, float]
 """A figure by seed; inf where it was never reached."""
-Keys = Mapping[str, Any]
+Table = Mapping[str, Mapping[str, BySeed]]
+"""Figures by variant, by the head of their measure, and by seed."""
 
-Ends = tuple[float, float]
-"""Of an interval; or what a figure cannot be below and above."""
-NO_BOUNDS: Ends = (-math.inf, math.inf)
-NO_LESS: Ends = (0.0, math.inf)
-SHARE: Ends = (0.0, 1.0)
+Bounds = tuple[float, float]
+NO_BOUNDS: Bounds = (-math.inf, math.inf)
+NO_LESS: Bounds = (0.0, math.inf)
+SHARE: Bounds = (0.0, 1.0)
 SIGNIFICANT = 0.05
 """Corrected p value below which a difference is more than noise."""
 CLOSE = {"rel_tol": 1e-9, "abs_tol": 1e-12}
 """Figures that are closer are the same: means of equal figures differ in their last digits."""
+FEWEST_RANKS = 6
+"""Fewer seeds cannot have a p of ranks below 0.05."""
 
 THRESHOLD, PERIOD = "learning.options.threshold", "learning.options.resplit_cycles"
 DRAWS: Mapping[str, Sequence[float]] = {THRESHOLD: (0.5, 0.3, 0.2, 0.1), PERIOD: (0, 1, 4)}
@@ -47,12 +48,12 @@ OWN_EACH: Keys = {THRESHOLD: 0.5, PERIOD: 0}
 """Each cluster has the expert of its own data, where the gate gives that more than half."""
 TUNED_ON, TUNING_SEEDS = 101, 5
 """The first of the seeds that settings are chosen with, and how many; results are of 1 and on."""
-APART: Keys = {"seed": TUNED_ON, "learning.data.validation": 0.2}
+OWN_DATA = "learning.data.own_domain_fraction"
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of a run: its head in tables, how it is got and written, and what bounds it.
+    """A figure of a run: its head in tables, how it is computed and written, and its bounds.
 
     With ``ratios`` two of them are compared by their ratio.
     """
@@ -60,7 +61,7 @@ class Measure:
     head: str
     of: Callable[[Any], float]
     form: str
-    bounds: Ends = NO_LESS
+    bounds: Bounds = NO_LESS
     ratios: bool = False
 
     def cell(self, values: Sequence[float]) -> str:
@@ -70,12 +71,11 @@ class Measure:
             return "-"
         if len(known) < len(values):
             return f"{len(known)} of {len(values)}"
-        centre, ends = _geometric(values) if self.ratios else _arithmetic(values, self.bounds)
-        shown = self.form.format(centre)
-        if ends is None or min(values) == max(values):
-            return shown
+        centre, *ends = mean_of(values, self.bounds, ratios=self.ratios)
+        if not ends or min(values) == max(values):
+            return self.form.format(centre)
         low, high = map(self.form.format, ends)
-        return f"{shown} [{low}, {high}]"
+        return f"{self.form.format(centre)} [{low}, {high}]"
 
 
 class Seeds(Measure):
@@ -86,22 +86,23 @@ class Seeds(Measure):
         return "-" if any(map(math.isnan, values)) else f"{sum(values):.0f} of {len(values)}"
 
 
-def interval(values: Sequence[float], bounds: Ends = NO_BOUNDS) -> Ends | None:
-    """Return the ends of Student's interval of 95 %, within bounds; None of fewer than three."""
-    if len(values) < 3:
-        return None
-    half = stats.t.ppf(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
-    return max(mean(values) - half, bounds[0]), min(mean(values) + half, bounds[1])
+def mean_of(
+    values: Sequence[float], bounds: Bounds = NO_BOUNDS, *, ratios: bool = False
+) -> list[float]:
+    """Return the mean and the ends of Student's interval of 95 %; of ratios the geometric mean.
+
+    The ends are within bounds, but for ratios. Fewer than three values have a mean alone.
+    """
+    scaled = [math.log(value) for value in values] if ratios else values
+    found = [mean(scaled)]
+    if len(values) >= 3:
+        half = stats.t.ppf(0.975, len(values) - 1) * stdev(scaled) / math.sqrt(len(values))
+        low, high = NO_BOUNDS if ratios else bounds
+        found += [max(found[0] - half, low), min(found[0] + half, high)]
+    return [*map(math.exp, found)] if ratios else found
 
 
-def _arithmetic(values: Sequence[float], bounds: Ends) -> tuple[float, Ends | None]:
-    return mean(values), interval(values, bounds)
-
-
-def _geometric(values: Sequence[float]) -> tuple[float, Ends | None]:
-    logs = [math.log(value) for value in values]
-    ends = interval(logs)
-    return math.exp(mean(logs)), None if ends is None else (math.exp(ends[0]), math.exp(ends[1]))
+# Figures of a run
 
 
 def reached(target: float, key: str, unit: float = 1.0) -> Callable[[Any], float]:
@@ -125,7 +126,7 @@ def cycles_to(target: float) -> Callable[[Any], float]:
     def of(run: Any) -> float:
         before = 0
         for one in run.evaluations:
-            if one.accuracy >= target:
+            if one.is_at(target):
                 return float(one.cycles if one.cycles > before else one.cycles + 1)
             before = one.cycles
         return math.inf
@@ -133,8 +134,8 @@ def cycles_to(target: float) -> Callable[[Any], float]:
     return of
 
 
-def sent(target: float, direction: str) -> Callable[[Any], float]:
-    """Return the GB on the air in a direction, of transfers that had ended at a target.
+def sent(target: float, *directions: str, unit: float = 1e9) -> Callable[[Any], float]:
+    """Return the GB on the air of transfers that had ended at a target; of all by default.
 
     A broadcast counts once.
     """
@@ -144,10 +145,10 @@ def sent(target: float, direction: str) -> Callable[[Any], float]:
         if found is None:
             return math.inf
         rows = run.transfers
-        own = (rows.direction == direction) & (rows.end_s <= found.hours * 3600)
-        # Runs of before do not tell of broadcasts: of these it is what each receiver got.
-        on_air = rows.on_air_bytes.fillna(rows.delivered_bytes)
-        return float(on_air[own].sum()) / 1e9
+        own = rows.end_s <= found.hours * 3600
+        if directions:
+            own &= rows.direction.isin(directions)
+        return float(rows.on_air_bytes[own].sum()) / unit
 
     return of
 
@@ -182,7 +183,10 @@ def at_home(run: Any) -> float:
     return float((most & rows.assigned).groupby(split).any().all())
 
 
-HOME = Seeds("always at home", at_home, "")
+def own_mass(run: Any) -> float:
+    """Return the own gate mass at the end, nan without experts."""
+    mass = run.summary["own_mass"]
+    return math.nan if mass is None else float(mass["end"])
 
 
 def summary(key: str, unit: float = 1.0) -> Callable[[Any], float]:
@@ -190,78 +194,57 @@ def summary(key: str, unit: float = 1.0) -> Callable[[Any], float]:
     return lambda run: run.summary[key] / unit
 
 
-Table = Mapping[str, Mapping[str, BySeed]]
-"""Figures by variant, by the head of their measure, and by seed."""
+HOME = Seeds("always at home", at_home, "")
+FINAL = Measure("last accuracy", summary("accuracy_final"), "{:.3f}", SHARE)
 
 
-def swept(
-    scenario: str,
-    variants: Mapping[str, Keys],
+def measured(runs: Iterable[Run], measures: Iterable[Measure]) -> Table:
+    """Return the figures of runs."""
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    for run in runs:
+        own = found.setdefault(run.variant, {})
+        for measure in measures:
+            own.setdefault(measure.head, {})[run.seed] = measure.of(run.result)
+    return found
+
+
+def print_means(
+    table: Table,
+    measures: Sequence[Measure],
+    first: int,
+    width: int,
+    cell: Callable[[Measure, Sequence[float]], str] = lambda measure, own: measure.cell(own),
     *,
-    out: Path,
-    fixed: Keys,
-    seeds: int,
-    jobs: int,
-) -> Iterator[tuple[str, int, Any]]:
-    """Run each variant with several seeds, from that of the scenario on; yield name, seed and run.
-
-    Runs that are in the folder ``out`` are not run again.
-    """
-    done = leomix.sweep(
-        scenario,
-        {},
-        out=out,
-        overrides=fixed,
-        variants=variants,
-        replications=seeds,
-        jobs=jobs,
-        resume=out.exists(),
-    )
-    for row in done.rows.to_pylist():
-        yield row["variant"], row["seed"], leomix.load(done.folder / row["folder"])
+    head: str = "",
+) -> None:
+    """Print a row for each variant; ``first`` and ``width`` are those of columns in characters."""
+    print(line(head, first, [measure.head for measure in measures], width))
+    for name, own in table.items():
+        cells = (cell(measure, [*own[measure.head].values()]) for measure in measures)
+        print(line(name, first, cells, width))
 
 
-def with_draws(
-    scenario: str,
-    variants: Mapping[str, Keys],
-    *,
-    out: Path,
-    fixed: Keys,
-    at_days: float | None,
-    jobs: int,
-) -> dict[str, dict[str, Any]]:
-    """Return each variant with the draw that does best on validation samples, by the mean."""
-    choice = tuned(scenario, DRAWS, variants, out=out, fixed=fixed, at_days=at_days, jobs=jobs)
-    return {name: dict(keys) for name, keys in choice.chosen.items()}
+# Settings that are chosen
 
 
 def tuned(
     scenario: str,
-    keys: Mapping[str, Sequence[Any]],
     variants: Mapping[str, Keys],
+    vary: Mapping[str, Sequence[Any]],
     *,
-    out: Path,
     fixed: Keys,
-    at_days: float | None,
-    jobs: int,
+    at_days: float | None = None,
+    seeds: int = TUNING_SEEDS,
 ) -> Choice:
-    """Return which values of ``keys`` do best on validation samples for each variant, by the mean.
+    """Return which values of ``vary`` do best on validation samples for each variant, by the mean.
 
     The runs are of seeds that are not used again, and end at ``at_days``. What there is to say of
     the choice, such as ties, is printed on the standard error.
     """
     ends = {} if at_days is None else {"stop.days": at_days}
-    swept = leomix.sweep(
-        scenario,
-        keys,
-        out=out,
-        overrides={**fixed, **APART, **ends},
-        variants=variants,
-        replications=TUNING_SEEDS,
-        jobs=jobs,
-        resume=out.exists(),
-        keep_going=True,
-    )
+    apart = {"seed": TUNED_ON, "learning.data.validation": 0.2}
+    own = {**fixed, **apart, **ends}
+    swept = sweep(scenario, variants, vary, fixed=own, seeds=seeds, keep_going=True)
     choice = leomix.compare(swept.folder, best_by="validation", at_days=at_days)
     for notice in choice.notices():
         print(f"note: {notice}", file=sys.stderr)
@@ -273,33 +256,7 @@ def draw_of(keys: Keys) -> str:
     return f"{keys[THRESHOLD]:g}, {keys[PERIOD] or 'once'}"
 
 
-def measured(
-    scenario: str,
-    variants: Mapping[str, Keys],
-    measures: Iterable[Measure],
-    *,
-    out: Path,
-    fixed: Keys,
-    seeds: int,
-    jobs: int,
-) -> Table:
-    """Run each variant with several seeds, as :func:`swept` does, and measure the runs."""
-    found: dict[str, dict[str, dict[int, float]]] = {}
-    heads = [(measure.head, measure.of) for measure in measures]
-    runs = swept(scenario, variants, out=out, fixed=fixed, seeds=seeds, jobs=jobs)
-    for variant, seed, run in runs:
-        own = found.setdefault(variant, {head: {} for head, _ in heads})
-        for head, of in heads:
-            own[head][seed] = of(run)
-    return found
-
-
-def print_means(table: Table, measures: Sequence[Measure], first: int, other: int) -> None:
-    """Print a row a variant; ``first`` and ``other`` are widths of columns in characters."""
-    print(" " * first + "".join(f"{measure.head:>{other}}" for measure in measures))
-    for name, own in table.items():
-        cells = (measure.cell(list(own[measure.head].values())) for measure in measures)
-        print(f"{name:<{first}}" + "".join(f"{cell:>{other}}" for cell in cells))
+# Tests
 
 
 @dataclass(frozen=True)
@@ -313,61 +270,40 @@ class Step:
 
     def tests(self) -> list[Paired]:
         """Return the paired comparison by each measure."""
-        return [
-            paired(
-                self.table[self.name][measure.head],
-                self.table[self.against][measure.head],
-                measure,
-            )
-            for measure in self.measures
-        ]
+        first, second = self.table[self.name], self.table[self.against]
+        return [paired(first[one.head], second[one.head], one) for one in self.measures]
 
 
 class Paired(NamedTuple):
     """Two rows, compared on the seeds of both.
 
-    ``centre`` and ``ends`` are the mean of the ratio or the difference, nan where one was never
-    there, and its interval; ``p`` is that of the t test, and ``p_ranks`` that of Wilcoxon's test.
+    ``mean`` is that of the ratio or the difference, and the ends of its interval, empty where one
+    was never reached; ``p`` is that of the t test, and ``p_ranks`` that of Wilcoxon's test.
     """
 
-    centre: float
-    ends: Ends | None
-    p: float | None
-    p_ranks: float | None
-    as_ratio: bool
+    mean: Sequence[float]
+    p: float | None = None
+    p_ranks: float | None = None
+    as_ratio: bool = False
 
 
 def paired(first: BySeed, second: BySeed, measure: Measure) -> Paired:
     """Compare figures of two by seed: by their ratio, as long as none is 0, or their difference."""
-    seeds = sorted(first.keys() & second.keys())
-    pairs = [(first[seed], second[seed]) for seed in seeds]
+    pairs = [(first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
     if len(pairs) < 2 or not np.isfinite(pairs).all():
-        return Paired(math.nan, None, None, None, as_ratio=False)
+        return Paired(())
     as_ratio = measure.ratios and min(map(min, pairs)) > 0.0
     scale = math.log if as_ratio else float
     apart = [0.0 if math.isclose(a, b, **CLOSE) else scale(a) - scale(b) for a, b in pairs]
     low, high = measure.bounds
-    ends = interval(apart, NO_BOUNDS if as_ratio else (low - high, high - low))
+    found = mean_of(apart, NO_BOUNDS if as_ratio else (low - high, high - low))
     same = math.isclose(min(apart), max(apart), **CLOSE)
-    p = None if ends is None or same else float(stats.ttest_1samp(apart, 0.0).pvalue)
-    centre = mean(apart)
-    if as_ratio:
-        centre, ends = math.exp(centre), ends and (math.exp(ends[0]), math.exp(ends[1]))
-    return Paired(centre, ends, p, _p_of_ranks(apart), as_ratio)
-
-
-def _p_of_ranks(apart: Sequence[float]) -> float | None:
-    """Return the two-sided p value of Wilcoxon's signed ranks, exact by trying all signs.
-
-    None of fewer than six seeds, which cannot have a p below 0.05, and where nothing differs.
-    """
-    differ = np.array([round(one, 12) for one in apart if round(one, 12)])
-    if len(apart) < 6 or not len(differ):
-        return None
-    ranks = stats.rankdata(np.abs(differ))
-    signs = np.arange(2 ** len(ranks))[:, None] >> np.arange(len(ranks)) & 1
-    sums, found = signs @ ranks, ranks[differ > 0].sum()
-    return min(1.0, 2.0 * float(min((sums <= found).mean(), (sums >= found).mean())))
+    p = None if len(apart) < 3 or same else float(stats.ttest_1samp(apart, 0.0).pvalue)
+    rounded = np.round(apart, 12)
+    exact = stats.PermutationMethod(n_resamples=math.inf)
+    tested = len(apart) >= FEWEST_RANKS and rounded.any()
+    p_ranks = float(stats.wilcoxon(rounded[rounded != 0], method=exact).pvalue) if tested else None
+    return Paired([*map(math.exp, found)] if as_ratio else found, p, p_ranks, as_ratio)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -398,16 +334,49 @@ def compared(steps: Sequence[Step]) -> tuple[list[list[str]], int]:
 
 
 def _effect(measure: Measure, test: Paired, p: float | None) -> str:
-    if math.isnan(test.centre):
+    if not test.mean:
         return "not all"
     form = "{:.2f}" if test.as_ratio else "{:+.3f}"
-    centre = form.format(test.centre)
-    if test.ends is None:  # too few seeds for an interval
+    centre, *ends = map(form.format, test.mean)
+    if not ends:  # too few seeds for an interval
         return centre
-    low, high = map(form.format, test.ends)
+    if p is None and test.mean[0] == (1.0 if test.as_ratio else 0.0):
+        return f"{centre} same"
+    shown = f"{centre} [{', '.join(ends)}]"
     if p is None:
-        same = test.centre == (1.0 if test.as_ratio else 0.0)
-        return f"{centre} same" if same else f"{centre} [{low}, {high}]"
+        return shown
     every = [p, test.p_ranks] if measure.ratios and test.p_ranks is not None else [p]
-    shown = ", ranks ".join("p < 0.001" if one < 0.001 else f"p {one:.3f}" for one in every)
-    return f"{centre} [{low}, {high}] {shown}{'' if max(every) < SIGNIFICANT else ' noise'}"
+    values = ", ranks ".join("p < 0.001" if one < 0.001 else f"p {one:.3f}" for one in every)
+    return f"{shown} {values}{'' if max(every) < SIGNIFICANT else ' noise'}"
+
+
+class Part(NamedTuple):
+    """A table with a title: tables of means of these measures with widths of their columns, and
+    pairs of its rows that are compared."""
+
+    title: str
+    table: Table
+    shown: Sequence[tuple[Sequence[Measure], int, int]]
+    steps: Sequence[Step]
+
+
+def print_parts(
+    parts: Sequence[Part], head: str, first: int, name_of: Callable[[Step], str]
+) -> None:
+    """Print tables, with p values that are corrected together: means, and a row for each pair.
+
+    ``head`` is that of the pairs, and ``first`` the width of their names.
+    """
+    cells, count = compared([step for part in parts for step in part.steps])
+    left = iter(cells)
+    print(
+        f"p is corrected for all {count} tests below (Holm); intervals and ranks (Wilcoxon) are not"
+    )
+    for part in parts:
+        print(f"\n{part.title}")
+        for measures, own, width in part.shown:
+            print()
+            print_means(part.table, measures, own, width)
+        print("\n" + line(head, first, [one.head for one in part.steps[0].measures], 47))
+        for step in part.steps:
+            print(line(name_of(step), first, next(left), 47))

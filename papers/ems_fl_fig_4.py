@@ -3,7 +3,7 @@
 python papers/ems_fl_fig_4.py
 """
 
-from paper_runs import save, table
+from paper_runs import table
 
 import leomix
 
@@ -12,7 +12,7 @@ CYCLES = 2
 
 
 def main() -> None:
-    """Count the rounds of a device that have ended by the end of two cycles, and draw them."""
+    """Count the rounds of a device that have ended by the end of two cycles."""
     rows = []
     for scheme, method in METHODS.items():
         keys = {"learning.train": False, "stop.cycles": 4, "learning.method": method}
@@ -24,8 +24,6 @@ def main() -> None:
         ended = ends.groupby("cluster")
         rounds = ended.rounds.sum() / ended.device.nunique()
         rows += [[scheme, name, f"{rounds.get(name, 0):g}"] for name in slots.cluster.unique()]
-        axes = result.plot.timeline(days=CYCLES * cycle_s / 86400)
-        save(axes.figure, f"ems_fl_fig_4_{method}")
     print(table(("scheme", "cluster", f"rounds of a device, ended in {CYCLES} cycles"), rows))
 
 

@@ -7,12 +7,11 @@ The step sizes are ours, as those of the paper were not available; five seeds.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from statistics import mean, median
 from typing import Any
 
-from paper_runs import Run, printed, runs, spread, table
+from by_seed import cycles_to
+from paper_runs import by_variant, runs, spread, table
 
 TARGET = 0.85
 STEP = "learning.step_size"
@@ -21,57 +20,41 @@ VARIANTS = {
     "EMS-FL": {"learning.method": "emsfl-enhanced"},
     "baseline": {"learning.method": "synchronous"},
 }
+CYCLES = cycles_to(TARGET)
 
 
-def curve(run: Run) -> Any:
-    """Return the accuracy on the global test set at the first evaluation of each cycle."""
-    rows = run.result.metrics
+def curve(result: Any) -> Any:
+    """Return the accuracy on the global test set by cycle."""
+    rows = result.metrics
     return rows[(rows.scope == "global") & rows.accuracy.notna()].groupby("cycle").accuracy.first()
 
 
-def cycles(run: Run) -> float:
-    """Return the complete cycles after which the accuracy is at the target; inf if never."""
-    accuracy = curve(run)
-    reached = accuracy.index[accuracy >= TARGET]
-    return float(reached[0]) if len(reached) else math.inf
-
-
-def fall(run: Run) -> tuple[float, float]:
+def fall(result: Any) -> tuple[float, float]:
     """Return how far the accuracy fell below an earlier one, and in which cycle."""
-    depth = curve(run).cummax() - curve(run)
+    depth = curve(result).cummax() - curve(result)
     return float(depth.max()), float(depth.idxmax())
-
-
-def cells(made: Sequence[Run]) -> list[str]:
-    """Return the median of cycles, the mean last accuracy, and the fall of the worst seed."""
-    depth, cycle = max(map(fall, made))
-    final = mean(float(curve(run).iloc[-1]) for run in made)
-    return [
-        spread(map(cycles, made)),
-        f"{final:.3f}",
-        f"{depth:.3f}",
-        f"{cycle:g}" if depth else "-",
-    ]
 
 
 def main() -> None:
     """Run both schemes, and print cycles to the target beside the paper's."""
-    made = runs("ems_fl_steps", "paper-exp1-small", {"seed": 0}, VARIANTS, {STEP: STEPS}, 5)
-    by_row = {
-        (step, name): [run for run in made if (run.values[STEP], run.variant) == (step, name)]
-        for step in STEPS
-        for name in VARIANTS
-    }
-    head = ("", "", f"cycles to {TARGET:.2f}", "final accuracy", "largest fall", "in cycle")
-    rows = [[f"step size {step:g}", name, *cells(own)] for (step, name), own in by_row.items()]
-    print(table(head, rows), end="\n\n")
-    measured, paper = {}, {}
-    for step in sorted(STEPS, key=lambda step: step != 0.1):
-        baseline, own = (median(map(cycles, by_row[step, name])) for name in ("baseline", "EMS-FL"))
+    made = runs("paper-exp1-small", VARIANTS, {STEP: STEPS}, fixed={"seed": 0}, seeds=5)
+    rows, paper = [], []
+    for step in STEPS:
+        by_scheme = by_variant(run for run in made if run.values[STEP] == step)
+        for name, results in by_scheme.items():
+            depth, cycle = max(map(fall, results))
+            final = mean(float(curve(result).iloc[-1]) for result in results)
+            cells = [spread(map(CYCLES, results)), f"{final:.3f}", f"{depth:.3f}"]
+            rows.append([f"step size {step:g}", name, *cells, f"{cycle:g}" if depth else "-"])
+        baseline, own = (median(map(CYCLES, by_scheme[name])) for name in ("baseline", "EMS-FL"))
+        ratio = baseline / own
+        text, same = ("2", abs(ratio - 2) <= 0.5) if step == 0.1 else ("at least 1", ratio >= 1)
         figure = f"step size {step:g}: cycles of baseline over those of EMS-FL"
-        measured[figure] = ratio = baseline / own
-        paper[figure] = ("2", abs(ratio - 2) <= 0.5) if step == 0.1 else ("at least 1", ratio >= 1)
-    print(printed(measured, paper))
+        paper.append([figure, text, f"{ratio:.4g}", "equal" if same else "different"])
+    head = ("", "", f"cycles to {TARGET:.2f}", "final accuracy", "largest fall", "in cycle")
+    print(table(head, rows), end="\n\n")
+    paper.sort(key=lambda row: row[1] != "2")
+    print(table(("the paper prints", "paper", "here", ""), paper))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """Experiment 2 of EMS-FL with real weights: MiniLM, upcycled into eight experts, on four tasks.
 
     python papers/experiment_2.py prepare DATA TASKS
-    python papers/experiment_2.py MINILM TASKS FOLDER [seeds] [cycles]
+    python papers/experiment_2.py MINILM TASKS
 
 The first line makes a file for each task out of those in DATA: glue_sst2.jsonl and glue_qnli.jsonl
 (text_a, text_b, label 0 or 1, split), mmlu.jsonl (question, subject, split) and medmcqa.jsonl
 (question, split). The second one runs EMS-FL, the paper's baseline, that with as many steps as
-EMS-FL takes, and MiniLM itself, tuned in each cluster by FedAvg alone. How methods are compared
-stands in real_weights.py; FOLDER keeps the runs, and gets two pictures, in the form of the paper's
-Fig. 8 and 9.
+EMS-FL takes, and MiniLM itself, tuned in each cluster by FedAvg alone. real_weights.py says how
+methods are compared, and draws two pictures in the form of the paper's Fig. 8 and 9.
 """
 
 from __future__ import annotations
@@ -20,11 +19,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from paper_runs import Keys
 from real_weights import Experiment
 
 SCENARIO = "paper-exp2-real"
 TASKS = {"A-SST2": "sst2", "B-QNLI": "qnli", "C-Subject": "subject", "D-Origin": "origin"}
-METHODS: Mapping[str, Mapping[str, Any]] = {
+METHODS: Mapping[str, Keys] = {
     "EMS-FL, enhanced": {
         "learning.method": "emsfl-enhanced",
         # As the table was made that stands: drawn once.
@@ -45,11 +45,10 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 STEP_SIZES = (0.0005, 0.002)
-TUNED_ON = (101,)
+TUNING_SEEDS, SEEDS, CYCLES = 1, 5, 6
 
 
 # The tasks: rows of text, text_pair, label and split. Labels are words of each task alone.
-
 
 Rows = list[dict[str, Any]]
 Split = Iterator[tuple[dict[str, Any], str]]
@@ -107,21 +106,18 @@ def prepare(data: Path, folder: Path) -> None:
         print(f"{folder / name}.jsonl: {len(made)} rows, {len({r['label'] for r in made})} labels")
 
 
-# The runs.
-
-
-def main(model: str, tasks: str, folder: str, seeds: str = "5", cycles: str = "6") -> None:
+def main(model: str, tasks: str) -> None:
     """Run, print the tables, and draw the pictures."""
-    paths = {c: str((Path(tasks) / f"{name}.jsonl").resolve()) for c, name in TASKS.items()}
+    paths = {c: str(Path(tasks, f"{name}.jsonl").resolve()) for c, name in TASKS.items()}
     fixed = {
         "learning.model.checkpoints": [str(Path(model).resolve())],
         "learning.data.paths": paths,
-        "stop.cycles": int(cycles),
+        "stop.cycles": CYCLES,
     }
     task = Experiment(
-        SCENARIO, TASKS, METHODS, "accuracy", STEP_SIZES, TUNED_ON, fixed, Path(folder)
+        "experiment-2", SCENARIO, TASKS, METHODS, "accuracy", STEP_SIZES, TUNING_SEEDS, fixed
     )
-    task.compare(range(1, int(seeds) + 1), {})
+    task.compare(SEEDS, {})
 
 
 if __name__ == "__main__":

@@ -16,24 +16,32 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-import batch
 import numpy as np
+from local_sets import trained
 from paper_runs import spread
+
+import leomix
 
 THRESHOLD, SHARED = 0.1, 0.9
 """Relevance that makes an expert related to a cluster; share of clusters that makes it shared."""
 
 
+def tensors_of(_task: Any, *, folder: str) -> Any:
+    """Return the tensors that a run has ended with."""
+    return leomix.load(folder).model()
+
+
 def main(scenario: str = "paper-exp2-small", seeds: str = "5", cycles: str = "20") -> None:
     """Run, and print both tables."""
-    n, fixed = int(seeds), {"stop.cycles": int(cycles)}
-    learners = [batch.learner_of(scenario, {**fixed, "seed": seed}) for seed in range(n)]
+    n = int(seeds)
+    learners, made = trained(scenario, int(cycles), n)
     relevance = {"start model": np.array([one.relevance(one.start()) for one in learners])}
-    for method in batch.METHODS:
-        points = [(scenario, {**fixed, **batch.using(method, scenario)})]
-        pairs = zip(learners, batch.results(batch.seeded(points, n)), strict=True)
-        relevance[method] = np.array([batch.relevance(*pair) for pair in pairs])
+    for method, own in made.items():
+        pairs = zip(learners, own, strict=True)
+        models = ((one, one.make(tensors_of, folder=str(run.folder))) for one, run in pairs)
+        relevance[method] = np.array([one.relevance(model) for one, model in models])
     print(f"{scenario}, {cycles} cycles, seeds 0 to {n - 1}: load, median (range)\n")
     print(f"{'':<16}{'most':>20}{'least':>20}{'most / even':>20}{'seldom':>12}")
     for model, shares in relevance.items():

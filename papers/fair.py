@@ -1,6 +1,6 @@
 """EMS-FL against other methods, each with settings that were chosen for it.
 
-    python papers/fair.py [seeds] [folder] [jobs]
+    python papers/fair.py [seeds]
 
 The scenario is quickstart-8b, once with nothing in common between its cities (each has its own
 permutation of the pixels) and once with 30 % of the samples shared. Step size and local rounds of
@@ -15,25 +15,24 @@ it has its own passes.
 
 Sums of 32-bit numbers depend on the instructions of the processor, and so do the accuracies of
 large steps. The chosen settings are run by the two widest instruction sets that the processor has.
-The folder has all runs; runs that are there are not run again.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import torch
 from by_seed import (
+    DRAWS,
+    FINAL,
     HOME,
+    OWN_DATA,
     OWN_EACH,
     SHARE,
     TUNING_SEEDS,
@@ -50,8 +49,8 @@ from by_seed import (
     sent,
     summary,
     tuned,
-    with_draws,
 )
+from paper_runs import INSTRUCTIONS, Keys, line, runs
 
 import leomix
 from sim.sweep import Choice
@@ -64,15 +63,12 @@ DAYS = 2
 """Settings are compared after so many days."""
 LAST_DAY = 13
 """Days that each run takes, and over which accuracy is averaged."""
-STARTS = {"start": {"after": "2026-08-15T14:00:00Z", "within_days": 7}}
 FIXED: dict[str, Any] = {
-    **STARTS,
+    "start": {"after": "2026-08-15T14:00:00Z", "within_days": 7},
     "stop.days": LAST_DAY,
     "stop.cycles": None,
     "learning.evaluate_every_hours": 3,
 }
-OWN_DATA = "learning.data.own_domain_fraction"
-
 UNBUFFERED = {
     "learning.method": "fedbuff",
     "learning.options.buffer_size": 1,
@@ -125,7 +121,7 @@ TESTED = (
     Measure("days to 0.90", reached(0.90, "hours", 24), "{:.2f}", ratios=True),
     Measure(f"after {DAYS} days", accuracy_after(DAYS), "{:.3f}", SHARE),
     Measure("time-averaged", average_until(LAST_DAY), "{:.3f}", SHARE),
-    Measure("last accuracy", summary("accuracy_final"), "{:.3f}", SHARE),
+    FINAL,
 )
 COSTS = (
     Measure("GB up to 0.90", sent(0.90, "uplink"), "{:.2f}"),
@@ -138,7 +134,7 @@ CAPABILITIES = ("AVX512", "AVX2", "DEFAULT")
 """Instruction sets that torch has code for, the widest first."""
 
 
-def main(seeds: str = "10", folder: str = "runs/fair", jobs: str = "2") -> None:
+def main(seeds: str = "10") -> None:
     """Tune, run what was chosen by two instruction sets, and print the tables of both tasks."""
     widest = torch.backends.cpu.get_cpu_capability()
     sets = CAPABILITIES[CAPABILITIES.index(widest) :][:2]
@@ -147,122 +143,73 @@ def main(seeds: str = "10", folder: str = "runs/fair", jobs: str = "2") -> None:
     named = next((line for line in lines if line.startswith("model name")), "unknown")
     print(f"processor: {named.partition(': ')[2] or named}; instructions: {' and '.join(sets)}")
     for own_data, (said, names) in TASKS.items():
-        place = Path(folder) / f"own-{own_data:g}"
-        task = Task(place, names, {**FIXED, OWN_DATA: own_data}, int(seeds), int(jobs))
+        fixed = {**FIXED, OWN_DATA: own_data}
         print(f"\n== {SCENARIO}, {said} ({OWN_DATA} {own_data:g})\n")
-        chosen = task.tuned()
+        chosen = choose(names, fixed)
         if own_data < 1:  # at 1, every draw gives each city the expert of its own data
-            chosen = task.with_draws(chosen)
-        tables = {each: task.measured(chosen, each) for each in sets}
-        task.print_tables(tables[widest])
+            chosen = with_draws(chosen, fixed)
+        tables: dict[str, Table] = {}
+        for name in sets:
+            os.environ[INSTRUCTIONS] = name.lower()
+            made = runs(SCENARIO, chosen, fixed=fixed, seeds=int(seeds))
+            tables[name] = measured(made, (*TESTED, *COSTS, HOME))
+        del os.environ[INSTRUCTIONS]
+        print_tables(tables[widest], seeds)
         print_by_instructions(tables)
 
 
-@dataclass(frozen=True)
-class Task:
-    """One share of own data: where its runs are, of whom, what they have in common, how many."""
-
-    place: Path
-    names: Sequence[str]
-    fixed: Mapping[str, Any]
-    seeds: int
-    jobs: int
-
-    def tuned(self) -> dict[str, dict[str, Any]]:
-        """Print and return the keys chosen for each contender, the setting of the paper last."""
-        print(f"chosen by validation accuracy after {DAYS} days, {TUNING_SEEDS} seeds, at most")
-        print(f"{max(ROUNDS)} local rounds in a visit; MJ: in {DAYS} days, of all settings within")
-        print("one standard error of the best mean\n")
-        print(f"{'':<30}{'step size':>10}{'in contact':>12}{'in gap':>8}{'settings':>10}{'MJ':>16}")
-        found: dict[str, dict[str, Any]] = {}
-        for name, contenders, rounds in groups(self.names):
-            keys = {"learning.step_size": STEP_SIZES}
-            choice = tuned(
-                SCENARIO,
-                keys | ({"learning.rounds": rounds} if rounds else {}),
-                contenders,
-                out=self.place / name,
-                fixed=self.fixed,
-                at_days=DAYS,
-                jobs=self.jobs,
-            )
-            found |= choice.chosen
-            spent = leomix.compare(self.place / name, best_by="energy_j")
-            for row in chosen_rows(choice, spent):
-                print(row)
-        return {name: found[name] for name in (*self.names, *OF_THE_PAPER)}
-
-    def with_draws(self, chosen: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Print and add threshold and period of those that draw, and a row without a draw."""
-        drawn = with_draws(
-            SCENARIO,
-            {name: chosen[name] for name in SPLITTING},
-            out=self.place / "drawn",
-            fixed=self.fixed,
-            at_days=DAYS,
-            jobs=self.jobs,
-        )
-        print("\nthen threshold and cycles between splits, chosen in the same way from twelve\n")
-        for name, keys in drawn.items():
-            print(f"{name:<30}{draw_of(keys):>12}")
-        rows: dict[str, dict[str, Any]] = {}
-        for name, keys in chosen.items():
-            rows[name] = drawn.get(name, keys)
-            each = {**keys, **OWN_EACH}
-            if name == OWN and rows[name] != each:
-                rows[EACH] = each
-        return rows
-
-    def measured(self, chosen: Mapping[str, Mapping[str, Any]], capability: str) -> Table:
-        """Run what was chosen by an instruction set, in processes of its own, and measure it."""
-        out = self.place / f"runs-{capability.lower()}"
-        how = {
-            "scenario": SCENARIO,
-            "keys": {},
-            "out": str(out),
-            "overrides": dict(self.fixed),
-            "variants": dict(chosen),
-            "replications": self.seeds,
-            "jobs": self.jobs,
-            "resume": out.exists(),
-        }
-        code = "import json, sys, leomix; leomix.sweep(**json.load(sys.stdin))"
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "ATEN_CPU_CAPABILITY": capability.lower()},
-            input=json.dumps(how),
-            text=True,
-            check=True,
-        )
-        return measured(
-            SCENARIO,
-            chosen,
-            (*TESTED, *COSTS, HOME),
-            out=out,
-            fixed=self.fixed,
-            seeds=self.seeds,
-            jobs=self.jobs,
-        )
-
-    def print_tables(self, table: Table) -> None:
-        """Print means by the widest instruction set, and paired tests."""
-        print(f"\nseeds 1 to {self.seeds}: mean [95 % interval], of days the geometric mean\n")
-        print_means(table, (*TESTED, HOME), 34, 22)
-        print()
-        print_means(table, COSTS, 34, 24)
-        print(f"\n{OWN} against each: days as a ratio, accuracy as a difference\n")
-        others = [name for name in table if name != OWN]
-        cells, count = compared([Step(table, OWN, name, TESTED) for name in others])
-        print(" " * 34 + "".join(f"{measure.head:>47}" for measure in TESTED))
-        for name, row in zip(others, cells, strict=True):
-            print(f"{name:<34}" + "".join(f"{cell:>47}" for cell in row))
-        print(
-            f"\np is corrected for all {count} tests (Holm); intervals and ranks (Wilcoxon) are not"
-        )
+def choose(names: Sequence[str], fixed: Keys) -> dict[str, dict[str, Any]]:
+    """Print and return the keys chosen for each contender, the setting of the paper last."""
+    print(f"chosen by validation accuracy after {DAYS} days, {TUNING_SEEDS} seeds, at most")
+    print(f"{max(ROUNDS)} local rounds in a visit; MJ: in {DAYS} days, of all settings within")
+    print("one standard error of the best mean\n")
+    print(f"{'':<30}{'step size':>10}{'in contact':>12}{'in gap':>8}{'settings':>10}{'MJ':>16}")
+    found: dict[str, dict[str, Any]] = {}
+    for contenders, rounds in groups(names):
+        vary = {"learning.step_size": STEP_SIZES, **rounds}
+        choice = tuned(SCENARIO, contenders, vary, fixed=fixed, at_days=DAYS)
+        found |= choice.chosen
+        for row in chosen_rows(choice, leomix.compare(choice.sweep, best_by="energy_j")):
+            print(row)
+    return {name: found[name] for name in (*names, *OF_THE_PAPER)}
 
 
-def groups(names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], list[dict[str, int]]]]:
-    """Yield contenders that may place their rounds alike: a folder, who, and the rounds."""
+def with_draws(chosen: Mapping[str, dict[str, Any]], fixed: Keys) -> dict[str, dict[str, Any]]:
+    """Print and add threshold and period of those that draw, and a row without a draw."""
+    drawing = {name: chosen[name] for name in SPLITTING}
+    drawn = tuned(SCENARIO, drawing, DRAWS, fixed=fixed, at_days=DAYS).chosen
+    print("\nthen threshold and cycles between splits, chosen in the same way from twelve\n")
+    for name, keys in drawn.items():
+        print(f"{name:<30}{draw_of(keys):>12}")
+    rows: dict[str, dict[str, Any]] = {}
+    for name, keys in chosen.items():
+        rows[name] = drawn.get(name, keys)
+        each = {**keys, **OWN_EACH}
+        if name == OWN and rows[name] != each:
+            rows[EACH] = each
+    return rows
+
+
+def print_tables(table: Table, seeds: str) -> None:
+    """Print means by the widest instruction set, and paired tests."""
+    print(f"\nseeds 1 to {seeds}: mean [95 % interval], of days the geometric mean\n")
+    print_means(table, (*TESTED, HOME), 34, 22)
+    print()
+    print_means(table, COSTS, 34, 24)
+    print(f"\n{OWN} against each: days as a ratio, accuracy as a difference\n")
+    others = [name for name in table if name != OWN]
+    cells, count = compared([Step(table, OWN, name, TESTED) for name in others])
+    print(line("", 34, [measure.head for measure in TESTED], 47))
+    for name, row in zip(others, cells, strict=True):
+        print(line(name, 34, row, 47))
+    print(f"\np is corrected for all {count} tests (Holm); intervals and ranks (Wilcoxon) are not")
+
+
+def groups(
+    names: Sequence[str],
+) -> Iterator[tuple[Mapping[str, Keys], Mapping[str, list[dict[str, int]]]]]:
+    """Yield contenders that may place their rounds alike, and the key of these rounds."""
+    rounds = "learning.rounds"
     once = [{"per_contact": count, "per_gap_max": count} for count in ROUNDS]
     split = [
         {"per_contact": count, "per_gap_max": each - count}
@@ -270,9 +217,9 @@ def groups(names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], list[
         for count in dict.fromkeys((each, each // 2, 1))
         if count > 0
     ]
-    yield "tuned-both", {name: CONTENDERS[name] for name in names if name in IN_BOTH}, split
-    yield "tuned-one", {name: CONTENDERS[name] for name in names if name not in IN_BOTH}, once
-    yield "tuned-paper", OF_THE_PAPER, []
+    yield {name: CONTENDERS[name] for name in names if name in IN_BOTH}, {rounds: split}
+    yield {name: CONTENDERS[name] for name in names if name not in IN_BOTH}, {rounds: once}
+    yield OF_THE_PAPER, {}
 
 
 def chosen_rows(choice: Choice, spent: Choice) -> Iterator[str]:
@@ -299,18 +246,17 @@ def chosen_rows(choice: Choice, spent: Choice) -> Iterator[str]:
 
 def print_by_instructions(tables: Mapping[str, Table]) -> None:
     """Print what depends on the instruction set: days to 0.90 and the ratio to each other row."""
-    by_days = [measure for measure in TESTED if measure.head == "days to 0.90"]
+    measure = TESTED[1]
     print("\ndays to 0.90 by instruction set, and days of " + OWN + " as a ratio to them\n")
-    print(" " * 34 + "".join(f"{name:>24}{'ratio':>24}" for name in tables))
+    print(line("", 34, [head for name in tables for head in (name, "ratio")], 24))
     [first, *_] = tables.values()
     for name in first:
         cells = []
         for table in tables.values():
-            [measure] = by_days
-            cells.append(measure.cell(list(table[name][measure.head].values())))
-            [[ratio]], _ = compared([Step(table, OWN, name, by_days)])
+            cells.append(measure.cell([*table[name][measure.head].values()]))
+            [[ratio]], _ = compared([Step(table, OWN, name, [measure])])
             cells.append("" if name == OWN else ratio.partition(" p ")[0])
-        print(f"{name:<34}" + "".join(f"{cell:>24}" for cell in cells))
+        print(line(name, 34, cells, 24))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from batch import METHODS, slot_s_of, using
+from local_sets import METHODS
+from paper_runs import line
 
 import leomix
 
@@ -22,12 +23,6 @@ SCENARIOS = ("paper-exp1", "paper-exp2")
 CYCLES = 12
 TUNING_CYCLES = 2
 RATE_BPS = 5e6
-
-
-def timed(name: str, method: str) -> Any:
-    """Run without training."""
-    settings = {"learning.train": False, "stop.cycles": CYCLES, **using(method, name)}
-    return leomix.run(leomix.load(name, settings))
 
 
 def sizes(result: Any) -> dict[str, float]:
@@ -48,49 +43,45 @@ def sizes(result: Any) -> dict[str, float]:
     }
 
 
-def updates(result: Any, slot_s: float) -> dict[str, float]:
-    """How often a cycle updates expert 0, and the gate."""
-    cycle_s = slot_s * result.contacts.cluster.nunique()
+def updates(result: Any) -> tuple[float, float]:
+    """Return how often a cycle updates expert 0, and the gate."""
+    cycle_s = result.scenario.orbit.slots.seconds * result.contacts.cluster.nunique()
     rows = result.events[result.events.kind == "aggregate"]
     cycle = rows.time_s // cycle_s
     steady = rows[(cycle >= 1) & (cycle < CYCLES - TUNING_CYCLES)].detail
-    cycles = CYCLES - TUNING_CYCLES - 1
-    return {
-        "expert": int(steady.str.contains(r"^experts:0\b").sum()) / cycles,
-        "gate": int(steady.str.contains("gate").sum()) / cycles,
-    }
+    counts = (int(steady.str.contains(what).sum()) for what in (r"^experts:0\b", "gate"))
+    expert, gate = (count / (CYCLES - TUNING_CYCLES - 1) for count in counts)
+    return expert, gate
 
 
 def main() -> int:
     """Print a table an experiment."""
     for name in SCENARIOS:
-        found = {method: timed(name, method) for method in METHODS}
         print(f"{name}: bytes and memory of one device, updates in a cycle\n")
         heads = ("experts up", "gate up", "sent in", "memory", "experts", "expert", "gate")
-        units = ("MB", "MB", "min", "GB", "GB", "updates", "updates")
-        print(f"{'':<16}" + "".join(f"{head:>12}" for head in heads))
-        print(f"{'':<16}" + "".join(f"{unit:>12}" for unit in units))
-        for method, result in found.items():
-            print(f"{method:<16}{_cells(sizes(result), updates(result, slot_s_of(name)))}")
-        whole, own = sizes(found["synchronous"]), sizes(found["emsfl-enhanced"])
-        print(_compared(whole, own))
+        print(line("", 16, heads, 12))
+        print(line("", 16, ("MB", "MB", "min", "GB", "GB", "updates", "updates"), 12))
+        found = {}
+        for method in METHODS:
+            keys = {"learning.train": False, "stop.cycles": CYCLES, "learning.method": method}
+            result = leomix.run(leomix.load(name, keys))
+            found[method] = size = sizes(result)
+            cells = [
+                size["experts"] / 1e6,
+                size["gate"] / 1e6,
+                (size["experts"] + size["gate"]) * 8 / RATE_BPS / 60,
+                size["memory"] / 1e9,
+                size["expert memory"] / 1e9,
+                *updates(result),
+            ]
+            print(line(method, 16, [f"{cell:.2f}" for cell in cells], 12))
+        whole, own = found["synchronous"], found["emsfl-enhanced"]
+        less = [(whole[key] - own[key]) / 1e9 for key in ("memory", "expert memory")]
+        print(
+            f"baseline over enhanced: {whole['experts'] / own['experts']:.2f} times the upload, "
+            f"{less[0]:.2f} GB more memory, {less[1]:.2f} GB of it experts\n"
+        )
     return 0
-
-
-def _cells(size: dict[str, float], update: dict[str, float]) -> str:
-    minutes = (size["experts"] + size["gate"]) * 8 / RATE_BPS / 60
-    megabytes = f"{size['experts'] / 1e6:>12.2f}{size['gate'] / 1e6:>12.2f}"
-    gigabytes = f"{size['memory'] / 1e9:>12.2f}{size['expert memory'] / 1e9:>12.2f}"
-    return f"{megabytes}{minutes:>12.2f}{gigabytes}{update['expert']:>12.2f}{update['gate']:>12.2f}"
-
-
-def _compared(whole: dict[str, float], own: dict[str, float]) -> str:
-    less = [(whole[key] - own[key]) / 1e9 for key in ("memory", "expert memory")]
-    ratio = whole["experts"] / own["experts"]
-    return (
-        f"baseline over enhanced: {ratio:.2f} times the upload, "
-        f"{less[0]:.2f} GB more memory, {less[1]:.2f} GB of it experts\n"
-    )
 
 
 if __name__ == "__main__":

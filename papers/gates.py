@@ -19,8 +19,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from batch import Point, results
-from paper_runs import spread
+from paper_runs import by_variant, runs, spread
 
 EXTRACTORS = ("fedsc", "fedce", "none")
 GATES = ("fedgate", "rollgate", "rangate", "random", "local")
@@ -41,18 +40,15 @@ WAYS = {"nmoe-digits": EVERY_WAY, "nmoe-cifar10": OF_THE_PAPER}
 def main(scenario: str = "nmoe-digits", seeds: str = "3", *settings: str) -> None:
     """Run, and print the table."""
     n, said = int(seeds), dict(setting.split("=", 1) for setting in settings)
-    ways = WAYS.get(scenario, EVERY_WAY)
-    points: list[Point] = [
-        (scenario, {**said, **using(extractor, gate), "seed": seed})
-        for extractor, gate in ways
-        for seed in range(n)
-    ]
-    found = list(map(figures_of, results(points)))
+    ways = {
+        f"{extractor:<10}{gate:<16}": using(extractor, gate) for extractor, gate in WAYS[scenario]
+    }
+    made = by_variant(runs(scenario, ways, fixed={"seed": 0, **said}, seeds=n))
     of = "seed 0" if n == 1 else f"seeds 0 to {n - 1}: medians, of F1 with range"
     print(f"{scenario}, {of}\n")
     print(f"{'extractor':<10}{'gate':<16}{'F1 %':>22}{'LR %':>8}{_HEADS}")
-    for place, (extractor, gate) in enumerate(ways):
-        print(f"{extractor:<10}{gate:<16}{_row(found[place * n : (place + 1) * n])}")
+    for way, own in made.items():
+        print(way + _row([*map(figures_of, own)]))
 
 
 _HEADS = f"{'training MB':>13}{'hours':>8}{'latency s':>11}{'p95 s':>8}"

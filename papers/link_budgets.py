@@ -12,6 +12,7 @@ free-space losses were found. Exits with 1 if anything is more than 0.1 dB off.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,33 +24,15 @@ ELEVATION_DEG = 30.0
 
 
 @dataclass(frozen=True)
-class Terminal:
-    """A device of table 6.1.1.1-3."""
-
-    tx_power_dbm: float
-    tx_gain_dbi: float
-    rx_gain_dbi: float
-    noise_figure_db: float
-    antenna_temperature_k: float
-
-    @property
-    def sends(self) -> dict[str, float]:
-        """The transmitter in its parts."""
-        return {"tx_power_dbm": self.tx_power_dbm, "tx_gain_dbi": self.tx_gain_dbi}
-
-    @property
-    def receives(self) -> dict[str, float]:
-        """The receiver in its parts."""
-        names = ("rx_gain_dbi", "noise_figure_db", "antenna_temperature_k")
-        return {name: getattr(self, name) for name in names}
-
-
-@dataclass(frozen=True)
 class Band:
-    """What the cases of one band share: the terminal, and the losses at 30 degrees in dB."""
+    """What the cases of one band share: the terminal of table 6.1.1.1-3, in its parts, and losses.
+
+    These are at 30 degrees, in dB.
+    """
 
     name: str
-    terminal: Terminal
+    sends: Mapping[str, float]
+    receives: Mapping[str, float]
     gas_db: float
     shadowing_db: float
     scintillation_db: float
@@ -74,33 +57,32 @@ class Case:
         """Slant range at the elevation of the budgets."""
         return float(channel.slant_range_m(self.altitude_km * 1e3, ELEVATION_DEG))
 
+    @property
+    def ends_db(self) -> tuple[float, float]:
+        """EIRP of the sender, and G/T of the receiver."""
+        if self.direction == "up":
+            return float(channel.eirp_dbw(**self.band.sends)), self.satellite_db
+        return self.satellite_db, float(channel.g_over_t_db_k(**self.band.receives))
+
     def free_space_db(self) -> float:
         """Free-space loss in dB."""
         return float(channel.free_space_path_loss_db(self.range_m, self.frequency_hz))
 
     def by_formula(self) -> float:
         """C/N in dB with both ends as single figures and all losses as one sum."""
-        band, terminal = self.band, self.band.terminal
-        losses_db = band.gas_db + band.shadowing_db + band.scintillation_db
-        ends = self.satellite_db, float(channel.g_over_t_db_k(**terminal.receives))
-        if self.direction == "up":
-            ends = float(channel.eirp_dbw(**terminal.sends)), self.satellite_db
+        losses_db = self.band.gas_db + self.band.shadowing_db + self.band.scintillation_db
         place = self.bandwidth_hz, self.frequency_hz, self.range_m
-        return float(channel.carrier_to_noise_db(*ends, *place, losses_db))
+        return float(channel.carrier_to_noise_db(*self.ends_db, *place, losses_db))
 
     def by_link(self) -> float:
         """C/N in dB of a link with each loss in its own place."""
-        band, terminal = self.band, self.band.terminal
-        ends = self.satellite_db, float(channel.g_over_t_db_k(**terminal.receives))
-        if self.direction == "up":
-            ends = float(channel.eirp_dbw(**terminal.sends)), self.satellite_db
         link = channel.Link(
             self.frequency_hz,
             self.bandwidth_hz,
-            *ends,
-            zenith_attenuation_db=band.gas_db * float(np.sin(np.radians(ELEVATION_DEG))),
-            shadowing_margin_db=band.shadowing_db,
-            scintillation_loss_db=band.scintillation_db,
+            *self.ends_db,
+            zenith_attenuation_db=self.band.gas_db * float(np.sin(np.radians(ELEVATION_DEG))),
+            shadowing_margin_db=self.band.shadowing_db,
+            scintillation_loss_db=self.band.scintillation_db,
         )
         return float(channel.snr_db(link, ELEVATION_DEG, self.range_m))
 
@@ -112,8 +94,16 @@ class Case:
         return max(abs(x) for x in off)
 
 
-KA = Band("Ka", Terminal(33.0, 43.2, 39.7, 1.2, 150.0), 0.5, 0.0, 0.3)
-S = Band("S", Terminal(23.0, 0.0, 0.0, 7.0, 290.0), 0.1, 3.0, 2.2)
+def receiver(gain_dbi: float, figure_db: float, temperature_k: float) -> Mapping[str, float]:
+    """Return a receiver in its parts."""
+    names = ("rx_gain_dbi", "noise_figure_db", "antenna_temperature_k")
+    return dict(zip(names, (gain_dbi, figure_db, temperature_k), strict=True))
+
+
+KA_SENDS = {"tx_power_dbm": 33.0, "tx_gain_dbi": 43.2}
+S_SENDS = {"tx_power_dbm": 23.0, "tx_gain_dbi": 0.0}
+KA = Band("Ka", KA_SENDS, receiver(39.7, 1.2, 150.0), 0.5, 0.0, 0.3)
+S = Band("S", S_SENDS, receiver(0.0, 7.0, 290.0), 0.1, 3.0, 2.2)
 
 
 def density_dbw(per_mhz_dbw: float, bandwidth_mhz: float) -> float:

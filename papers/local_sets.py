@@ -11,20 +11,57 @@ relevance (29) of every expert for every cluster at the start.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-import batch
 import numpy as np
-from paper_runs import mean_and_range
+from paper_runs import Keys, by_variant, line, mean_and_range, runs
+
+import learning
+import leomix
+
+METHODS = ("synchronous", "emsfl", "emsfl-enhanced")
+ONE_DRAW: Keys = {"learning.options.threshold": 0.0, "learning.options.resplit_cycles": 0}
+"""How EMS-FL draws its experts in the table of images, which was not made anew since: once."""
+
+
+class Bare(learning.GlobalModelMethod):
+    """Trains nothing: its learner is there to be asked about the start model, and about others."""
+
+    made: ClassVar[list[Any]] = []
+
+    def __init__(self, world: learning.World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.made.append(self.learner)
+
+    def cluster(self, me: Any) -> Any:
+        """Ask for nothing."""
+        yield from ()
+
+
+def trained(scenario: str, cycles: int, seeds: int) -> tuple[list[Any], Mapping[str, list[Any]]]:
+    """Return the learner of each seed, with its start model, data and gate, and runs by method."""
+    fixed = {"seed": 0, "stop.cycles": cycles}
+    bare = {"learning.method": f"{__name__}:{Bare.__name__}", "learning.options": {}}
+    learners = []
+    for seed in range(seeds):
+        leomix.run(leomix.load(scenario, {**bare, "seed": seed, "stop.cycles": 1}))
+        learners.append(Bare.made.pop())
+    once = ONE_DRAW if scenario == "paper-exp2-cifar" else {}
+    variants = {
+        name: {"learning.method": name, **(once if name.startswith("emsfl") else {})}
+        for name in METHODS
+    }
+    return learners, by_variant(runs(scenario, variants, fixed=fixed, seeds=seeds))
 
 
 def by_set(result: Any, *, first: bool = False) -> dict[str, float]:
     """Return the accuracy on each test set at the end of a run, or at its first evaluation."""
     rows = result.metrics
     rows = rows[rows.time_s == (rows.time_s.min() if first else rows.time_s.max())]
-    pooled = rows.scope == "global"
-    own = dict(zip(rows[~pooled].cluster, rows[~pooled].accuracy, strict=True))
-    return own | {"global": rows[pooled].accuracy.iloc[0]}
+    return dict(
+        zip(rows.cluster.where(rows.scope != "global", "global"), rows.accuracy, strict=True)
+    )
 
 
 def experts_alone(learner: Any) -> dict[str, float]:
@@ -41,26 +78,22 @@ def experts_alone(learner: Any) -> dict[str, float]:
 
 def main(scenario: str = "paper-exp1-small", seeds: str = "3", cycles: str = "30") -> None:
     """Run, and print the table."""
-    n, fixed = int(seeds), {"stop.cycles": int(cycles)}
-    learners = [batch.learner_of(scenario, {**fixed, "seed": seed}) for seed in range(n)]
-    points = [(scenario, {**fixed, **batch.using(method, scenario)}) for method in batch.METHODS]
-    runs = batch.grouped(batch.results(batch.seeded(points, n)), n)
+    learners, made = trained(scenario, int(cycles), int(seeds))
     models = {
         "most related expert": [experts_alone(one) for one in learners],
-        "start model": [by_set(run, first=True) for run in runs[0]],
+        "start model": [by_set(run, first=True) for run in made[METHODS[0]]],
+        **{method: [by_set(run) for run in own] for method, own in made.items()},
     }
-    for method, own in zip(batch.METHODS, runs, strict=True):
-        models[method] = [by_set(run) for run in own]
-    print(f"{scenario}, {cycles} cycles, seeds 0 to {n - 1}: accuracy, mean (range)\n")
-    sets = list(models["start model"][0])
-    print(f"{'':<20}" + "".join(f"{name:>23}" for name in sets))
+    print(f"{scenario}, {cycles} cycles, seeds 0 to {int(seeds) - 1}: accuracy, mean (range)\n")
+    sets = [*learners[0].config.clusters, "global"]
+    print(line("", 20, sets, 23))
     for model, own in models.items():
         cells = [mean_and_range([one[s] for one in own]) if s in own[0] else "-" for s in sets]
-        print(f"{model:<20}" + "".join(f"{cell:>23}" for cell in cells))
+        print(line(model, 20, cells, 23))
     print("\nrelevance at the start")
     shares = np.mean([one.relevance(one.start()) for one in learners], axis=0)
     for name, row in zip(learners[0].config.clusters, shares, strict=True):
-        print(f"{name:<20}" + "".join(f"{share:>7.2f}" for share in row))
+        print(line(name, 20, [f"{share:.2f}" for share in row], 7))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ cycle of the run.
 from __future__ import annotations
 
 import sys
+from statistics import mean
 from typing import Any
 
-from batch import TARGET, Outcome, grouped, run_all, seeded
-from paper_runs import spread
+from by_seed import FINAL, cycles_to
+from paper_runs import by_variant, runs, spread
 
+TARGET = 0.85
 VARIANTS: dict[str, dict[str, Any]] = {
     "rank 4, merge, full": {},
     "rank 4, merge, factors": {"learning.lora.download": "factors"},
@@ -35,28 +37,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def main(scenario: str = "paper-exp1-small", seeds: str = "3", cycles: str = "30") -> None:
     """Run, and print the table."""
     n, fixed = int(seeds), {"learning.method": "emsfl-enhanced", "stop.cycles": int(cycles)}
-    points = [(scenario, {**fixed, **variant}) for variant in VARIANTS.values()]
-    found = grouped(run_all(seeded(points, n)), n)
+    made = by_variant(runs(scenario, VARIANTS, fixed={"seed": 0, **fixed}, seeds=n))
     print(f"{scenario}, emsfl-enhanced, {cycles} cycles, seeds 0 to {n - 1}, median (range)\n")
-    heads = (
-        f"{f'cycles to {TARGET}':>18}",
-        f"{'final':>22}",
-        f"{'kB up':>9}",
-        f"{'kB received':>13}",
-    )
-    print(f"{'':<26}{''.join(heads)}")
-    for name, rows in zip(VARIANTS, found, strict=True):
-        print(f"{name:<26}{_cells(rows, int(cycles))}")
-
-
-def _cells(rows: list[Outcome], cycles: int) -> str:
-    up, received = (
-        sum(values) / len(rows) / cycles / 1e3
-        for values in ([row.up_bytes for row in rows], [row.received_bytes for row in rows])
-    )
-    reached = spread(row.cycles for row in rows)
-    last = spread((row.final for row in rows), "{:.3f}")
-    return f"{reached:>18}{last:>22}{up:>9.1f}{received:>13.1f}"
+    print(f"{'':<26}{f'cycles to {TARGET}':>18}{'final':>22}{'kB up':>9}{'kB received':>13}")
+    for name, own in made.items():
+        up, received = (
+            mean(run.summary[key] for run in own) / int(cycles) / 1e3
+            for key in ("uplink_bytes", "downlink_received_bytes")
+        )
+        reached, last = spread(map(cycles_to(TARGET), own)), spread(map(FINAL.of, own), "{:.3f}")
+        print(f"{name:<26}{reached:>18}{last:>22}{up:>9.1f}{received:>13.1f}")
 
 
 if __name__ == "__main__":

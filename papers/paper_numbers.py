@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from math import acos, cos, log10, radians, sqrt, tau
 
 import numpy as np
+from scipy.optimize import brentq
 
 import channel
 import orbit
@@ -125,12 +126,8 @@ def orbit_pass_s(mask_deg: float) -> float:
 
 
 def mask_of(duration_s: float, pass_s: Callable[[float], float]) -> float:
-    """The mask over which an overhead pass lasts so long, by halving; passes shorten with it."""
-    low, high = 0.0, 60.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if pass_s(middle) > duration_s else (low, middle)
-    return (low + high) / 2
+    """The mask over which an overhead pass lasts so long."""
+    return float(brentq(lambda mask_deg: pass_s(mask_deg) - duration_s, 0.0, 60.0))
 
 
 def payload() -> Numbers:

@@ -1,23 +1,32 @@
-"""What the scripts of this folder share: runs as a sweep, tables, and figures over seeds."""
+"""Runs of variants of a scenario over seeds, and the rows of tables.
+
+Runs are kept in `runs/papers`, relative to the current folder, and not run again. The environment
+variable JOBS says how many are run at a time.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
 
 import leomix
+from sim.sweep import Sweep
 
 FOLDER = Path("runs/papers")
-"""Where runs and pictures land; what is there is not run again."""
-PROCESSES = 2
+JOBS = int(os.environ.get("JOBS", "2"))
+INSTRUCTIONS = "ATEN_CPU_CAPABILITY"
+"""The environment variable that names the instruction set of torch."""
 Keys = Mapping[str, Any]
 
 
 class Run(NamedTuple):
-    """A run of a figure: its variant, the values of the keys that vary, its seed and result."""
+    """A run: its variant, the values of the keys that vary, its seed and its result."""
 
     variant: str
     values: Keys
@@ -25,40 +34,60 @@ class Run(NamedTuple):
     result: Any
 
 
-def runs(
-    name: str,
+def sweep(
     scenario: str,
-    overrides: Keys,
     variants: Mapping[str, Keys],
-    vary: Mapping[str, Sequence[Any]] | None = None,
-    seeds: int = 1,
-) -> list[Run]:
-    """Run variants of a scenario, for all values of the keys that vary and so many seeds."""
-    folder = FOLDER / name
-    swept = leomix.sweep(
+    vary: Mapping[str, Sequence[Any]],
+    *,
+    fixed: Keys,
+    seeds: int,
+    keep_going: bool = False,
+) -> Sweep:
+    """Run all combinations with ``seeds`` seeds, from that of the scenario on, and ``fixed`` keys.
+
+    With ``keep_going`` a run that fails does not stop the others.
+    """
+    asked = [scenario, variants, vary, fixed, seeds, os.environ.get(INSTRUCTIONS)]
+    digest = sha256(json.dumps(asked).encode()).hexdigest()[:12]
+    out = FOLDER / f"{scenario}-{digest}"
+    return leomix.sweep(
         scenario,
-        vary or {},
-        folder,
-        overrides=overrides,
+        vary,
+        out,
+        overrides=fixed,
         variants=variants,
         replications=seeds,
-        jobs=PROCESSES,
-        resume=folder.exists(),
+        jobs=JOBS,
+        resume=out.exists(),
+        keep_going=keep_going,
     )
+
+
+def runs(
+    scenario: str,
+    variants: Mapping[str, Keys],
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    fixed: Keys | None = None,
+    seeds: int = 1,
+) -> list[Run]:
+    """Return the runs of all combinations, the seeds of each one after another."""
+    vary = vary or {}
+    swept = sweep(scenario, variants, vary, fixed=fixed or {}, seeds=seeds)
     found = []
-    for row, place in zip(swept.rows.to_pylist(), swept.folders, strict=True):
+    for row, folder in zip(swept.rows.to_pylist(), swept.folders, strict=True):
         if row["status"] != "complete":
-            raise SystemExit(f"{place}: is {row['status']}")
-        values = {key: row[key] for key in vary or {}}
-        found.append(Run(row["variant"], values, row["seed"], leomix.load(place)))
+            raise SystemExit(f"{folder}: is {row['status']}")
+        values = {key: row[key] for key in vary}
+        found.append(Run(row["variant"], values, row["seed"], leomix.load(folder)))
     return found
 
 
-def by_variant(made: Iterable[Run]) -> dict[str, list[Run]]:
-    """Sort runs by their variant."""
-    found: dict[str, list[Run]] = {}
+def by_variant(made: Iterable[Run]) -> dict[str, list[Any]]:
+    """Return the results of runs by their variant, in order."""
+    found: dict[str, list[Any]] = {}
     for run in made:
-        found.setdefault(run.variant, []).append(run)
+        found.setdefault(run.variant, []).append(run.result)
     return found
 
 
@@ -78,24 +107,24 @@ def mean_and_range(values: Sequence[float]) -> str:
     return centre if len(values) == 1 else f"{centre} ({min(values):.3f}..{max(values):.3f})"
 
 
+def ratio(reference: Iterable[float], values: Iterable[float]) -> str:
+    """Show how many times more the median of a reference is than that of values; inf is never."""
+    high, low = median(reference), median(values)
+    if not math.isfinite(low):
+        return "-" if not math.isfinite(high) else "never"
+    if not math.isfinite(high):
+        return "> all"
+    return f"{high / low:.1f}x" if low else "-"
+
+
+def line(name: object, first: int, cells: Iterable[object], width: int) -> str:
+    """Return a row of a table: a name of ``first`` characters, and cells of ``width`` each."""
+    return f"{name!s:<{first}}" + "".join(f"{cell!s:>{width}}" for cell in cells)
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Align columns: the first to the left, all others to the right."""
     lines = [head, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
     return "\n".join("  ".join(cells).rstrip() for cells in padded)
-
-
-def printed(measured: Mapping[str, float], paper: Mapping[str, tuple[str, bool]]) -> str:
-    """Show what a paper prints beside what came out, and whether that is equal."""
-    rows = (
-        [figure, text, f"{measured[figure]:.4g}", "equal" if same else "different"]
-        for figure, (text, same) in paper.items()
-    )
-    return table(("the paper prints", "paper", "here", ""), rows)
-
-
-def save(figure: Any, name: str) -> None:
-    """Write a picture of matplotlib beside the runs."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})

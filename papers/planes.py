@@ -3,7 +3,8 @@
     python papers/planes.py
 
 No method of leomix trains on a place's account. The passes over the station and over the places are
-those of two runs of 30 days; who uploads and who fetches is counted here, by three readings.
+those of two runs of 30 days (outside/planes.yaml); who uploads and who fetches is counted here, by
+three readings.
 """
 
 from __future__ import annotations
@@ -15,97 +16,15 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any, Literal
 
+import pandas as pd
+from outside import beside, study_of
 from paper_runs import runs, table
-from predicted import Predicted, beside
 
 Reading = Literal["again", "once", "newest only"]
 READINGS: tuple[Reading, ...] = ("again", "once", "newest only")
 BUFFER = 10
 SHOWN = ("plane-00", "plane-01", "plane-09")
 """Planes that have rows of their own."""
-FIRST = {
-    "name": "plane-00",
-    "semi_major_axis_km": 6938.1174,
-    "inclination_deg": 80,
-    "raan_deg": 345.2065,
-    "argument_of_latitude_deg": 271.106,
-}
-OTHERS = [
-    {
-        "name": f"plane-{number:02}",
-        "semi_major_axis_km": 6938.9433,
-        "inclination_deg": 70,
-        "raan_deg": raan,
-        "argument_of_latitude_deg": latitude,
-    }
-    for number, (raan, latitude) in enumerate(
-        [
-            (352.0257, 291.0876),
-            (13.2022, 292.6002),
-            (34.3786, 294.1128),
-            (55.5551, 295.6254),
-            (76.7316, 297.138),
-            (97.9081, 298.6506),
-            (119.0845, 300.1632),
-            (140.261, 301.6758),
-            (161.4375, 303.1884),
-            (182.6139, 304.701),
-            (203.7904, 306.2136),
-            (224.9669, 307.7262),
-            (246.1434, 309.2388),
-            (267.3198, 310.7514),
-            (288.4963, 312.264),
-            (309.6728, 313.7767),
-        ],
-        1,
-    )
-]
-KEYS = {
-    "start": "2026-02-18T02:05:34Z",
-    "stop.days": 30,
-    "learning.train": False,
-    "learning.data": {"kind": "digits", "split": {"over": "clients", "kind": "iid"}},
-    "learning.model": {"kind": "vector-mlp", "hidden": 105},
-    "learning.method": "fedbuff",
-    "learning.options": {"buffer_size": BUFFER},
-    "orbit": {
-        "source": "walker",
-        "shells": [{**shell, "satellites": 14, "planes": 1} for shell in (FIRST, *OTHERS)],
-        "min_elevation_deg": 10,
-    },
-}
-SEOUL = {
-    "name": "Seoul",
-    "latitude_deg": 37.5665,
-    "longitude_deg": 126.978,
-    "altitude_m": 34,
-}
-PLACES = [
-    {"name": "Forest", "latitude_deg": -3.47, "longitude_deg": -62.37, "altitude_m": 100},
-    {"name": "Reef", "latitude_deg": -18.29, "longitude_deg": 147.77},
-    {"name": "North", "latitude_deg": 68.35, "longitude_deg": 18.79, "altitude_m": 420},
-]
-VARIANTS: dict[str, dict[str, Any]] = {
-    "station": {"ground.stations": [SEOUL]},
-    "places": {"ground.stations": PLACES, "orbit.min_elevation_deg": 30},
-}
-PREDICTED = [
-    Predicted("visits, again", 25197, 25000, 25400, "visits", 25195),
-    Predicted("visits, again, plane-00", 1397, 1375, 1420, "visits", 1397),
-    Predicted("visits, again, plane-01", 1497, 1475, 1520, "visits", 1497),
-    Predicted("uploads, again", 22112, 21000, 23200, "uploads", 2970),
-    Predicted("uploads, once", 11359, 10800, 11950, "uploads", 2970),
-    Predicted("fetched, again", 3085, 2750, 3400, "downloads", 21576),
-    Predicted("fetched, once", 13838, 13100, 14600, "downloads", 21576),
-    Predicted("uploads, again, plane-00", 1294, 1225, 1360, "uploads", 109),
-    Predicted("uploads, once, plane-00", 688, 650, 725, "uploads", 109),
-    Predicted("visits without use, again", 0, 0, 50, "visits", 649),
-    Predicted("visits without use, once", 0, 0, 50, "visits", 649),
-    Predicted("full buffers, again", 2211, 2100, 2320, "buffers", 297),
-    Predicted("full buffers, once", 1135, 1080, 1195, "buffers", 297),
-    Predicted("planes a buffer, again", 4.09, 3.8, 4.4, "planes", 2.91),
-    Predicted("planes a buffer, once", 3.84, 3.5, 4.2, "planes", 2.91),
-]
 
 
 @dataclass
@@ -121,20 +40,15 @@ class Tally:
 
 def in_order(station: Any, places: Any) -> list[tuple[str, bool]]:
     """Return satellite, and whether it rises over the station, of all passes in their order."""
-    both = [
-        (rise, name, True) for rise, name in zip(station.rise_s, station.satellite, strict=True)
-    ]
-    both += [
-        (rise, name, False) for rise, name in zip(places.rise_s, places.satellite, strict=True)
-    ]
-    return [(name, over) for _, name, over in sorted(both, key=lambda one: one[0])]
+    both = pd.concat([station.assign(over=True), places.assign(over=False)])
+    ordered = both.sort_values("rise_s", kind="stable")
+    return [*zip(ordered.satellite, ordered.over, strict=True)]
 
 
 def tallied(
     passes: Iterable[tuple[str, bool]],
     plane_of: Mapping[str, str],
     reading: Reading,
-    buffer_size: int = BUFFER,
 ) -> Tally:
     """Return what comes of passes in their order: satellite, and whether it is over the station.
 
@@ -167,7 +81,7 @@ def tallied(
                 spent.add(satellite)
             tally.uploaded[plane] += 1
             buffer.append(satellite)
-            if len(buffer) == buffer_size:
+            if len(buffer) == BUFFER:
                 version += 1
                 tally.planes_a_buffer.append(len({plane_of[one] for one in buffer}))
                 if newest_only:
@@ -213,10 +127,12 @@ def measured_by(ordered: Sequence[tuple[str, bool]]) -> dict[str, float]:
 
 def main() -> None:
     """Run the passes, count by all readings, and print that beside what was predicted."""
-    passes = {run.variant: run.result.contacts for run in runs("planes", "fedsat", KEYS, VARIANTS)}
+    study = study_of("planes")
+    made = runs(study["scenario"], study["variants"], fixed=study["keys"])
+    passes = {run.variant: run.result.contacts for run in made}
     measured = measured_by(in_order(passes["station"], passes["places"]))
     print(table(("figure, reading", "here"), [[k, f"{v:.5g}"] for k, v in measured.items()]))
-    print("\n" + beside(PREDICTED, measured))
+    print("\n" + beside(study, measured))
 
 
 if __name__ == "__main__":

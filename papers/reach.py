@@ -1,13 +1,12 @@
 """Experts in orbit: accuracy by how far a gate may reach, and what answers over links take.
 
-    python papers/reach.py [seeds] [folder] [jobs]
+    python papers/reach.py [seeds]
 
 The satellites of `nmoe-orbit`, whose gates may ask experts over so many links at most, or as far as
 light gets in so many milliseconds. All rows of a seed have the same experts and gates. Accuracy is
 that of the answers, the mean over seeds with its interval (Student's, of 95 %), compared with the
 row above by paired t tests, corrected together (Holm). Latencies are those of all answers of other
-satellites, of all seeds together. Seeds are 1 and following; runs that are in the folder are not
-run again.
+satellites, of all seeds together. Seeds are 1 and following.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from by_seed import SHARE, Keys, Measure, Step, compared, swept
+from by_seed import SHARE, Measure, Step, compared, measured
+from paper_runs import Keys, by_variant, runs
 
 SCENARIO = "nmoe-orbit"
 HOPS, MILLISECONDS = "learning.options.reach_hops", "learning.options.reach_ms"
@@ -40,15 +38,13 @@ PARTS = {
 """What an answer takes, beside the time to compute it, by its column."""
 
 
-def main(seeds: str = "5", folder: str = "runs/reach", jobs: str = "2") -> None:
+def main(seeds: str = "5") -> None:
     """Run all rows, and print the tables."""
-    rows = {**BY_HOPS, **BY_TIME}
-    table: dict[str, dict[str, dict[int, float]]] = {name: {ACCURACY.head: {}} for name in rows}
-    answers: dict[str, list[pd.DataFrame]] = {name: [] for name in rows}
-    how: Any = {"out": Path(folder), "fixed": {}, "seeds": int(seeds), "jobs": int(jobs)}
-    for name, seed, run in swept(SCENARIO, rows, **how):
-        table[name][ACCURACY.head][seed] = ACCURACY.of(run)
-        answers[name].append(run.answers)
+    made = runs(SCENARIO, {**BY_HOPS, **BY_TIME}, seeds=int(seeds))
+    table = measured(made, [ACCURACY])
+    answers = {
+        name: pd.concat([run.answers for run in own]) for name, own in by_variant(made).items()
+    }
     # Of limits in ms, the first has the satellite alone above it.
     pairs = [*pairwise(BY_HOPS), *pairwise([next(iter(BY_HOPS)), *BY_TIME])]
     cells, tests = compared([Step(table, name, above, (ACCURACY,)) for above, name in pairs])
@@ -57,13 +53,13 @@ def main(seeds: str = "5", folder: str = "runs/reach", jobs: str = "2") -> None:
     print(f"{'reach':<10}{'accuracy':>22}{'more than above':>34}{'asked':>8}", end="")
     print(f"{'median ms':>11}{'90 %':>7}{'most':>7}")
     for name, own in table.items():
-        asked = pd.concat(answers[name])
+        asked = answers[name]
         shown = f"{name:<10}{ACCURACY.cell(list(own[ACCURACY.head].values())):>22}"
         shown += f"{against.get(name, ''):>34}{len(asked) / int(seeds):>8.0f}"
         print(shown + _latencies(asked, (11, 7, 7)))
     print(f"({tests} tests, corrected by Holm)")
     print("\nlatency of answers in ms, and what it consists of in the mean, by the links there\n")
-    every = pd.concat(answers[ANY])
+    every = answers[ANY]
     print(f"{'links':<12}{'answers':>9}{'median':>9}{'90 %':>9}{'most':>9}", end="")
     print("".join(f"{head:>11}" for head in (*PARTS, "computing")))
     by_hops = ((f"{hops:.0f}", own) for hops, own in every.groupby("request_hops"))

@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiment_1 import DOMAINS
-from real_weights import line
+from experiment_1 import DOMAINS, checkpoints
+from paper_runs import Keys, line
 
 import leomix
 
@@ -28,13 +28,13 @@ DAYS = 14.0
 UPDATES = 6
 WHOLE = {"learning.lora.rank": None}
 EVERYWHERE = {"learning.model.moe_layers": None}
-PAYLOADS: Mapping[str, Mapping[str, Any]] = {
+PAYLOADS: Mapping[str, Keys] = {
     "factors of rank 4 in 6 of 30 layers": {},
     "factors of rank 4 in all layers": EVERYWHERE,
     "whole experts in 6 of 30 layers": WHOLE,
     "whole experts in all layers": WHOLE | EVERYWHERE,
 }
-METHODS: Mapping[str, Mapping[str, Any]] = {
+METHODS: Mapping[str, Keys] = {
     "EMS-FL, enhanced": {"learning.method": "emsfl-enhanced"},
     "synchronous": {"learning.method": "synchronous"},
     "one model a cluster": {"learning.method": "fedavg-per-cluster"},
@@ -42,20 +42,10 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 HEADS = ("up, MB", "down, MB", "one pass", "updates", "hours", "sent, MB")
 
 
-def timed(variants: Path, keys: Mapping[str, Any]) -> Any:
-    """Run without training."""
-    folders = [str((variants / name).resolve()) for name in DOMAINS.values()]
-    fixed = {"learning.model.checkpoints": folders, "learning.train": False, "stop.cycles": None}
-    return leomix.run(leomix.load(SCENARIO, {**fixed, **keys}))
-
-
 def at_once(result: Any, direction: str) -> float:
     """Return the bytes of an expert, or of the model, that go over a link at once."""
-    sent = {
-        one["payload"]: one["bytes"]
-        for one in result.summary["payloads"]
-        if one["direction"] == direction
-    }
+    payloads = result.summary["payloads"]
+    sent = {one["payload"]: one["bytes"] for one in payloads if one["direction"] == direction}
     return float(sent["experts:0"] if "experts:0" in sent else sent["model"])
 
 
@@ -76,13 +66,19 @@ def cells(result: Any) -> Sequence[str]:
 
 def main(variants: str, days: str = str(DAYS)) -> None:
     """Print the table."""
+    fixed = {
+        **checkpoints(Path(variants), *DOMAINS.values()),
+        "learning.train": False,
+        "stop.cycles": None,
+        "stop.days": float(days),
+    }
     print(f"{SCENARIO}, {float(days):g} days")
     for payload, keys in PAYLOADS.items():
         print()
-        print(line(payload, HEADS, 12))
+        print(line(payload, 38, HEADS, 12))
         for name, method in METHODS.items():
-            given = {**keys, **method, "stop.days": float(days)}
-            print(line(name, cells(timed(Path(variants), given)), 12), flush=True)
+            result = leomix.run(leomix.load(SCENARIO, {**fixed, **keys, **method}))
+            print(line(name, 38, cells(result), 12), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ and the mean of the rounds by each rule of selection.
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from batch import Point, Settings, grouped, results
+from paper_runs import Keys, runs
 
-RULES: dict[str, Settings] = {
+RULES: dict[str, Keys] = {
     "first C": {},
     "scheduled": {"learning.options.selection": "scheduled"},
     "intra-plane": {
@@ -20,33 +21,26 @@ RULES: dict[str, Settings] = {
         "learning.options.intra_plane": True,
     },
 }
-ANTENNAS = (1, 2, "unlimited")
+USED, ANTENNAS = "ground.stations_used", "ground.antennas"
 
 
 def main(days: str = "7", *stations: str) -> None:
     """Run, and print the table."""
-    keys = [(int(number), most) for number in stations or ("1", "3") for most in ANTENNAS]
-    points: list[Point] = [
-        (
-            "flystack",
-            {
-                "stop.days": float(days),
-                "ground.stations_used": number,
-                "ground.antennas": most,
-                **rule,
-            },
-        )
-        for number, most in keys
-        for rule in RULES.values()
-    ]
+    vary: dict[str, list[Any]] = {
+        USED: [int(number) for number in stations or "13"],
+        ANTENNAS: [1, 2, "unlimited"],
+    }
+    rows: dict[tuple[int, Any], list[Any]] = {}
+    for run in runs("flystack", RULES, vary, fixed={"stop.days": float(days)}):
+        rows.setdefault((run.values[USED], run.values[ANTENNAS]), []).append(run.result.summary)
     print(f"flystack, {float(days) * 24:g} hours: what is served, and the mean hours of a round\n")
     print(f"{'stations':<10}{'antennas':<11}{'passes':>8}{'served':>8}{'of time':>9}", end="")
     print("".join(f"{rule:>13}" for rule in RULES))
-    for (number, most), runs in zip(keys, grouped(results(points), len(RULES)), strict=True):
-        first = runs[0].summary
+    for (number, most), found in rows.items():
+        first = found[0]
         served = first["contacts_served"] / first["contacts"]
         of_time = first["service_hours"] / first["in_view_hours"]
-        means = "".join(f"{run.summary['rounds']['mean_s'] / 3600:>13.2f}" for run in runs)
+        means = "".join(f"{one['rounds']['mean_s'] / 3600:>13.2f}" for one in found)
         print(f"{number:<10}{most:<11}{first['contacts']:>8}{served:>8.0%}{of_time:>9.0%}{means}")
 
 

@@ -11,49 +11,39 @@ from __future__ import annotations
 
 import sys
 
-from batch import (
-    TARGET,
-    Columns,
-    grouped,
-    print_columns,
-    ratio,
-    run_all,
-    seeded,
-    slot_s_of,
-    using,
-)
+from by_seed import Measure, cycles_to, measured, print_means, reached
+from paper_runs import line, ratio, runs, spread
+
+import leomix
 
 METHODS = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff")
-MOST = 200
+TARGET, MOST = 0.85, 200
+SPENT = (
+    Measure("cycles", cycles_to(TARGET), "{:g}"),
+    Measure("hours of orbit", reached(TARGET, "hours"), "{:.1f}"),
+    Measure("gradient steps", reached(TARGET, "gradient_steps"), "{:g}"),
+    Measure("kJ", reached(TARGET, "energy_j", 1e3), "{:.0f}"),
+)
 
 
 def main(scenario: str = "paper-exp1-small", seeds: str = "3", step: str = "") -> None:
     """Run, and print the table."""
-    n = int(seeds)
     fixed = {
+        "seed": 0,
         "stop.cycles": MOST,
         "stop.accuracy": TARGET,
-        "learning.evaluate_every_hours": slot_s_of(scenario) / 3600,
+        "learning.evaluate_every_hours": leomix.load(scenario).orbit.slots.seconds / 3600,
         **({"learning.step_size": float(step)} if step else {}),
     }
-    points = [(scenario, {**fixed, **using(method, scenario)}) for method in METHODS]
-    found = dict(zip(METHODS, grouped(run_all(seeded(points, n)), n), strict=True))
+    methods = {name: {"learning.method": name} for name in METHODS}
+    table = measured(runs(scenario, methods, fixed=fixed, seeds=int(seeds)), SPENT)
     said = f", step size {step}" if step else ""
-    print(f"{scenario}, seeds 0 to {n - 1}{said}: until {TARGET:.2f}, median (range)\n")
-    print_columns(found, COLUMNS)
+    print(f"{scenario}, seeds 0 to {int(seeds) - 1}{said}: until {TARGET:.2f}, median (range)\n")
+    print_means(table, SPENT, 16, 24, lambda measure, own: spread(own, measure.form), head="method")
     print("\ntimes as much with the synchronous baseline")
-    for method, rows in found.items():
-        baseline = found["synchronous"]
-        cells = [ratio(map(get, baseline), map(get, rows)) for get, _ in COLUMNS.values()]
-        print(f"{method:<16}" + "".join(f"{cell:>24}" for cell in cells))
-
-
-COLUMNS: Columns = {
-    "cycles": (lambda row: row.cycles, "{:g}"),
-    "hours of orbit": (lambda row: row.hours, "{:.1f}"),
-    "gradient steps": (lambda row: row.gradient_steps, "{:g}"),
-    "kJ": (lambda row: row.energy_j / 1e3, "{:.0f}"),
-}
+    for method, own in table.items():
+        pairs = ((table["synchronous"][one.head], own[one.head]) for one in SPENT)
+        print(line(method, 16, [ratio(a.values(), b.values()) for a, b in pairs], 24))
 
 
 if __name__ == "__main__":

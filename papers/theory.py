@@ -16,14 +16,13 @@ geometric mean over seeds.
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from batch import Point, grouped, results, seeded
-from by_seed import interval
+from by_seed import OWN_DATA, mean_of
+from paper_runs import by_variant, runs
 
 SCENARIO = "paper-exp1-small"
 CYCLES = (16, 64)
@@ -43,26 +42,22 @@ FIXED: dict[str, Any] = {
 }
 
 
-def runs_of(data: str, seeds: int, step: float) -> dict[tuple[str, int], list[Any]]:
-    """Return the runs of each method and T, one a seed."""
-    rows = [(method, cycles) for method in (BASELINE, OWN) for cycles in CYCLES]
-    points: list[Point] = [
-        (
-            SCENARIO,
-            {
-                **FIXED,
-                "learning.data.own_domain_fraction": SHARES[data],
-                "learning.method": method,
-                # The theorems have each expert in one cluster.
-                **({"learning.options.resplit_cycles": 0} if method == OWN else {}),
-                "learning.step_size": step / cycles**0.5,
-                "learning.gate_step_size_ratio": GAMMA[data] if method == OWN else 1.0,
-                "stop.cycles": cycles,
-            },
-        )
-        for method, cycles in rows
-    ]
-    return dict(zip(rows, grouped(results(seeded(points, seeds)), seeds), strict=True))
+def runs_of(data: str, seeds: int, step: float) -> dict[str, list[Any]]:
+    """Return the runs of each method and T, one a seed: `METHOD T`."""
+    variants = {
+        f"{method} {cycles}": {
+            "learning.method": method,
+            # The theorems have each expert in one cluster.
+            **({"learning.options.resplit_cycles": 0} if method == OWN else {}),
+            "learning.step_size": step / cycles**0.5,
+            "learning.gate_step_size_ratio": GAMMA[data] if method == OWN else 1.0,
+            "stop.cycles": cycles,
+        }
+        for method in (BASELINE, OWN)
+        for cycles in CYCLES
+    }
+    fixed = {"seed": 0, **FIXED, OWN_DATA: SHARES[data]}
+    return by_variant(runs(SCENARIO, variants, fixed=fixed, seeds=seeds))
 
 
 def squared_gradients(run: Any) -> tuple[float, float]:
@@ -72,12 +67,10 @@ def squared_gradients(run: Any) -> tuple[float, float]:
     return float(by_cycle[1:].mean()), float(by_cycle[-1])
 
 
-def cell(values: Sequence[float], *, logs: bool = False) -> str:
-    """Show the mean with its 95 % interval over seeds; of logs the geometric mean."""
-    seen = [math.log(value) for value in values] if logs else values
-    centre = mean(seen)
-    shown = [centre, *(interval(seen) or (centre, centre))]
-    middle, low, high = map(math.exp, shown) if logs else shown
+def cell(values: Sequence[float], *, ratios: bool = False) -> str:
+    """Show the mean with its 95 % interval over seeds; of ratios the geometric mean."""
+    middle, *ends = mean_of(values, ratios=ratios)
+    low, high = ends or (middle, middle)
     return f"{middle:.3g} ({low:.3g}..{high:.3g})"
 
 
@@ -92,19 +85,18 @@ def main(seeds: str = "10", step: str = "2") -> None:
     print(f"{'data':<9}{'gamma':>6}{'T':>4}  {'':<6}{heads}")
     for data in SHARES:
         made = runs_of(data, n, size)
-        gamma = mean(_mean_density(run.summary) for run in made[OWN, CYCLES[-1]])
+        densities = (run.summary["density_ratio"].values() for run in made[f"{OWN} {CYCLES[-1]}"])
+        gamma = mean(map(mean, densities))
         for cycles in CYCLES:
-            both = [[squared_gradients(run) for run in made[m, cycles]] for m in (BASELINE, OWN)]
+            both = [
+                [squared_gradients(run) for run in made[f"{m} {cycles}"]] for m in (BASELINE, OWN)
+            ]
             for place, name in enumerate(("mean", "last")):
                 base, own = ([pair[place] for pair in method] for method in both)
                 ratios = [b / a for a, b in zip(base, own, strict=True)]
-                cells = (cell(base), cell(own), cell(ratios, logs=True))
+                cells = (cell(base), cell(own), cell(ratios, ratios=True))
                 shown = "".join(f"{text:>30}" for text in cells)
                 print(f"{data:<9}{gamma:>6.2f}{cycles:>4}  {name:<6}{shown}")
-
-
-def _mean_density(summary: Mapping[str, Any]) -> float:
-    return mean(summary["density_ratio"].values())
 
 
 if __name__ == "__main__":

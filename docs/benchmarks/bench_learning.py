@@ -1,9 +1,8 @@
-"""Client updates a second of FedAvg, all devices of a cluster at once and one after another."""
+"""Client updates a second of FedAvg by leomix, beside those of a peer."""
 
 import json
 import os
 import subprocess
-from dataclasses import replace
 from statistics import median
 from time import perf_counter
 
@@ -22,7 +21,7 @@ ROUNDS = 10
 QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 
 
-def fedavg(work, rounds, *, batched=True):
+def fedavg(work, rounds):
     """Run rounds of FedAvg over one cluster through the learner, with the peers' module."""
     learner = Learner(
         LearningConfig(
@@ -32,8 +31,6 @@ def fedavg(work, rounds, *, batched=True):
             trains_backbone=True,
         )
     )  # fmt: skip
-    if not batched:
-        learner.task = replace(learner.task, traits=replace(learner.task.traits, batched=False))
     everybody = np.ones(CLIENTS, dtype=bool)
     zero = np.zeros(CLIENTS, dtype=int)
     server = learner.start()
@@ -48,7 +45,7 @@ def fedavg(work, rounds, *, batched=True):
     learner.force(server)
 
 
-def updates_per_s(work, *, batched=True):
+def updates_per_s(work):
     """Return client updates per second, start-up apart: from the times of short and long runs.
 
     The two are timed in turns, after each has run once.
@@ -57,7 +54,7 @@ def updates_per_s(work, *, batched=True):
     for repeat in range(1 + REPEATS):
         for rounds, seconds in taken_s.items():
             began = perf_counter()
-            fedavg(work, rounds, batched=batched)
+            fedavg(work, rounds)
             if repeat:
                 seconds.append(perf_counter() - began)
     short_s, long_s = map(median, taken_s.values())
@@ -77,10 +74,3 @@ def compare_with_peer(peer, script, python):
         ours = updates_per_s(work)
         print(f"{work.steps} SGD step(s) a client at batch {work.batch}")
         print(f"  leomix  {ours:8,.0f}\n  {peer:8}{theirs:8,.0f}  {ours / theirs:.1f} x")
-
-
-if __name__ == "__main__":
-    use_one_thread()
-    at_once, in_turn = updates_per_s(FIVE_STEPS), updates_per_s(FIVE_STEPS, batched=False)
-    print(f"{MODEL}: client updates a second")
-    print(f"at once {at_once:,.0f}, one after another {in_turn:,.0f}: {at_once / in_turn:.1f} x")

@@ -17,9 +17,11 @@ AT_THE_ROOT = ("docs", "scenarios")
 
 SHORTER = (
     (r"(plain-fedavg.*)stop\.days=2", r"\1stop.days=1"),
+    (r"(quickstart.*)stop\.days=2", r"\1stop.days=0.5"),
     (r"(plain-fedavg.*)stop\.cycles=\d+", r"\1stop.cycles=2"),
-    (r"--replications \d+", "--replications 2"),
-    (r"=400:1200:100", "=400:1200:400"),
+    (r"(leomix (?:run|sweep) three-stations)", r"\1 --set stop.days=0.2"),
+    (r"--replications \d+", "--replications 1"),
+    (r"=400:1200:\d+", "=400:1200:800"),
 )
 """What a command says, and what makes runs of it shorter and fewer."""
 

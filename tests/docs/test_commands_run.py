@@ -8,18 +8,14 @@ import json
 import re
 import subprocess
 from importlib import import_module
-from itertools import count
 
 import pytest
 
-import scenarios
-import sim
 from tests.docs.pages import DOCS, PAGES, PAPERS, ROOT, TUTORIALS, steps
 from tests.docs.run_page import run_page
 from tests.kit import tiny_checkpoints as tiny
 
 pytestmark = pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs")
-SHORT = 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -70,26 +66,10 @@ def kept(line):
 
 @pytest.fixture
 def script(monkeypatch, tmp_path):
-    """Import a script of `papers`; what it runs in a sweep, here and for two cycles only."""
+    """Import a script of `papers`, which then runs here."""
     monkeypatch.syspath_prepend(str(PAPERS))
     monkeypatch.chdir(tmp_path)
-    batch = import_module("batch")
-    numbers = count()
-
-    def short(points):
-        return [
-            sim.run(scenarios.load(name, {**s, "stop.cycles": SHORT}), f"run-{next(numbers)}")
-            for name, s in points
-        ]
-
-    def imported(name):
-        module = import_module(name)
-        for known in (batch, module):
-            if hasattr(known, "results"):
-                monkeypatch.setattr(known, "results", short)
-        return module
-
-    return imported
+    return import_module
 
 
 def stand_ins(domains, place):
@@ -110,13 +90,13 @@ def test_the_script_of_real_models_runs(script, tmp_path, monkeypatch, capsys):
     """Its weights and questions are not here: tiny Llamas and questions of numbers stand in."""
     experiment = script("experiment_1")
     stand_ins(experiment.DOMAINS.values(), tmp_path)
-    shared = script("real_weights")
-    monkeypatch.setattr(shared, "in_processes", lambda run, points: list(map(run, points)))
     few = ("EMS-FL, enhanced", "one model a cluster, three rounds")
     monkeypatch.setattr(experiment, "METHODS", {name: experiment.METHODS[name] for name in few})
     monkeypatch.setattr(experiment, "STEP_SIZES", (0.002,))
-    monkeypatch.setattr(experiment, "TUNED_ON", (101,))
-    experiment.main(str(tmp_path), str(tmp_path), str(tmp_path / "runs"), "2", "1")
+    monkeypatch.setattr(experiment, "SHORTER", {})
+    for name, value in (("TUNING_SEEDS", 1), ("CYCLES", 1), ("SEEDS", 2), ("FEWER", 2)):
+        monkeypatch.setattr(experiment, name, value)
+    experiment.main(str(tmp_path), str(tmp_path))
     shown = capsys.readouterr().out
     assert re.search(
         r"^variant cmexam alone +\d\.\d{3} +\d\.\d{3} +\d\.\d{3} +\d\.\d{3}$", shown, re.M
@@ -124,7 +104,7 @@ def test_the_script_of_real_models_runs(script, tmp_path, monkeypatch, capsys):
     assert re.search(r"^EMS-FL, enhanced .+ 18 +0\.000$", shown, re.M)
     assert re.search(r"^one model a cluster, three rounds .+ 18 +0\.000$", shown, re.M)
     assert re.search(r"^one model a cluster, three rounds +[-+]\d\.\d{3}$", shown, re.M)
-    assert (tmp_path / "runs" / "by-cycle.svg").exists()
+    assert (tmp_path / "runs/papers/experiment-1-by-cycle.svg").exists()
 
 
 def test_the_script_of_real_payloads_in_orbit_runs(script, tmp_path, capsys):

@@ -144,7 +144,15 @@ def test_every_shipped_method_and_export_has_its_row_and_help():
     assert set(FORMATS.shipped) <= set(re.findall(r"\w+", offered)), "--to of sim/cli/show.py"
 
 
-@pytest.mark.parametrize("script", ["paper_numbers", "link_budgets", "transfers", "full_size"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "paper_numbers",
+        "link_budgets",
+        pytest.param("transfers", marks=pytest.mark.wide),
+        pytest.param("full_size", marks=pytest.mark.wide),
+    ],
+)
 def test_a_page_shows_what_a_quick_script_prints(script, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(PAPERS))
     assert import_module(script).main() == 0

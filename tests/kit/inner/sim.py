@@ -29,7 +29,6 @@ __getattr__ = late(
         "sim.analysis.figures": "Figure figure_listed",
         "sim.analysis.labels": "LONGEST_LABEL labels_of",
         "sim.analysis.ranking": "ComparedRun mean_of ranked values_of",
-        "sim.analysis.round_paths": "round_paths",
         "sim.analysis.run_text": "pattern_text",
         "sim.analysis.summary": "fault_counts",
         "sim.capacity.budget": "LOSSES",
@@ -155,19 +154,13 @@ ground_radios = _of("sim.plan.radios", "ground_radios")
 
 learner_of = _of("sim.engine.learning_task", "learner_of")
 
-lower_mask = _of("sim.advice.remedies", "lower_mask")
-
 make_plan = _of("sim.execution.ready", "run_plan")
 
 method_of = _of("sim.engine.setup", "method_of")
 
 one_pass = _of("sim.capacity.budget", "one_pass")
 
-served_passes = _of("sim.plan.service", "served_passes")
-
 sidelinks_of = _of("sim.links.sidelinks", "sidelinks_of")
-
-decisive = _of("sim.execution.identity", "decisive")
 
 portable = _of("sim.execution.identity", "portable")
 
@@ -191,9 +184,6 @@ def flying_of(plan: Any) -> dict[str, Any]:
 
 def server_of(scenario: Any) -> Any:
     return _world(scenario).fleet.server
-
-
-point_identity = _of("sim.execution.identity", "point_identity")
 
 
 def flying_and_server(scenario: Any) -> Any:

@@ -1,61 +1,68 @@
-"""What satellites that visit stations come to: visits, rounds, ages of updates, bytes of a pass."""
+"""Figures of papers from outside, predicted before anybody here had read the paper's results.
+
+    python papers/outside.py crosatfl|dove|fedsat|fedsatschedule
+
+Settings and predictions are in `papers/outside`. A figure is the median over the values of the key
+that varies, with their range.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from paper_runs import Run, by_variant, spread, table
+import yaml
+from paper_runs import by_variant, runs, spread, table
 
-MOST_COLUMNS = 4
-"""A table of more variants has a row for each of them, and a column for each figure."""
+Study = Mapping[str, Any]
+"""A file of settings: ``groups`` of satellites by what their names begin with; ``training_min``,
+for each of which visits that follow are counted that are longer; and ``model_mb`` (1e6 bytes), a
+model that visits carry once and twice."""
 Figures = Iterator[tuple[str, float]]
 """Figures with their names; nan where nothing can be counted."""
 
 
-class Asked(NamedTuple):
-    """What is counted besides: of ``groups`` of satellites by what their names begin with, too.
-
-    For each of ``training_min`` whose next visit is longer; with ``model_mb`` (1e6 bytes) which
-    visits carry a model of that size, once and twice, and how long that takes.
-    """
-
-    groups: Mapping[str, str] = {}
-    training_min: Sequence[float] = ()
-    model_mb: float | None = None
+def study_of(name: str) -> Study:
+    """Return the settings of a paper."""
+    text = Path(__file__).with_name("outside").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    study: Study = yaml.safe_load(text)
+    return study
 
 
-NOTHING_ELSE = Asked()
+def main(name: str) -> None:
+    """Run, and print figures, and what was predicted of them."""
+    study = study_of(name)
+    made = runs(study["scenario"], study["variants"], study["vary"], fixed=study["keys"])
+    found: dict[str, dict[str, list[float]]] = {}
+    for variant, results in by_variant(made).items():
+        for result in results:
+            for figure, value in figures_of(result, study):
+                found.setdefault(variant, {}).setdefault(figure, []).append(value)
+    figures = study.get("figures") or dict.fromkeys(key for own in found.values() for key in own)
+    rows = [[figure, *(_cell(own.get(figure, ())) for own in found.values())] for figure in figures]
+    print(table(("figure", *found), rows), end="\n\n")
+    medians = {f"{v}: {key}": median(own) for v, all_ in found.items() for key, own in all_.items()}
+    print(beside(study, medians))
 
 
-def visits(
-    made: Sequence[Run], figures: Sequence[str] = (), asked: Asked = NOTHING_ELSE
-) -> tuple[str, dict[str, float]]:
-    """Return the table of some figures, or of all, and the median of each by its name.
-
-    Cells are medians over the runs of a variant, with their range.
-    """
-    columns: dict[str, dict[str, list[float]]] = {}
-    for name, own in by_variant(made).items():
-        found: dict[str, list[float]] = columns.setdefault(name, {})
-        for run in own:
-            for figure, value in figures_of(run.result, asked):
-                found.setdefault(figure, []).append(value)
-    names = list(figures) or list(dict.fromkeys(name for own in columns.values() for name in own))
-    cells = [[_cell(own.get(name, ())) for name in names] for own in columns.values()]
-    measured = {
-        f"{variant}: {figure}": median(values)
-        for variant, found in columns.items()
-        for figure, values in found.items()
-    }
-    if len(columns) > MOST_COLUMNS:
-        rows = [[name, *own] for name, own in zip(columns, cells, strict=True)]
-        return table(("variant", *names), rows), measured
-    rows = [list(row) for row in zip(names, *cells, strict=True)]
-    return table(("figure", *columns), rows), measured
+def beside(study: Study, measured: Mapping[str, float]) -> str:
+    """Show what was predicted, what comes out here, and what the paper prints."""
+    lines = []
+    for figure, (value, low, high, unit, *paper) in study["predicted"].items():
+        here = measured.get(figure, math.nan)
+        ends = "" if low == high else f" ({low:g}..{high:g})"
+        within = "in range" if low <= here <= high else "out of range"
+        printed, state = "-", "not printed"
+        if paper:
+            printed = f"{paper[0]:g}"
+            state = "equal" if low <= paper[0] <= high else "different"
+        lines.append([figure, f"{value:g}{ends} {unit}", f"{here:.4g}", within, printed, state])
+    return table(("predicted", "value (range)", "here", "", "the paper", "state"), lines)
 
 
 def _cell(values: Sequence[float]) -> str:
@@ -63,20 +70,20 @@ def _cell(values: Sequence[float]) -> str:
     return spread(known, "{:.4g}") if known else "-"
 
 
-def figures_of(result: Any, asked: Asked = NOTHING_ELSE) -> Figures:
+def figures_of(result: Any, study: Study) -> Figures:
     """Yield all figures of a run."""
     contacts = result.contacts
-    yield from _of_passes(contacts, asked)
-    for name, prefix in asked.groups.items():
-        own = contacts[contacts.satellite.str.startswith(prefix)]
-        for figure, value in _of_passes(own, asked):
+    yield from _of_passes(contacts, study)
+    for name in study.get("groups", ()):
+        own = contacts[contacts.satellite.str.startswith(f"{name}-")]
+        for figure, value in _of_passes(own, study):
             yield f"{figure}, {name}", value
     yield from _of_rounds_of_all(contacts)
     yield from _of_transfers(result)
     yield from _of_rounds(result.summary)
 
 
-def _of_passes(contacts: Any, asked: Asked) -> Figures:
+def _of_passes(contacts: Any, study: Study) -> Figures:
     yield "visits", len(contacts)
     length_s = contacts.set_s - contacts.rise_s
     yield "mean visit (min)", length_s.mean() / 60
@@ -86,7 +93,7 @@ def _of_passes(contacts: Any, asked: Asked) -> Figures:
     gap_s = satellite.rise_s.shift(-1) - ordered.set_s
     yield "mean gap (h)", gap_s.mean() / 3600
     following_s = satellite.set_s.shift(-1) - satellite.rise_s.shift(-1)
-    for minutes in asked.training_min:
+    for minutes in study.get("training_min", ()):
         longer = following_s[following_s.notna()] > minutes * 60
         yield f"next visit longer than {minutes:g} min (%)", 100 * longer.mean()
     capacity = contacts.downlink_capacity_bytes_per_device
@@ -97,8 +104,8 @@ def _of_passes(contacts: Any, asked: Asked) -> Figures:
     yield "Mbit/s over a visit", capacity.sum() * 8 / length_s.sum() / 1e6
     best = capacity.idxmax()
     yield "Mbit/s over the best visit", capacity[best] * 8 / length_s[best] / 1e6
-    if asked.model_mb is not None:
-        size = asked.model_mb * 1e6
+    if "model_mb" in study:
+        size = study["model_mb"] * 1e6
         model_min = size / capacity.sum() * length_s.sum() / 60
         yield "visits that carry the model (%)", 100 * (capacity >= size).mean()
         yield "visits that carry the model twice (%)", 100 * (capacity >= 2 * size).mean()
@@ -154,3 +161,7 @@ def _of_rounds(summary: Mapping[str, Any]) -> Figures:
     if summary["updates_used"]:
         yield "mean staleness", summary["staleness_mean"]
         yield "largest staleness", summary["staleness_max"]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
