@@ -13,6 +13,7 @@ from sim.process.installation import install_line
 from statements import (
     Code,
     KeyPath,
+    Other,
     Place,
     Refused,
     Remedy,
@@ -77,7 +78,9 @@ class InputError(Refused):
     """The input is wrong: as text it is one line that says where, what and how to mend it."""
 
     @classmethod
-    def of(cls, code: Code, key: str, text: str, /, *helps: Remedy, **values: Any) -> Self:
+    def of(
+        cls, code: Code, key: str | KeyPath, text: str, /, *helps: Remedy, **values: Any
+    ) -> Self:
         """Return what is wrong with a dotted key of a scenario, or with none of them."""
         return cls(Statement.of(code, key, text, *helps, **values))
 
@@ -145,7 +148,7 @@ def located(origin: Places) -> Iterator[None]:
 def helped(error: ValueError, said: str) -> InputError:
     """Return the InputError of what an error refuses, with one thing more that helps."""
     refused = statement_of(error)
-    remedies = (*refused.remedies, said)
+    remedies = (*refused.remedies, Other(said=said))
     place = error.place if isinstance(error, Refused) else None
     return InputError(replace(refused, remedies=remedies), place)
 

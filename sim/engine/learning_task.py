@@ -17,7 +17,7 @@ from sim.facts.learning import MetricsRow
 from sim.facts.row import columns_of
 from sim.world.key_rules import refuse_unused_keys
 from sim.world.world import World
-from statements import Code, Remove, Statement, statement_of
+from statements import Code, Other, Remove, Statement, statement_of
 
 
 def learner_of(world: World) -> Learner:
@@ -90,7 +90,7 @@ def lacking_file(world: World, data: Data) -> Statement | None:
             "name it by --set learning.data.path=FILE (the page your-own.md of the documentation "
             "says what is in it)",
         )
-    remedies = tuple(cure for cure in cures)
+    remedies = tuple(Other(said=cure) for cure in cures)
     return replace(statement_of(ValueError(text)), code=Code.NO_FILE, remedies=remedies)
 
 
