@@ -43,7 +43,8 @@ format: install ## let ruff format and sort
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install ## time training against Flower and pfl-research
+bench: install ## time contact windows against Skyfield, and training against Flower and pfl-research
+	@echo "== Skyfield"; $(BIN)/python docs/benchmarks/bench_orbit.py
 	@if [ -n "$(FLOWER)" ]; then echo "== Flower"; $(BIN)/python docs/benchmarks/against_flower.py $(FLOWER); \
 	else echo "Flower: make bench FLOWER=PYTHON compares with it, in an environment of its own"; fi
 	@if [ -n "$(PFL)" ]; then echo "== pfl-research"; $(BIN)/python docs/benchmarks/against_pfl.py $(PFL); \
