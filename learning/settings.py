@@ -23,7 +23,7 @@ from learning.declarations import (
     Samples,
     Settings,
     Steps,
-    Text,
+    TextOrNone,
     setting,
     used_with_kind,
 )
@@ -191,11 +191,12 @@ class Model(Sizes):
         int, setting("experts that serve one token; at most `experts`", ge=1, le=100_000)
     ] = 1
     tokenizer: Annotated[
-        Text,
+        TextOrNone,
         setting("folder, tokenizer.json, or `words` for hashed words; null for the model's own"),
     ] = None
     adapter: Annotated[
-        Text, setting("folder of a PEFT adapter, as `export` writes, to start from its experts")
+        TextOrNone,
+        setting("folder of a PEFT adapter, as `export` writes, to start from its experts"),
     ] = None
     arguments: Annotated[
         Arguments, setting("keywords that a module of your own is called with")
@@ -230,14 +231,14 @@ Objective = Literal["label", "next_token"]
 class Columns(Settings):
     """What the columns (of jsonl) or arrays (of npz) of a data file are called."""
 
-    text: Annotated[Text, setting("text, or first of a pair")] = None
-    text_pair: Annotated[Text, setting("second text of a pair")] = None
-    question: Annotated[Text, setting("question")] = None
-    options: Annotated[Text, setting("list of its options")] = None
-    answer: Annotated[Text, setting("index of the right one")] = None
-    label: Annotated[Text, setting("class of a sample")] = None
-    domain: Annotated[Text, setting("domain of a sample")] = None
-    split: Annotated[Text, setting("`train` or `test`")] = None
+    text: Annotated[TextOrNone, setting("text, or first of a pair")] = None
+    text_pair: Annotated[TextOrNone, setting("second text of a pair")] = None
+    question: Annotated[TextOrNone, setting("question")] = None
+    options: Annotated[TextOrNone, setting("list of its options")] = None
+    answer: Annotated[TextOrNone, setting("index of the right one")] = None
+    label: Annotated[TextOrNone, setting("class of a sample")] = None
+    domain: Annotated[TextOrNone, setting("domain of a sample")] = None
+    split: Annotated[TextOrNone, setting("`train` or `test`")] = None
 
     @property
     def by_role(self) -> dict[str, str]:
@@ -294,7 +295,7 @@ class Data(Settings):
         setting("name of the data set, or MODULE:FUNCTION for a custom one", min_length=1),
     ] = "digits"
     path: Annotated[
-        Text, setting("file or folder of the data set, for kinds that are read from one")
+        TextOrNone, setting("file or folder of the data set, for kinds that are read from one")
     ] = None
     paths: Annotated[
         dict[str, str],
@@ -448,7 +449,7 @@ class Training(Settings):
     """The keys of ``learning:`` that decide a training result whatever the method is."""
 
     loss: Annotated[
-        Text,
+        TextOrNone,
         setting(
             "loss of a minibatch: cross_entropy, next_token, mse, or MODULE:NAME of outputs and "
             "targets; null for what learning.data.objective says"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, PlainSerializer, field_validator
 
 from scenarios.errors import wrong
-from scenarios.section import Count, Instant, Section, Text, setting
+from scenarios.section import Count, Section, TextOrNone, UtcInstant, setting
 from statements import Code, Give, Statement
 
 
@@ -58,17 +58,19 @@ _Hours = Annotated[float | None, Field(le=1e6)]
 class PlannedOutage(Section):
     """A satellite, a station, a cluster or one link that is out from one time to another."""
 
-    satellite: Text = setting(None, "name of the satellite that is out")
-    station: Text = setting(None, "name of the station that is out")
-    cluster: Text = setting(None, "name of the cluster whose contacts are out")
+    satellite: TextOrNone = setting(None, "name of the satellite that is out")
+    station: TextOrNone = setting(None, "name of the station that is out")
+    cluster: TextOrNone = setting(None, "name of the cluster whose contacts are out")
     link: tuple[str, str] | None = setting(
         None,
         "names of the two ends of the link that is out: two satellites, or one and what it flies "
         "over",
         strict=False,
     )
-    from_utc: Instant = setting(None, "when it begins, UTC")
-    to_utc: Instant = setting(None, "when it ends, UTC; without an end it lasts as long as the run")
+    from_utc: UtcInstant = setting(None, "when it begins, UTC")
+    to_utc: UtcInstant = setting(
+        None, "when it ends, UTC; without an end it lasts as long as the run"
+    )
     from_hours: _Hours = setting(None, "hours from the start of the run until it begins", ge=0)
     to_hours: _Hours = setting(None, "hours from the start of the run until it ends", gt=0)
 

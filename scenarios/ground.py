@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from scenarios.compute import DeviceCompute
 from scenarios.errors import refuse, wrong
 from scenarios.orbit import OrbitSource
-from scenarios.section import NAME, Positive, Section, Text, setting, word_or
+from scenarios.section import NAME, Positive, Section, TextOrNone, setting, word_or
 from statements import Code, Lower, Raise, Statement, unused
 
 
@@ -67,7 +67,7 @@ DEVICE_FORMS = ("devices", "places", "places_path")
 _LATITUDE = Field(ge=-90, le=90, description="latitude, north +, degrees")
 _LONGITUDE = Field(ge=-360, le=360, description="longitude, east +, degrees")
 HeightM = Annotated[float, Field(ge=-500, le=50_000, description="height above the ellipsoid, m")]
-Mask = Annotated[float | None, Field(ge=0, lt=90)]
+MaskDeg = Annotated[float | None, Field(ge=0, lt=90)]
 
 
 def _in_one_turn(longitude_deg: float | None) -> float | None:
@@ -77,7 +77,7 @@ def _in_one_turn(longitude_deg: float | None) -> float | None:
     return (longitude_deg + 180) % 360 - 180
 
 
-_NamedItem = TypeVar("_NamedItem", bound="Place | GroundNode")
+_NamedItem = TypeVar("_NamedItem", bound="DevicePlace | GroundNode")
 
 
 def _uniquely_named(items: tuple[_NamedItem, ...] | None) -> tuple[_NamedItem, ...] | None:
@@ -91,14 +91,14 @@ def _uniquely_named(items: tuple[_NamedItem, ...] | None) -> tuple[_NamedItem, .
     return items
 
 
-class Place(Section):
+class DevicePlace(Section):
     """Where one device is."""
 
-    name: Text = setting(None, "name of the device's place")
+    name: TextOrNone = setting(None, "name of the device's place")
     latitude_deg: Annotated[float, _LATITUDE]
     longitude_deg: Annotated[float, _LONGITUDE, AfterValidator(_in_one_turn)]
     altitude_m: HeightM = 0.0
-    min_elevation_deg: Mask = setting(
+    min_elevation_deg: MaskDeg = setting(
         None, "elevation above which the device has a link, degrees; null for its cluster's"
     )
 
@@ -151,14 +151,14 @@ class Cluster(GroundNode):
         None, "number of devices; 1 if no places are given", ge=1, le=100_000
     )
     radius_km: float = setting(0.0, "radius of the disc in which the devices lie, km", ge=0, le=500)
-    places: Annotated[tuple[Place, ...] | None, AfterValidator(_uniquely_named)] = setting(
+    places: Annotated[tuple[DevicePlace, ...] | None, AfterValidator(_uniquely_named)] = setting(
         None,
         "list of the devices' places, one per device, in place of devices",
         strict=False,
         min_length=1,
         max_length=10_000,
     )
-    places_path: Text = setting(
+    places_path: TextOrNone = setting(
         None, "CSV file of such places; relative paths start at the scenario file's folder"
     )
     kinds: tuple[Kind, ...] | None = setting(
@@ -256,7 +256,7 @@ class Ground(Section):
         min_length=1,
         max_length=MOST_STATIONS,
     )
-    stations_path: Text = setting(
+    stations_path: TextOrNone = setting(
         None, "CSV or GeoJSON file of stations; relative paths start as those of places"
     )
     stations_used: int | None = setting(

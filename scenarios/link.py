@@ -32,7 +32,7 @@ from scenarios.section import (
     Loss,
     Positive,
     Section,
-    Text,
+    TextOrNone,
     setting,
     word_or,
 )
@@ -198,7 +198,7 @@ class Isl(Section):
         "links between planes: none, a grid (each satellite and the nearest of each neighbouring "
         "plane), neighbours (all of planes whose nodes are next to each other), or all",
     )
-    windows: Text = setting(
+    windows: TextOrNone = setting(
         None, "CSV file of windows in place of a search (columns of orbit.isl_windows), or its text"
     )
     grazing_km: float = setting(

@@ -31,7 +31,7 @@ from statements import (
 if TYPE_CHECKING:
     from scenarios.link import Link, LinkSide
 
-Facts = Mapping[str, Any]
+LinkFacts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class LinkDirection:
 
     given: LinkValues
     values: LinkValues
-    facts: Facts
+    facts: LinkFacts
 
     @property
     def broadcasts(self) -> bool:
@@ -114,7 +114,7 @@ def _given(side: "LinkSide") -> LinkValues:
 # The rules of a direction: which keys it needs, which change nothing, and what contradicts itself.
 
 
-def only_with(key: str, value: str, *keys: str) -> Rule[Facts]:
+def only_with(key: str, value: str, *keys: str) -> Rule[LinkFacts]:
     """Return the rule that ``keys`` are used with one value of another key only."""
     return unused(
         *keys,
@@ -124,7 +124,7 @@ def only_with(key: str, value: str, *keys: str) -> Rule[Facts]:
     )
 
 
-_NEEDED: Final[tuple[Rule[Facts], ...]] = (
+_NEEDED: Final[tuple[Rule[LinkFacts], ...]] = (
     needed(
         "fixed_rate_mbps",
         lambda facts: facts["rate"] == "fixed" and "fixed_rate_mbps" not in facts,
@@ -140,7 +140,7 @@ _NEEDED: Final[tuple[Rule[Facts], ...]] = (
     ),
 )
 # Such a key is left out if it is a preset's, and refused if the user gave it.
-_UNUSED: Final[tuple[Rule[Facts], ...]] = (
+_UNUSED: Final[tuple[Rule[LinkFacts], ...]] = (
     unused(
         *("atmosphere", "zenith_attenuation_db", "exceedance_pct"),
         when=lambda facts: "path_gain_db" in facts,

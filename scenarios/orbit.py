@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, Tag
 
 from scenarios.errors import wrong
-from scenarios.section import NAME, Section, Text, setting, word_or
+from scenarios.section import NAME, Section, TextOrNone, setting, word_or
 from statements import Code, Lower, Set, Statement, unused
 
 # The facts of any source.
@@ -118,7 +118,7 @@ def _number_as_text(value: Any) -> Any:
 
 
 NameOrNumber = Annotated[
-    Text, BeforeValidator(_number_as_text, json_schema_input_type=str | int | None)
+    TextOrNone, BeforeValidator(_number_as_text, json_schema_input_type=str | int | None)
 ]
 
 
@@ -128,7 +128,7 @@ class OfFile(WithService):
     file_kind: ClassVar[str]
     held_as: ClassVar[str]
 
-    path: Text
+    path: TextOrNone
     satellite: NameOrNumber = setting(
         None, "name or catalogue number of the one that serves, for a file of several satellites"
     )
@@ -158,8 +158,10 @@ class WithElements(WithGeometry, OfFile):
     file_kind = "element"
     held_as = "elements"
 
-    path: Text = setting(None, "element file; relative paths start at the scenario file's folder")
-    elements: Text = setting(None, "the file's text itself, in place of path")
+    path: TextOrNone = setting(
+        None, "element file; relative paths start at the scenario file's folder"
+    )
+    elements: TextOrNone = setting(None, "the file's text itself, in place of path")
 
 
 class WithWindows(OfFile):
@@ -168,12 +170,12 @@ class WithWindows(OfFile):
     file_kind = "window"
     held_as = "windows"
 
-    path: Text = setting(
+    path: TextOrNone = setting(
         None,
         "table of windows, or contact plan of ION or HDTN; relative paths start at the scenario "
         "file's folder",
     )
-    windows: Text = setting(None, "the file's text itself, in place of path")
+    windows: TextOrNone = setting(None, "the file's text itself, in place of path")
 
     def problems(self) -> Iterator[Statement]:
         """No windows or two texts of them, and elevations that these do not have."""

@@ -16,7 +16,7 @@ from scenarios.learning import Learning
 from scenarios.link import Isl, Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
 from scenarios.orbit import SOURCES, Orbit, OrbitSource, WithService
-from scenarios.section import NAME, CountOrNone, Instant, Positive, Section, setting
+from scenarios.section import NAME, CountOrNone, Positive, Section, UtcInstant, setting
 from statements import (
     Code,
     Give,
@@ -72,7 +72,7 @@ class Stop(Section):
 class DrawnStart(Section):
     """A start that each seed draws anew, so that results hold for more than one contact plan."""
 
-    after: Instant = setting(None, "earliest start, UTC; null for the elements' epoch")
+    after: UtcInstant = setting(None, "earliest start, UTC; null for the elements' epoch")
     within_days: float = setting(
         ...,
         "days after it in which the seed draws the start, uniformly, to the second",
@@ -82,7 +82,7 @@ class DrawnStart(Section):
 
 
 Start = Annotated[
-    Annotated[Instant, Tag("instant")] | Annotated[DrawnStart, Tag("drawn")],
+    Annotated[UtcInstant, Tag("instant")] | Annotated[DrawnStart, Tag("drawn")],
     Discriminator(lambda value: "drawn" if isinstance(value, dict | DrawnStart) else "instant"),
 ]
 """A time, or how it is drawn."""

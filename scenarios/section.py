@@ -62,7 +62,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Steps = Annotated[int | None, Field(ge=0, le=1_000_000)]
 Many = Annotated[int | None, Field(ge=1, le=100_000)]
 CountOrNone = Annotated[int | None, Field(ge=1, le=1_000_000_000)]
-Text = Annotated[str | None, Field(min_length=1)]
+TextOrNone = Annotated[str | None, Field(min_length=1)]
 NAME = r"^[A-Za-z0-9 _.\-]+$"
 """What names that traces show consist of."""
 
@@ -83,7 +83,7 @@ def utc_instant(value: Any) -> Any:
     return value.astimezone(UTC)
 
 
-Instant = Annotated[datetime | None, BeforeValidator(utc_instant)]
+UtcInstant = Annotated[datetime | None, BeforeValidator(utc_instant)]
 
 
 def word_or(word: str, is_other: Callable[[Any], bool], message: str) -> Discriminator:

@@ -19,7 +19,7 @@ from statements import (
     Remedy,
     Statement,
     as_key,
-    code_of,
+    error_code,
     statement_of,
 )
 
@@ -66,7 +66,7 @@ def failure_code(error: BaseException) -> Code:
 
     if isinstance(error, Violation):
         return Code.INVARIANT
-    return Code.NO_MEMORY if isinstance(error, MemoryError) else code_of(error)
+    return Code.NO_MEMORY if isinstance(error, MemoryError) else error_code(error)
 
 
 def violated(invariant: str, what: str) -> InvariantError:

@@ -13,7 +13,15 @@ from statements.code import NO_CONTACT, UNSERVABLE, Code, Severity
 from statements.ranks import by_rank, in_turn
 from statements.remedies import Change, Give, Lower, Other, Raise, Remedy, Remove, Set
 from statements.rules import Rule, needed, said, unused
-from statements.statement import KeyPath, Place, Refused, Statement, as_key, code_of, statement_of
+from statements.statement import (
+    KeyPath,
+    Place,
+    Refused,
+    Statement,
+    as_key,
+    error_code,
+    statement_of,
+)
 from statements.words import (
     as_json,
     dotted,
@@ -31,7 +39,7 @@ __all__ = [
     "by_rank",
     "Change",
     "Code",
-    "code_of",
+    "error_code",
     "dotted",
     "filled",
     "Give",

@@ -165,6 +165,6 @@ def statement_of(error: ValueError, key: str = "") -> Statement:
     return Statement.of(Code.OTHER, key, text)
 
 
-def code_of(error: BaseException) -> Code:
+def error_code(error: BaseException) -> Code:
     """Return of which kind an error is."""
     return error.code if isinstance(error, Refused) else Code.OTHER

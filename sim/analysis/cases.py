@@ -24,7 +24,7 @@ from sim.analysis.evaluations import (
     target_name,
 )
 from sim.analysis.figures import (
-    FIGURES,
+    GROUP_FIGURES,
     OF_NETWORKS,
     Figure,
     figure_listed,
@@ -36,7 +36,7 @@ from sim.analysis.methods import known_method
 from sim.analysis.numeric import NumericSweep, headline_of, notes_on_numbers
 from sim.analysis.ranking import ComparedRun
 from sim.analysis.run import Run
-from sim.facts.status import COMPLETE, NO_CONTACT, how_complete, missing_status
+from sim.facts.status import COMPLETE, NO_CONTACT_STATUS, how_complete, missing_status
 from sim.formatting import as_yaml, counted, duration
 from statements import Code, Remedy, Statement
 
@@ -63,7 +63,7 @@ def case_of(run: Run, folder: Path | None = None) -> ComparedRun:
         figures |= {name: summary.get(name) for name in ("method", "judged_by", "trained")}
         for target, reached in summary["targets"].items():
             figures[f"{HOURS_TO}{target}"] = None if reached is None else reached["hours"]
-        for column, figure in FIGURES.items():
+        for column, figure in GROUP_FIGURES.items():
             value: Any = summary
             for key in figure.path or [column]:
                 value = None if value is None else value.get(key)
@@ -258,7 +258,7 @@ def _without(
         cases += [
             ComparedRun(label, seed, {})
             for seed, status in why.items()
-            if label in lacking or status == NO_CONTACT
+            if label in lacking or status == NO_CONTACT_STATUS
         ]
     return cases, lacking
 
@@ -481,7 +481,7 @@ def _figures_of_runs(
         assert figure is not None  # of every target
         table[f"{HOURS_TO}{target}"] = figure
     others: dict[str, Figure] = {}
-    for column in FIGURES:
+    for column in GROUP_FIGURES:
         figure = listed[column]
         values = [one.get(column) for one in known]
         if not figure.head or all(value is None for value in values):

@@ -11,7 +11,7 @@ from sim.analysis.figure_column import FigureColumn
 from sim.analysis.numeric import numeric_table
 from sim.analysis.ranking import Verdict
 from sim.analysis.run_text import stand_in_text
-from sim.analysis.screen import DOTS, Column, block, cut, dots, marks, wrapped
+from sim.analysis.screen import DOTS, ScreenColumn, block, cut, dots, marks, wrapped
 from sim.formatting import WIDTH, counted, table
 
 MOST_SHOWN_GROUPS = 10
@@ -65,9 +65,9 @@ def _screen(comparison: Comparison) -> Iterator[str]:
             dotted.append(one)
     for one in dotted:
         yield from ("", *_dotted(comparison, one))
-    names = Column("", [cut(group) for group in groups], left=True)
+    names = ScreenColumn("", [cut(group) for group in groups], left=True)
     left = [
-        Column(one.shown.head, [one.star(group) for group in groups])
+        ScreenColumn(one.shown.head, [one.star(group) for group in groups])
         for one in columns
         if one not in dotted
     ]
@@ -101,13 +101,13 @@ def _dotted(comparison: Comparison, one: FigureColumn) -> list[str]:
     room = WIDTH - DOTS - max(map(len, [*means, "mean"])) - max(map(len, words)) - 6
     names = [cut(group, max(room, 8)) for group in groups]
     columns = [
-        Column(f"\n{one.shown.head}", names, left=True),
-        Column("mean", means),
+        ScreenColumn(f"\n{one.shown.head}", names, left=True),
+        ScreenColumn("mean", means),
         dots(each),
-        *([Column("", words, left=True)] if any(words) else []),
+        *([ScreenColumn("", words, left=True)] if any(words) else []),
     ]
     if len(one.shown.head) > max(room, max(map(len, names))):
-        columns[0] = Column("", names, left=True)
+        columns[0] = ScreenColumn("", names, left=True)
         return [one.shown.head, *block(columns, fixed=len(columns))[0]]
     return block(columns, fixed=len(columns))[0]
 

@@ -40,7 +40,7 @@ MEASURED: tuple[What, ...] = ("accuracy", "loss", "validation_accuracy", "valida
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
+class StepCurve:
     """Values (N,), each from its x (N,) until the next one; the last one until ``end``.
 
     ``x`` rises strictly.
@@ -55,7 +55,7 @@ class Steps:
         place = np.searchsorted(self.x, x, "right") - 1
         return np.where(place >= 0, self.values[place], np.nan)
 
-    def thinned(self, most: int) -> "Steps":
+    def thinned(self, most: int) -> "StepCurve":
         """Return the steps that are left where a screen shows ``most`` columns."""
         kept = last_of_columns(self.x, self.end, most)
         return replace(self, x=self.x[kept], values=self.values[kept])
@@ -99,7 +99,7 @@ def last_of_columns(x: Floats, end: float, most: int) -> Ints:
     return np.unique(np.searchsorted(x, edges, "right") - 1)
 
 
-def over_seeds(curves: Sequence[Steps], what: What) -> Band:
+def over_seeds(curves: Sequence[StepCurve], what: What) -> Band:
     """Return the mean of the curves of several seeds, one at least, wherever one of them steps.
 
     A run that has ended keeps its last value: its model no longer changes. Else the mean would
@@ -130,7 +130,7 @@ def over_seeds(curves: Sequence[Steps], what: What) -> Band:
 
 def curve_of(
     run: Run, what: What = "accuracy", over: Over = "time", cluster: str | None = None
-) -> Steps | None:
+) -> StepCurve | None:
     """Return one curve of a run; None where nothing of it is known.
 
     ``cluster`` names the one whose samples it is measured on, by default those of all. Over cycles
@@ -156,7 +156,7 @@ def curve_of(
     if not len(x):
         return None
     last = float(x[-1])
-    return Steps(x, values, max(last, run.manifest["simulated_s"]) if over == "time" else last)
+    return StepCurve(x, values, max(last, run.manifest["simulated_s"]) if over == "time" else last)
 
 
 def _measured(

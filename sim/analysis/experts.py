@@ -69,7 +69,7 @@ class Split:
         return int(model_splitting.at_home(self.relevance, self.owner).sum())
 
 
-ENDS = {"start": 0, "end": -1}
+RUN_ENDS = {"start": 0, "end": -1}
 """The first and the last assignment of a run, by the place of one of their rows."""
 
 
@@ -84,7 +84,7 @@ def split_figures(assignments: pa.Table) -> dict[str, Any]:
         return dict.fromkeys(
             ("own_mass", "home_mass", "experts_home", "expert_classes", "density_ratio")
         )
-    ends = {name: split_at(assignments, place) for name, place in ENDS.items()}
+    ends = {name: split_at(assignments, place) for name, place in RUN_ENDS.items()}
     first = assignments.filter(pc.equal(assignments["time_s"], assignments["time_s"][0]))
     classes = dict(zip(first["expert"].to_pylist(), first["expert_class"].to_pylist(), strict=True))
     start = ends["start"]

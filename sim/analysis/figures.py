@@ -109,7 +109,7 @@ def figures_listed(kind: str) -> dict[str, Figure]:
     return {key: Figure.of(**listed) for key, listed in LISTED[kind].items()}
 
 
-FIGURES = figures_listed("of_groups")
+GROUP_FIGURES = figures_listed("of_groups")
 """What is known of a group of runs; what compares them, in the order of their table."""
 OF_TOKENS = figures_listed("of_tokens")
 """Those of runs that learn each next token, in place of those of the same keys."""
@@ -173,9 +173,9 @@ def figures_of(judged: str, *, tokens: bool = True) -> dict[str, Figure]:
     ``tokens`` says that a loss by which they are judged is that of next tokens.
     """
     if judged != Judged.LOSS:
-        return FIGURES
+        return GROUP_FIGURES
     first = OF_TOKENS if tokens else OF_LOSSES
-    return {**first, **FIGURES, **first}
+    return {**first, **GROUP_FIGURES, **first}
 
 
 def figure_listed(column: str) -> Figure | None:
@@ -186,7 +186,7 @@ def figure_listed(column: str) -> Figure | None:
             return figure._replace(head=f"{figure.head} {in_percent(target)}", target=target)
     if (found := figure_of_network(column)) is not None:
         return found
-    return FIGURES.get(column)
+    return GROUP_FIGURES.get(column)
 
 
 def in_percent(target: str) -> str:

@@ -24,7 +24,7 @@ VARIANT = "variant"
 METHOD = "learning.method"
 CODE = "code"
 """A digest of the user's own code, where runs of the same keys had another one."""
-FIRST = (VARIANT, METHOD)
+LABELLED_FIRST = (VARIANT, METHOD)
 """Keys whose values stand first, and by themselves."""
 SAY_LITTLE = ("min", "max", "mean", "used", "per", "of", "count", "number")
 """Words of keys that are left out where labels are too long."""
@@ -54,14 +54,14 @@ def labels_of(settings: Sequence[Settings], names: Sequence[str] = ()) -> list[s
     keys = list(dict.fromkeys(key for own in settings for key in own))
     differing = [key for key in keys if len({_plain(own.get(key)) for own in settings}) > 1]
     if not differing:
-        differing = [key for key in keys if key in FIRST]
+        differing = [key for key in keys if key in LABELLED_FIRST]
         if not differing and _all_differ(names):
             return _numbered(names)
         differing = differing or keys[:1]
     labels: list[str] = []
     for short, needed_only in ((False, False), (True, False), (True, True)):
         named = _needed(settings, differing) if needed_only else differing
-        if len(named) < len(differing) and not {*named} & {*FIRST} and _all_differ(names):
+        if len(named) < len(differing) and not {*named} & {*LABELLED_FIRST} and _all_differ(names):
             return _numbered(names)
         heads = _heads(named, keys, short=short)
         alone = len(named) == 1 and named[0] != CODE
@@ -137,7 +137,7 @@ def _needed(settings: Sequence[Settings], keys: Sequence[str]) -> list[str]:
     def told_apart(by: Sequence[str]) -> int:
         return len({_plain([own.get(key) for key in by]) for own in settings})
 
-    for key in sorted(keys, key=lambda one: one in FIRST):
+    for key in sorted(keys, key=lambda one: one in LABELLED_FIRST):
         rest = [other for other in kept if other != key]
         if rest and told_apart(rest) == told_apart(keys):
             kept = rest
@@ -163,8 +163,10 @@ def ending(key: str, every: Collection[str]) -> str:
 
 def _label(own: Settings, named: Sequence[str], heads: Mapping[str, str], *, short: bool) -> str:
     said = [key for key in named if own.get(key) not in (None, "[]")]
-    first = [_value("", own[key], short=short) for key in FIRST if key in said]
-    rest = (_named(heads[key], key, own[key], short=short) for key in said if key not in FIRST)
+    first = [_value("", own[key], short=short) for key in LABELLED_FIRST if key in said]
+    rest = (
+        _named(heads[key], key, own[key], short=short) for key in said if key not in LABELLED_FIRST
+    )
     return " ".join([*first, *rest]) or (f"no {heads[named[0]]}" if named else "")
 
 

@@ -14,7 +14,7 @@ from sim.analysis.figure_column import FigureColumn
 from sim.analysis.figures import LISTED
 from sim.analysis.labels import ending, labels_of
 from sim.analysis.ranking import Verdict
-from sim.analysis.screen import LONGEST_HEAD, Column, block, cut, dots, fitted_headline, marks
+from sim.analysis.screen import LONGEST_HEAD, ScreenColumn, block, cut, dots, fitted_headline, marks
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, capital, counted, listed, some
 
@@ -346,16 +346,16 @@ def some_of(values: Sequence[Any], most: int, kept: Sequence[Any]) -> list[Any]:
     return [values[index] for index in sorted(ends)]
 
 
-def _cells(column: FigureColumn, groups: Sequence[str]) -> Column:
+def _cells(column: FigureColumn, groups: Sequence[str]) -> ScreenColumn:
     best = column.best() if column.has_best else []
-    return Column(
+    return ScreenColumn(
         column.shown.head,
         [column.text(group) for group in groups],
         best=[row for row, group in enumerate(groups) if group in best],
     )
 
 
-def page_table(found: NumericSweep) -> tuple[str, list[Column], str]:
+def page_table(found: NumericSweep) -> tuple[str, list[ScreenColumn], str]:
     """Return the title and columns of the rows that a page has, and where the others are.
 
     Rows are by value over one number, else the best combinations.
@@ -391,12 +391,12 @@ def _matrix(found: NumericSweep) -> list[str]:
         marked = {group for own in parts for group in column.best(own)}
     for most in range(len(order), 0, -1):
         shown = some_of(order, most, [heads[group] for group in best[:1]])
-        columns = [Column(rows_of.head, [*map(number, rows)])]
+        columns = [ScreenColumn(rows_of.head, [*map(number, rows)])]
         for head in shown:
             own = [at.get((value, head)) for value in rows]
             cells = ["" if group is None else column.text(group) for group in own]
             best_rows = [row for row, group in enumerate(own) if group in marked]
-            columns.append(Column(cut(head), cells, best=best_rows))
+            columns.append(ScreenColumn(cut(head), cells, best=best_rows))
         lines, held = block(columns)
         if held == len(columns):
             break
@@ -414,11 +414,11 @@ def _with(lines: list[str], below: Sequence[str], rows: int, figures: int) -> li
     return [*lines, "", said] if said else lines
 
 
-def _keys(found: NumericSweep, groups: Sequence[str]) -> list[Column]:
+def _keys(found: NumericSweep, groups: Sequence[str]) -> list[ScreenColumn]:
     """Return the columns of the keys at some combinations: names as words, then numbers."""
     most = LONGEST_HEAD // max(1, len(found.names))
     columns = [
-        Column(
+        ScreenColumn(
             ending(key, found.names).replace("_", " "),
             [cut(as_yaml(found.combinations[group][key]), most) for group in groups],
             left=True,
@@ -426,5 +426,5 @@ def _keys(found: NumericSweep, groups: Sequence[str]) -> list[Column]:
         for key in found.names
     ]
     return columns + [
-        Column(axis.head, [*map(number, found.along(axis, groups))]) for axis in found.axes
+        ScreenColumn(axis.head, [*map(number, found.along(axis, groups))]) for axis in found.axes
     ]

@@ -64,7 +64,7 @@ def round_paths(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> 
     """
     ends_s = round_ends_s(tables, manifest)
     roles = manifest.get("scenario", {}).get("roles") or {}
-    traffic = Traffic.of(tables, roles) if len(ends_s) else None
+    traffic = RoundMessages.of(tables, roles) if len(ends_s) else None
     if traffic is None:
         return None
     walks = _Walks(tables, traffic)
@@ -77,7 +77,7 @@ def round_paths(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> 
 class _Walks:
     """Finds what the rounds of a run were spent on."""
 
-    def __init__(self, tables: Mapping[str, pa.Table], traffic: Traffic) -> None:
+    def __init__(self, tables: Mapping[str, pa.Table], traffic: RoundMessages) -> None:
         self._sent = traffic.sent
         self._uploads = traffic.uploads
         self._downloads = traffic.downloads
@@ -220,7 +220,7 @@ class Journeys:
         return begin + int(found[-1]) if len(found) else None
 
 
-class Traffic(NamedTuple):
+class RoundMessages(NamedTuple):
     """The transfers of a run, and what they were parts of: messages over the mesh, if it has."""
 
     sent: Sent

@@ -33,7 +33,7 @@ def marks() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Column:
+class ScreenColumn:
     """A column of text: its head, and its cells; words and pictures stand to the left of it.
 
     The cells of the rows that are ``best`` have a mark, and the others room for it.
@@ -74,7 +74,7 @@ class Column:
         return [aligned(text, self.width) for text in (*self.heads, *self.marked)]
 
 
-def block(columns: Sequence[Column], fixed: int = 1) -> tuple[list[str], int]:
+def block(columns: Sequence[ScreenColumn], fixed: int = 1) -> tuple[list[str], int]:
     """Return as many columns side by side as a screen holds, and how many that are.
 
     The first ``fixed`` ones stand there in any case.
@@ -93,7 +93,7 @@ def block(columns: Sequence[Column], fixed: int = 1) -> tuple[list[str], int]:
     return (lines if lines[0] else lines[1:]), held
 
 
-def dots(own: Sequence[Sequence[float]]) -> Column:
+def dots(own: Sequence[Sequence[float]]) -> ScreenColumn:
     """Draw each row's values on an axis: a dot a seed, and a line from least to greatest."""
     values = [value for row in own for value in row]
     low, high, digits = round_ends(min(values), max(values))
@@ -109,7 +109,7 @@ def dots(own: Sequence[Sequence[float]]) -> Column:
         )
     ends = f"{low:,.{digits}f}", f"{high:,.{digits}f}"
     gap = DOTS - len(ends[0]) - len(ends[1])
-    return Column(f"{ends[0]}{' ' * gap}{ends[1]}\n|{' ' * (DOTS - 2)}|", cells, left=True)
+    return ScreenColumn(f"{ends[0]}{' ' * gap}{ends[1]}\n|{' ' * (DOTS - 2)}|", cells, left=True)
 
 
 def round_ends(low: float, high: float) -> tuple[float, float, int]:

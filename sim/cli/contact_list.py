@@ -87,7 +87,7 @@ def list_text(contacts: ContactList) -> str:
     return plain_tables.text(shown, COLUMN_FORMATS)
 
 
-def summary_text(contacts: ContactList) -> str:
+def contacts_summary(contacts: ContactList) -> str:
     """One line a site: passes, how long they last, the longest time without; and cycles a day.
 
     Where satellites or planes are clients, also one line each of them.

@@ -156,7 +156,7 @@ def _show(contacts: ContactList, out: Path | None, *, short: bool) -> None:
         listing.write(contacts, out)
         print(f"wrote {len(contacts.windows)} contacts to {out}", file=sys.stderr)
     as_summary = short or out is not None
-    print(listing.summary_text(contacts) if as_summary else listing.list_text(contacts))
+    print(listing.contacts_summary(contacts) if as_summary else listing.list_text(contacts))
 
 
 def _show_between_satellites(windows: dict[str, Any], out: Path | None) -> None:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from sim.analysis.curves import (
     FEWEST,
     Over,
-    Steps,
+    StepCurve,
     What,
     clusters_measured,
     curve_of,
@@ -96,10 +96,12 @@ class Line(NamedTuple):
 
     label: str
     look: Look
-    seeds: Sequence[Steps]
+    seeds: Sequence[StepCurve]
 
 
-def lines_of(curves: Mapping[str, Sequence[Steps]], methods: Sequence[str | None]) -> list[Line]:
+def lines_of(
+    curves: Mapping[str, Sequence[StepCurve]], methods: Sequence[str | None]
+) -> list[Line]:
     """Return the lines of labels; ``methods`` has the method of each, if it has one."""
     return [Line(*own) for own in zip(curves, looks_of(methods), curves.values(), strict=True)]
 

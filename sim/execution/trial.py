@@ -11,7 +11,7 @@ import scenarios
 from learning.own.raised import ANYTHING
 from scenarios import Scenario
 from sim.analysis.checks import Check
-from sim.analysis.checks.check import LEAST_GAIN, Finding, Override, improves, value_in
+from sim.analysis.checks.check import LEAST_GAIN, Bottleneck, Override, improves, value_in
 from sim.analysis.checks.held_back import HELD_BACK, bottleneck
 from sim.analysis.checks.listed import findings_of
 from sim.analysis.checks.run import EndedRun
@@ -71,7 +71,7 @@ class Trials:
         self._keys = _timing_only(run, self._share)
         self._known: dict[Override | None, EndedRun | None] = {}
 
-    def check(self, code: str, finding: Finding) -> Check:
+    def check(self, code: str, finding: Bottleneck) -> Check:
         """Return a finding with the first override that improves its figure, if any does."""
         name = finding.figure
         for override in finding.overrides[:MOST_OVERRIDES]:

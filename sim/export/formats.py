@@ -37,7 +37,7 @@ FORMATS: Register[Writer] = Register(
 """The writer of each format."""
 
 OF_SWEEPS = ("csv", "parquet")
-OF_NETWORKS = (*OF_SWEEPS, "czml", "profile")
+NETWORK_FORMATS = (*OF_SWEEPS, "czml", "profile")
 """Formats of network studies; the others, those of one's own apart, are of runs that learn."""
 EXTRAS = ("tensorboard",)
 """Formats whose packages are not always installed."""
@@ -73,11 +73,11 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
             f"for --to {to} name the folder of one of its points, {folder / POINTS}/...",
         )
     is_study = isinstance(source, Result) and source.of_network
-    if is_study and to in FORMATS.shipped and to not in OF_NETWORKS:
+    if is_study and to in FORMATS.shipped and to not in NETWORK_FORMATS:
         raise InputError.of_file(
             folder,
             Code.WRONG_FILE,
-            f"is a network study, which --to {', '.join(OF_NETWORKS)} write",
+            f"is a network study, which --to {', '.join(NETWORK_FORMATS)} write",
         )
     place = out or folder / "export" / to.replace(":", ".")
     if out is None:

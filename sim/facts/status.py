@@ -17,14 +17,14 @@ INTERRUPTED = "interrupted"
 """It was asked to stop, and its state is saved."""
 
 
-NO_CONTACT = "no contact"
+NO_CONTACT_STATUS = "no contact"
 """What is said of a point that sees no satellite: a result of its own, not a gap."""
 
 
 def missing_status(row: Mapping[str, Any]) -> str:
     """Return why a point that is not complete has no figures."""
     if row.get("code") in CODES_OF_NO_CONTACT:
-        return NO_CONTACT
+        return NO_CONTACT_STATUS
     return NOT_COMPLETE[str(row["status"])]
 
 

@@ -11,7 +11,7 @@ from sim.analysis.curves import (
     FEWEST,
     MEASURED,
     Over,
-    Steps,
+    StepCurve,
     What,
     clusters_measured,
     curve_of,
@@ -181,7 +181,9 @@ def _clusters(groups: Groups) -> list[str]:
     )
 
 
-def _curves(runs: Sequence[Run], what: What, over: Over, cluster: str | None = None) -> list[Steps]:
+def _curves(
+    runs: Sequence[Run], what: What, over: Over, cluster: str | None = None
+) -> list[StepCurve]:
     found = (curve_of(run, what, over, cluster) for run in runs)
     return [curve for curve in found if curve is not None]
 
@@ -219,7 +221,7 @@ def _views(
                     yield View(what, over, name, curves)
 
 
-def _known(lines: Sequence[Line], found: Sequence[Sequence[Steps]]) -> list[Line]:
+def _known(lines: Sequence[Line], found: Sequence[Sequence[StepCurve]]) -> list[Line]:
     """Return the lines of which there are curves."""
     return [line._replace(seeds=own) for line, own in zip(lines, found, strict=False) if own]
 

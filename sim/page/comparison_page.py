@@ -20,7 +20,7 @@ from sim.execution.result import Result, check_of_one_kind, load
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, counted
 from sim.page.chart import MOST_BANDS, MOST_GROUPS, chart_of, title_of
-from sim.page.figures import sentence
+from sim.page.figures import as_sentence
 from sim.page.page import Page
 from sim.page.sweep_pictures import (
     SMALL_WIDTH,
@@ -149,7 +149,7 @@ def _note(groups: Mapping[str, Sequence[Run]]) -> str:
         words = [f"line: mean of {most} seeds; shade: {band}{near}", *words]
     if len(groups) > MOST_GROUPS:
         words.append(f"the first {MOST_GROUPS} of {len(groups)} groups")
-    return sentence("; ".join(words))
+    return as_sentence("; ".join(words))
 
 
 def shares_of_groups(

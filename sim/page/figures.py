@@ -103,7 +103,7 @@ def _figure(
         yield figure
 
 
-def sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
     """Return ``text`` with a capital and a full stop."""
     return f"{capital(text).rstrip('.')}."
 

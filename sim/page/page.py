@@ -14,7 +14,7 @@ from sim.errors import InputError
 from sim.files import packaged
 from sim.formatting import counted, filled, listed
 from sim.page.chart import data_of
-from sim.page.figures import Figures, inline, sentence
+from sim.page.figures import Figures, as_sentence, inline
 from sim.replay import replay
 from sim.replay.replay import Replay, content_policy
 
@@ -101,7 +101,12 @@ def html(page: Page, figures: Figures) -> str:
         "slug": slug,
         **page.context,
     }
-    own: dict[str, Any] = {"counted": counted, "listed": listed, "line": line, "sentence": sentence}
+    own: dict[str, Any] = {
+        "counted": counted,
+        "listed": listed,
+        "line": on_one_line,
+        "sentence": as_sentence,
+    }
     return filled("sim.page", "templates", page.template, values, own, html=True)
 
 
@@ -110,7 +115,7 @@ def replayed(runs: Mapping[str, Run], hues: Mapping[str, int]) -> tuple[str, str
     try:
         return Replay(runs, hues).block(), ""
     except (InputError, ScenarioError) as error:
-        return "", sentence(str(error))
+        return "", as_sentence(str(error))
 
 
 def slug(*words: str) -> str:
@@ -118,7 +123,7 @@ def slug(*words: str) -> str:
     return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")[:LONGEST_FILE_NAME]
 
 
-def line(text: str) -> str:
+def on_one_line(text: str) -> str:
     """Return text without line breaks, and with one space between words; escaped stays escaped."""
     return type(text)(" ".join(text.split()))
 

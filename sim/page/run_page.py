@@ -15,12 +15,12 @@ from sim.draw.views import longest_service
 from sim.execution.result import Result
 from sim.formatting import percent, seconds
 from sim.page.chart import chart_of, title_of
-from sim.page.figures import sentence
+from sim.page.figures import as_sentence
 from sim.page.page import MOST_PAGE_ROWS, Page, scenario_yaml
 from statements import in_turn
 
 
-def page(run: Result) -> Page:
+def page_of_run(run: Result) -> Page:
     """Return the report of a run."""
     manifest = run.manifest
     called = (
@@ -44,7 +44,7 @@ def page(run: Result) -> Page:
         f"seed {manifest['seed']}, {manifest['status']}, begins "
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
         title=title,
-        subtitle=" ".join(filter(None, [more and sentence(more), *below])),
+        subtitle=" ".join(filter(None, [more and as_sentence(more), *below])),
         context={
             "curves": curves,
             "curves_title": title_of(curves),

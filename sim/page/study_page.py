@@ -16,7 +16,7 @@ MOST_SAID = 3
 """Sentences below the title; the others stand in the text."""
 
 
-def page(run: Result) -> Page:
+def page_of_study(run: Result) -> Page:
     """Return the page of a network study."""
     found = capacity_of(run)
     manifest, scenario = run.manifest, run.scenario

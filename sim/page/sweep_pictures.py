@@ -23,7 +23,7 @@ from sim.draw.names import legend, name, name_ticks
 from sim.draw.shapes import matrix
 from sim.formatting import capital, count
 from sim.page.chart import MOST_GROUPS
-from sim.page.figures import sentence
+from sim.page.figures import as_sentence
 from statements.arrays import Floats
 
 SMALL_WIDTH = 360
@@ -71,7 +71,7 @@ def reading_of_groups(found: Comparison) -> str:
     words += ["a ring is the best"] if found.leaders(found.telling) else []
     more = len(found.groups) - MOST_GROUPS
     words += [f"the first {MOST_GROUPS} of {len(found.groups)} groups"] if more > 0 else []
-    return f"{sentence('; '.join(words))} The axis need not begin at 0."
+    return f"{as_sentence('; '.join(words))} The axis need not begin at 0."
 
 
 def _curves(found: NumericSweep) -> Iterator[Drawing]:

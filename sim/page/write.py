@@ -107,7 +107,7 @@ def _page(places: Sequence[Path]) -> Page:
     sweeps = [is_sweep(one) for one in places]
     if sweeps == [False]:
         run = load(places[0])
-        return study_page.page(run) if run.of_network else run_page.page(run)
+        return study_page.page_of_study(run) if run.of_network else run_page.page_of_run(run)
     if sweeps == [True]:
         return comparison_page.page_of_sweep(read_sweep(places[0]))
     return comparison_page.page_of_runs(run_folders(places))

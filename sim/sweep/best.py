@@ -49,7 +49,7 @@ VALIDATED = {
 """The figures of validation samples, by what runs are judged by."""
 MOST_NAMED_COLUMNS = 6
 """Columns that a refusal names, those with the nearest names."""
-ROUNDING = 1.0 + 1e-12
+UNIT_ROUNDING = 1.0 + 1e-12
 """A time in days may be less than the same one in hours, in its last digit."""
 
 
@@ -288,7 +288,7 @@ def _by_validation(
     if at_days is not None and not 0.0 < at_days < math.inf:
         raise InputError.of_option(f"--at {at_days:g}", Code.WRONG_VALUE, "must be above 0 days")
     hours = end if at_days is None else 24.0 * at_days
-    if hours > end * ROUNDING:
+    if hours > end * UNIT_ROUNDING:
         raise InputError.of_option(
             f"--at {at_days:g}",
             Code.WRONG_VALUE,
@@ -303,7 +303,7 @@ def _validated(sweep: Sweep, row: Mapping[str, Any], basis: Criterion) -> float 
     """Return the validation figure of a run by the hours of a basis."""
     assert basis.hours is not None  # of validation
     curve = load(sweep.folder / row["folder"]).evaluations
-    found = evaluation_at(curve, basis.hours * ROUNDING)
+    found = evaluation_at(curve, basis.hours * UNIT_ROUNDING)
     if found is None:
         return None
     return _if_finite(found.validated(Judged.ACCURACY if basis.figure.rising else Judged.LOSS))

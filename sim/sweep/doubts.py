@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sim.execution.ready import Plans
     from sim.plan.passes import Find
 
-MOST_LOOKED_AT = 8
+MOST_POINTS_CHECKED = 8
 """Points that are looked at before a sweep, each of which may take a plan of its contacts."""
 MOST_NAMED_POINTS = 3
 """Points that are named beside what is said of them."""
@@ -41,7 +41,11 @@ class Looked:
 
 
 def look_at(
-    points: Sequence[Point], *, most: int = MOST_LOOKED_AT, within_s: float = math.inf, cache: bool
+    points: Sequence[Point],
+    *,
+    most: int = MOST_POINTS_CHECKED,
+    within_s: float = math.inf,
+    cache: bool,
 ) -> Looked:
     """Return what points say before they begin: the first of each learning task, then others.
 

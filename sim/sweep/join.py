@@ -58,7 +58,7 @@ CANNOT = 2
 """Exit status of a process that may not, or cannot, work on the sweep."""
 
 
-class Stop(Observer):
+class StopSignal(Observer):
     """Ends a run on a signal, or when its claim was lost; a training that does not end is broken.
 
     What was saved last is whole, and trainings that have ended are in the store.
@@ -102,7 +102,7 @@ def _break_off() -> None:
 class Joined:
     """One process that works on the sweep in a folder."""
 
-    def __init__(self, place: Path, stop: Stop, *, cache: bool, keep_going: bool) -> None:
+    def __init__(self, place: Path, stop: StopSignal, *, cache: bool, keep_going: bool) -> None:
         self._place = place
         self._stop = stop
         self._cache = cache
@@ -343,7 +343,7 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)  # what a run starts finds nothing to read
     threading.Thread(target=_end_with, args=(asked,), daemon=True).start()
     place, flags = Path(sys.argv[1]), sys.argv[2:]
-    stop = Stop()
+    stop = StopSignal()
     code = 0
     with on_signals(stop.ask):
         try:

@@ -33,7 +33,7 @@ from sim.sweep.points import SweepPlan, read_again, scenario_name
 from sim.sweep.progress import SweepProgress
 from sim.sweep.rows import outcome_in, rows_table
 from sim.sweep.varied import Axes, read_spec
-from statements import code_of
+from statements import error_code
 
 
 def sweep(  # noqa: PLR0913 (a documented signature)
@@ -397,7 +397,7 @@ def rehearse(plan: SweepPlan, options: SweepOptions) -> tuple[str, bool]:
 def _foreseen(looked: Looked, left: int) -> Iterator[str]:
     """Say which points are refused or doubted, and of how many that was found out."""
     for number, error in sorted(looked.refused.items()):
-        why = missing_status({"status": REFUSED, "code": code_of(error)})
+        why = missing_status({"status": REFUSED, "code": error_code(error)})
         yield f"{why:<10}{'' if len(why) < 10 else '  '}point {number}: {error}"
     if looked.count < left:
         yield f"contacts of the first {looked.count} points were looked at"

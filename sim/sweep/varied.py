@@ -50,7 +50,7 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, Spec]:
             )
         spec = read_spec(key, text)
         if key in specs:
-            refuse(key, "is given twice; keep one")
+            refuse_values(key, "is given twice; keep one")
         specs[key] = spec
     return specs
 
@@ -66,7 +66,7 @@ def read_spec(key: str, text: str) -> Spec:
     numeric = all(re.fullmatch(_NUMBER, part) or _NOT_FINITE.fullmatch(part) for part in parts)
     for part in parts if numeric and len(parts) in (2, 3) else ():
         if _NOT_FINITE.fullmatch(part) or not math.isfinite(float(part)):
-            refuse(key, f"{text} is not finite; give finite numbers")
+            refuse_values(key, f"{text} is not finite; give finite numbers")
     found = _RANGE.fullmatch(text)
     return _items(key, text) if found is None else _range(key, text, *found.groups())
 
@@ -75,36 +75,36 @@ def _range(key: str, text: str, start: str, stop: str, step: str | None) -> Spec
     first = Fraction(Decimal(start))
     last = Fraction(Decimal(stop))
     if last < first:
-        refuse(key, f"{text} is reversed; write it from the least to the greatest")
+        refuse_values(key, f"{text} is reversed; write it from the least to the greatest")
     if step is None:
-        refuse(key, "is a range without a step; give start:stop:step")
+        refuse_values(key, "is a range without a step; give start:stop:step")
     by = Fraction(Decimal(step))
     if by <= 0:
-        refuse(key, f"{text} has a step of {step}; it must be above 0")
+        refuse_values(key, f"{text} has a step of {step}; it must be above 0")
     whole = all(_WHOLE.fullmatch(part) for part in (start, stop, step))
     if whole and max(abs(first), abs(last)) > _MOST_WHOLE:
-        refuse(key, f"{text} is too large; whole numbers go up to {_MOST_WHOLE}")
+        refuse_values(key, f"{text} is too large; whole numbers go up to {_MOST_WHOLE}")
     count = (last - first) // by + 1
     if count > MOST_POINTS:
-        refuse(key, f"{text} has more than {MOST_POINTS:,} values; give a larger step")
+        refuse_values(key, f"{text} has more than {MOST_POINTS:,} values; give a larger step")
     # Exact, as they are decimal; ints where all three were written as whole numbers.
     return tuple((int if whole else float)(first + by * number) for number in range(count))
 
 
 def _items(key: str, text: str) -> Spec:
     if not text:
-        refuse(key, "has no values; give a,b,c or start:stop:step")
+        refuse_values(key, "has no values; give a,b,c or start:stop:step")
     try:
         values = parse_yaml(f"[{text}]").value
     except Refused as found:
-        refuse(key, f"{text} is no list of values: {sentence(found.statement)}")
+        refuse_values(key, f"{text} is no list of values: {sentence(found.statement)}")
     # YAML takes a comma at the end for the end of the list.
     if not values or text.endswith(","):
-        refuse(key, f"{text} has an empty item; give a,b,c or start:stop:step")
+        refuse_values(key, f"{text} has an empty item; give a,b,c or start:stop:step")
     return tuple(values)
 
 
-def refuse(key: str, text: str) -> NoReturn:
+def refuse_values(key: str, text: str) -> NoReturn:
     """Raise InputError that says what is wrong with the values of a key."""
     raise InputError.of_option(f"-p {key}", Code.WRONG_VALUE, "{text}", text=text)
 

@@ -87,7 +87,7 @@ def planned(folder: Path, *specs: str) -> tuple[Path, dict[str, Any]]:
 
 def worked(place: Path) -> list[inner.Claim]:
     """Work on a sweep in this process; return the last claim on each point, in their order."""
-    inner.Joined(place, inner.Stop(), cache=False, keep_going=True).work()
+    inner.Joined(place, inner.StopSignal(), cache=False, keep_going=True).work()
     held = inner.Claims(place).look()
     points = json.loads((place / "sweep.json").read_text())["points"]
     return [held[point["digest"]] for point in points]

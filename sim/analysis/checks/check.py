@@ -53,7 +53,7 @@ def improves(
     return after > before and after >= before * (1.0 + least)
 
 
-class Finding(NamedTuple):
+class Bottleneck(NamedTuple):
     """A sentence on a run without its stop, and what may help.
 
     ``figure`` is the name of an attribute of :class:`~sim.analysis.checks.run.EndedRun` and a key
@@ -145,7 +145,7 @@ def more_rounds(scenario: Mapping[str, Any]) -> Iterator[Override]:
         yield from scaled(scenario, f"learning.{key}", 4.0)
 
 
-def shorter_rounds(scenario: Mapping[str, Any]) -> Iterator[Override]:
+def try_shorter_rounds(scenario: Mapping[str, Any]) -> Iterator[Override]:
     """Yield what makes rounds of training shorter."""
     yield from scaled(scenario, "compute.seconds_per_round", 0.1)
     yield from scaled(scenario, "compute.tflops", 10.0)
@@ -164,7 +164,7 @@ def more_service(scenario: Mapping[str, Any]) -> Iterator[Override]:
     yield from scaled(scenario, "ground.antennas" if at_stations else "orbit.beams", *SOME)
 
 
-def more_links(scenario: Mapping[str, Any]) -> Iterator[Override]:
+def try_more_links(scenario: Mapping[str, Any]) -> Iterator[Override]:
     """Yield what lets more satellites have links to each other."""
     yield from scaled(scenario, "link.isl.terminals", 2.0)
     yield from scaled(scenario, "link.isl.grazing_km", 0.5)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from sim.analysis.checks import check as keys
-from sim.analysis.checks.check import Check, Finding, Override, checks_in
+from sim.analysis.checks.check import Bottleneck, Check, Override, checks_in
 from sim.analysis.checks.run import moved_in
 from sim.analysis.critical_path import Part
 from sim.analysis.methods import known_method
@@ -50,7 +50,7 @@ def held_back(run: Run) -> Check | None:
     return None if found is None else Check(HELD_BACK, found.sentence)
 
 
-def bottleneck(run: Run) -> Finding | None:
+def bottleneck(run: Run) -> Bottleneck | None:
     """Return the largest part of a run's critical path, and overrides that may shorten it."""
     if any(check.code == "no-update" for check in checks_in(run.manifest)):
         return None
@@ -78,7 +78,7 @@ def bottleneck(run: Run) -> Finding | None:
         overrides = _shortens(part, run.manifest)
     else:
         overrides = chain(keys.smaller_payloads(scenario), keys.faster(scenario, slow.directions))
-    return Finding(text, "updates_used_per_day", tuple(overrides))
+    return Bottleneck(text, "updates_used_per_day", tuple(overrides))
 
 
 def passes_a_day(run: Run) -> float:
@@ -98,8 +98,8 @@ def _shortens(part: Part, manifest: Mapping[str, Any]) -> Iterable[Override]:
     ways: Mapping[Part, Callable[[Mapping[str, Any]], Iterable[Override]]] = {
         Part.PASS_AWAITED: keys.more_passes,
         Part.PASS_TAKEN: keys.more_service,
-        Part.TRAINING: keys.shorter_rounds,
-        Part.LINK_AWAITED: keys.more_links,
+        Part.TRAINING: keys.try_shorter_rounds,
+        Part.LINK_AWAITED: keys.try_more_links,
         Part.LINK_TAKEN: _faster_isls,
         Part.LINK: _faster_isls,
     }

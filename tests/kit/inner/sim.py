@@ -20,7 +20,7 @@ __getattr__ = late(
         "sim.analysis.comparison": "Comparison",
         "sim.analysis.comparison_text": "comparison_text",
         "sim.analysis.critical_path": "Part RoundLink",
-        "sim.analysis.curves": "Steps curve_of curve_over_seeds=over_seeds",
+        "sim.analysis.curves": "StepCurve curve_of curve_over_seeds=over_seeds",
         "sim.analysis.evaluations": "Evaluation TARGETS levels shared_target time_averaged",
         "sim.analysis.experts": (
             "alignment_figures gating_pattern inference_figures jain_index peak utilisation "
@@ -112,7 +112,7 @@ __getattr__ = late(
         "sim.sweep.claims": "Claim Claims claims=.",
         "sim.sweep.crew": "Crew",
         "sim.sweep.folder": "There claim_sweep=claim take_points write_rows",
-        "sim.sweep.join": "Joined Stop attempt",
+        "sim.sweep.join": "Joined StopSignal attempt",
         "sim.sweep.point": "Point PointOutcome",
         "sim.sweep.points": "SweepPlan combinations",
         "sim.sweep.progress": "SweepProgress",

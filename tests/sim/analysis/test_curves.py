@@ -8,7 +8,7 @@ from scipy import stats
 
 import sim
 from tests.kit.handmade import tables_of
-from tests.kit.inner.sim import Evaluation, Steps, curve_of, curve_over_seeds, time_averaged
+from tests.kit.inner.sim import Evaluation, StepCurve, curve_of, curve_over_seeds, time_averaged
 
 
 @st.composite
@@ -19,7 +19,7 @@ def some_curves(draw):
         x = sorted(draw(st.sets(st.integers(0, 12), min_size=1, max_size=8)))
         values = draw(st.lists(st.floats(0, 1), min_size=len(x), max_size=len(x)))
         end = x[-1] + draw(st.integers(0, 3))
-        curves.append(Steps(np.array(x, float), np.array(values), float(end)))
+        curves.append(StepCurve(np.array(x, float), np.array(values), float(end)))
     return curves
 
 
