@@ -94,14 +94,17 @@ def written(folder: Path, text: str, keys: Mapping[str, Any] | None = None) -> s
     return scenarios.load(path, given)
 
 
-def windows_text(rows: Sequence[tuple[int, int, int, int]]) -> str:
+def windows_text(
+    rows: Sequence[tuple[int, int, int, int]],
+    names: Sequence[str] = NAMES,
+    start: str = "2024-04-14T16:00:00Z",
+) -> str:
     """Windows of pairs of satellites by number, from a minute to another."""
 
     def utc(minute: int) -> str:
-        time = pd.Timestamp("2024-04-14T16:00:00Z") + pd.Timedelta(minutes=minute)
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return (pd.Timestamp(start) + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    lines = [f"{NAMES[a]},{NAMES[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
+    lines = [f"{names[a]},{names[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
     return "\n".join(["a,b,start_utc,end_utc", *lines]) + "\n"
 
 

@@ -165,7 +165,7 @@ def test_targets_that_a_scenario_names_are_those_of_runs_comparisons_and_sweeps(
     assert own == {"0.05": first[0.05], "0.125": first[0.125], "0.99": None}
     [row] = swept.rows.to_pylist()
     assert {n: row[f"cycles_to_{n}"] for n in own} == own and "cycles_to_0.75" not in row
-    compared = inner.compare([run.folder, runs["slots"]])  # of which one names them
+    compared = sim.compare([run.folder, runs["slots"]])  # of which one names them
     columns = [row["figure"] for row in compared["rows"] if row["figure"].startswith("hours_to")]
     assert columns == ["hours_to_0.05", "hours_to_0.125"] and compared["shared_target"] == "0.125"
     assert run.manifest["trace_sha256"] == runs.result("slots").manifest["trace_sha256"]
