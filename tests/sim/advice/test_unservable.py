@@ -111,6 +111,7 @@ def test_a_round_that_waits_for_who_is_never_served_says_so_at_the_end(method):
         assert (check.key, check.value) == ("ground.antennas", 4)
 
 
+@pytest.mark.wide
 def test_a_sweep_goes_on_past_a_station_that_a_mesh_never_reaches(leomix, tmp_path):
     (tmp_path / "mesh.yaml").write_text(json.dumps(over_ring()))
     latitudes = ("-p", "ground.stations.0.latitude_deg=85,5,10")

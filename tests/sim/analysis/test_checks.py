@@ -231,6 +231,7 @@ SHOWN = [
 
 
 @pytest.mark.parametrize(("name", "keys", "code"), SHOWN)
+@pytest.mark.quick(2)
 def test_who_shows_a_run_shows_its_checks(leomix, tmp_path, name, keys, code):
     """By `run`, `show`, `compare`, their JSON and the page, as they are stored."""
     out = tmp_path / "run"

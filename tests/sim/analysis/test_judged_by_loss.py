@@ -98,6 +98,7 @@ def regression(tmp_path_factory):
 
 
 @pytest.mark.parametrize("what", ["of the next token", "of a line"])
+@pytest.mark.quick(1)
 def test_a_run_says_first_and_everywhere_what_its_loss_did(leomix, what, request, tmp_path):
     tokens = what == "of the next token"
     found = request.getfixturevalue("folders" if tokens else "regression")

@@ -245,6 +245,7 @@ def test_digests_cover_what_is_carried_and_when_payloads_are_through():
     assert len({run.manifest["timing_sha256"] for run in runs}) == 3
 
 
+@pytest.mark.wide
 def test_studies_have_a_picture_of_what_is_compared_and_no_page_with_runs_that_learn(
     tmp_path, leomix, runs
 ):

@@ -4,6 +4,8 @@ import re
 import sys
 import time
 
+import pytest
+
 import scenarios
 import sim
 from tests.kit import small
@@ -43,6 +45,7 @@ def so_far(time_s, cycle=0, rounds=0, **most):
     return {"time_s": time_s, "cycle": cycle, "rounds": rounds, "next_test_s": next_s, **most}
 
 
+@pytest.mark.wide
 def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, capsys):
     """Also while nothing reports: a training may take minutes between two events."""
     for name, seconds in (("STILL_EVERY_S", 0.3), ("LOOK_EVERY_S", 0.01)):

@@ -224,6 +224,7 @@ def test_energy_is_power_times_time_up_to_any_end(stop_s, computed_s, air_s, rou
     assert (row["devices"], row["device_rounds"]) == (2, rounds)
 
 
+@pytest.mark.wide
 def test_a_target_costs_what_a_run_that_stops_there_costs(tmp_path):
     how = {"method": "synchronous", "step_size": 0.5, "steps_per_round": 8, "batch_size": 32}
     how["pretraining"] = {"backbone_steps": 60, "expert_steps": 60, "gate_steps": 60}

@@ -121,7 +121,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("case", "stations", "days", "use"), ENDS + OF_PLANES)
-@pytest.mark.quick(4)
+@pytest.mark.quick(2)
 def test_rounds_end_with_the_passes_that_the_rules_name(case, stations, days, use):
     """Of 10 stations two are over some of the satellites at the start, and both passes count.
 
@@ -179,6 +179,7 @@ def test_the_model_is_that_of_a_plain_loop_over_the_passes(case, tmp_path):
         assert len(run.updates) > len(down) >= (down.payload == "aggregate").sum() > 2
 
 
+@pytest.mark.wide
 def test_a_plane_that_is_one_client_has_the_passes_and_the_samples_of_its_satellites():
     few = {"orbit.use.satellites_per_plane": 5, "learning.options.clients": 4}
     few["learning.data.split"] = {"kind": "dirichlet", "alpha": 0.5}

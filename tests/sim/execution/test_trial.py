@@ -259,6 +259,7 @@ def test_an_error_in_a_trial_loses_nothing_of_the_run(tmp_path, error):
     assert (again.checks[0].key is not None) == (error is KeyboardInterrupt)
 
 
+@pytest.mark.wide
 def test_a_long_run_is_tried_over_a_part_of_its_span():
     orbit = {**SATELLITES, "satellites": 2, "min_elevation_deg": 0}
     scenario = over_orbit(orbit=orbit, stop={"days": 3})

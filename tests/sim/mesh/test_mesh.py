@@ -187,6 +187,7 @@ def by_range(tmp_path_factory):
     return loaded, sim.run(loaded)
 
 
+@pytest.mark.wide
 def test_hops_by_a_budget_end_when_the_bits_are_through_that_ranges_let_through(by_range):
     """Every fifth: bits by scipy's quadrature over the satellites' own positions, and the delay."""
     loaded, run = by_range
@@ -209,6 +210,7 @@ def test_hops_by_a_budget_end_when_the_bits_are_through_that_ranges_let_through(
         assert bits == pytest.approx(8 * hop.payload_bytes, rel=1e-5)
 
 
+@pytest.mark.wide
 def test_what_a_satellite_passes_on_drains_its_battery(by_range):
     """Far from full and from its reserve, a battery is the sum of what came in and went out."""
     loaded, run = by_range

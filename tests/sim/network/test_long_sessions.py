@@ -182,6 +182,7 @@ def test_how_long_the_parts_are_changes_cycles_only():
     assert Code.LONG_SESSION not in [warning.code for warning in hourly.warnings]
 
 
+@pytest.mark.wide
 def test_a_session_of_many_satellites_that_never_ends_goes_on():
     orbit = {
         "source": "walker",

@@ -320,6 +320,7 @@ def stretched(run, place):
     return place
 
 
+@pytest.mark.wide
 def test_of_many_clusters_the_page_is_small_and_says_what_is_summed_up(runs, tmp_path):
     folder = stretched(runs["slots"], tmp_path / "run")
     axes = sim.load(folder).plot.timeline()
@@ -409,6 +410,7 @@ def test_over_a_number_the_page_begins_with_the_curve_of_what_the_sweep_is_judge
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.wide
 def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     leomix, sweep, runs, tmp_path
 ):

@@ -191,6 +191,7 @@ def test_the_union_of_spells_holds_where_any_of_them_does(several):
     assert (both.begin_s[1:] > both.end_s[:-1]).all()  # what touches is one
 
 
+@pytest.mark.wide
 def test_nothing_is_sent_while_a_station_is_out_and_the_run_tells_of_it():
     planned = [
         {"station": "Svalbard", "from_utc": "2026-08-22T02:00:00Z",

@@ -150,6 +150,7 @@ def test_plan_of_ion_is_read_back_with_its_volumes(schedule, piece_s):
         assert 0.98 * bits < sent[pair] < 1.0001 * bits, pair
 
 
+@pytest.mark.wide
 def test_whole_seconds_of_a_fixed_rate_keep_it_and_pieces_add_up_to_the_pass():
     _, contacts, _ = ion(leomix.plan(scenarios.load("flystack", {"stop.days": 0.2})).text("ion"))
     assert {row[4] for row in contacts} == {125_000_000}

@@ -18,7 +18,7 @@ SHORT = {
 
 
 @pytest.mark.parametrize("name", SHORT)
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_a_run_on_the_plan_of_another_one_has_the_trace_that_it_has_alone(
     name, tmp_path, monkeypatch
 ):

@@ -181,6 +181,7 @@ def test_the_chosen_keys_are_variants(swept, file, leomix, tmp_path):
     assert [(one.method, one.step_size) for one in loaded] == expected
 
 
+@pytest.mark.wide
 def test_a_loaded_scenario_is_swept_as_its_file_with_its_overrides(file, tmp_path):
     more = {"learning.train": False, "stop": {"cycles": 1}, "learning.rounds.per_contact": 3}
     keys = {"learning.step_size": [0.1]}
