@@ -30,7 +30,7 @@ demo: install ## four ways to learn through one satellite, three seeds each: a t
 	@printf '\n  open $(RUNS)/report.html  the replay, the curves, every figure\n'
 	@printf '  leomix new mine            your own cities, satellites and data\n'
 
-test: install ## run the quick tests (about five minutes on two cores; WHICH="not slow or pages" for those of CI)
+test: install ## run the quick tests (about four minutes on two cores; WHICH="not slow or pages" for those of CI)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(WHICH)" $(PYTEST)
 
 lint: install ## ruff, mypy and the import rules of the house
