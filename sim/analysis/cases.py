@@ -286,7 +286,7 @@ def _by_key(
 
 
 def refusal_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what refused a point, as JSON; None for others, and in sweeps of before."""
+    """Return the statement that refused a point, as JSON; None if nothing refused it."""
     said: dict[str, Any] | None = json.loads(row.get("said") or "null")
     return said
 

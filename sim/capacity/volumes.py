@@ -196,16 +196,18 @@ def _of_contact(plan: Plan, contact: PlannedContact, edges: Edges) -> Iterator[P
     contacts, number = plan.contacts, contact.contact_id
     below = len(contacts.flyers.names) + int(contacts.ground[number])
     client, server = plan.topology.client_and_server(int(contacts.flyer[number]), below)
+    longest_s: dict[int, list[float]] = {}  # by device: both directions have the same delays
     for way, beam in contact.links.beams:
         if beam is None:
             continue
         ends = (client, server) if way is Way.TO_SERVER else (server, client)
         device = int(served_bits(beam.curve, contact.start_s, contact.end_s).argmin())
-        delay_s = partial(_delay_s, contact, len(beam.curve.time_s), device)
+        if device not in longest_s:
+            delay_s = partial(_delay_s, contact, len(beam.curve.time_s), device)
+            longest_s[device] = _longest(delay_s, cuts)
         bits = np.diff(beam.curve.device(device).delivered_bits(cuts)).tolist()
         direction = plan.topology.direction(way)
-        longest_s = _longest(delay_s, cuts)
-        yield from _pieces(number, direction, ends, cuts, bits, longest_s, link="contact")
+        yield from _pieces(number, direction, ends, cuts, bits, longest_s[device], link="contact")
 
 
 def _delay_s(contact: PlannedContact, devices: int, device: int, time_s: float) -> float:
